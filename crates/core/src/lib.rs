@@ -1,0 +1,14 @@
+//! Ostrom's vocabulary: the words that every other crate shares.
+//!
+//! *Invariant:* nothing here does I/O, reads a clock or draws randomness, so nothing here can fail for reasons
+//! outside its arguments.
+
+mod digest;
+mod id;
+mod statement;
+mod taxonomy;
+
+pub use digest::{Digest, DigestError};
+pub use id::{Id, IdError};
+pub use statement::{PredicateType, Statement, StatementError, Subject};
+pub use taxonomy::{Framework, TaxonomyId, TaxonomyIdError};

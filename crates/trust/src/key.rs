@@ -1,0 +1,222 @@
+//! Ed25519 keys: in memory, and as PKCS#8 PEM files that only their owner can read.
+
+use std::fmt;
+use std::fs::{self, OpenOptions};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
+use ed25519_dalek::pkcs8::{DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey};
+use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
+use ostrom_core::Digest;
+
+/// The SHA-256 digest of a public key's SubjectPublicKeyInfo (DER), which names the key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct KeyId(Digest);
+
+impl fmt::Display for KeyId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl KeyId {
+    /// The first digits, for people.
+    pub fn short(&self) -> String {
+        self.0.short()
+    }
+}
+
+/// What is wrong with a key or its file.
+#[derive(Debug, thiserror::Error)]
+pub enum KeyError {
+    /// The file cannot be read or written.
+    #[error("key file {}: {source}", path.display())]
+    File {
+        /// The key file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The file is not the key that was asked for.
+    #[error("{} is not an Ed25519 {expected} key in PEM form", path.display())]
+    NotAKey {
+        /// The key file.
+        path: PathBuf,
+        /// `secret` or `public`.
+        expected: &'static str,
+    },
+    /// The text is not a public key.
+    #[error("not an Ed25519 public key in PEM form")]
+    NotPublic,
+    /// The system gave no random bytes.
+    #[error("the system gave no random bytes: {0}")]
+    NoEntropy(String),
+}
+
+/// An Ed25519 secret key. Prints masked.
+pub struct SecretKey(SigningKey);
+
+impl fmt::Debug for SecretKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "SecretKey(… of {})", self.public().id().short())
+    }
+}
+
+impl SecretKey {
+    /// A new key from the system's random bytes.
+    ///
+    /// # Errors
+    /// If the system has none to give.
+    pub fn generate() -> Result<Self, KeyError> {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(|error| KeyError::NoEntropy(error.to_string()))?;
+        Ok(Self(SigningKey::from_bytes(&seed)))
+    }
+
+    /// Reads a PKCS#8 PEM file.
+    ///
+    /// # Errors
+    /// If the file cannot be read or holds something else.
+    pub fn load(path: &Path) -> Result<Self, KeyError> {
+        let pem = fs::read_to_string(path)
+            .map_err(|source| KeyError::File { path: path.to_owned(), source })?;
+        let key = SigningKey::from_pkcs8_pem(&pem)
+            .map_err(|_| KeyError::NotAKey { path: path.to_owned(), expected: "secret" })?;
+        Ok(Self(key))
+    }
+
+    /// Reads the key at `path`, or makes one there (mode 0600) and says so in the second value.
+    ///
+    /// # Errors
+    /// If the file can neither be read nor made.
+    pub fn load_or_create(path: &Path) -> Result<(Self, bool), KeyError> {
+        match Self::load(path) {
+            Err(KeyError::File { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
+                let key = Self::generate()?;
+                key.save(path)?;
+                Ok((key, true))
+            }
+            loaded => Ok((loaded?, false)),
+        }
+    }
+
+    /// Writes the key as PKCS#8 PEM, readable by its owner only. An existing file is never overwritten.
+    ///
+    /// # Errors
+    /// If the file exists or cannot be written.
+    pub fn save(&self, path: &Path) -> Result<(), KeyError> {
+        let file_error = |source| KeyError::File { path: path.to_owned(), source };
+        if let Some(folder) = path.parent() {
+            fs::create_dir_all(folder).map_err(file_error)?;
+        }
+        let pem = self
+            .0
+            .to_pkcs8_pem(LineEnding::LF)
+            .map_err(|_| KeyError::NotAKey { path: path.to_owned(), expected: "secret" })?;
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options.open(path).map_err(file_error)?;
+        file.write_all(pem.as_bytes()).and_then(|()| file.sync_all()).map_err(file_error)
+    }
+
+    /// The public half.
+    pub fn public(&self) -> PublicKey {
+        PublicKey(self.0.verifying_key())
+    }
+
+    pub(crate) fn sign(&self, message: &[u8]) -> [u8; 64] {
+        self.0.sign(message).to_bytes()
+    }
+}
+
+/// An Ed25519 public key.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PublicKey(VerifyingKey);
+
+impl PublicKey {
+    /// Reads a SubjectPublicKeyInfo PEM text.
+    ///
+    /// # Errors
+    /// If it is anything else.
+    pub fn from_pem(pem: &str) -> Result<Self, KeyError> {
+        VerifyingKey::from_public_key_pem(pem).map(Self).map_err(|_| KeyError::NotPublic)
+    }
+
+    /// Reads a PEM file that holds a public key or, for convenience, the secret key it belongs to.
+    ///
+    /// # Errors
+    /// If the file cannot be read or holds neither.
+    pub fn load(path: &Path) -> Result<Self, KeyError> {
+        let pem = fs::read_to_string(path)
+            .map_err(|source| KeyError::File { path: path.to_owned(), source })?;
+        Self::from_pem(&pem)
+            .or_else(|_| SecretKey::load(path).map(|key| key.public()))
+            .map_err(|_| KeyError::NotAKey { path: path.to_owned(), expected: "public" })
+    }
+
+    /// SubjectPublicKeyInfo PEM.
+    ///
+    /// # Errors
+    /// Never in practice; the encoder's signature allows for it.
+    pub fn to_pem(&self) -> Result<String, KeyError> {
+        self.0.to_public_key_pem(LineEnding::LF).map_err(|_| KeyError::NotPublic)
+    }
+
+    /// The key's name.
+    pub fn id(&self) -> KeyId {
+        // INVARIANT: DER encoding of an Ed25519 key is infallible; the raw key is a sound name if it were not.
+        match self.0.to_public_key_der() {
+            Ok(der) => KeyId(Digest::of(der.as_bytes())),
+            Err(_) => KeyId(Digest::of(self.0.as_bytes())),
+        }
+    }
+
+    /// Whether `signature` is this key's over `message`. Strict: no malleable signatures, no weak keys.
+    pub(crate) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
+        ed25519_dalek::Signature::from_slice(signature)
+            .is_ok_and(|signature| self.0.verify_strict(message, &signature).is_ok())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_made_once_and_kept_private() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys/default.pem");
+        let (first, made) = SecretKey::load_or_create(&path).unwrap();
+        assert!(made);
+        let (second, made) = SecretKey::load_or_create(&path).unwrap();
+        assert!(!made);
+        assert_eq!(first.public(), second.public());
+        assert_eq!(PublicKey::load(&path).unwrap(), first.public());
+        assert_eq!(PublicKey::from_pem(&first.public().to_pem().unwrap()).unwrap(), first.public());
+        #[cfg(unix)]
+        {
+            use std::os::unix::fs::PermissionsExt as _;
+            assert_eq!(fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        assert!(first.save(&path).is_err(), "an existing key was overwritten");
+    }
+
+    #[test]
+    fn a_file_with_something_else_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("x.pem");
+        fs::write(&path, "hello").unwrap();
+        assert!(SecretKey::load_or_create(&path).unwrap_err().to_string().contains("x.pem"));
+    }
+
+    #[test]
+    fn the_secret_never_prints() {
+        let key = SecretKey::generate().unwrap();
+        let pem = key.0.to_pkcs8_pem(LineEnding::LF).unwrap();
+        let body = pem.lines().nth(1).unwrap().to_owned();
+        assert!(!format!("{key:?}").contains(&body));
+    }
+}
