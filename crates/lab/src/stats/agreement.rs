@@ -1,8 +1,8 @@
 //! How well repeats of the same case, or several judges of the same answer, agree.
 //!
-//! A *unit* is what was rated repeatedly (a case), given as the list of its ratings. The chance-corrected measures are
-//! `None` where chance agreement is complete, which is when every rating falls in one category: report
-//! [`plain_agreement`] then.
+//! A *unit* is what was rated repeatedly (a case), given as the list of its ratings. The chance-corrected
+//! measures are `None` where chance agreement is complete, which is when every rating falls in one category:
+//! report [`plain_agreement`] then.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,8 @@ use super::{StatsError, real, real_len};
 ///
 /// Units with fewer than two ratings are ignored; `None` if no unit is left.
 ///
-/// Source: the observed agreement of Fleiss 1971 (Psychol. Bull. 76:378), with unequal numbers of ratings allowed.
+/// Source: the observed agreement of Fleiss 1971 (Psychol. Bull. 76:378), with unequal numbers of ratings
+/// allowed.
 #[must_use]
 pub fn plain_agreement<T: Ord, U: AsRef<[T]>>(units: &[U]) -> Option<f64> {
     let shares: Vec<f64> =
@@ -20,7 +21,8 @@ pub fn plain_agreement<T: Ord, U: AsRef<[T]>>(units: &[U]) -> Option<f64> {
     (!shares.is_empty()).then(|| shares.iter().sum::<f64>() / real_len(shares.len()))
 }
 
-/// Fleiss' kappa for units that were each rated equally often: 1 is perfect, 0 is chance, below 0 is worse than chance.
+/// Fleiss' kappa for units that were each rated equally often: 1 is perfect, 0 is chance, below 0 is worse
+/// than chance.
 ///
 /// `None` if there are no units or all ratings fall in one category.
 ///
@@ -41,10 +43,11 @@ pub fn fleiss_kappa<T: Ord, U: AsRef<[T]>>(units: &[U]) -> Result<Option<f64>, S
     Ok(plain_agreement(units).and_then(|observed| above_chance(observed, chance, shares.len())))
 }
 
-/// Krippendorff's alpha for nominal categories; units may have any number of ratings (missing ones are left out).
+/// Krippendorff's alpha for nominal categories; units may have any number of ratings (missing ones are left
+/// out).
 ///
-/// 1 is perfect, 0 is chance. Units with fewer than two ratings carry no information and are ignored; `None` if no unit
-/// is left or all ratings fall in one category.
+/// 1 is perfect, 0 is chance. Units with fewer than two ratings carry no information and are ignored; `None`
+/// if no unit is left or all ratings fall in one category.
 ///
 /// Source: Krippendorff 2011, Computing Krippendorff's Alpha-Reliability, sections A to C.
 #[must_use]
@@ -54,7 +57,8 @@ pub fn krippendorff_alpha<T: Ord, U: AsRef<[T]>>(units: &[U]) -> Option<f64> {
     let size: f64 = totals.values().map(|&count| real(count)).sum();
     let same: f64 = totals.values().map(|&count| real(count) * (real(count) - 1.0)).sum();
     // Units weigh by their number of ratings, unlike in Fleiss' kappa.
-    let observed: f64 = pairable().map(|ratings| real_len(ratings.len()) * agreeing_pairs(ratings)).sum::<f64>() / size;
+    let observed: f64 =
+        pairable().map(|ratings| real_len(ratings.len()) * agreeing_pairs(ratings)).sum::<f64>() / size;
     above_chance(observed, same / (size * (size - 1.0)), totals.len())
 }
 

@@ -1,11 +1,12 @@
-//! Statistics of evaluation runs: intervals for rates, paired comparisons, multiplicity, sample size, agreement.
+//! Statistics of evaluation runs: intervals for rates, paired comparisons, multiplicity, sample size,
+//! agreement.
 //!
-//! *Invariant:* everything here is a pure function of its arguments: no I/O, no clock, no randomness. The same
-//! counts give the same figures on every machine, so a report can be checked by recomputing it.
+//! *Invariant:* everything here is a pure function of its arguments: no I/O, no clock, no randomness. The
+//! same counts give the same figures on every machine, so a report can be checked by recomputing it.
 //!
-//! Two conventions hold throughout. A quantity that the data cannot determine is `None` or the widest possible
-//! interval, never a confident-looking number. A difference between two runs is `b - a`: positive means that the
-//! rate is higher in `b`.
+//! Two conventions hold throughout. A quantity that the data cannot determine is `None` or the widest
+//! possible interval, never a confident-looking number. A difference between two runs is `b - a`: positive
+//! means that the rate is higher in `b`.
 
 mod agreement;
 mod cluster;

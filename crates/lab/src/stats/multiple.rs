@@ -4,8 +4,9 @@ use super::{StatsError, real_len};
 
 /// Holm's step-down adjusted p-values, in the order of the input.
 ///
-/// Rejecting every hypothesis whose adjusted value is at most alpha keeps the probability of any false rejection at or
-/// below alpha, whatever the dependence between the tests. Give all tests of the family at once.
+/// Rejecting every hypothesis whose adjusted value is at most alpha keeps the probability of any false
+/// rejection at or below alpha, whatever the dependence between the tests. Give all tests of the family at
+/// once.
 ///
 /// Source: Holm 1979 (Scand. J. Stat. 6:65); adjusted values as in Wright 1992 (Biometrics 48:1005).
 ///

@@ -87,8 +87,8 @@ pub struct McNemar {
 
 /// McNemar's test on the discordant pairs; both values are 1 when there are none.
 ///
-/// Source: McNemar 1947 (Psychometrika 12:153); Fagerland, Lydersen & Laake 2013 (BMC Med. Res. Methodol. 13:91), who
-/// recommend the mid-p test.
+/// Source: McNemar 1947 (Psychometrika 12:153); Fagerland, Lydersen & Laake 2013 (BMC Med. Res. Methodol.
+/// 13:91), who recommend the mid-p test.
 #[must_use]
 pub fn mcnemar(table: PairedCounts) -> McNemar {
     let discordant = real(table.only_a) + real(table.only_b);
@@ -100,8 +100,8 @@ pub fn mcnemar(table: PairedCounts) -> McNemar {
 
 /// An interval for the rate under `b` minus the rate under `a`, within -1 to 1; -1 to 1 without pairs.
 ///
-/// Wilson's limits of the two rates are combined by square-and-add, with the correlation of the pairs. It may disagree
-/// with [`mcnemar`] in borderline cases: decide by the test, show the interval.
+/// Wilson's limits of the two rates are combined by square-and-add, with the correlation of the pairs. It may
+/// disagree with [`mcnemar`] in borderline cases: decide by the test, show the interval.
 ///
 /// Source: method 10 of Newcombe 1998 (Stat. Med. 17:2635).
 #[must_use]

@@ -13,15 +13,20 @@ impl TestDesign {
     /// The usual plan: alpha 5 %, power 80 %.
     pub const USUAL: Self = Self { alpha: 0.05, power: 0.8 };
 
-    /// Checks and makes a plan. `alpha` is the two-sided false-alarm rate, `power` the chance to notice the difference.
+    /// Checks and makes a plan. `alpha` is the two-sided false-alarm rate, `power` the chance to notice the
+    /// difference.
     ///
     /// # Errors
-    /// [`StatsError::OutOfRange`] unless `0 < alpha < 1` and `0.5 <= power < 1`; with less power than a coin toss the
-    /// smallest noticeable difference is not well defined.
+    /// [`StatsError::OutOfRange`] unless `0 < alpha < 1` and `0.5 <= power < 1`; with less power than a coin
+    /// toss the smallest noticeable difference is not well defined.
     pub fn new(alpha: f64, power: f64) -> Result<Self, StatsError> {
         open_unit("alpha", alpha)?;
         if !(0.5..1.0).contains(&power) {
-            return Err(StatsError::OutOfRange { name: "the power", value: power, range: "from 0.5 to below 1" });
+            return Err(StatsError::OutOfRange {
+                name: "the power",
+                value: power,
+                range: "from 0.5 to below 1",
+            });
         }
         Ok(Self { alpha, power })
     }
@@ -42,11 +47,12 @@ pub struct Detectable {
 
 /// The smallest absolute difference of two rates that McNemar's test on `pairs` pairs would notice.
 ///
-/// `discordance` is the expected share of pairs with different outcomes, 0 to 1. The difference cannot exceed it; the
-/// result is `None` if even that difference would not be noticed, so also for no pairs or no discordance.
+/// `discordance` is the expected share of pairs with different outcomes, 0 to 1. The difference cannot exceed
+/// it; the result is `None` if even that difference would not be noticed, so also for no pairs or no
+/// discordance.
 ///
-/// Source: Connor 1987 (Biometrics 43:207), eq. for the unconditional sample size, after Miettinen 1968 (Biometrics
-/// 24:339), solved for the difference.
+/// Source: Connor 1987 (Biometrics 43:207), eq. for the unconditional sample size, after Miettinen 1968
+/// (Biometrics 24:339), solved for the difference.
 ///
 /// # Errors
 /// [`StatsError::OutOfRange`] unless `discordance` is within 0 to 1.
@@ -66,11 +72,11 @@ pub fn minimum_detectable_paired(
 
 /// The smallest rise and fall from `baseline` that comparing two independent groups would notice.
 ///
-/// Group `a` has the rate `baseline`, 0 to 1, and `trials_a` independent trials; group `b` has `trials_b`. The test is
-/// the two-sided score (chi-squared) test without continuity correction.
+/// Group `a` has the rate `baseline`, 0 to 1, and `trials_a` independent trials; group `b` has `trials_b`.
+/// The test is the two-sided score (chi-squared) test without continuity correction.
 ///
-/// Source: Fleiss, Levin & Paik 2003, Statistical Methods for Rates and Proportions, 3rd ed., section 4.2, solved for
-/// the difference, with unequal groups.
+/// Source: Fleiss, Levin & Paik 2003, Statistical Methods for Rates and Proportions, 3rd ed., section 4.2,
+/// solved for the difference, with unequal groups.
 ///
 /// # Errors
 /// [`StatsError::OutOfRange`] unless `baseline` is within 0 to 1.
@@ -102,9 +108,9 @@ pub fn minimum_detectable_unpaired(
 
 /// The largest true rate that `trials` independent trials without a single success are compatible with.
 ///
-/// This is the exact one-sided upper limit `1 - (1 - confidence)^(1/trials)`, which the rule of three (`3/trials` at
-/// 95 %) approximates. Rates above it would have shown at least one success with probability `confidence` or more. 1
-/// without trials.
+/// This is the exact one-sided upper limit `1 - (1 - confidence)^(1/trials)`, which the rule of three
+/// (`3/trials` at 95 %) approximates. Rates above it would have shown at least one success with probability
+/// `confidence` or more. 1 without trials.
 ///
 /// Source: Hanley & Lippman-Hand 1983 (JAMA 249:1743).
 #[must_use]
@@ -116,9 +122,11 @@ pub fn minimum_detectable_rate(trials: u64, confidence: Confidence) -> f64 {
     -((-confidence.level()).ln_1p() / real(trials)).exp_m1()
 }
 
-/// The root of `surplus` in 0 to `limit`, where the power is just reached; `None` if it is not reached at `limit`.
+/// The root of `surplus` in 0 to `limit`, where the power is just reached; `None` if it is not reached at
+/// `limit`.
 ///
-/// In both uses `surplus` is linear minus concave, hence convex, and not positive at 0: it has at most one root above 0.
+/// In both uses `surplus` is linear minus concave, hence convex, and not positive at 0: it has at most one
+/// root above 0.
 fn smallest_noticed(limit: f64, surplus: impl Fn(f64) -> f64) -> Option<f64> {
     (limit > 0.0 && surplus(limit) >= 0.0).then(|| quantile::bisect(0.0, limit, surplus))
 }

@@ -4,8 +4,9 @@ use super::{Confidence, Counts, Interval, quantile, real};
 
 /// Wilson's score interval: the interval to show by default.
 ///
-/// 0 % and 100 % have a width; without trials the interval is 0 to 1. Its coverage is close to the level on average and
-/// may fall a little below it for some true rates; where a guarantee matters, use [`clopper_pearson`].
+/// 0 % and 100 % have a width; without trials the interval is 0 to 1. Its coverage is close to the level on
+/// average and may fall a little below it for some true rates; where a guarantee matters, use
+/// [`clopper_pearson`].
 ///
 /// Source: Wilson 1927 (J. Am. Stat. Assoc. 22:209), method 3 of Newcombe 1998 (Stat. Med. 17:857).
 #[must_use]
@@ -31,7 +32,8 @@ pub fn clopper_pearson(counts: Counts, confidence: Confidence) -> Interval {
     Interval { low, high }
 }
 
-/// Wilson's interval for an observed `rate` in `size` (possibly fractional, `> 0`) trials at critical value `z`.
+/// Wilson's interval for an observed `rate` in `size` (possibly fractional, `> 0`) trials at critical value
+/// `z`.
 pub(super) fn score(rate: f64, size: f64, z: f64) -> Interval {
     let weight = z * z / size;
     let centre = (rate + weight / 2.0) / (1.0 + weight);

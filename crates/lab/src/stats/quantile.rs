@@ -1,8 +1,9 @@
 //! The few distribution functions that the intervals need.
 //!
-//! `statrs` supplies the gamma and error functions. Its incomplete beta function stops after 140 steps of the continued
-//! fraction, too few for tens of thousands of trials, and its quantiles of beta and Student's t inherit that (its own
-//! tests note one that is wrong), so both are found here by bisection, which cannot diverge.
+//! `statrs` supplies the gamma and error functions. Its incomplete beta function stops after 140 steps of the
+//! continued fraction, too few for tens of thousands of trials, and its quantiles of beta and Student's t
+//! inherit that (its own tests note one that is wrong), so both are found here by bisection, which cannot
+//! diverge.
 
 use statrs::function::erf::erf_inv;
 use statrs::function::gamma::ln_gamma;
@@ -19,8 +20,8 @@ pub(super) fn normal(probability: f64) -> f64 {
 
 /// The positive `t` with `P(|T| <= t) = central` for Student's t with `freedom` degrees of freedom.
 ///
-/// `T^2 / (freedom + T^2)` is Beta(1/2, freedom/2). Of this share and its complement the smaller one is computed, because
-/// a quotient with a rounded difference from 1 would lose its precision.
+/// `T^2 / (freedom + T^2)` is Beta(1/2, freedom/2). Of this share and its complement the smaller one is
+/// computed, because a quotient with a rounded difference from 1 would lose its precision.
 pub(super) fn student_two_sided(central: f64, freedom: f64) -> f64 {
     let share = beta(central, 0.5, freedom / 2.0);
     if share < 0.5 {
@@ -45,7 +46,8 @@ pub(super) fn fair_coin_pmf(k: f64, n: f64) -> f64 {
     (ln_gamma(n + 1.0) - ln_gamma(k + 1.0) - ln_gamma(n - k + 1.0) - n * std::f64::consts::LN_2).exp()
 }
 
-/// The root of `f`, which rises from below 0 at `low` to above 0 at `high`, to the last bit where `f` permits.
+/// The root of `f`, which rises from below 0 at `low` to above 0 at `high`, to the last bit where `f`
+/// permits.
 ///
 /// 200 halvings also resolve roots near 0, such as the lower limit of 1 success in 10^9 trials.
 pub(super) fn bisect(mut low: f64, mut high: f64, f: impl Fn(f64) -> f64) -> f64 {

@@ -606,7 +606,7 @@ mod tests {
         let blocks = 5;
         for case in 0..40 {
             // The extremes, where sixteen-bit sums would overflow first, and random data.
-            let mut byte = |noise: &mut Noise| if case == 0 { 255 } else { noise.next() as u8 };
+            let byte = |noise: &mut Noise| if case == 0 { 255 } else { noise.next() as u8 };
             let four: Vec<[u8; BLOCK_BYTES_4]> =
                 (0..blocks).map(|_| std::array::from_fn(|_| byte(&mut noise))).collect();
             let eight: Vec<[u8; BLOCK_BYTES_8]> =

@@ -1,0 +1,52 @@
+//! What the two protocols have in common.
+
+use super::config::{HttpConfig, Protocol};
+use super::{anthropic, openai};
+use crate::model::{ModelError, Request, Response, Usage};
+
+/// An answer, and what it cost if the endpoint said so.
+#[derive(Debug, PartialEq)]
+pub(super) struct Decoded {
+    /// The answer.
+    pub(super) response: Response,
+    /// The cost; in the response, an unknown one is zero.
+    pub(super) usage: Option<Usage>,
+}
+
+impl Protocol {
+    /// The resource under the base URL.
+    pub(super) fn path(self) -> &'static str {
+        match self {
+            Self::OpenAi => "chat/completions",
+            Self::Anthropic => "messages",
+        }
+    }
+
+    /// What an answer should have been, in words.
+    pub(super) fn answer_name(self) -> &'static str {
+        match self {
+            Self::OpenAi => "an OpenAI chat completion",
+            Self::Anthropic => "an Anthropic message",
+        }
+    }
+
+    /// The JSON body of a request.
+    pub(super) fn encode(self, config: &HttpConfig, request: &Request) -> Result<Vec<u8>, ModelError> {
+        let body = match self {
+            Self::OpenAi => openai::encode(&config.model, config.fixed_sampling, request),
+            Self::Anthropic => anthropic::encode(&config.model, config.fixed_sampling, request),
+        };
+        body.map_err(ModelError::Unsupported)
+    }
+
+    /// Reads an answer; says what is wrong with it if it is none.
+    pub(super) fn decode(self, body: &[u8], logprobs: bool) -> Result<Decoded, String> {
+        match self {
+            Self::OpenAi => openai::decode(body, logprobs),
+            Self::Anthropic => anthropic::decode(body),
+        }
+    }
+}
+
+/// The message for a tool's turn that does not say which call it answers.
+pub(super) const NO_CALL_ID: &str = "a tool's turn needs the id of the call that it answers";
