@@ -4,7 +4,7 @@
 //! only the code that sets the request header can read it.
 
 pub mod chat;
-// pub mod http;
+pub mod http;
 pub mod local;
 mod model;
 mod secret;

@@ -1,0 +1,174 @@
+//! Reading a bundle, with every digest checked on the way.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use ostrom_core::Digest;
+
+use super::manifest::{CHUNK, Digester, FileEntry, Manifest};
+use super::{BundleError, FILES, KEY, MANIFEST, REPORT, SCHEMA, STATEMENT};
+use crate::metrics::Metrics;
+use crate::plan::Plan;
+use crate::run::{WORK, read_bounded};
+use crate::suite::Suite;
+use crate::trial::{Outcome, Trial};
+
+/// Limits on what is read whole into memory, in bytes.
+const MAX_MANIFEST: u64 = 64 << 20;
+const MAX_SUITE: u64 = 1 << 30;
+/// The longest line, in bytes.
+const MAX_LINE: u64 = 64 << 20;
+
+/// A bundle on disk whose digests hold.
+pub struct Bundle {
+    folder: PathBuf,
+    /// What was tested and how.
+    pub manifest: Manifest,
+    /// Digest of the manifest: the bundle's name.
+    pub digest: Digest,
+    /// The figures on record.
+    pub metrics: Metrics,
+    /// The trials that should be there.
+    pub plan: Arc<Plan>,
+}
+
+impl Bundle {
+    /// Opens a bundle's folder and checks lengths and digests of all its files, and that nothing else lies there.
+    ///
+    /// # Errors
+    /// What is wrong and where.
+    pub fn open(folder: &Path) -> Result<Self, BundleError> {
+        let missing = |missing| BundleError::Missing { folder: folder.to_owned(), missing };
+        for name in FILES.into_iter().chain([MANIFEST, STATEMENT, KEY]) {
+            if !folder.join(name).is_file() {
+                return Err(missing(name));
+            }
+        }
+        no_foreign_files(folder)?;
+        let bytes = read_bounded(&folder.join(MANIFEST), MAX_MANIFEST)?;
+        let manifest = parse_manifest(&bytes)?;
+        for name in FILES {
+            let entry = manifest.files.get(name).ok_or_else(|| malformed(MANIFEST, format!("no digest of {name}")))?;
+            check_file(folder, name, entry)?;
+        }
+        if let Some(extra) = manifest.files.keys().find(|name| !FILES.contains(&name.as_str())) {
+            return Err(malformed(MANIFEST, format!("unknown file {extra}")));
+        }
+        let suite_bytes = read_bounded(&folder.join("suite.json"), MAX_SUITE)?;
+        if Digest::of(&suite_bytes) != manifest.suite_digest {
+            return Err(malformed("suite.json", "its digest is not the manifest's suite digest"));
+        }
+        let suite: Suite = parse("suite.json", &suite_bytes)?;
+        let metrics = parse("metrics.json", &read_bounded(&folder.join("metrics.json"), MAX_MANIFEST)?)?;
+        let plan = Arc::new(Plan::new(Arc::new(suite), manifest.settings.clone()));
+        Ok(Self { folder: folder.to_owned(), digest: Digest::of(&bytes), manifest, metrics, plan })
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// Visits every trial in order; memory stays at one trial.
+    ///
+    /// # Errors
+    /// If a line is no trial, or what `visit` returns.
+    pub fn trials(
+        &self,
+        mut visit: impl FnMut(usize, Trial) -> Result<(), BundleError>,
+    ) -> Result<(), BundleError> {
+        let path = self.folder.join("trials.jsonl");
+        let io = |source| BundleError::Io { path: path.clone(), source };
+        let mut reader = BufReader::with_capacity(1 << 20, File::open(&path).map_err(io)?);
+        let mut line = Vec::new();
+        for index in 0.. {
+            line.clear();
+            if reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut line).map_err(io)? == 0 {
+                break;
+            }
+            let place = || format!("trials.jsonl, line {}", index + 1);
+            let trial = serde_json::from_slice(&line).map_err(|error| malformed(place(), error))?;
+            visit(index, trial)?;
+        }
+        Ok(())
+    }
+
+    /// The outcomes in the plan's order.
+    ///
+    /// # Errors
+    /// If a line is no trial.
+    pub fn outcomes(&self) -> Result<Vec<Option<Outcome>>, BundleError> {
+        let mut outcomes = Vec::with_capacity(self.plan.len());
+        self.trials(|_, trial| {
+            outcomes.push(trial.outcome());
+            Ok(())
+        })?;
+        Ok(outcomes)
+    }
+}
+
+/// Reads a manifest. What the version is, is asked before anything else.
+pub(crate) fn parse_manifest(bytes: &[u8]) -> Result<Manifest, BundleError> {
+    #[derive(serde::Deserialize)]
+    struct Schema {
+        schema: String,
+    }
+    let Schema { schema } = parse(MANIFEST, bytes)?;
+    if schema != SCHEMA {
+        return Err(BundleError::Version { found: schema.chars().take(80).collect() });
+    }
+    parse(MANIFEST, bytes)
+}
+
+fn parse<T: serde::de::DeserializeOwned>(place: &str, bytes: &[u8]) -> Result<T, BundleError> {
+    serde_json::from_slice(bytes).map_err(|error| malformed(place, error))
+}
+
+pub(crate) fn malformed(place: impl Into<String>, message: impl ToString) -> BundleError {
+    BundleError::Malformed { place: place.into(), message: message.to_string() }
+}
+
+fn no_foreign_files(folder: &Path) -> Result<(), BundleError> {
+    let io = |source| BundleError::Io { path: folder.to_owned(), source };
+    for entry in std::fs::read_dir(folder).map_err(io)? {
+        let name = entry.map_err(io)?.file_name();
+        let known = FILES.iter().chain(&[MANIFEST, STATEMENT, KEY, REPORT, WORK]).any(|known| name == *known);
+        if !known {
+            return Err(BundleError::Foreign(folder.join(name)));
+        }
+    }
+    Ok(())
+}
+
+/// Compares a file with its entry, chunk by chunk.
+fn check_file(folder: &Path, name: &str, entry: &FileEntry) -> Result<(), BundleError> {
+    let path = folder.join(name);
+    let io = |source| BundleError::Io { path: path.clone(), source };
+    let mut file = File::open(&path).map_err(io)?;
+    let (mut digester, mut buffer) = (Digester::default(), Vec::with_capacity(CHUNK));
+    let (mut at, mut lines, mut first) = (0_u64, 1_u64, None);
+    loop {
+        buffer.clear();
+        if file.by_ref().take(CHUNK as u64).read_to_end(&mut buffer).map_err(io)? == 0 {
+            break;
+        }
+        let index = usize::try_from(at / CHUNK as u64).unwrap_or(usize::MAX);
+        if first.is_none() && entry.chunks.get(index) != Some(&Digest::of(&buffer)) {
+            let line = name.ends_with(".jsonl").then_some(lines);
+            first = Some(BundleError::Changed { file: name.to_owned(), from: at, to: at + buffer.len() as u64, line });
+        }
+        lines += buffer.iter().filter(|&&byte| byte == b'\n').count() as u64;
+        at += buffer.len() as u64;
+        digester.update(&buffer);
+    }
+    if at != entry.length {
+        return Err(BundleError::Length { file: name.to_owned(), found: at, signed: entry.length });
+    }
+    match first {
+        Some(changed) => Err(changed),
+        None if digester.finish() != *entry => Err(malformed(MANIFEST, format!("the digests of {name} disagree"))),
+        None => Ok(()),
+    }
+}

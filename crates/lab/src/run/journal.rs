@@ -1,0 +1,250 @@
+//! The record of finished trials: one line each, appended as they finish.
+//!
+//! A line is written in one go. A kill in the middle leaves a line without its end, which is cut off when the journal
+//! is opened again; every whole line is a whole trial.
+
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::trial::{Trial, Verdict};
+
+/// The longest line that is read back, in bytes.
+pub(crate) const MAX_LINE: usize = 64 << 20;
+/// How often the journal is forced to the disk. A power cut loses at most this; a killed process loses nothing.
+const SYNC: Duration = Duration::from_secs(2);
+
+/// A trial with its number in the plan.
+#[derive(Serialize, Deserialize)]
+struct Line<T> {
+    index: usize,
+    trial: T,
+}
+
+/// Where a trial's line lies.
+#[derive(Debug, Clone, Copy)]
+struct Place {
+    offset: u64,
+    length: usize,
+    failed: bool,
+}
+
+/// The journal of a run.
+#[derive(Debug)]
+pub struct Journal {
+    path: PathBuf,
+    file: File,
+    end: u64,
+    places: Vec<Option<Place>>,
+    synced: Instant,
+}
+
+/// What is wrong with a journal.
+#[derive(Debug, thiserror::Error)]
+pub enum JournalError {
+    /// The system could not read or write it.
+    #[error("{}: {source}{}", path.display(), super::hint(source))]
+    Io {
+        /// The journal.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// A whole line is no trial: somebody has changed the file.
+    #[error("{}, line {line}: {message}; the journal has been changed from outside", path.display())]
+    Corrupt {
+        /// The journal.
+        path: PathBuf,
+        /// Which line, from 1.
+        line: usize,
+        /// What is wrong.
+        message: String,
+    },
+}
+
+impl Journal {
+    /// Opens or makes a journal, and cuts off a line that was not finished.
+    ///
+    /// # Errors
+    /// If it cannot be read or written, or a whole line is no trial.
+    pub fn open(path: &Path) -> Result<Self, JournalError> {
+        let io = |source| JournalError::Io { path: path.to_owned(), source };
+        let mut options = OpenOptions::new();
+        let file = options.read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
+        let mut journal =
+            Self { path: path.to_owned(), file, end: 0, places: Vec::new(), synced: Instant::now() };
+        let mut reader = BufReader::new(journal.file.try_clone().map_err(io)?);
+        let (mut offset, mut number) = (0, 0);
+        let mut line = Vec::new();
+        loop {
+            line.clear();
+            let length = reader.by_ref().take(MAX_LINE as u64).read_until(b'\n', &mut line).map_err(io)?;
+            if line.last() != Some(&b'\n') {
+                break;
+            }
+            number += 1;
+            let corrupt =
+                |message| JournalError::Corrupt { path: path.to_owned(), line: number, message };
+            let entry: Line<Trial> = serde_json::from_slice(&line).map_err(|error| corrupt(error.to_string()))?;
+            if entry.index > 1 << 28 {
+                return Err(corrupt(format!("there is no trial {}", entry.index)));
+            }
+            let failed = matches!(entry.trial.verdict, Verdict::Failed(_));
+            journal.note(entry.index, Place { offset, length, failed });
+            offset += length as u64;
+        }
+        journal.end = offset;
+        journal.file.set_len(offset).map_err(io)?;
+        Ok(journal)
+    }
+
+    fn note(&mut self, index: usize, place: Place) {
+        if self.places.len() <= index {
+            self.places.resize(index + 1, None);
+        }
+        if let Some(slot) = self.places.get_mut(index) {
+            *slot = Some(place);
+        }
+    }
+
+    /// Whether trial `index` is finished. With `retry`, a failed one is not.
+    pub fn has(&self, index: usize, retry: bool) -> bool {
+        self.places.get(index).copied().flatten().is_some_and(|place| !(retry && place.failed))
+    }
+
+    /// Number of finished trials.
+    pub fn finished(&self) -> usize {
+        self.places.iter().flatten().count()
+    }
+
+    /// Number of trials that failed.
+    pub fn failed(&self) -> usize {
+        self.places.iter().flatten().filter(|place| place.failed).count()
+    }
+
+    /// Writes a finished trial down. A later line for the same trial replaces the earlier one.
+    ///
+    /// # Errors
+    /// If it cannot be written; then the journal is as it was before.
+    pub fn append(&mut self, index: usize, trial: &Trial) -> Result<(), JournalError> {
+        let io = |source| JournalError::Io { path: self.path.clone(), source };
+        let mut line = serde_json::to_vec(&Line { index, trial }).map_err(|error| io(error.into()))?;
+        line.push(b'\n');
+        self.file.seek(SeekFrom::Start(self.end)).map_err(io)?;
+        if let Err(source) = self.file.write_all(&line) {
+            // What a full disk left of the line must not stay. If this fails too, opening cuts it off.
+            let _ = self.file.set_len(self.end);
+            return Err(io(source));
+        }
+        let failed = matches!(trial.verdict, Verdict::Failed(_));
+        self.note(index, Place { offset: self.end, length: line.len(), failed });
+        self.end += line.len() as u64;
+        if self.synced.elapsed() > SYNC {
+            self.sync()?;
+        }
+        Ok(())
+    }
+
+    /// Forces everything to the disk.
+    ///
+    /// # Errors
+    /// If the system says that it could not.
+    pub fn sync(&mut self) -> Result<(), JournalError> {
+        self.synced = Instant::now();
+        self.file.sync_data().map_err(|source| JournalError::Io { path: self.path.clone(), source })
+    }
+
+    /// Reads the trials in the plan's order, one after another. `None` stands for one that is not finished.
+    ///
+    /// # Errors
+    /// If a line cannot be read back.
+    pub fn read(
+        &self,
+        count: usize,
+        mut visit: impl FnMut(usize, Option<Trial>) -> Result<(), JournalError>,
+    ) -> Result<(), JournalError> {
+        let io = |source| JournalError::Io { path: self.path.clone(), source };
+        let mut file = File::open(&self.path).map_err(io)?;
+        let mut line = Vec::new();
+        for index in 0..count {
+            let Some(place) = self.places.get(index).copied().flatten() else {
+                visit(index, None)?;
+                continue;
+            };
+            file.seek(SeekFrom::Start(place.offset)).map_err(io)?;
+            line.resize(place.length, 0);
+            file.read_exact(&mut line).map_err(io)?;
+            let entry: Line<Trial> = serde_json::from_slice(&line).map_err(|error| JournalError::Corrupt {
+                path: self.path.clone(),
+                line: index + 1,
+                message: error.to_string(),
+            })?;
+            visit(index, Some(entry.trial))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::trial::{Arm, Outcome};
+
+    fn trial(id: &str, failed: bool) -> Trial {
+        let outcome = Outcome { success: Some(false), utility: None, blocked: None };
+        let verdict = if failed { Verdict::Failed("no answer".to_owned()) } else { Verdict::Outcome(outcome) };
+        Trial { id: id.to_owned(), arm: Arm::Attack, repeat: 0, calls: Vec::new(), verdict }
+    }
+
+    #[test]
+    fn cut_anywhere_it_keeps_every_whole_trial() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        let mut journal = Journal::open(&path).unwrap();
+        let mut ends = vec![0];
+        for (index, id) in ["a", "b", "c"].iter().enumerate() {
+            journal.append(index, &trial(id, false)).unwrap();
+            ends.push(std::fs::metadata(&path).unwrap().len());
+        }
+        let whole = std::fs::read(&path).unwrap();
+        for cut in 0..=whole.len() {
+            std::fs::write(&path, &whole[..cut]).unwrap();
+            let journal = Journal::open(&path).unwrap();
+            let expect = ends.iter().filter(|&&end| end > 0 && end <= cut as u64).count();
+            assert_eq!(journal.finished(), expect, "cut at {cut}");
+            drop(journal);
+            let mut journal = Journal::open(&path).unwrap();
+            journal.append(3, &trial("d", false)).unwrap();
+            assert_eq!(Journal::open(&path).unwrap().finished(), expect + 1);
+        }
+    }
+
+    #[test]
+    fn a_changed_line_is_an_error_and_not_a_lost_trial() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        let mut journal = Journal::open(&path).unwrap();
+        journal.append(0, &trial("a", false)).unwrap();
+        let text = std::fs::read_to_string(&path).unwrap().replace("\"attack\"", "\"attic\"");
+        std::fs::write(&path, text).unwrap();
+        assert!(Journal::open(&path).unwrap_err().to_string().contains("line 1"));
+    }
+
+    #[test]
+    fn a_retried_trial_replaces_the_failed_one() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        let mut journal = Journal::open(&path).unwrap();
+        journal.append(0, &trial("a", true)).unwrap();
+        assert!(journal.has(0, false) && !journal.has(0, true));
+        journal.append(0, &trial("a", false)).unwrap();
+        let journal = Journal::open(&path).unwrap();
+        assert_eq!((journal.finished(), journal.failed()), (1, 0));
+        let mut seen = Vec::new();
+        journal.read(2, |index, trial| { seen.push((index, trial.map(|t| t.outcome().is_some()))); Ok(()) }).unwrap();
+        assert_eq!(seen, [(0, Some(true)), (1, None)]);
+    }
+}
