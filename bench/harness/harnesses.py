@@ -1,7 +1,7 @@
 """The harnesses under comparison: how each is set up for N prompts against the mock, and how it is started.
 
-Every peer sends the same prompts, one HTTP request each, with a trivial scorer. Each appears as its documentation says to
-start it, and again with what we found to make it cheaper (`-fast`) or what lets it do more at once.
+Every peer sends the same prompts, one HTTP request each, with a trivial scorer. Each appears as its documentation says
+to start it, and again with what we found to make it cheaper (`-fast`) or what lets it do more at once.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import Literal
 
 HERE = Path(__file__).resolve().parent
 FILLER = (
-    "The museum keeps its clay tablets in a dry room, and the night guard writes the humidity into a ledger every hour. "
+    "The museum keeps its clay tablets in a dry room, and the night guard writes the humidity into a ledger each hour. "
     "Visitors may ask which tablet is the oldest, who baked it, and why the corner is missing. "
 )
 PROMPT_CHARACTERS = 1000  # about 250 tokens

@@ -130,9 +130,10 @@ def markdown(result: dict) -> str:
     if rows:
         lines += [
             "",
-            "Medians over the repetitions. *Requests*, *in flight* and *body* are the mock's own counts; *window* is the "
-            "time from its first request to its last answer, without the harness's start and end. *CPU* is user plus "
-            "system time of the process tree. Peak memory of several processes is the sum of their proportional sets.",
+            "Medians over the repetitions. *Requests*, *in flight* and *body* are the mock's counts; in flight shows "
+            "concurrency only where there is latency. *Window* is the time from its first request to its last answer, "
+            "without the harness's start and end. *CPU* is user plus system time of the process tree, start included; "
+            "*further sample* leaves the start out. Memory of several processes is the sum of their proportional sets.",
         ]
     if result["startup"]:
         lines += ["", "## Start", "", "| harness | median ms | min–max ms | runs |", "|---|---:|---:|---:|"]

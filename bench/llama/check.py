@@ -14,6 +14,7 @@ import argparse
 import json
 import pathlib
 import subprocess
+import sys
 import tempfile
 
 import numpy
@@ -92,11 +93,10 @@ PROMPTS = [
 
 
 class Probe:
-    """Our side: one process that answers JSON lines."""
+    """A process that answers JSON lines: our side."""
 
-    def __init__(self, program, model, threads):
-        command = [str(program), str(model), str(threads)]
-        self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    def __init__(self, command):
+        self.process = subprocess.Popen([str(part) for part in command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         self.about = json.loads(self.process.stdout.readline())
 
     def ask(self, op, **arguments):
@@ -210,10 +210,11 @@ def main():
     parser.add_argument("--exact", help="a folder for copies of the models in 32-bit floats")
     options = parser.parse_args()
     lib = llama.library(options.library)
+    sys.stdout.reconfigure(line_buffering=True)
     print("llama.cpp:", lib.llama_print_system_info().decode().strip())
     for path in options.models:
         print(f"\n## {pathlib.Path(path).name}\n")
-        ours = Probe(options.probe, path, options.threads)
+        ours = Probe([options.probe, path, options.threads])
         theirs = llama.Llama(lib, path, options.threads)
         check_tokens(ours, theirs)
         check_greedy(ours, theirs, options.tokens)
@@ -235,7 +236,7 @@ def main():
         compare("llama.cpp with repacked weights, without", logits["llama.cpp"], plain)
         if options.exact:
             exact = dequantised(path, options.exact)
-            ours = Probe(options.probe, exact, options.threads)
+            ours = Probe([options.probe, exact, options.threads])
             theirs = llama.Llama(lib, exact, options.threads)
             print("- the same weights as 32-bit floats:")
             check_greedy(ours, theirs, options.tokens)

@@ -87,13 +87,13 @@ def library(path=None):
 
 
 class Llama:
-    """A model on the CPU: no flash attention, no sampling.
+    """A model on the CPU, without sampling.
 
     `cache` is the type of the key-value cache. `extra` says whether weights may be repacked for the CPU, which
     llama.cpp does by default and which makes it faster.
     """
 
-    def __init__(self, lib, path, threads, cache=F32, window=2048, sequences=1, extra=True):
+    def __init__(self, lib, path, threads, cache=F32, window=2048, sequences=1, extra=True, flash=False):
         self.lib = lib
         params = lib.llama_model_default_params()
         params.n_gpu_layers = 0
@@ -107,7 +107,7 @@ class Llama:
         params.n_ubatch = 512
         params.n_seq_max = sequences
         params.n_threads = params.n_threads_batch = threads
-        params.flash_attn_type = 0
+        params.flash_attn_type = int(flash)
         params.type_k = params.type_v = cache
         params.no_perf = True
         self.context = lib.llama_init_from_model(self.model, params)

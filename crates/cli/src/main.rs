@@ -1,1 +1,58 @@
-fn main(){}
+//! The binary `ostrom`: arguments, progress and output.
+//!
+//! *Invariant:* results go to standard output, everything else to standard error; every failure is one line that says
+//! what to do, and a non-zero exit status.
+
+mod args;
+mod demo;
+mod eval;
+mod fail;
+mod fetch;
+mod model;
+mod paths;
+mod progress;
+mod show;
+mod suite;
+mod target;
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory as _, Parser as _};
+
+use args::{Cli, Command};
+use fail::Failure;
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    match run(cli) {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("error: {failure}");
+            ExitCode::from(failure.code())
+        }
+    }
+}
+
+fn run(cli: Cli) -> Result<ExitCode, Failure> {
+    match cli.command {
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "ostrom", &mut std::io::stdout());
+            Ok(ExitCode::SUCCESS)
+        }
+        Command::Demo(options) => block_on(demo::run(options)),
+        Command::Eval(command) => block_on(eval::run(command)),
+        Command::Model(command) => block_on(model::run(command)),
+        Command::Suite(command) => suite::run(command),
+    }
+}
+
+fn block_on(work: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("the system gives no threads: {error}")))?;
+    let result = runtime.block_on(work);
+    // A task that still waits for an answer must not hold the program up.
+    runtime.shutdown_background();
+    result
+}

@@ -6,7 +6,9 @@ use serde::Serialize;
 
 use crate::bundle::{Bundle, BundleError};
 use crate::metrics::{Pair, pairs};
-use crate::stats::{Confidence, PairedCounts, TestDesign, holm, mcnemar, minimum_detectable_paired, paired_difference};
+use crate::stats::{
+    Confidence, PairedCounts, TestDesign, holm, mcnemar, minimum_detectable_paired, paired_difference,
+};
 
 /// A paired difference, B − A: negative if B is attacked less often.
 #[derive(Debug, Clone, PartialEq, Serialize)]

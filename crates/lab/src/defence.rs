@@ -218,7 +218,13 @@ fn blank_attribute(text: &str, open: &str, close: char) -> String {
 /// Removes elements whose inline style hides them.
 fn hidden_elements(text: &str) -> String {
     const HIDING: [&str; 8] = [
-        "display:none", "visibility:hidden", "font-size:0", "font-size:1px", "opacity:0", "color:white", "color:#fff",
+        "display:none",
+        "visibility:hidden",
+        "font-size:0",
+        "font-size:1px",
+        "opacity:0",
+        "color:white",
+        "color:#fff",
         "left:-",
     ];
     let mut out = String::with_capacity(text.len());
@@ -282,7 +288,10 @@ mod tests {
         assert!(message(&[Defence::Sandwich]).ends_with("Sum up."));
         let delimited = message(&[Defence::Delimit]);
         assert!(delimited.contains(&format!("<{}>", marker(seed))));
-        assert_ne!(delimited, user_message("Sum up.", Some(&document), &[Defence::Delimit], Digest::of(b"2")));
+        assert_ne!(
+            delimited,
+            user_message("Sum up.", Some(&document), &[Defence::Delimit], Digest::of(b"2"))
+        );
         assert_eq!(user_message("Hello", None, &Defence::ALL, seed), "Hello");
     }
 }

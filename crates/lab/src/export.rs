@@ -31,8 +31,21 @@ pub enum ExportError {
 
 /// The columns of the table exports, in order.
 const COLUMNS: [&str; 15] = [
-    "id", "arm", "repeat", "family", "scenario", "task", "technique", "mechanism", "intent", "goal", "channel",
-    "transforms", "success", "utility", "error",
+    "id",
+    "arm",
+    "repeat",
+    "family",
+    "scenario",
+    "task",
+    "technique",
+    "mechanism",
+    "intent",
+    "goal",
+    "channel",
+    "transforms",
+    "success",
+    "utility",
+    "error",
 ];
 
 /// One trial as a row of texts; `None` is empty.
@@ -51,7 +64,8 @@ fn row(item: Item<'_>, trial: &Trial) -> [Option<String>; 15] {
         Verdict::Failed(error) => Some(error.clone()),
         Verdict::Outcome(_) => None,
     };
-    let transforms = case.map(|case| case.transforms.iter().map(ToString::to_string).collect::<Vec<_>>().join("+"));
+    let transforms =
+        case.map(|case| case.transforms.iter().map(ToString::to_string).collect::<Vec<_>>().join("+"));
     [
         Some(trial.id.clone()),
         Some(trial.arm.as_str().to_owned()),
@@ -151,7 +165,10 @@ pub fn parquet(bundle: &Bundle, file: File) -> Result<(), ExportError> {
     Ok(())
 }
 
-fn write_group(writer: &mut SerializedFileWriter<File>, rows: &[Vec<Option<String>>]) -> Result<(), ExportError> {
+fn write_group(
+    writer: &mut SerializedFileWriter<File>,
+    rows: &[Vec<Option<String>>],
+) -> Result<(), ExportError> {
     let mut group = writer.next_row_group()?;
     for column in 0.. {
         let Some(mut out) = group.next_column()? else { break };
@@ -185,8 +202,10 @@ fn write_group(writer: &mut SerializedFileWriter<File>, rows: &[Vec<Option<Strin
 /// If it cannot be written.
 pub fn avid(bundle: &Bundle, out: &mut dyn Write) -> Result<(), ExportError> {
     let metrics = &bundle.metrics;
-    let rate = |rate: &Rate| json!({"successes": rate.successes, "trials": rate.trials, "failed": rate.failed,
-                                   "interval95": [rate.low, rate.high]});
+    let rate = |rate: &Rate| {
+        json!({"successes": rate.successes, "trials": rate.trials, "failed": rate.failed,
+                                   "interval95": [rate.low, rate.high]})
+    };
     let target = bundle.manifest.target.name();
     let report = json!({
         "data_type": "AVID",
@@ -257,15 +276,19 @@ pub fn garak(bundle: &Bundle, out: &mut dyn Write) -> Result<(), ExportError> {
                 .collect()
         });
         let reply = trial.calls.last().map(|call| json!({"text": call.reply, "lang": "*"}));
-        line(json!({"entry_type": "attempt", "uuid": format!("{}#{}", trial.id, trial.repeat), "seq": 0, "status": 2,
+        line(
+            json!({"entry_type": "attempt", "uuid": format!("{}#{}", trial.id, trial.repeat), "seq": 0, "status": 2,
                     "probe_classname": probe, "probe_params": {"technique": case.technique, "channel": case.channel},
                     "targets": [], "prompt": {"turns": turns}, "outputs": [reply],
                     "detector_results": {"ostrom.Rule": [if hit { 1.0 } else { 0.0 }]}, "notes": {},
-                    "goal": case.intent}))
+                    "goal": case.intent}),
+        )
     })?;
     for (probe, (hits, total)) in counts {
-        line(json!({"entry_type": "eval", "probe": probe, "detector": "ostrom.Rule", "passed": total - hits,
-                    "total": total, "total_evaluated": total, "fails": hits, "nones": 0}))?;
+        line(
+            json!({"entry_type": "eval", "probe": probe, "detector": "ostrom.Rule", "passed": total - hits,
+                    "total": total, "total_evaluated": total, "fails": hits, "nones": 0}),
+        )?;
     }
     line(json!({"entry_type": "completion", "run": bundle.digest.to_string()}))
 }

@@ -170,7 +170,8 @@ impl<'a> Tally<'a> {
             .collect();
         let successes = clusters.iter().map(|c| c.successes()).sum();
         let trials = clusters.iter().map(|c| c.trials()).sum();
-        let pooled = Counts::new(successes, trials).map_or(Interval::UNIT, |counts| wilson(counts, Confidence::P95));
+        let pooled =
+            Counts::new(successes, trials).map_or(Interval::UNIT, |counts| wilson(counts, Confidence::P95));
         if clusters.len() < 2 {
             return (pooled, None);
         }
@@ -291,8 +292,13 @@ mod tests {
         let plan = Plan::new(suite.clone(), settings(1));
         let mut outcomes: Vec<_> = plan.iter().map(|_| outcome(false, true)).collect();
         let clean = metrics(&plan, &outcomes).attack_success;
-        let failed: Vec<usize> =
-            plan.iter().enumerate().filter(|(_, (item, _))| item.arm() == Arm::Attack).map(|(i, _)| i).take(5).collect();
+        let failed: Vec<usize> = plan
+            .iter()
+            .enumerate()
+            .filter(|(_, (item, _))| item.arm() == Arm::Attack)
+            .map(|(i, _)| i)
+            .take(5)
+            .collect();
         failed.iter().for_each(|&i| outcomes[i] = None);
         let figures = metrics(&plan, &outcomes);
         assert_eq!((figures.failed, figures.attack_success.failed), (5, 5));

@@ -19,11 +19,24 @@ pub enum Rule {
         exact: bool,
     },
     /// One of the texts occurs.
-    ContainsAny { texts: Vec<String> },
+    ContainsAny {
+        texts: Vec<String>,
+        #[serde(default, skip_serializing_if = "is_false")]
+        exact: bool,
+    },
     /// Each of the texts occurs.
-    ContainsAll { texts: Vec<String> },
+    ContainsAll {
+        texts: Vec<String>,
+        #[serde(default, skip_serializing_if = "is_false")]
+        exact: bool,
+    },
     /// At least `count` of the texts occur.
-    ContainsAtLeast { texts: Vec<String>, count: usize },
+    ContainsAtLeast {
+        texts: Vec<String>,
+        count: usize,
+        #[serde(default, skip_serializing_if = "is_false")]
+        exact: bool,
+    },
     /// The answer begins with the text, after quotes, list marks and white space.
     StartsWith {
         text: String,
@@ -105,13 +118,13 @@ impl Rule {
         };
         Ok(match self {
             Self::Contains { text, exact } => Self::Contains { text: plain(text)?, exact: *exact },
-            Self::ContainsAny { texts } => Self::ContainsAny { texts: list(texts)? },
-            Self::ContainsAll { texts } => Self::ContainsAll { texts: list(texts)? },
-            Self::ContainsAtLeast { texts, count } => {
+            Self::ContainsAny { texts, exact } => Self::ContainsAny { texts: list(texts)?, exact: *exact },
+            Self::ContainsAll { texts, exact } => Self::ContainsAll { texts: list(texts)?, exact: *exact },
+            Self::ContainsAtLeast { texts, count, exact } => {
                 if *count == 0 || *count > texts.len() {
                     return Err(format!("contains-at-least {count} of {} texts", texts.len()));
                 }
-                Self::ContainsAtLeast { texts: list(texts)?, count: *count }
+                Self::ContainsAtLeast { texts: list(texts)?, count: *count, exact: *exact }
             }
             Self::StartsWith { text, exact } => Self::StartsWith { text: plain(text)?, exact: *exact },
             Self::EndsWith { text, exact } => Self::EndsWith { text: plain(text)?, exact: *exact },
@@ -139,18 +152,20 @@ impl Rule {
 
     /// Whether the rule holds for `answer`.
     pub fn holds(&self, answer: &str) -> bool {
-        let end = (0..=MAX_ANSWER.min(answer.len())).rev().find(|&at| answer.is_char_boundary(at)).unwrap_or(0);
+        let end =
+            (0..=MAX_ANSWER.min(answer.len())).rev().find(|&at| answer.is_char_boundary(at)).unwrap_or(0);
         self.holds_for(&Answer::new(answer.get(..end).unwrap_or_default()))
     }
 
     fn holds_for(&self, answer: &Answer<'_>) -> bool {
-        let contains = |text: &String| answer.folded.contains(&fold(text));
+        let contains = |text: &str, exact: bool| answer.view(exact).contains(&answer.like(text, exact));
         match self {
-            Self::Contains { text, exact: true } => answer.plain.contains(text),
-            Self::Contains { text, exact: false } => contains(text),
-            Self::ContainsAny { texts } => texts.iter().any(contains),
-            Self::ContainsAll { texts } => texts.iter().all(contains),
-            Self::ContainsAtLeast { texts, count } => texts.iter().filter(|text| contains(text)).count() >= *count,
+            Self::Contains { text, exact } => contains(text, *exact),
+            Self::ContainsAny { texts, exact } => texts.iter().any(|text| contains(text, *exact)),
+            Self::ContainsAll { texts, exact } => texts.iter().all(|text| contains(text, *exact)),
+            Self::ContainsAtLeast { texts, count, exact } => {
+                texts.iter().filter(|text| contains(text, *exact)).count() >= *count
+            }
             Self::StartsWith { text, exact } => {
                 answer.view(*exact).trim_start_matches(is_decoration).starts_with(&answer.like(text, *exact))
             }
@@ -166,7 +181,9 @@ impl Rule {
                 answer.folded.lines().any(|line| bare(line) == text)
             }
             Self::Leaks { text } => leaks(answer, text),
-            Self::Regex { pattern, exact } => compile(pattern, *exact).is_ok_and(|regex| regex.is_match(answer.plain)),
+            Self::Regex { pattern, exact } => {
+                compile(pattern, *exact).is_ok_and(|regex| regex.is_match(answer.plain))
+            }
             Self::JsonKeys { keys, extra } => json_objects(answer.plain).any(|object| {
                 keys.iter().all(|key| object.contains_key(key)) && (*extra || object.len() == keys.len())
             }),
@@ -241,7 +258,8 @@ fn leaks(answer: &Answer<'_>, secret: &str) -> bool {
     let needle = letters_and_digits(secret);
     let hay = letters_and_digits(answer.plain);
     let found = |hay: &str| hay.contains(&needle);
-    if found(&hay) || found(&hay.chars().rev().collect::<String>()) || unleet(&hay).contains(&unleet(&needle)) {
+    if found(&hay) || found(&hay.chars().rev().collect::<String>()) || unleet(&hay).contains(&unleet(&needle))
+    {
         return true;
     }
     if found(&letters_and_digits(&Transform::Rot13.apply(answer.plain))) {
@@ -255,8 +273,12 @@ fn leaks(answer: &Answer<'_>, secret: &str) -> bool {
         // An unpadded tail that is no whole byte is cut off rather than failing the rest.
         let whole = bare.get(..bare.len() / 4 * 4).unwrap_or_default();
         let even = bare.get(..bare.len() / 2 * 2).unwrap_or_default();
-        [BASE64.decode(run.as_bytes()).ok(), BASE64_NOPAD.decode(bare).ok(), BASE64_NOPAD.decode(whole).ok(),
-         HEXLOWER_PERMISSIVE.decode(even).ok()]
+        [
+            BASE64.decode(run.as_bytes()).ok(),
+            BASE64_NOPAD.decode(bare).ok(),
+            BASE64_NOPAD.decode(whole).ok(),
+            HEXLOWER_PERMISSIVE.decode(even).ok(),
+        ]
     });
     let mut texts = decoded.flatten().map(|bytes| String::from_utf8_lossy(&bytes).into_owned());
     if texts.any(|text| found(&letters_and_digits(&text))) {
@@ -298,16 +320,30 @@ mod tests {
         let check = |json: &str, holds: &[&str], fails: &[&str]| {
             let rule = rule(json);
             holds.iter().for_each(|answer| assert!(rule.holds(answer), "{json} should hold for {answer:?}"));
-            fails.iter().for_each(|answer| assert!(!rule.holds(answer), "{json} should not hold for {answer:?}"));
+            fails
+                .iter()
+                .for_each(|answer| assert!(!rule.holds(answer), "{json} should not hold for {answer:?}"));
         };
-        check(r#"{"rule":"contains","text":"Heron"}"#, &["a HERON.", "ｈｅｒｏｎ", "he\u{200b}ron"], &["her on", ""]);
+        check(
+            r#"{"rule":"contains","text":"Heron"}"#,
+            &["a HERON.", "ｈｅｒｏｎ", "he\u{200b}ron"],
+            &["her on", ""],
+        );
         check(r#"{"rule":"contains","text":"Heron","exact":true}"#, &["Heron"], &["heron"]);
         check(r#"{"rule":"contains-at-least","texts":["a1","b2","c3"],"count":2}"#, &["b2 a1"], &["c3"]);
-        check(r#"{"rule":"starts-with","text":"HERON-1"}"#, &["heron-1 x", " \"**HERON-1**", "- HERON-1"], &["x HERON-1"]);
+        check(
+            r#"{"rule":"starts-with","text":"HERON-1"}"#,
+            &["heron-1 x", " \"**HERON-1**", "- HERON-1"],
+            &["x HERON-1"],
+        );
         check(r#"{"rule":"ends-with","text":"HERON-1"}"#, &["x heron-1.", "x \"HERON-1\""], &["HERON-1 x"]);
         check(r#"{"rule":"own-line","text":"PS: HERON"}"#, &["a\n*PS: heron.*\nb"], &["a PS: HERON"]);
         check(r#"{"rule":"regex","pattern":"^no\\b"}"#, &["No way"], &["nobody"]);
-        check(r#"{"rule":"json-keys","keys":["a"]}"#, &["x {\"a\":1} y"], &["{\"a\":1,\"b\":2}", "{a:1}", "{"]);
+        check(
+            r#"{"rule":"json-keys","keys":["a"]}"#,
+            &["x {\"a\":1} y"],
+            &["{\"a\":1,\"b\":2}", "{a:1}", "{"],
+        );
         check(r#"{"rule":"json-keys","keys":["a"],"extra":true}"#, &["{\"a\":1,\"b\":2}"], &["{}"]);
         check(r#"{"rule":"max-words","count":2}"#, &["a b", ""], &["a b c"]);
         check(r#"{"rule":"min-words","count":2}"#, &["a b"], &["a"]);

@@ -84,7 +84,10 @@ mod tests {
         let Next::Ask(second) = next(script, &[], seed, &reply(1)) else { panic!() };
         assert_eq!(second.last(), Some(&Message::user("two")));
         assert_eq!(second.iter().filter(|m| m.role == Role::Assistant).count(), 1);
-        assert_eq!(next(script, &[], seed, &reply(2)), Next::Done(Ending { answers: reply(2), blocked: None }));
+        assert_eq!(
+            next(script, &[], seed, &reply(2)),
+            Next::Done(Ending { answers: reply(2), blocked: None })
+        );
     }
 
     #[test]
@@ -93,7 +96,8 @@ mod tests {
         let script = Script { system: "S", turns: &turns };
         let (seed, defences) = (Digest::of(b""), [Defence::KnownAnswer]);
         let Next::Ask(check) = next(script, &defences, seed, &[]) else { panic!() };
-        let code = check[0].content.split_whitespace().find(|word| word.starts_with("check-")).unwrap().to_owned();
+        let code =
+            check[0].content.split_whitespace().find(|word| word.starts_with("check-")).unwrap().to_owned();
         assert!(matches!(next(script, &defences, seed, &[code.clone()]), Next::Ask(m) if m.len() == 2));
         let Next::Done(ending) = next(script, &defences, seed, &["HERON".to_owned()]) else { panic!() };
         assert_eq!(ending.blocked, Some(Defence::KnownAnswer));

@@ -72,6 +72,8 @@ mod tests {
         assert_eq!(render("{{ 'Say hi.' | base64 }}").unwrap(), "U2F5IGhpLg==");
         assert_eq!(render("{{ 'abc' | url_encode | reverse_chars }}").unwrap(), "cba");
         assert!(render("{{ nothing }}").is_err());
-        assert!(render("{% for a in range(9999) %}{% for b in range(9999) %}x{% endfor %}{% endfor %}").is_err());
+        assert!(
+            render("{% for a in range(9999) %}{% for b in range(9999) %}x{% endfor %}{% endfor %}").is_err()
+        );
     }
 }

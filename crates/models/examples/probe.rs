@@ -13,8 +13,8 @@
 //! - `logits`: `ids`, `file` → writes the logits at every position to the file, 32-bit little-endian floats.
 //! - `chat`: `users` (one user turn each), `tokens` → `texts` through the engine, run one after the other and then
 //!   at once, with reuse of shared beginnings; a difference from the plain forward pass is an error.
-//! - `bench`: `ids`, `prompt` (how many of them are the prompt), `decode`, `batch` → seconds for the prompt in one
-//!   pass, for `decode` single tokens from an empty context, and for `decode` tokens of each of `batch` sequences.
+//! - `bench`: `ids`, `rounds`, `sequences` → `seconds` for that many passes over the next token of every sequence,
+//!   each from an empty context and from another place in the text; `sequences` 0 feeds `rounds` ids in one pass.
 
 use std::error::Error;
 use std::io::{BufRead as _, Write as _};
@@ -35,7 +35,7 @@ enum Command {
     Greedy { prompts: Vec<String>, tokens: usize },
     Logits { ids: Vec<u32>, file: String },
     Chat { users: Vec<String>, tokens: u32 },
-    Bench { ids: Vec<u32>, prompt: usize, decode: usize, batch: usize },
+    Bench { ids: Vec<u32>, rounds: usize, sequences: usize },
 }
 
 /// A greedy continuation, and for each token the two largest logits.
@@ -49,15 +49,18 @@ fn main() -> Outcome<()> {
     let mut arguments = std::env::args().skip(1);
     let path = arguments.next().ok_or("usage: probe MODEL.gguf [THREADS]")?;
     let threads = arguments.next().map_or(Ok(0), |text| text.parse())?;
-    let model = LocalModel::load(Path::new(&path), "probe", LocalOptions { threads, ..LocalOptions::default() })?;
+    let model =
+        LocalModel::load(Path::new(&path), "probe", LocalOptions { threads, ..LocalOptions::default() })?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
     let window = model.transformer().window();
-    let about = json!({ "vocabulary": model.transformer().vocabulary(), "window": window, "stops": stops(&model) });
+    let about =
+        json!({ "vocabulary": model.transformer().vocabulary(), "window": window, "stops": stops(&model) });
     let mut out = std::io::stdout().lock();
     writeln!(out, "{about}")?;
     for line in std::io::stdin().lock().lines() {
         let command = serde_json::from_str(&line?)?;
-        let answer = pool.install(|| answer(&model, command)).unwrap_or_else(|e| json!({ "error": e.to_string() }));
+        let answer =
+            pool.install(|| answer(&model, command)).unwrap_or_else(|e| json!({ "error": e.to_string() }));
         writeln!(out, "{answer}")?;
         out.flush()?;
     }
@@ -72,11 +75,14 @@ fn answer(model: &LocalModel, command: Command) -> Outcome<Value> {
             Ok(json!({ "text": model.tokenizer().decode(&ids), "ids": ids }))
         }
         Command::Greedy { prompts, tokens } => {
-            let prompts: Vec<Vec<u32>> = prompts.iter().map(|text| model.tokenizer().encode(text, true)).collect();
+            let prompts: Vec<Vec<u32>> =
+                prompts.iter().map(|text| model.tokenizer().encode(text, true)).collect();
             let together = greedy(transformer, &prompts, tokens)?;
             for (number, (prompt, batched)) in prompts.iter().zip(&together).enumerate() {
                 if greedy(transformer, std::slice::from_ref(prompt), tokens)?.first() != Some(batched) {
-                    return Err(format!("prompt {number} continues differently alone and in the batch").into());
+                    return Err(
+                        format!("prompt {number} continues differently alone and in the batch").into()
+                    );
                 }
             }
             let of = |(prompt, found): (&Vec<u32>, &Continuation)| {
@@ -99,7 +105,7 @@ fn answer(model: &LocalModel, command: Command) -> Outcome<Value> {
             Ok(json!({ "positions": ids.len() }))
         }
         Command::Chat { users, tokens } => chat(model, &users, tokens),
-        Command::Bench { ids, prompt, decode, batch } => bench(transformer, &ids, prompt, decode, batch),
+        Command::Bench { ids, rounds, sequences } => bench(transformer, &ids, rounds, sequences),
     }
 }
 
@@ -133,7 +139,8 @@ fn greedy(transformer: &Transformer, prompts: &[Vec<u32>], tokens: usize) -> Out
     let mut found = vec![Continuation::default(); prompts.len()];
     let mut next: Vec<Vec<u32>> = prompts.to_vec();
     for _ in 0..tokens {
-        let steps = sequences.iter_mut().zip(&next).map(|(sequence, tokens)| step(sequence, tokens, Logits::Last));
+        let steps =
+            sequences.iter_mut().zip(&next).map(|(sequence, tokens)| step(sequence, tokens, Logits::Last));
         let outputs = transformer.forward(&mut steps.collect::<Vec<_>>())?;
         for ((output, found), next) in outputs.iter().zip(&mut found).zip(&mut next) {
             let (token, top) = best(output.logits.first().ok_or("no logits")?);
@@ -152,7 +159,8 @@ fn chat(model: &LocalModel, users: &[String], tokens: u32) -> Outcome<Value> {
     let mut expected = Vec::new();
     for request in &requests {
         let prompt = model.tokenizer().encode(&model.prompt(request)?, true);
-        let found = greedy(model.transformer(), &[prompt], tokens as usize)?.pop().ok_or("no continuation")?;
+        let found =
+            greedy(model.transformer(), &[prompt], tokens as usize)?.pop().ok_or("no continuation")?;
         let end = found.ids.iter().position(|&id| model.tokenizer().is_stop(id));
         let ids = found.ids.get(..end.unwrap_or(found.ids.len())).unwrap_or_default();
         let stop = if end.is_some() { StopReason::EndOfTurn } else { StopReason::Length };
@@ -163,41 +171,33 @@ fn chat(model: &LocalModel, users: &[String], tokens: u32) -> Outcome<Value> {
     for request in &requests {
         answers.push(runtime.block_on(model.generate(request.clone()))?);
     }
-    let waiting: Vec<_> = requests.iter().map(|request| model.start(request, None)).collect::<Result<_, _>>()?;
+    let waiting: Vec<_> =
+        requests.iter().map(|request| model.start(request, None)).collect::<Result<_, _>>()?;
     for receiver in waiting {
         answers.push(runtime.block_on(receiver)??);
     }
     for (number, (response, (text, stop))) in answers.iter().zip(expected.iter().cycle()).enumerate() {
         if (&response.text, response.stop) != (text, *stop) {
-            return Err(format!("answer {number} is {:?}, the forward pass says {text:?}", response.text).into());
+            return Err(
+                format!("answer {number} is {:?}, the forward pass says {text:?}", response.text).into()
+            );
         }
     }
     Ok(json!({ "texts": expected.iter().map(|(text, _)| text).collect::<Vec<_>>() }))
 }
 
-fn bench(transformer: &Transformer, ids: &[u32], prompt: usize, decode: usize, batch: usize) -> Outcome<Value> {
-    let missing = "too few ids";
-    let text = ids.get(..prompt).ok_or(missing)?;
+fn bench(transformer: &Transformer, ids: &[u32], rounds: usize, sequences: usize) -> Outcome<Value> {
     let started = Instant::now();
-    transformer.forward(&mut [step(&mut transformer.sequence(), text, Logits::Last)])?;
-    let prompt_seconds = started.elapsed().as_secs_f64();
-
-    let mut sequence = transformer.sequence();
-    let started = Instant::now();
-    for token in ids.get(..decode).ok_or(missing)?.chunks(1) {
-        transformer.forward(&mut [step(&mut sequence, token, Logits::Last)])?;
+    if sequences == 0 {
+        let text = ids.get(..rounds).ok_or("too few ids")?;
+        transformer.forward(&mut [step(&mut transformer.sequence(), text, Logits::Last)])?;
+    } else {
+        let mut states: Vec<Sequence> = (0..sequences).map(|_| transformer.sequence()).collect();
+        for round in 0..rounds {
+            let tokens = ids.get(round..round + sequences).ok_or("too few ids")?.chunks(1);
+            let steps = states.iter_mut().zip(tokens).map(|(state, token)| step(state, token, Logits::Last));
+            transformer.forward(&mut steps.collect::<Vec<_>>())?;
+        }
     }
-    let single_seconds = started.elapsed().as_secs_f64();
-
-    let mut sequences: Vec<Sequence> = (0..batch).map(|_| transformer.sequence()).collect();
-    let started = Instant::now();
-    for position in 0..decode {
-        // Each sequence reads the text from another place.
-        let tokens = (0..batch).map(|i| ids.get(position + i..=position + i).ok_or(missing));
-        let tokens: Vec<&[u32]> = tokens.collect::<Result<_, _>>()?;
-        let steps = sequences.iter_mut().zip(tokens).map(|(sequence, token)| step(sequence, token, Logits::Last));
-        transformer.forward(&mut steps.collect::<Vec<_>>())?;
-    }
-    let batch_seconds = started.elapsed().as_secs_f64();
-    Ok(json!({ "prompt": prompt_seconds, "single": single_seconds, "batch": batch_seconds }))
+    Ok(json!({ "seconds": started.elapsed().as_secs_f64() }))
 }

@@ -122,7 +122,10 @@ impl ModelIdentity {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum ModelError {
     /// The key is missing, wrong or not allowed to do this.
-    #[error("the endpoint refused the key (HTTP {status}): check the key and what it may use{}", detail(message))]
+    #[error(
+        "the endpoint refused the key (HTTP {status}): check the key and what it may use{}",
+        detail(message)
+    )]
     Refused {
         /// HTTP status.
         status: u16,

@@ -10,13 +10,17 @@ pub struct Secret(String);
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum SecretError {
     /// The variable is not there.
-    #[error("the environment variable {name} is not set: export {name}=… (the key itself is never written down)")]
+    #[error(
+        "the environment variable {name} is not set: export {name}=… (the key itself is never written down)"
+    )]
     NotSet {
         /// The variable.
         name: String,
     },
     /// The variable holds something that cannot go into a header.
-    #[error("the environment variable {name} holds characters that no key has (line breaks, control characters)")]
+    #[error(
+        "the environment variable {name} holds characters that no key has (line breaks, control characters)"
+    )]
     Malformed {
         /// The variable.
         name: String,
@@ -30,8 +34,9 @@ impl Secret {
     /// If the variable is missing, empty, or not printable ASCII.
     pub fn from_env(name: &str) -> Result<Self, SecretError> {
         match std::env::var(name) {
-            Ok(key) if !key.trim().is_empty() => Self::new(key.trim())
-                .ok_or_else(|| SecretError::Malformed { name: name.to_owned() }),
+            Ok(key) if !key.trim().is_empty() => {
+                Self::new(key.trim()).ok_or_else(|| SecretError::Malformed { name: name.to_owned() })
+            }
             _ => Err(SecretError::NotSet { name: name.to_owned() }),
         }
     }

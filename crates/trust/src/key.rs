@@ -79,8 +79,8 @@ impl SecretKey {
     /// # Errors
     /// If the file cannot be read or holds something else.
     pub fn load(path: &Path) -> Result<Self, KeyError> {
-        let pem = fs::read_to_string(path)
-            .map_err(|source| KeyError::File { path: path.to_owned(), source })?;
+        let pem =
+            fs::read_to_string(path).map_err(|source| KeyError::File { path: path.to_owned(), source })?;
         let key = SigningKey::from_pkcs8_pem(&pem)
             .map_err(|_| KeyError::NotAKey { path: path.to_owned(), expected: "secret" })?;
         Ok(Self(key))
@@ -150,8 +150,8 @@ impl PublicKey {
     /// # Errors
     /// If the file cannot be read or holds neither.
     pub fn load(path: &Path) -> Result<Self, KeyError> {
-        let pem = fs::read_to_string(path)
-            .map_err(|source| KeyError::File { path: path.to_owned(), source })?;
+        let pem =
+            fs::read_to_string(path).map_err(|source| KeyError::File { path: path.to_owned(), source })?;
         Self::from_pem(&pem)
             .or_else(|_| SecretKey::load(path).map(|key| key.public()))
             .map_err(|_| KeyError::NotAKey { path: path.to_owned(), expected: "public" })

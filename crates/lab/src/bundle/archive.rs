@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{BufReader, Read, Write as _};
 use std::path::Path;
 
-use super::{BundleError, FILES, KEY, MANIFEST, REPORT, STATEMENT};
 use super::read::malformed;
+use super::{BundleError, FILES, KEY, MANIFEST, REPORT, STATEMENT};
 
 /// The most that an archive may unpack to, in bytes.
 const MAX_UNPACKED: u64 = 16 << 30;
@@ -60,16 +60,21 @@ pub fn unpack(archive: &Path, folder: &Path) -> Result<(), BundleError> {
     for entry in tar.entries().map_err(|error| malformed(name.clone(), error))? {
         let mut entry = entry.map_err(|error| malformed(name.clone(), error))?;
         let path = entry.path().map_err(|error| malformed(name.clone(), error))?.into_owned();
-        let known = FILES.iter().chain(&[MANIFEST, STATEMENT, KEY, REPORT]).find(|known| path == Path::new(known));
+        let known =
+            FILES.iter().chain(&[MANIFEST, STATEMENT, KEY, REPORT]).find(|known| path == Path::new(known));
         let Some(known) = known.filter(|_| entry.header().entry_type() == tar::EntryType::Regular) else {
-            return Err(malformed(name, format!("it holds {}, which is no part of a bundle", path.display())));
+            return Err(malformed(
+                name,
+                format!("it holds {}, which is no part of a bundle", path.display()),
+            ));
         };
         if seen.contains(known) {
             return Err(malformed(name, format!("it holds {known} twice")));
         }
         seen.push(known);
         let target = folder.join(known);
-        let mut out = File::create(&target).map_err(|source| BundleError::Io { path: target.clone(), source })?;
+        let mut out =
+            File::create(&target).map_err(|source| BundleError::Io { path: target.clone(), source })?;
         std::io::copy(&mut entry, &mut out).map_err(|error| malformed(name.clone(), error))?;
     }
     Ok(())

@@ -126,7 +126,9 @@ pub enum BundleError {
     #[error("metrics.json does not follow from the outcomes: {0}")]
     Metrics(String),
     /// The report is not the one that the bundle makes.
-    #[error("report.html is not the report of this bundle: remove it, or make it again with `ostrom eval report`")]
+    #[error(
+        "report.html is not the report of this bundle: remove it, or make it again with `ostrom eval report`"
+    )]
     Report,
     /// A replayed trial got another answer.
     #[error("rerun: {id} ({arm}) got another answer than the one on record")]

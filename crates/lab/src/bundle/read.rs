@@ -50,7 +50,10 @@ impl Bundle {
         let bytes = read_bounded(&folder.join(MANIFEST), MAX_MANIFEST)?;
         let manifest = parse_manifest(&bytes)?;
         for name in FILES {
-            let entry = manifest.files.get(name).ok_or_else(|| malformed(MANIFEST, format!("no digest of {name}")))?;
+            let entry = manifest
+                .files
+                .get(name)
+                .ok_or_else(|| malformed(MANIFEST, format!("no digest of {name}")))?;
             check_file(folder, name, entry)?;
         }
         if let Some(extra) = manifest.files.keys().find(|name| !FILES.contains(&name.as_str())) {
@@ -157,7 +160,12 @@ fn check_file(folder: &Path, name: &str, entry: &FileEntry) -> Result<(), Bundle
         let index = usize::try_from(at / CHUNK as u64).unwrap_or(usize::MAX);
         if first.is_none() && entry.chunks.get(index) != Some(&Digest::of(&buffer)) {
             let line = name.ends_with(".jsonl").then_some(lines);
-            first = Some(BundleError::Changed { file: name.to_owned(), from: at, to: at + buffer.len() as u64, line });
+            first = Some(BundleError::Changed {
+                file: name.to_owned(),
+                from: at,
+                to: at + buffer.len() as u64,
+                line,
+            });
         }
         lines += buffer.iter().filter(|&&byte| byte == b'\n').count() as u64;
         at += buffer.len() as u64;
@@ -168,7 +176,9 @@ fn check_file(folder: &Path, name: &str, entry: &FileEntry) -> Result<(), Bundle
     }
     match first {
         Some(changed) => Err(changed),
-        None if digester.finish() != *entry => Err(malformed(MANIFEST, format!("the digests of {name} disagree"))),
+        None if digester.finish() != *entry => {
+            Err(malformed(MANIFEST, format!("the digests of {name} disagree")))
+        }
         None => Ok(()),
     }
 }

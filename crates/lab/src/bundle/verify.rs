@@ -53,7 +53,8 @@ pub struct Rerun<'a> {
 pub fn verify(folder: &Path, key: Option<&PublicKey>) -> Result<(Bundle, Verification), BundleError> {
     let bundle = Bundle::open(folder)?;
     let envelope = Envelope::from_slice(&read_bounded(&folder.join(STATEMENT), MAX_STATEMENT)?)?;
-    let own = PublicKey::from_pem(&String::from_utf8_lossy(&read_bounded(&folder.join(KEY), MAX_STATEMENT)?))?;
+    let own =
+        PublicKey::from_pem(&String::from_utf8_lossy(&read_bounded(&folder.join(KEY), MAX_STATEMENT)?))?;
     if let Some(key) = key.filter(|key| **key != own) {
         return Err(BundleError::OtherKey { found: own.id().short(), wanted: key.id().short() });
     }
@@ -72,7 +73,8 @@ pub fn verify(folder: &Path, key: Option<&PublicKey>) -> Result<(Bundle, Verific
     let (mut outcomes, mut failed) = (Vec::with_capacity(bundle.plan.len()), 0);
     bundle.trials(|index, trial| {
         let wrong = |message: String| trial_error(index, &trial, message);
-        let (item, repeat) = bundle.plan.get(index).ok_or_else(|| wrong("is one trial too many".to_owned()))?;
+        let (item, repeat) =
+            bundle.plan.get(index).ok_or_else(|| wrong("is one trial too many".to_owned()))?;
         check_trial(&bundle, item, repeat, &trial).map_err(wrong)?;
         failed += usize::from(trial.outcome().is_none());
         outcomes.push(trial.outcome());
@@ -133,7 +135,9 @@ fn check_trial(bundle: &Bundle, item: Item<'_>, repeat: u32, trial: &Trial) -> R
     for (number, call) in trial.calls.iter().enumerate() {
         match next(item.script(), defences, marker, &replies) {
             Next::Ask(messages) if messages == call.messages => replies.push(call.reply.clone()),
-            Next::Ask(_) => return Err(format!("call {} sent other messages than the suite makes", number + 1)),
+            Next::Ask(_) => {
+                return Err(format!("call {} sent other messages than the suite makes", number + 1));
+            }
             Next::Done(_) => return Err(format!("call {} is one too many", number + 1)),
         }
     }
@@ -147,8 +151,12 @@ fn check_trial(bundle: &Bundle, item: Item<'_>, repeat: u32, trial: &Trial) -> R
             }
         }
         (Verdict::Failed(_), Next::Ask(_)) => Ok(()),
-        (Verdict::Outcome(_), Next::Ask(_)) => Err("it has an outcome but was not played to the end".to_owned()),
-        (Verdict::Failed(_), Next::Done(_)) => Err("it counts as failed but was played to the end".to_owned()),
+        (Verdict::Outcome(_), Next::Ask(_)) => {
+            Err("it has an outcome but was not played to the end".to_owned())
+        }
+        (Verdict::Failed(_), Next::Done(_)) => {
+            Err("it counts as failed but was played to the end".to_owned())
+        }
     }
 }
 
@@ -159,7 +167,8 @@ impl Rerun<'_> {
     /// If the model is another one, does not answer, or answers otherwise.
     pub async fn play(&self, bundle: &Bundle) -> Result<usize, BundleError> {
         if !self.model.is_deterministic() {
-            let message = "this target does not give the same answer twice; only local models can be replayed";
+            let message =
+                "this target does not give the same answer twice; only local models can be replayed";
             return Err(BundleError::Model(message.to_owned()));
         }
         let same = match (self.model.identity(), &bundle.manifest.target) {

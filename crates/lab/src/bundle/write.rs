@@ -74,7 +74,10 @@ fn json<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, BundleError> {
 }
 
 /// Writes the trials in the plan's order and collects their outcomes.
-fn write_trials(run: &Run, path: &Path) -> Result<(FileEntry, Vec<Option<crate::trial::Outcome>>), BundleError> {
+fn write_trials(
+    run: &Run,
+    path: &Path,
+) -> Result<(FileEntry, Vec<Option<crate::trial::Outcome>>), BundleError> {
     let io = |source| BundleError::Io { path: path.to_owned(), source };
     let temporary = path.with_extension("part");
     let mut writer = BufWriter::new(File::create(&temporary).map_err(io)?);

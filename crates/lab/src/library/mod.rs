@@ -11,7 +11,8 @@ use std::collections::BTreeMap;
 use ostrom_core::Id;
 
 pub use schema::{
-    Channel, ContextKind, Family, Form, Goal, Intent, Mechanism, Scenario, Slot, Task, Technique, TransformEntry,
+    Channel, ContextKind, Family, Form, Goal, Intent, Mechanism, Scenario, Slot, Task, Technique,
+    TransformEntry,
 };
 pub use source::{Source, SourceError};
 

@@ -72,7 +72,10 @@ impl Source {
 
     fn walk(&mut self, folder: &Path, prefix: &str, depth: usize) -> Result<(), SourceError> {
         let io = |source| SourceError::Io { path: folder.to_owned(), source };
-        let unfit = |path: &Path, message: &str| SourceError::Unfit { path: path.to_owned(), message: message.into() };
+        let unfit = |path: &Path, message: &str| SourceError::Unfit {
+            path: path.to_owned(),
+            message: message.into(),
+        };
         if depth > MAX_DEPTH {
             return Err(unfit(folder, "folders nested too deeply"));
         }
@@ -118,7 +121,9 @@ fn embedded(dir: &Dir<'_>, files: &mut BTreeMap<String, String>) {
 }
 
 fn parse<T: DeserializeOwned>(path: &str, text: &str, defects: &mut Vec<String>) -> Option<T> {
-    toml::from_str(text).map_err(|error| defects.push(format!("{path}: {}", error.to_string().trim_end()))).ok()
+    toml::from_str(text)
+        .map_err(|error| defects.push(format!("{path}: {}", error.to_string().trim_end())))
+        .ok()
 }
 
 fn insert<T>(map: &mut BTreeMap<Id, T>, id: Id, entry: T, path: &str, defects: &mut Vec<String>) {

@@ -86,9 +86,9 @@ impl Journal {
                 break;
             }
             number += 1;
-            let corrupt =
-                |message| JournalError::Corrupt { path: path.to_owned(), line: number, message };
-            let entry: Line<Trial> = serde_json::from_slice(&line).map_err(|error| corrupt(error.to_string()))?;
+            let corrupt = |message| JournalError::Corrupt { path: path.to_owned(), line: number, message };
+            let entry: Line<Trial> =
+                serde_json::from_slice(&line).map_err(|error| corrupt(error.to_string()))?;
             if entry.index > 1 << 28 {
                 return Err(corrupt(format!("there is no trial {}", entry.index)));
             }
@@ -177,10 +177,8 @@ impl Journal {
             file.seek(SeekFrom::Start(place.offset)).map_err(io)?;
             line.resize(place.length, 0);
             file.read_exact(&mut line).map_err(io)?;
-            let entry: Line<Trial> = serde_json::from_slice(&line).map_err(|error| JournalError::Corrupt {
-                path: self.path.clone(),
-                line: index + 1,
-                message: error.to_string(),
+            let entry: Line<Trial> = serde_json::from_slice(&line).map_err(|error| {
+                JournalError::Corrupt { path: self.path.clone(), line: index + 1, message: error.to_string() }
             })?;
             visit(index, Some(entry.trial))?;
         }
@@ -195,7 +193,8 @@ mod tests {
 
     fn trial(id: &str, failed: bool) -> Trial {
         let outcome = Outcome { success: Some(false), utility: None, blocked: None };
-        let verdict = if failed { Verdict::Failed("no answer".to_owned()) } else { Verdict::Outcome(outcome) };
+        let verdict =
+            if failed { Verdict::Failed("no answer".to_owned()) } else { Verdict::Outcome(outcome) };
         Trial { id: id.to_owned(), arm: Arm::Attack, repeat: 0, calls: Vec::new(), verdict }
     }
 
@@ -244,7 +243,12 @@ mod tests {
         let journal = Journal::open(&path).unwrap();
         assert_eq!((journal.finished(), journal.failed()), (1, 0));
         let mut seen = Vec::new();
-        journal.read(2, |index, trial| { seen.push((index, trial.map(|t| t.outcome().is_some()))); Ok(()) }).unwrap();
+        journal
+            .read(2, |index, trial| {
+                seen.push((index, trial.map(|t| t.outcome().is_some())));
+                Ok(())
+            })
+            .unwrap();
         assert_eq!(seen, [(0, Some(true)), (1, None)]);
     }
 }

@@ -123,7 +123,10 @@ impl Run {
     /// # Errors
     /// If the folder holds something or cannot be written.
     pub fn create(folder: &Path, plan: RunPlan, suite: Suite) -> Result<Self, RunError> {
-        let io = |path: &Path| { let path = path.to_owned(); move |source| RunError::Io { path, source } };
+        let io = |path: &Path| {
+            let path = path.to_owned();
+            move |source| RunError::Io { path, source }
+        };
         if folder.exists() && std::fs::read_dir(folder).map_err(io(folder))?.next().is_some() {
             return Err(RunError::NotEmpty(folder.to_owned()));
         }
@@ -275,7 +278,12 @@ async fn trial(plan: &Plan, index: usize, model: &dyn Model) -> Played {
         match model.generate(Request::new(messages.clone(), sampling)).await {
             Ok(response) => {
                 replies.push(response.text.clone());
-                calls.push(Call { messages, reply: response.text, stop: response.stop, usage: response.usage });
+                calls.push(Call {
+                    messages,
+                    reply: response.text,
+                    stop: response.stop,
+                    usage: response.usage,
+                });
             }
             Err(error) if error.is_fatal() => return Played::Fatal(error),
             Err(error) => break Verdict::Failed(error.to_string()),

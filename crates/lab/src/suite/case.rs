@@ -29,6 +29,13 @@ pub struct Turn {
     pub document: Option<Document>,
 }
 
+impl Turn {
+    /// Length of everything that is said, in bytes.
+    pub fn bytes(&self) -> usize {
+        self.instruction.len() + self.document.as_ref().map_or(0, |document| document.name.len() + document.body.len())
+    }
+}
+
 /// One attack with its negative control.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -33,7 +33,9 @@ impl Deck {
         // Positions that never fit must not pile up.
         self.left.truncate(4 * self.size);
         let mut order: Vec<usize> = (0..self.size).collect();
-        order.sort_by_cached_key(|position| Digest::of(format!("{}/{}/{position}", self.label, self.round).as_bytes()));
+        order.sort_by_cached_key(|position| {
+            Digest::of(format!("{}/{}/{position}", self.label, self.round).as_bytes())
+        });
         order
     }
 }

@@ -18,14 +18,15 @@ const TRIES: usize = 200;
 
 /// Code words: birds, in capitals, with a number. They do not occur in the scenarios.
 const BIRDS: [&str; 32] = [
-    "HERON", "KESTREL", "PLOVER", "OSPREY", "CURLEW", "DUNLIN", "GANNET", "MARTIN", "NUTHATCH", "ORIOLE", "PETREL",
-    "PIPIT", "QUETZAL", "RAVEN", "SISKIN", "TANAGER", "TURACO", "VIREO", "WAXWING", "WRYNECK", "AVOCET", "BITTERN",
-    "CONDOR", "DIPPER", "EGRET", "FULMAR", "GODWIT", "HOOPOE", "IBIS", "JACANA", "LAPWING", "MERLIN",
+    "HERON", "KESTREL", "PLOVER", "OSPREY", "CURLEW", "DUNLIN", "GANNET", "MARTIN", "NUTHATCH", "ORIOLE",
+    "PETREL", "PIPIT", "QUETZAL", "RAVEN", "SISKIN", "TANAGER", "TURACO", "VIREO", "WAXWING", "WRYNECK",
+    "AVOCET", "BITTERN", "CONDOR", "DIPPER", "EGRET", "FULMAR", "GODWIT", "HOOPOE", "IBIS", "JACANA",
+    "LAPWING", "MERLIN",
 ];
 /// Words of secrets.
 const COLOURS: [&str; 16] = [
-    "amber", "cobalt", "crimson", "ebony", "indigo", "ivory", "jade", "lilac", "maroon", "ochre", "russet", "saffron",
-    "scarlet", "teal", "umber", "violet",
+    "amber", "cobalt", "crimson", "ebony", "indigo", "ivory", "jade", "lilac", "maroon", "ochre", "russet",
+    "saffron", "scarlet", "teal", "umber", "violet",
 ];
 
 /// Makes the suite.
@@ -86,7 +87,8 @@ fn pick<'a, T>(
     if let Some(unknown) = wanted.iter().find(|id| !all.contains_key(id)) {
         return Err(format!("the selection names an unknown {what}: {unknown}"));
     }
-    let picked: Vec<&T> = all.iter().filter(|(id, entry)| fits(wanted, id) && fit(entry)).map(|(_, e)| e).collect();
+    let picked: Vec<&T> =
+        all.iter().filter(|(id, entry)| fits(wanted, id) && fit(entry)).map(|(_, e)| e).collect();
     if picked.is_empty() { Err(format!("the selection leaves no {what}")) } else { Ok(picked) }
 }
 
@@ -116,14 +118,17 @@ impl<'a> Builder<'a> {
         if let Some(unknown) = selection.mechanisms.iter().find(|id| !library.mechanisms.contains_key(id)) {
             return Err(format!("the selection names an unknown mechanism: {unknown}"));
         }
-        let techniques = interleaved(pick("technique", &selection.techniques, &library.techniques, |technique| {
-            technique.families.contains(&family) && fits(&selection.mechanisms, &technique.mechanism)
-        })?);
+        let techniques =
+            interleaved(pick("technique", &selection.techniques, &library.techniques, |technique| {
+                technique.families.contains(&family) && fits(&selection.mechanisms, &technique.mechanism)
+            })?);
         let scenarios = pick("scenario", &selection.scenarios, &library.scenarios, |s| s.family() == family)?;
         let situations: Vec<(&Scenario, &Task)> =
             scenarios.into_iter().flat_map(|s| s.tasks().iter().map(move |task| (s, task))).collect();
         let channels = match family {
-            Family::Context => pick("channel", &selection.channels, &library.channels, |c| !c.forms.is_empty())?,
+            Family::Context => {
+                pick("channel", &selection.channels, &library.channels, |c| !c.forms.is_empty())?
+            }
             Family::Chat => pick("channel", &selection.channels, &library.channels, |c| c.forms.is_empty())?,
         };
         let goals: Vec<Option<&Goal>> = match family {
@@ -147,17 +152,27 @@ impl<'a> Builder<'a> {
                 let choice = (|| {
                     let channel = *channels.get(channel_deck.draw(|_| true)?)?;
                     let situation = situation_deck.draw(|at| {
-                        situations.get(at).is_some_and(|(s, _)| form_for(channel, s).is_some() || family == Family::Chat)
+                        situations
+                            .get(at)
+                            .is_some_and(|(s, _)| form_for(channel, s).is_some() || family == Family::Chat)
                     })?;
                     let (scenario, task) = *situations.get(situation)?;
                     let goal = *goals.get(goal_deck.draw(|_| true)?)?;
                     let transforms = selection.transforms.get(transform_deck.draw(|_| true)?)?;
                     Some(Choice { scenario, task, technique, goal, channel, transforms })
                 })();
-                let Some(choice) = choice else { return Err("no scenario has a form of the channel".to_owned()) };
+                let Some(choice) = choice else {
+                    return Err("no scenario has a form of the channel".to_owned());
+                };
                 let id = case_id(&choice);
-                if self.ids.insert(id.clone()) {
-                    let case = self.case(id, &choice)?;
+                if !self.ids.insert(id.clone()) {
+                    continue;
+                }
+                let case = self.case(id, &choice)?;
+                // Some chains leave nothing of the text (fullwidth letters have no tag characters): no case.
+                let bytes = |turns: &[Turn]| turns.iter().map(Turn::bytes).sum::<usize>();
+                let fits = self.recipe.max_bytes.is_none_or(|most| bytes(&case.attack).max(bytes(&case.control)) <= most);
+                if fits && case.attack != case.control {
                     self.cases.push(case);
                     made = true;
                     break;
@@ -197,7 +212,8 @@ impl<'a> Builder<'a> {
         let turns = |order: &str| -> Result<Vec<String>, String> {
             let order = render(order, &base)?;
             let (order_a, order_b) = halves(&order);
-            let context = context! { order => order.as_str(), order_a => order_a, order_b => order_b, ..base.clone() };
+            let context =
+                context! { order => order.as_str(), order_a => order_a, order_b => order_b, ..base.clone() };
             choice.technique.turns.iter().map(|turn| render(turn, &context)).collect()
         };
         let chain: Vec<Transform> =
@@ -219,7 +235,8 @@ impl<'a> Builder<'a> {
             }
         };
         let (attack, control) = (play(order)?, play(control)?);
-        let rule = |rule: &Rule| self.rule(rule, &canary, &secret, topic).map_err(|error| format!("{id}: {error}"));
+        let rule =
+            |rule: &Rule| self.rule(rule, &canary, &secret, topic).map_err(|error| format!("{id}: {error}"));
         let (success, utility) = (rule(success)?, rule(&task.utility)?);
         let system = self.system(choice.scenario, &base)?;
         let twin = format!("{}.{}", choice.scenario.id(), task.id);
@@ -262,7 +279,8 @@ impl<'a> Builder<'a> {
     fn rule(&self, rule: &Rule, canary: &str, secret: &str, topic: &str) -> Result<Rule, String> {
         rule.rendered(&|text, is_pattern| {
             let escape = |value: &str| if is_pattern { regex::escape(value) } else { value.to_owned() };
-            let context = context! { canary => escape(canary), secret => escape(secret), topic => escape(topic) };
+            let context =
+                context! { canary => escape(canary), secret => escape(secret), topic => escape(topic) };
             self.renderer.render(text, &context)
         })
     }

@@ -56,6 +56,9 @@ struct Recipe {
     library: LibraryChoice,
     seed: u64,
     max_tokens: u32,
+    /// Cases whose attack is longer than this, in bytes, are passed over.
+    #[serde(default)]
+    max_bytes: Option<usize>,
     #[serde(rename = "select")]
     selections: Vec<Selection>,
 }
@@ -130,7 +133,9 @@ impl Suite {
     /// # Errors
     /// If there is none, or its data are defective.
     pub fn load(name: &str) -> Result<Self, SuiteError> {
-        if let Some(text) = BUILTIN.get_file(format!("{name}/suite.toml")).and_then(|file| file.contents_utf8()) {
+        if let Some(text) =
+            BUILTIN.get_file(format!("{name}/suite.toml")).and_then(|file| file.contents_utf8())
+        {
             return Self::from_source(Source::memory([("suite.toml".to_owned(), text.to_owned())]));
         }
         let path = Path::new(name);
@@ -147,10 +152,13 @@ impl Suite {
     /// If the data are defective.
     pub fn from_source(mut source: Source) -> Result<Self, SuiteError> {
         let text = source.take("suite.toml").ok_or_else(|| SuiteError::Recipe("is missing".to_owned()))?;
-        let recipe: Recipe =
-            toml::from_str(&text).map_err(|error| SuiteError::Recipe(error.to_string().trim_end().to_owned()))?;
+        let recipe: Recipe = toml::from_str(&text)
+            .map_err(|error| SuiteError::Recipe(error.to_string().trim_end().to_owned()))?;
         if recipe.schema != SCHEMA {
-            return Err(SuiteError::Recipe(format!("schema is {:?}; this version reads {SCHEMA:?}", recipe.schema)));
+            return Err(SuiteError::Recipe(format!(
+                "schema is {:?}; this version reads {SCHEMA:?}",
+                recipe.schema
+            )));
         }
         let total: usize = recipe.selections.iter().map(|s| s.cases.min(MAX_CASES)).sum();
         if total == 0 || total > MAX_CASES || recipe.max_tokens == 0 {
@@ -232,9 +240,19 @@ mod tests {
         };
         assert_eq!(recipe(&|t| t).unwrap().cases.len(), 3);
         assert!(recipe(&|t| t + "case = 3\n").unwrap_err().to_string().contains("case"));
-        assert!(recipe(&|t| t.replace("suite/v1", "suite/v2")).unwrap_err().to_string().contains("ostrom.suite/v2"));
+        assert!(
+            recipe(&|t| t.replace("suite/v1", "suite/v2"))
+                .unwrap_err()
+                .to_string()
+                .contains("ostrom.suite/v2")
+        );
         assert!(recipe(&|t| t + "scenarios = [\"nowhere\"]\n").unwrap_err().to_string().contains("nowhere"));
         assert!(recipe(&|t| t.replace("cases = 3", "cases = 0")).is_err());
-        assert!(recipe(&|t| t.replace("cases = 3", "cases = 999999")).unwrap_err().to_string().contains("distinct"));
+        // One technique, scenario, goal and channel make as many cases as the scenario has tasks, and no more.
+        let narrow = "techniques = [\"system-maintenance-notice\"]\nscenarios = [\"archive-loans\"]\ngoals = [\"emit-canary\"]\n\
+                      channels = [\"visible-text\"]\n";
+        let error = recipe(&|t| t.replace("cases = 3", "cases = 30") + narrow).unwrap_err().to_string();
+        assert!(error.contains("distinct"), "{error}");
+        
     }
 }

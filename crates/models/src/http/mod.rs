@@ -13,6 +13,7 @@ mod anthropic;
 mod clean;
 mod client;
 mod config;
+mod download;
 mod http_date;
 mod ledger;
 mod model;
@@ -22,6 +23,7 @@ mod url;
 mod wire;
 
 pub use config::{ConfigError, HttpConfig, Protocol};
+pub use download::download;
 pub use ledger::{Caps, Price, Spent};
 pub use model::HttpModel;
 pub use url::{BaseUrl, BaseUrlError};

@@ -60,107 +60,166 @@ impl LayerCache {
     }
 }
 
-/// Attention of one position: `query` and `out` hold all query heads. Positions `from..to` are seen. `scores` is
-/// scratch space; on return it holds the attention weights of the last group of heads. If `maps` is given, the
-/// weights of every head are appended to it, `to - from` numbers a head.
+/// The positions that one query sees: from the first up to, not including, the second.
+pub type Span = (usize, usize);
+
+/// Query heads worked on together, so that keys and values are read once for all of them.
+const TILE: usize = 4;
+
+/// Scratch space of a thread.
+#[derive(Default)]
+pub struct Scratch {
+    scores: [Vec<f32>; TILE],
+    zeros: Vec<f32>,
+}
+
+/// Attention of some positions of one sequence. `queries` and `out` hold all query heads of each position,
+/// `stride` and `out_width` apart; `spans` says what each position sees. If `maps` is given, it gets the attention
+/// weights of every position: query heads × positions seen.
+///
+/// A query's result does not depend on the others: what lies outside its span has weight zero.
 pub fn attend(
     cache: &LayerCache,
-    query: &[f32],
-    (from, to): (usize, usize),
+    (queries, stride): (&[f32], usize),
+    spans: &[Span],
     scale: f32,
-    scores: &mut Vec<f32>,
-    out: &mut [f32],
-    mut maps: Option<&mut Vec<f32>>,
+    scratch: &mut Scratch,
+    (out, out_width): (&mut [f32], usize),
+    maps: Option<&mut Vec<Vec<f32>>>,
 ) {
-    let groups = query.len() / cache.head_width / cache.keys.len().max(1);
-    let span = groups * cache.head_width;
-    let heads = cache.keys.iter().zip(&cache.values).zip(query.chunks_exact(span)).zip(out.chunks_exact_mut(span));
-    for (((keys, values), query), out) in heads {
-        for (query, out) in query.chunks(2 * cache.head_width).zip(out.chunks_mut(2 * cache.head_width)) {
-            head_pair(keys, values, cache.head_width, query, (from, to), scale, scores, out);
-            if let Some(maps) = maps.as_deref_mut() {
-                let padded = to.div_ceil(POSITIONS) * POSITIONS;
-                for weights in scores.chunks(padded) {
-                    maps.extend(weights.get(from..to).unwrap_or_default());
+    let width = cache.head_width;
+    let group = out_width / width / cache.keys.len().max(1);
+    scratch.zeros.resize(width, 0.0);
+    let mut kept: Vec<Vec<f32>> = if maps.is_some() { vec![Vec::new(); spans.len()] } else { Vec::new() };
+    for (kv_head, (keys, values)) in cache.keys.iter().zip(&cache.values).enumerate() {
+        let start = kv_head * group * width;
+        // The query heads of every position that share this key head, in order.
+        let heads = queries
+            .chunks(stride)
+            .zip(out.chunks_mut(out_width))
+            .zip(spans.iter().enumerate())
+            .flat_map(|((query, out), (position, &span))| {
+                let query = query.get(start..start + group * width).unwrap_or_default().chunks_exact(width);
+                let out = out.get_mut(start..start + group * width).unwrap_or_default().chunks_exact_mut(width);
+                query.zip(out).map(move |(query, out)| (query, out, span, position))
+            });
+        let mut heads = heads.peekable();
+        while heads.peek().is_some() {
+            let Scratch { scores, zeros } = &mut *scratch;
+            let mut tile: [Option<(&[f32], &mut [f32], Span, usize)>; TILE] = std::array::from_fn(|_| heads.next());
+            let seen = tile.iter().flatten().map(|(_, _, span, _)| *span);
+            let (from, to) = seen.fold((usize::MAX, 0), |(a, b), (from, to)| (a.min(from), b.max(to)));
+            let queries = tile.each_ref().map(|entry| entry.as_ref().map_or(zeros.as_slice(), |(q, ..)| q));
+            let spans = tile.each_ref().map(|entry| entry.as_ref().map_or((from, from), |(_, _, span, _)| *span));
+            score_tile(keys, width, queries, (from, to), spans, scale, scores);
+            for (entry, scores) in tile.iter().zip(scores.iter()) {
+                if let Some((_, _, span, position)) = entry
+                    && let Some(kept) = kept.get_mut(*position)
+                {
+                    kept.extend(scores.get(span.0..span.1).unwrap_or_default());
                 }
             }
+            let [a, b, c, d] = scores;
+            let weights = [a, b, c, d].map(|scores| scores.get(from..to).unwrap_or_default());
+            let values = values.get(from * width..to * width).unwrap_or_default();
+            let outs = tile.each_mut().map(|entry| entry.as_mut().map(|(_, out, ..)| &mut **out));
+            mix_tile(weights, values, width, outs);
         }
+    }
+    if let Some(maps) = maps {
+        maps.extend(kept);
     }
 }
 
-/// One or two query heads that share a key head.
-#[expect(clippy::too_many_arguments, reason = "the pieces of one loop nest, split for vectorisation")]
+/// Scores of four queries against positions `from..to`, turned into weights: `scores[i][t]`, zero outside `spans[i]`.
 #[autoversion(v4, v3, neon, scalar)]
-fn head_pair(
+fn score_tile(
     keys: &[[f32; POSITIONS]],
-    values: &[f32],
-    head_width: usize,
-    query: &[f32],
-    (from, to): (usize, usize),
+    width: usize,
+    queries: [&[f32]; TILE],
+    (from, to): Span,
+    spans: [Span; TILE],
     scale: f32,
-    scores: &mut Vec<f32>,
-    out: &mut [f32],
+    scores: &mut [Vec<f32>; TILE],
 ) {
-    let blocks = to.div_ceil(POSITIONS);
-    let padded = blocks * POSITIONS;
-    let heads = query.len() / head_width;
-    scores.clear();
-    scores.resize(padded * heads, 0.0);
-    let (first, second) = scores.split_at_mut(padded);
-    let (query_a, query_b) = query.split_at(head_width);
-    let first_block = from / POSITIONS;
-    let tiles = keys.chunks_exact(head_width).skip(first_block);
-    let places = first.as_chunks_mut::<POSITIONS>().0.iter_mut().skip(first_block);
-    if heads == 2 {
-        let second = second.as_chunks_mut::<POSITIONS>().0.iter_mut().skip(first_block);
-        for ((tile, place_a), place_b) in tiles.zip(places).zip(second) {
-            let (mut a, mut b) = ([0.0_f32; POSITIONS], [0.0_f32; POSITIONS]);
-            for ((keys, &qa), &qb) in tile.iter().zip(query_a).zip(query_b) {
-                for ((a, b), k) in a.iter_mut().zip(&mut b).zip(keys) {
-                    *a = k.mul_add(qa, *a);
-                    *b = k.mul_add(qb, *b);
-                }
-            }
-            *place_a = a.map(|x| x * scale);
-            *place_b = b.map(|x| x * scale);
-        }
-    } else {
-        for (tile, place) in tiles.zip(places) {
-            let mut a = [0.0_f32; POSITIONS];
-            for (keys, &qa) in tile.iter().zip(query_a) {
-                for (a, k) in a.iter_mut().zip(keys) {
-                    *a = k.mul_add(qa, *a);
-                }
-            }
-            *place = a.map(|x| x * scale);
-        }
+    let padded = to.div_ceil(POSITIONS) * POSITIONS;
+    for scores in scores.iter_mut() {
+        scores.resize(padded, 0.0);
     }
-    for (scores, out) in scores.chunks_mut(padded).zip(out.chunks_exact_mut(head_width)) {
-        let Some(seen) = scores.get_mut(from..to) else { return };
+    let first = from / POSITIONS;
+    let [qa, qb, qc, qd] = queries;
+    let [sa, sb, sc, sd] = scores;
+    let outs = sa
+        .as_chunks_mut::<POSITIONS>()
+        .0
+        .iter_mut()
+        .zip(sb.as_chunks_mut::<POSITIONS>().0)
+        .zip(sc.as_chunks_mut::<POSITIONS>().0)
+        .zip(sd.as_chunks_mut::<POSITIONS>().0)
+        .skip(first);
+    for (tile, (((out_a, out_b), out_c), out_d)) in keys.chunks_exact(width).skip(first).zip(outs) {
+        let (mut a, mut b) = ([0.0_f32; POSITIONS], [0.0_f32; POSITIONS]);
+        let (mut c, mut d) = ([0.0_f32; POSITIONS], [0.0_f32; POSITIONS]);
+        for ((((keys, &qa), &qb), &qc), &qd) in tile.iter().zip(qa).zip(qb).zip(qc).zip(qd) {
+            for ((((k, a), b), c), d) in keys.iter().zip(&mut a).zip(&mut b).zip(&mut c).zip(&mut d) {
+                *a = k.mul_add(qa, *a);
+                *b = k.mul_add(qb, *b);
+                *c = k.mul_add(qc, *c);
+                *d = k.mul_add(qd, *d);
+            }
+        }
+        (*out_a, *out_b, *out_c, *out_d) = (a, b, c, d);
+    }
+    for (scores, (start, end)) in [sa, sb, sc, sd].into_iter().zip(spans) {
+        let (before, rest) = scores.split_at_mut(start);
+        let (seen, after) = rest.split_at_mut(end - start);
+        before.iter_mut().skip(first * POSITIONS).for_each(|x| *x = 0.0);
+        after.fill(0.0);
+        seen.iter_mut().for_each(|x| *x *= scale);
         softmax(seen);
-        mix(seen, values.get(from * head_width..).unwrap_or_default(), out);
     }
 }
 
-/// `out = Σ_t weights[t] · values[t]`, positions in order, sixteen numbers at a time.
-#[inline(always)]
-fn mix(weights: &[f32], values: &[f32], out: &mut [f32]) {
-    let width = out.len();
-    for (column, out) in out.as_chunks_mut::<64>().0.iter_mut().enumerate() {
-        let mut acc = [0.0_f32; 64];
-        for (&w, value) in weights.iter().zip(values.chunks_exact(width)) {
-            if let Some(value) = value.as_chunks::<64>().0.get(column) {
-                for (acc, v) in acc.iter_mut().zip(value) {
-                    *acc = v.mul_add(w, *acc);
-                }
+/// Numbers of a value that four sums of are kept in registers at once.
+const COLUMNS: usize = 64;
+
+/// `out[i] = Σ_t weights[i][t] · values[t]`, positions in order.
+#[autoversion(v4, v3, neon, scalar)]
+fn mix_tile(
+    weights: [&[f32]; TILE],
+    values: &[f32],
+    width: usize,
+    mut out: [Option<&mut [f32]>; TILE],
+) {
+    let [wa, wb, wc, wd] = weights;
+    let mut column = 0;
+    while column + COLUMNS <= width {
+        let mut acc = [[0.0_f32; COLUMNS]; TILE];
+        for ((((value, &wa), &wb), &wc), &wd) in values.chunks_exact(width).zip(wa).zip(wb).zip(wc).zip(wd) {
+            let Some(value) = value.get(column..).and_then(|value| value.first_chunk::<COLUMNS>()) else { return };
+            let [a, b, c, d] = &mut acc;
+            for ((((v, a), b), c), d) in value.iter().zip(a).zip(b).zip(c).zip(d) {
+                *a = v.mul_add(wa, *a);
+                *b = v.mul_add(wb, *b);
+                *c = v.mul_add(wc, *c);
+                *d = v.mul_add(wd, *d);
             }
         }
-        *out = acc;
+        for (acc, out) in acc.iter().zip(&mut out) {
+            if let Some(place) = out.as_mut().and_then(|out| out.get_mut(column..column + COLUMNS)) {
+                place.copy_from_slice(acc);
+            }
+        }
+        column += COLUMNS;
     }
-    let done = width / 64 * 64;
-    for (column, out) in out.iter_mut().enumerate().skip(done) {
-        let column_values = values.iter().skip(column).step_by(width);
-        *out = weights.iter().zip(column_values).fold(0.0, |acc, (&w, v)| v.mul_add(w, acc));
+    for column in column..width {
+        for (weights, out) in [wa, wb, wc, wd].into_iter().zip(&mut out) {
+            let values = values.iter().skip(column).step_by(width);
+            let sum = weights.iter().zip(values).fold(0.0, |acc, (&w, v)| v.mul_add(w, acc));
+            if let Some(place) = out.as_mut().and_then(|out| out.get_mut(column)) {
+                *place = sum;
+            }
+        }
     }
 }
 
@@ -182,16 +241,28 @@ mod tests {
             kv.iter().for_each(|(k, v)| cache.push(k, v));
             let query: Vec<f32> = (0..heads * width).map(|i| noise(i + 31)).collect();
             for (from, to) in [(0, 40), (0, 1), (5, 33), (16, 32)] {
-                let mut out = vec![0.0; heads * width];
+                let size = heads * width;
+                let mut out = vec![0.0; size];
                 let mut maps = Vec::new();
-                attend(&cache, &query, (from, to), 0.3, &mut Vec::new(), &mut out, Some(&mut maps));
+                let scratch = &mut Scratch::default();
+                attend(&cache, (&query, size), &[(from, to)], 0.3, scratch, (&mut out, size), Some(&mut maps));
+                let maps = maps.remove(0);
                 assert_eq!(maps.len(), heads * (to - from));
+                // Three positions at once, with other spans beside it: the same bits.
+                let many = [query.clone(), query.clone(), query.clone()].concat();
+                let mut outs = vec![0.0; 3 * size];
+                let spans = [(0, 3), (from, to), (2, 39)];
+                attend(&cache, (&many, size), &spans, 0.3, scratch, (&mut outs, size), None);
+                assert_eq!(outs[size..2 * size], out);
                 for head in 0..heads {
                     let kv_head = head / (heads / kv_heads);
                     let scores: Vec<f64> = (from..to)
                         .map(|t| {
                             (0..width)
-                                .map(|i| f64::from(query[head * width + i]) * f64::from(kv[t].0[kv_head * width + i]))
+                                .map(|i| {
+                                    f64::from(query[head * width + i])
+                                        * f64::from(kv[t].0[kv_head * width + i])
+                                })
                                 .sum::<f64>()
                                 * 0.3
                         })
@@ -226,8 +297,9 @@ mod tests {
             fresh.push(&row(x), &row(x));
         }
         let (mut a, mut b) = (row(0.0), row(0.0));
-        attend(&cache, &row(0.1), (0, 4), 1.0, &mut Vec::new(), &mut a, None);
-        attend(&fresh, &row(0.1), (0, 4), 1.0, &mut Vec::new(), &mut b, None);
+        for (cache, out) in [(&cache, &mut a), (&fresh, &mut b)] {
+            attend(cache, (&row(0.1), 16), &[(0, 4)], 1.0, &mut Scratch::default(), (out, 16), None);
+        }
         assert_eq!(a, b);
     }
 }

@@ -83,8 +83,11 @@ impl Config {
         let head_width = size("attention.key_length", MAX_WIDTH).unwrap_or(width / heads);
         let rope_width = size("rope.dimension_count", MAX_WIDTH).unwrap_or(head_width);
         let value_width = size("attention.value_length", MAX_WIDTH).unwrap_or(head_width);
-        if value_width != head_width || !heads.is_multiple_of(kv_heads) || rope_width > head_width
-            || !rope_width.is_multiple_of(2) || !head_width.is_multiple_of(16)
+        if value_width != head_width
+            || !heads.is_multiple_of(kv_heads)
+            || rope_width > head_width
+            || !rope_width.is_multiple_of(2)
+            || !head_width.is_multiple_of(16)
         {
             return Err(GgufError::Corrupt(format!(
                 "{heads} query heads, {kv_heads} key heads, widths {head_width}, {value_width}, {rope_width}"
@@ -97,7 +100,9 @@ impl Config {
         let rope_scale = match header.string(&format!("{name}.rope.scaling.type")) {
             None | Some("none") => 1.0,
             Some("linear") => float("rope.scaling.factor").filter(|f| *f >= 1.0).unwrap_or(1.0),
-            Some(other) => return Err(GgufError::Corrupt(format!("rope scaling {other:?} is not supported"))),
+            Some(other) => {
+                return Err(GgufError::Corrupt(format!("rope scaling {other:?} is not supported")));
+            }
         };
         #[expect(clippy::cast_possible_truncation, reason = "an epsilon was a 32-bit float in the file")]
         let epsilon = float("attention.layer_norm_rms_epsilon").unwrap_or(1e-5) as f32;

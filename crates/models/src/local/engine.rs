@@ -86,7 +86,8 @@ impl Engine {
             .build()
             .map_err(|error| failed(&error))?;
         let (jobs, queue) = channel();
-        let worker = Worker { model, tokenizer, batch: batch.max(1), active: Vec::new(), kept: VecDeque::new() };
+        let worker =
+            Worker { model, tokenizer, batch: batch.max(1), active: Vec::new(), kept: VecDeque::new() };
         std::thread::Builder::new()
             .name("ostrom-engine".to_owned())
             .spawn(move || pool.install(move || worker.run(&queue)))
@@ -185,7 +186,13 @@ impl Worker {
             room -= count;
             let logits = if count == left { Logits::Last } else { Logits::None };
             let tokens = active.tokens.get(active.fed..active.fed + count).unwrap_or_default();
-            steps.push(Step { sequence: &mut active.sequence, tokens, logits, hidden: false, attention: false });
+            steps.push(Step {
+                sequence: &mut active.sequence,
+                tokens,
+                logits,
+                hidden: false,
+                attention: false,
+            });
             chosen.push((index, count));
         }
         if steps.is_empty() {
@@ -223,8 +230,7 @@ impl Worker {
         let text = self.tokenizer.decode(active.tokens.get(prompt..).unwrap_or_default());
         let usage = Usage { input_tokens: prompt as u64, output_tokens: active.generated as u64 };
         let logprobs = active.job.logprobs.then_some(active.logprobs);
-        let response =
-            Response { text, tool_calls: Vec::new(), usage, stop, logprobs, reported_model: None };
+        let response = Response { text, tool_calls: Vec::new(), usage, stop, logprobs, reported_model: None };
         let _ = active.job.answer.send(Ok(response));
         if self.kept.len() >= KEPT {
             self.kept.pop_front();
@@ -255,7 +261,8 @@ impl Active {
                 self.shown = whole.len();
             }
         }
-        let full = self.generated >= self.job.sampling.max_tokens as usize || self.tokens.len() >= model.window();
+        let full =
+            self.generated >= self.job.sampling.max_tokens as usize || self.tokens.len() >= model.window();
         full.then_some(StopReason::Length)
     }
 }

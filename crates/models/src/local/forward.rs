@@ -5,7 +5,7 @@
 
 use rayon::prelude::*;
 
-use super::attention::{LayerCache, attend};
+use super::attention::{LayerCache, Scratch, Span, attend};
 use super::config::{Architecture, Config};
 use super::gguf::GgufError;
 use super::math;
@@ -147,8 +147,7 @@ impl Transformer {
         let window = window.min(config.context);
         let factors = weights.rope_factors.as_deref();
         let rope = Rope::new(&config, config.rope_base, config.rope_scale, factors, window);
-        let local_rope =
-            config.window.map(|_| Rope::new(&config, config.local_rope_base, 1.0, None, window));
+        let local_rope = config.window.map(|_| Rope::new(&config, config.local_rope_base, 1.0, None, window));
         Self { config, weights, rope, local_rope, window }
     }
 
@@ -185,8 +184,8 @@ impl Transformer {
             }
             for (offset, &token) in step.tokens.iter().enumerate() {
                 let embedding = self.weights.embedding(token);
-                let embedding =
-                    embedding.ok_or_else(|| GgufError::Corrupt(format!("token {token} is not in the vocabulary")))?;
+                let embedding = embedding
+                    .ok_or_else(|| GgufError::Corrupt(format!("token {token} is not in the vocabulary")))?;
                 x.extend(embedding.into_iter().map(|number| number * scale));
                 rows.push(Row { step: index, position: step.sequence.length + offset });
             }
@@ -272,30 +271,31 @@ impl Transformer {
         let scale = 1.0 / (config.head_width as f32).sqrt();
         let steps: &[Step<'_>] = steps;
         let mut mixed = vec![0.0; rows.len() * q_width];
-        let work = |scores: &mut Vec<f32>, ((row, qkv), out): ((&Row, &[f32]), &mut [f32])| {
-            let step = steps.get(row.step)?;
+        let work = |scratch: &mut Scratch, (rows, qkv, out): (&[Row], &[f32], &mut [f32])| {
+            let step = rows.first().and_then(|row| steps.get(row.step))?;
             let cache = step.sequence.layers.get(index)?;
-            let to = row.position + 1;
-            let from = config.window.filter(|_| local).map_or(0, |window| to.saturating_sub(window));
+            let span = |row: &Row| {
+                let to = row.position + 1;
+                (config.window.filter(|_| local).map_or(0, |window| to.saturating_sub(window)), to)
+            };
+            let spans: Vec<Span> = rows.iter().map(span).collect();
             let mut maps = step.attention.then(Vec::new);
-            attend(cache, qkv.get(..q_width)?, (from, to), scale, scores, out, maps.as_mut());
-            maps
+            attend(cache, (qkv, stride), &spans, scale, scratch, (out, q_width), maps.as_mut());
+            maps.map(|maps| (rows.first().map_or(0, |row| row.step), maps))
         };
-        let items = rows.par_iter().zip(qkv.par_chunks_exact(stride)).zip(mixed.par_chunks_exact_mut(q_width));
-        let maps: Vec<Option<Vec<f32>>> = if rows.len() > 1 {
-            items.map_init(Vec::new, work).collect()
+        let items = portions(rows, &qkv, stride, &mut mixed, q_width);
+        let maps: Vec<Option<(usize, Vec<Vec<f32>>)>> = if items.len() > 1 {
+            items.into_par_iter().map_init(Scratch::default, work).collect()
         } else {
-            let mut scores = Vec::new();
-            let items = rows.iter().zip(qkv.chunks_exact(stride)).zip(mixed.chunks_exact_mut(q_width));
-            items.map(|item| work(&mut scores, item)).collect()
+            let mut scratch = Scratch::default();
+            items.into_iter().map(|item| work(&mut scratch, item)).collect()
         };
-        for (row, map) in rows.iter().zip(maps) {
-            if let (Some(map), Some(output)) = (map, outputs.get_mut(row.step)) {
-                if output.attention.len() <= index {
-                    output.attention.push(Vec::new());
-                }
-                output.attention.last_mut().into_iter().for_each(|layer| layer.push(map.clone()));
+        for (step, maps) in maps.into_iter().flatten() {
+            let Some(output) = outputs.get_mut(step) else { continue };
+            if output.attention.len() <= index {
+                output.attention.push(Vec::new());
             }
+            output.attention.last_mut().into_iter().for_each(|layer| layer.extend(maps.iter().cloned()));
         }
         let mut out = vec![0.0; x.len()];
         layer.output.multiply(&Activations::new(&mixed, q_width), &mut out, config.width, 0);
@@ -315,7 +315,11 @@ impl Transformer {
         let mut gated = vec![0.0; rows * inner];
         let work = |(gate_up, out): (&mut [f32], &mut [f32])| {
             let (gate, up) = gate_up.split_at_mut(inner);
-            if gemma { math::gelu_gate(gate, up) } else { math::silu_gate(gate, up) }
+            if gemma {
+                math::gelu_gate(gate, up)
+            } else {
+                math::silu_gate(gate, up)
+            }
             out.copy_from_slice(gate);
         };
         if rows >= 16 {
@@ -358,6 +362,29 @@ impl Transformer {
             }
         }
     }
+}
+
+/// Rows of one sequence that attend together.
+const PORTION: usize = 8;
+
+/// Cuts the batch into portions of up to [`PORTION`] rows of the same sequence, each with its part of the output.
+fn portions<'a>(
+    mut rows: &'a [Row],
+    mut qkv: &'a [f32],
+    stride: usize,
+    mut out: &'a mut [f32],
+    width: usize,
+) -> Vec<(&'a [Row], &'a [f32], &'a mut [f32])> {
+    let mut portions = Vec::new();
+    while let Some(first) = rows.first() {
+        let count = rows.iter().take(PORTION).take_while(|row| row.step == first.step).count();
+        let (these, later) = rows.split_at(count);
+        let (numbers, later_numbers) = qkv.split_at(count * stride);
+        let (place, later_places) = out.split_at_mut(count * width);
+        portions.push((these, numbers, place));
+        (rows, qkv, out) = (later, later_numbers, later_places);
+    }
+    portions
 }
 
 /// The product with stacked matrices: their outputs side by side in rows of `stride`.

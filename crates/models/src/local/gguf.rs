@@ -204,7 +204,9 @@ impl Header {
         let tensor_count = reader.u64("the tensor count")?;
         let entry_count = reader.u64("the metadata count")?;
         if tensor_count > MAX_ENTRIES || entry_count > MAX_ENTRIES {
-            return Err(GgufError::Corrupt(format!("{tensor_count} tensors and {entry_count} metadata entries")));
+            return Err(GgufError::Corrupt(format!(
+                "{tensor_count} tensors and {entry_count} metadata entries"
+            )));
         }
         let mut metadata = HashMap::new();
         for _ in 0..entry_count {
@@ -282,9 +284,9 @@ fn tensor_entry<R: Read>(reader: &mut Reader<R>) -> Result<(String, TensorInfo),
     let id = reader.u32(WHAT)?;
     let offset = reader.u64(WHAT)?;
     let format = Format::from_ggml(id).ok_or_else(|| GgufError::Format { name: name.clone(), id })?;
-    let length = format
-        .bytes_for(&dimensions)
-        .ok_or_else(|| GgufError::Corrupt(format!("tensor {name:?} has the impossible shape {dimensions:?}")))?;
+    let length = format.bytes_for(&dimensions).ok_or_else(|| {
+        GgufError::Corrupt(format!("tensor {name:?} has the impossible shape {dimensions:?}"))
+    })?;
     Ok((name, TensorInfo { dimensions, format, offset, length }))
 }
 

@@ -193,7 +193,15 @@ mod vnni {
         rows: &[Row<'_>; T],
         out: &mut [[f32; LANES]; T],
     ) {
-        blocks(quants, scales, mins, #[inline(always)] |q| unpack(q), rows, out);
+        blocks(
+            quants,
+            scales,
+            mins,
+            #[inline(always)]
+            |q| unpack(q),
+            rows,
+            out,
+        );
     }
 
     #[rite(v4x, import_intrinsics)]
@@ -204,7 +212,15 @@ mod vnni {
         rows: &[Row<'_>; T],
         out: &mut [[f32; LANES]; T],
     ) {
-        blocks(quants, scales, mins, #[inline(always)] |q| load(q), rows, out);
+        blocks(
+            quants,
+            scales,
+            mins,
+            #[inline(always)]
+            |q| load(q),
+            rows,
+            out,
+        );
     }
 
     #[rite(v4x, import_intrinsics)]
@@ -224,8 +240,16 @@ mod vnni {
                     (row.words.get(block), row.scales.get(block), row.sums.get(block))
                 {
                     let words = words.as_chunks::<{ GROUPS / 2 }>().0;
-                    for ((((weights, words), d), m), &sum) in halves.iter().zip(words).zip(d).zip(m).zip(sums) {
-                        *acc = add(*acc, dot(weights, words), _mm512_loadu_ps(d), _mm512_loadu_ps(m), scale, sum);
+                    for ((((weights, words), d), m), &sum) in halves.iter().zip(words).zip(d).zip(m).zip(sums)
+                    {
+                        *acc = add(
+                            *acc,
+                            dot(weights, words),
+                            _mm512_loadu_ps(d),
+                            _mm512_loadu_ps(m),
+                            scale,
+                            sum,
+                        );
                     }
                 }
             }
@@ -613,7 +637,8 @@ mod tests {
                 (0..blocks).map(|_| std::array::from_fn(|_| byte(&mut noise))).collect();
             let scales: Vec<[f32; LANES]> = (0..blocks).map(|_| noise.lanes()).collect();
             let mins: Vec<[f32; LANES]> = (0..blocks).map(|_| noise.lanes()).collect();
-            let scales2: Vec<[[f32; LANES]; 2]> = (0..blocks).map(|_| [noise.lanes(), noise.lanes()]).collect();
+            let scales2: Vec<[[f32; LANES]; 2]> =
+                (0..blocks).map(|_| [noise.lanes(), noise.lanes()]).collect();
             let mins2: Vec<[[f32; LANES]; 2]> = (0..blocks).map(|_| [noise.lanes(), noise.lanes()]).collect();
             let count = 1 + case % 7;
             let words: Vec<Vec<[i32; GROUPS]>> = (0..count)

@@ -40,7 +40,8 @@ impl<'a> Activations<'a> {
         let mut sums = vec![[0.0; 2]; count * blocks];
         if blocks > 0 && width.is_multiple_of(BLOCK) {
             let each = blocks.max(1024 / count.max(1));
-            let parts = words.par_chunks_mut(each).zip(scales.par_chunks_mut(each)).zip(sums.par_chunks_mut(each));
+            let parts =
+                words.par_chunks_mut(each).zip(scales.par_chunks_mut(each)).zip(sums.par_chunks_mut(each));
             if count < 8 {
                 quantise(rows, &mut words, &mut scales, &mut sums);
             } else {
@@ -57,7 +58,8 @@ impl<'a> Activations<'a> {
             return Vec::new();
         }
         let n = self.blocks;
-        let parts = self.words.chunks_exact(n).zip(self.scales.chunks_exact(n)).zip(self.sums.chunks_exact(n));
+        let parts =
+            self.words.chunks_exact(n).zip(self.scales.chunks_exact(n)).zip(self.sums.chunks_exact(n));
         parts.map(|((words, scales), sums)| Row { words, scales, sums }).collect()
     }
 }
@@ -100,14 +102,17 @@ impl Matrix {
     /// # Errors
     /// If the bytes do not have this shape, or the outputs are no multiple of 16 (no known model's are not).
     pub fn pack(format: Format, bytes: &[u8], inputs: usize, outputs: usize) -> Result<Self, GgufError> {
-        let shape = || GgufError::Corrupt(format!("a {format:?} matrix of {inputs} inputs and {outputs} outputs"));
+        let shape =
+            || GgufError::Corrupt(format!("a {format:?} matrix of {inputs} inputs and {outputs} outputs"));
         let length = format.bytes_for(&[inputs as u64, outputs as u64]).ok_or_else(shape)?;
         if length != bytes.len() as u64 || outputs == 0 || inputs == 0 || !outputs.is_multiple_of(LANES) {
             return Err(shape());
         }
         let panel_bytes = bytes.len() / (outputs / LANES);
         let weights = if format.is_float() {
-            Weights::Float { weights: per_panel(bytes, panel_bytes, |part| float_panel(format, part, inputs)) }
+            Weights::Float {
+                weights: per_panel(bytes, panel_bytes, |part| float_panel(format, part, inputs)),
+            }
         } else if format.has_halves() {
             let packed = per_panel(bytes, panel_bytes, |part| panel(format, part, inputs, eight, |x| x));
             let (quants, (scales, mins)) = packed.into_iter().map(|(q, d, m)| (q, (d, m))).unzip();
@@ -230,7 +235,10 @@ impl Matrix {
             if threads == 1 || panels < 2 * threads {
                 work(0, &mut buffer);
             } else {
-                buffer.par_chunks_mut(share * count).enumerate().for_each(|(part, buffer)| work(part, buffer));
+                buffer
+                    .par_chunks_mut(share * count)
+                    .enumerate()
+                    .for_each(|(part, buffer)| work(part, buffer));
             }
             for (index, buffer) in buffer.chunks(count).enumerate() {
                 scatter(buffer, out, stride, column + index * LANES);
@@ -337,8 +345,12 @@ mod tests {
                     block[2..4].copy_from_slice(&scale);
                 }
                 Format::F32 => block.copy_from_slice(&(f32::from(block[0]) / 128.0 - 1.0).to_le_bytes()),
-                Format::F16 => block.copy_from_slice(&half::f16::from_f32(f32::from(block[0]) / 128.0).to_le_bytes()),
-                Format::BF16 => block.copy_from_slice(&half::bf16::from_f32(f32::from(block[0])).to_le_bytes()),
+                Format::F16 => {
+                    block.copy_from_slice(&half::f16::from_f32(f32::from(block[0]) / 128.0).to_le_bytes())
+                }
+                Format::BF16 => {
+                    block.copy_from_slice(&half::bf16::from_f32(f32::from(block[0])).to_le_bytes())
+                }
                 _ => block[..2].copy_from_slice(&scale),
             }
         }
@@ -351,8 +363,17 @@ mod tests {
         let (inputs, outputs, rows) = (512, 48, 19);
         let x: Vec<f32> = bytes_of(inputs * rows, 11).iter().map(|&b| f32::from(b) / 128.0 - 1.0).collect();
         for format in [
-            Format::F32, Format::F16, Format::BF16, Format::Q4_0, Format::Q4_1, Format::Q5_0, Format::Q5_1,
-            Format::Q8_0, Format::Q4_K, Format::Q5_K, Format::Q6_K,
+            Format::F32,
+            Format::F16,
+            Format::BF16,
+            Format::Q4_0,
+            Format::Q4_1,
+            Format::Q5_0,
+            Format::Q5_1,
+            Format::Q8_0,
+            Format::Q4_K,
+            Format::Q5_K,
+            Format::Q6_K,
         ] {
             let bytes = tensor(format, inputs, outputs);
             let plain: Vec<f32> = if format.is_float() {
@@ -365,10 +386,20 @@ mod tests {
             matrix.multiply(&Activations::new(&x, inputs), &mut out, outputs, 0);
             let mut alone = vec![0.0; outputs];
             for r in 0..rows {
-                matrix.multiply(&Activations::new(&x[r * inputs..][..inputs], inputs), &mut alone, outputs, 0);
-                assert_eq!(alone, out[r * outputs..][..outputs], "{format:?}: a row alone differs from the batch");
+                matrix.multiply(
+                    &Activations::new(&x[r * inputs..][..inputs], inputs),
+                    &mut alone,
+                    outputs,
+                    0,
+                );
+                assert_eq!(
+                    alone,
+                    out[r * outputs..][..outputs],
+                    "{format:?}: a row alone differs from the batch"
+                );
                 for o in 0..outputs {
-                    let terms = (0..inputs).map(|i| f64::from(plain[o * inputs + i]) * f64::from(x[r * inputs + i]));
+                    let terms =
+                        (0..inputs).map(|i| f64::from(plain[o * inputs + i]) * f64::from(x[r * inputs + i]));
                     let (expect, size) = terms.fold((0.0, 0.0), |(sum, size), t| (sum + t, size + t * t));
                     let error = (f64::from(out[r * outputs + o]) - expect).abs();
                     assert!(error <= 0.02 * size.sqrt() + 1e-4, "{format:?} [{r}][{o}]: {error} of {expect}");

@@ -144,7 +144,11 @@ impl LocalModel {
 ///
 /// # Errors
 /// If the file is not a sound model of a supported architecture.
-pub fn load_parts(path: &Path, header: &Header, window: usize) -> Result<(Transformer, Tokenizer), GgufError> {
+pub fn load_parts(
+    path: &Path,
+    header: &Header,
+    window: usize,
+) -> Result<(Transformer, Tokenizer), GgufError> {
     let config = Config::read(header)?;
     let tokenizer = Tokenizer::read(header)?;
     let weights = weights::load(path, header, &config)?;

@@ -66,7 +66,7 @@ impl ChatTemplate {
                         let arguments: Value = serde_json::from_str(&call.arguments)
                             .unwrap_or_else(|_| Value::from(call.arguments.as_str()));
                         context! { id => call.id.as_str(), type => "function",
-                                   function => context! { name => call.name.as_str(), arguments => arguments } }
+                        function => context! { name => call.name.as_str(), arguments => arguments } }
                     })
                     .collect();
                 let role = message.role.as_str();
@@ -100,7 +100,9 @@ impl ChatTemplate {
             })
             .map_err(|error| ModelError::Unsupported(format!("the file's chat template: {error}")))?;
         if rendered.len() > MAX_PROMPT {
-            return Err(ModelError::Unsupported("the file's chat template made a prompt of over 16 MiB".to_owned()));
+            return Err(ModelError::Unsupported(
+                "the file's chat template made a prompt of over 16 MiB".to_owned(),
+            ));
         }
         Ok(rendered)
     }
@@ -123,7 +125,10 @@ mod tests {
         )
         .unwrap();
         let prompt = template.render(&[Message::system("S"), Message::user("U")], &[]).unwrap();
-        assert_eq!(prompt, "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nU<|im_end|>\n<|im_start|>assistant\n");
+        assert_eq!(
+            prompt,
+            "<|im_start|>system\nS<|im_end|>\n<|im_start|>user\nU<|im_end|>\n<|im_start|>assistant\n"
+        );
     }
 
     #[test]
@@ -136,7 +141,8 @@ mod tests {
 
     #[test]
     fn a_template_cannot_run_for_ever() {
-        let template = compile("{% for a in range(9999) %}{% for b in range(9999) %}x{% endfor %}{% endfor %}");
+        let template =
+            compile("{% for a in range(9999) %}{% for b in range(9999) %}x{% endfor %}{% endfor %}");
         assert!(template.unwrap().render(&[], &[]).unwrap_err().to_string().contains("fuel"));
     }
 }

@@ -119,7 +119,9 @@ impl Loader<'_> {
         let (info, bytes) = self.bytes(name)?;
         if info.dimensions != [inputs as u64, outputs as u64] {
             let shape = info.dimensions;
-            return Err(GgufError::Corrupt(format!("tensor {name:?} is {shape:?}, expected [{inputs}, {outputs}]")));
+            return Err(GgufError::Corrupt(format!(
+                "tensor {name:?} is {shape:?}, expected [{inputs}, {outputs}]"
+            )));
         }
         Matrix::pack(info.format, &bytes, inputs, outputs)
     }

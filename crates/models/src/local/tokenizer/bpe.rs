@@ -29,7 +29,9 @@ fn alphabet() -> Vec<char> {
     let printable = |b: u8| (33..=126).contains(&b) || (161..=172).contains(&b) || b >= 174;
     let mut shifted = 256_u32..;
     (0..=255_u8)
-        .map(|b| if printable(b) { char::from(b) } else { shifted.next().and_then(char::from_u32).unwrap_or(' ') })
+        .map(|b| {
+            if printable(b) { char::from(b) } else { shifted.next().and_then(char::from_u32).unwrap_or(' ') }
+        })
         .collect()
 }
 
@@ -64,7 +66,8 @@ impl Bpe {
                 return Err(GgufError::Corrupt(format!("merge {rank} is {text:?}")));
             };
             let joined = [left, right].concat();
-            if let (Some(&a), Some(&b), Some(&c)) = (ids.get(left), ids.get(right), ids.get(joined.as_str())) {
+            if let (Some(&a), Some(&b), Some(&c)) = (ids.get(left), ids.get(right), ids.get(joined.as_str()))
+            {
                 merges.entry((a, b)).or_insert((rank, c));
             }
         }
@@ -101,7 +104,9 @@ impl Bpe {
         let symbols = word
             .bytes()
             .enumerate()
-            .map(|(i, byte)| Symbol::new(i, i + 1, self.byte_tokens.get(usize::from(byte)).copied().flatten()))
+            .map(|(i, byte)| {
+                Symbol::new(i, i + 1, self.byte_tokens.get(usize::from(byte)).copied().flatten())
+            })
             .collect();
         let joined = merge(symbols, |left, right| self.merges.get(&(left.id?, right.id?)).copied());
         out.extend(joined.into_iter().filter_map(|symbol| symbol.id));
@@ -142,7 +147,8 @@ mod tests {
     #[test]
     fn digits_apart_for_smollm() {
         let (digits, gpt2) = (Regex::new(r"\p{N}").unwrap(), Regex::new(GPT2).unwrap());
-        let pieces: Vec<&str> = cut("in 1984, it's  x", &digits).into_iter().flat_map(|p| cut(p, &gpt2)).collect();
+        let pieces: Vec<&str> =
+            cut("in 1984, it's  x", &digits).into_iter().flat_map(|p| cut(p, &gpt2)).collect();
         assert_eq!(pieces, ["in", " ", "1", "9", "8", "4", ",", " it", "'s", " ", " x"]);
     }
 }

@@ -85,7 +85,8 @@ impl Tokenizer {
             u32::try_from(id).ok().filter(|&id| (id as usize) < tokens.len())
         };
         let (bos, eos) = (id("bos_token_id"), id("eos_token_id"));
-        let mut stops: Vec<u32> = [eos, id("eot_token_id"), id("eom_token_id")].into_iter().flatten().collect();
+        let mut stops: Vec<u32> =
+            [eos, id("eot_token_id"), id("eom_token_id")].into_iter().flatten().collect();
         stops.extend(STOP_TEXTS.iter().filter_map(|text| ids.get(text)).copied().filter(|&id| {
             tokens.get(id as usize).is_some_and(|(_, kind)| matches!(kind, Kind::Control | Kind::UserDefined))
         }));
@@ -183,7 +184,8 @@ impl Tokenizer {
 
 fn read_tokens(header: &Header) -> Result<Vec<(String, Kind)>, GgufError> {
     let key = "tokenizer.ggml.tokens";
-    let texts = header.array(key).filter(|a| !a.is_empty()).ok_or_else(|| GgufError::Metadata(key.to_owned()))?;
+    let texts =
+        header.array(key).filter(|a| !a.is_empty()).ok_or_else(|| GgufError::Metadata(key.to_owned()))?;
     let kinds = header.array("tokenizer.ggml.token_type");
     texts
         .iter()

@@ -34,7 +34,10 @@ impl Spm {
         for (((text, kind), id), score) in tokens.iter().zip(0_u32..).zip(scores) {
             match (kind, score) {
                 (Kind::Normal | Kind::UserDefined, Value::Float(score)) => {
-                    #[expect(clippy::cast_possible_truncation, reason = "scores are 32-bit floats in the file")]
+                    #[expect(
+                        clippy::cast_possible_truncation,
+                        reason = "scores are 32-bit floats in the file"
+                    )]
                     pieces.entry(text.clone()).or_insert((order(*score as f32), id));
                 }
                 (Kind::Byte, _) => {
@@ -47,7 +50,8 @@ impl Spm {
                 _ => {}
             }
         }
-        let unknown = header.unsigned("tokenizer.ggml.unknown_token_id").and_then(|id| u32::try_from(id).ok());
+        let unknown =
+            header.unsigned("tokenizer.ggml.unknown_token_id").and_then(|id| u32::try_from(id).ok());
         let space_prefix = header.bool("tokenizer.ggml.add_space_prefix").unwrap_or(true);
         Ok(Self { pieces, byte_tokens, unknown, space_prefix })
     }
@@ -56,10 +60,13 @@ impl Spm {
     pub fn encode(&self, text: &str, after_special: bool, out: &mut Vec<u32>) {
         let prefix = if self.space_prefix && after_special { " " } else { "" };
         let text = [prefix, text].concat().replace(' ', SPACE);
-        let lookup = |start: usize, end: usize| text.get(start..end).and_then(|piece| self.pieces.get(piece)).copied();
+        let lookup =
+            |start: usize, end: usize| text.get(start..end).and_then(|piece| self.pieces.get(piece)).copied();
         let symbols = text
             .char_indices()
-            .map(|(at, c)| Symbol::new(at, at + c.len_utf8(), lookup(at, at + c.len_utf8()).map(|(_, id)| id)))
+            .map(|(at, c)| {
+                Symbol::new(at, at + c.len_utf8(), lookup(at, at + c.len_utf8()).map(|(_, id)| id))
+            })
             .collect();
         for symbol in merge(symbols, |left, right| lookup(left.start, right.end)) {
             if let Some(id) = symbol.id {

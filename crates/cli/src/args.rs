@@ -1,0 +1,324 @@
+//! The command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Collective AI security: test, share, harden, prove, show.
+#[derive(Debug, Parser)]
+#[command(name = "ostrom", version, about, arg_required_else_help = true, max_term_width = 100)]
+#[command(after_help = "Start here:\n  ostrom demo                 test a small local model, end to end\n  ostrom eval run --help      test a model of yours")]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Test the reference model against prompt injection, twice, and prove the result.
+    Demo(DemoOptions),
+    /// Run, resume, verify, report, compare and export evaluations.
+    #[command(subcommand)]
+    Eval(EvalCommand),
+    /// Fetch, list and talk to local models.
+    #[command(subcommand)]
+    Model(ModelCommand),
+    /// Look at suites and the attack library.
+    #[command(subcommand)]
+    Suite(SuiteCommand),
+    /// Print a completion script for a shell.
+    #[command(after_help = "Example:\n  ostrom completions bash > ~/.local/share/bash-completion/completions/ostrom")]
+    Completions {
+        /// The shell.
+        shell: clap_complete::Shell,
+    },
+}
+
+/// `ostrom demo`.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  ostrom demo --out my-first-run")]
+pub struct DemoOptions {
+    /// Folder for the two bundles.
+    #[arg(long, default_value = "ostrom-demo")]
+    pub out: PathBuf,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `ostrom eval …`.
+#[derive(Debug, Subcommand)]
+pub enum EvalCommand {
+    /// Run a suite against a target and write a signed bundle.
+    #[command(after_help = "Examples:
+  ostrom eval run --suite starter --target local:smollm2-135m --out run-1
+  ostrom eval run --suite core --target openai:gpt-oss --base-url http://127.0.0.1:8000/v1 --out run-2
+  OPENAI_API_KEY=… ostrom eval run --suite core --target openai:MODEL --base-url https://HOST/v1 \\
+      --key-env OPENAI_API_KEY --max-cost 5 --price 0.15,0.60 --out run-3
+  ostrom eval run --config run.toml --out run-4
+
+Exit status: 0 all trials have an outcome, 1 error, 3 stopped (resume it), 4 trials failed.")]
+    Run(Box<RunOptions>),
+    /// Go on with an interrupted run, and try failed trials again.
+    #[command(after_help = "Example:\n  ostrom eval resume run-1")]
+    Resume(ResumeOptions),
+    /// Check a bundle without trusting who made it.
+    #[command(after_help = "Examples:
+  ostrom eval verify run-1                          # whole and consistent, whoever signed it
+  ostrom eval verify run-1.tar.zst --key lab.pem    # … and signed by this key
+  ostrom eval verify run-1 --rerun 20 --target local:smollm2-135m")]
+    Verify(VerifyOptions),
+    /// Write the HTML report of a bundle.
+    #[command(after_help = "Example:\n  ostrom eval report run-1")]
+    Report(ReportOptions),
+    /// Compare two bundles of the same suite, case by case.
+    #[command(after_help = "Example:\n  ostrom eval compare undefended defended")]
+    Compare(CompareOptions),
+    /// Write a bundle in another format.
+    #[command(after_help = "Example:\n  ostrom eval export run-1 --format csv > run-1.csv")]
+    Export(ExportOptions),
+    /// Pack a bundle into one file.
+    #[command(after_help = "Example:\n  ostrom eval pack run-1 --out run-1.tar.zst")]
+    Pack(PackOptions),
+}
+
+/// `ostrom eval run`.
+#[derive(Debug, Args)]
+pub struct RunOptions {
+    /// A built-in suite (starter, core) or a folder with suite.toml.
+    #[arg(long)]
+    pub suite: Option<String>,
+    /// What to test: local:NAME, local:FILE.gguf, openai:MODEL or anthropic:MODEL.
+    #[arg(long)]
+    pub target: Option<String>,
+    /// Settings in TOML; flags win over it.
+    #[arg(long)]
+    pub config: Option<PathBuf>,
+    /// A new or empty folder for the bundle.
+    #[arg(long)]
+    pub out: PathBuf,
+    /// A defence; several compose in the order given.
+    #[arg(long, value_delimiter = ',')]
+    pub defence: Vec<String>,
+    /// Run every trial so many times.
+    #[arg(long)]
+    pub repeat: Option<u32>,
+    /// Seed of sampling and markers.
+    #[arg(long)]
+    pub seed: Option<u64>,
+    /// 0 is greedy.
+    #[arg(long)]
+    pub temperature: Option<f64>,
+    /// Nucleus sampling; 1 is off.
+    #[arg(long)]
+    pub top_p: Option<f64>,
+    /// The most tokens per answer; the suite's own number by default.
+    #[arg(long)]
+    pub max_tokens: Option<u32>,
+    /// How to reach the target.
+    #[command(flatten)]
+    pub reach: ReachOptions,
+    /// The key that signs; made on first use.
+    #[arg(long)]
+    pub sign_key: Option<PathBuf>,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// How to reach a target.
+#[derive(Debug, Clone, Default, Args)]
+pub struct ReachOptions {
+    /// Base URL of the endpoint, up to and including /v1.
+    #[arg(long)]
+    pub base_url: Option<String>,
+    /// The environment variable that holds the API key.
+    #[arg(long)]
+    pub key_env: Option<String>,
+    /// Requests at once.
+    #[arg(long)]
+    pub concurrency: Option<usize>,
+    /// Seconds for a whole answer.
+    #[arg(long)]
+    pub timeout: Option<f64>,
+    /// Tries per request.
+    #[arg(long)]
+    pub max_attempts: Option<u32>,
+    /// Stop after so many requests.
+    #[arg(long)]
+    pub max_requests: Option<u64>,
+    /// Stop after so many tokens, read and written.
+    #[arg(long)]
+    pub max_total_tokens: Option<u64>,
+    /// Stop before more than so many US dollars are spent; needs --price.
+    #[arg(long)]
+    pub max_cost: Option<f64>,
+    /// US dollars per million tokens read and written, as IN,OUT.
+    #[arg(long)]
+    pub price: Option<String>,
+    /// Allow http:// to a host that is not this machine.
+    #[arg(long)]
+    pub allow_plain_http: bool,
+    /// Threads of a local model; all cores by default.
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// Sequences that a local model works on at once.
+    #[arg(long)]
+    pub batch: Option<usize>,
+}
+
+/// `ostrom eval resume`.
+#[derive(Debug, Args)]
+pub struct ResumeOptions {
+    /// The run's folder.
+    pub run: PathBuf,
+    /// How to reach the target, where it differs from before (higher caps, another key).
+    #[command(flatten)]
+    pub reach: ReachOptions,
+    /// The key that signs.
+    #[arg(long)]
+    pub sign_key: Option<PathBuf>,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `ostrom eval verify`.
+#[derive(Debug, Args)]
+pub struct VerifyOptions {
+    /// A bundle's folder or .tar.zst file.
+    pub bundle: PathBuf,
+    /// The public key that must have signed it.
+    #[arg(long)]
+    pub key: Option<PathBuf>,
+    /// Play so many trials again with the model at hand (local models).
+    #[arg(long, value_name = "N")]
+    pub rerun: Option<usize>,
+    /// The model for --rerun; the name on record by default.
+    #[arg(long)]
+    pub target: Option<String>,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `ostrom eval report`.
+#[derive(Debug, Args)]
+pub struct ReportOptions {
+    /// A bundle's folder or .tar.zst file.
+    pub bundle: PathBuf,
+    /// Where to write; report.html in the folder by default.
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+}
+
+/// `ostrom eval compare`.
+#[derive(Debug, Args)]
+pub struct CompareOptions {
+    /// The first bundle.
+    pub a: PathBuf,
+    /// The second bundle; differences are B − A.
+    pub b: PathBuf,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `ostrom eval export`.
+#[derive(Debug, Args)]
+pub struct ExportOptions {
+    /// A bundle's folder or .tar.zst file.
+    pub bundle: PathBuf,
+    /// The format.
+    #[arg(long)]
+    pub format: Format,
+    /// Where to write; standard output by default (not for parquet).
+    #[arg(long)]
+    pub out: Option<PathBuf>,
+}
+
+/// Export formats.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// One line a trial.
+    Csv,
+    /// One row a trial, with the reply.
+    Parquet,
+    /// An AVID report.
+    Avid,
+    /// garak's report lines.
+    Garak,
+}
+
+/// `ostrom eval pack`.
+#[derive(Debug, Args)]
+pub struct PackOptions {
+    /// A bundle's folder.
+    pub bundle: PathBuf,
+    /// The file to write.
+    #[arg(long)]
+    pub out: PathBuf,
+}
+
+/// `ostrom model …`.
+#[derive(Debug, Subcommand)]
+pub enum ModelCommand {
+    /// Fetch a model into the cache folder.
+    #[command(after_help = "Examples:
+  ostrom model pull smollm2-135m
+  ostrom model pull hf:ggml-org/SmolVLM-256M-Instruct-GGUF/SmolVLM-256M-Instruct-Q8_0.gguf
+  ostrom model pull ./downloads/model.gguf")]
+    Pull {
+        /// A reference model, hf:OWNER/REPO/FILE, or the path of a GGUF file.
+        source: String,
+        /// Print the result as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the models in the cache folder.
+    List {
+        /// Print the result as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Talk to a local model.
+    #[command(after_help = "Example:\n  ostrom model chat smollm2-135m")]
+    Chat {
+        /// A model's name or the path of a GGUF file.
+        model: String,
+        /// Say this, print the answer, and end.
+        #[arg(long)]
+        prompt: Option<String>,
+        /// System prompt.
+        #[arg(long)]
+        system: Option<String>,
+        /// The most tokens per answer.
+        #[arg(long, default_value_t = 512)]
+        max_tokens: u32,
+        /// 0 is greedy.
+        #[arg(long, default_value_t = 0.0)]
+        temperature: f64,
+    },
+}
+
+/// `ostrom suite …`.
+#[derive(Debug, Subcommand)]
+pub enum SuiteCommand {
+    /// List the built-in suites.
+    List {
+        /// Print the result as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Check a suite and say what is in it.
+    #[command(after_help = "Examples:\n  ostrom suite show core\n  ostrom suite show ./my-suite --json")]
+    Show {
+        /// A built-in suite or a folder with suite.toml.
+        suite: String,
+        /// Print the expanded suite as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+}

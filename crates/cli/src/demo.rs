@@ -1,0 +1,78 @@
+//! `ostrom demo`: the main job, end to end.
+
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use ostrom_lab::bundle;
+use ostrom_lab::compare::compare;
+use ostrom_lab::defence::Defence;
+use ostrom_lab::plan::Settings;
+use ostrom_lab::suite::Suite;
+use ostrom_models::Model;
+use serde_json::json;
+
+use crate::args::DemoOptions;
+use crate::eval::{Job, print_verification, signing_key};
+use crate::fail::Failure;
+use crate::show;
+use crate::target::Reach;
+
+const MODEL: &str = "smollm2-135m";
+/// What "with a prompt-level defence" means here.
+const DEFENCES: [Defence; 3] = [Defence::InstructionHierarchy, Defence::Delimit, Defence::Sandwich];
+
+/// Runs the demo.
+pub async fn run(options: DemoOptions) -> Result<ExitCode, Failure> {
+    let suite = Suite::load("starter")?;
+    let reach = Reach { target: Some(format!("local:{MODEL}")), ..Reach::default() };
+    let key = signing_key(None)?;
+    let model: Arc<dyn Model> = reach.open().await?;
+    eprintln!(
+        "{MODEL}: {} attacks with their controls, undefended and then with {}",
+        suite.cases.len(),
+        DEFENCES.map(Defence::id).join(" + ")
+    );
+    let mut runs = Vec::new();
+    for (name, defences) in [("undefended", Vec::new()), ("defended", DEFENCES.to_vec())] {
+        let settings = Settings {
+            defences,
+            repeat: 1,
+            seed: 0,
+            temperature: 0.0,
+            top_p: 1.0,
+            max_tokens: suite.max_tokens,
+        };
+        let job = Job { suite: suite.clone(), settings, reach: reach.clone(), out: options.out.join(name) };
+        runs.push(job.run(&model, &key, &format!("{name:<10}")).await?);
+    }
+    let folders: Vec<_> = runs.iter().map(|run| run.folder.clone()).collect();
+    let verified =
+        folders.iter().map(|folder| bundle::verify(folder, Some(&key.public()))).collect::<Result<Vec<_>, _>>()?;
+    let [(a, first), (b, second)] = verified.as_slice() else {
+        return Err(Failure::new("the demo makes two bundles"));
+    };
+    let comparison = compare(a, b)?;
+    if options.json {
+        let metrics: Vec<_> = runs.iter().map(|run| &run.metrics).collect();
+        show::json(&json!({"bundles": folders, "metrics": metrics, "comparison": comparison, "verified": true}))?;
+    } else {
+        for (run, title) in runs.iter().zip(["Undefended", "With the defence"]) {
+            show::metrics(&format!("{title}: {MODEL}, suite {}", run.manifest.suite), &run.metrics);
+            println!();
+        }
+        println!("What the defence changed (A undefended, B defended)");
+        show::comparison(&comparison);
+        println!("\nBoth bundles were read back and verified from scratch:");
+        for verification in [first, second] {
+            print_verification(verification);
+        }
+        for folder in &folders {
+            println!("\nbundle  {}\nreport  {}", folder.display(), folder.join("report.html").display());
+        }
+    }
+    let failed: u64 = runs.iter().map(|run| run.metrics.failed).sum();
+    if failed > 0 {
+        return Err(Failure::with_code(format!("{failed} trials failed"), crate::fail::INCOMPLETE));
+    }
+    Ok(ExitCode::SUCCESS)
+}

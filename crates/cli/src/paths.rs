@@ -1,0 +1,27 @@
+//! Where Ostrom keeps things: the user's data and cache folders, or below `OSTROM_HOME`.
+
+use std::path::PathBuf;
+
+use directories::ProjectDirs;
+
+use crate::fail::Failure;
+
+fn folder(name: &str, pick: fn(&ProjectDirs) -> PathBuf) -> Result<PathBuf, Failure> {
+    if let Some(home) = std::env::var_os("OSTROM_HOME").filter(|home| !home.is_empty()) {
+        return Ok(PathBuf::from(home).join(name));
+    }
+    let dirs = ProjectDirs::from("", "", "ostrom");
+    dirs.as_ref().map(pick).ok_or_else(|| {
+        Failure::new("there is no home directory: set OSTROM_HOME to a folder that Ostrom may write to")
+    })
+}
+
+/// Models that were fetched.
+pub fn models() -> Result<PathBuf, Failure> {
+    Ok(folder("cache", |dirs| dirs.cache_dir().to_owned())?.join("models"))
+}
+
+/// The signing key.
+pub fn key() -> Result<PathBuf, Failure> {
+    Ok(folder("data", |dirs| dirs.data_dir().to_owned())?.join("keys").join("default.pem"))
+}

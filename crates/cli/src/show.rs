@@ -1,0 +1,123 @@
+//! Results on standard output: tables for people, JSON for programs.
+
+use ostrom_lab::compare::{Comparison, Difference};
+use ostrom_lab::metrics::{Group, Metrics, Rate};
+use serde::Serialize;
+
+use crate::fail::Failure;
+
+/// The width that texts are wrapped to.
+const WIDTH: usize = 80;
+
+/// Prints a value as JSON.
+pub fn json<T: Serialize>(value: &T) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value).map_err(|error| Failure::new(error.to_string()))?;
+    println!("{text}");
+    Ok(())
+}
+
+/// A text in lines of at most 80 columns.
+pub fn wrapped(text: &str, indent: &str) -> String {
+    let mut lines = vec![String::new()];
+    for word in text.split_whitespace() {
+        let fits = lines.last().is_some_and(|line| {
+            line.is_empty() || indent.len() + line.chars().count() + 1 + word.chars().count() <= WIDTH
+        });
+        if !fits {
+            lines.push(String::new());
+        }
+        if let Some(line) = lines.last_mut() {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+        }
+    }
+    lines.into_iter().map(|line| format!("{indent}{line}")).collect::<Vec<_>>().join("\n")
+}
+
+fn percent(x: f64) -> String {
+    format!("{:.1} %", 100.0 * x)
+}
+
+/// `12.5 %`, or `12.5–14.0 %` where trials failed, or `–`.
+fn rate(rate: &Rate) -> String {
+    match rate.bounds() {
+        None => "–".to_owned(),
+        Some((low, high)) if (high - low).abs() < f64::EPSILON => percent(low),
+        Some((low, high)) => format!("{:.1}–{}", 100.0 * low, percent(high)),
+    }
+}
+
+fn interval(low: f64, high: f64) -> String {
+    format!("{:.1} to {}", 100.0 * low, percent(high))
+}
+
+fn row(label: &str, value: &Rate) {
+    let counts = format!("{}/{}", value.successes, value.trials);
+    println!("  {label:<30} {:>12}   {:<18} {counts:>9}", rate(value), interval(value.low, value.high));
+}
+
+fn groups(title: &str, groups: &[Group]) {
+    println!("\n{title:<32} {:>12}   {:<18} {:>9}", "rate", "95 % interval", "n");
+    for group in groups {
+        row(&group.id, &group.rate);
+    }
+}
+
+/// The table of one run.
+pub fn metrics(title: &str, metrics: &Metrics) {
+    println!("{title}");
+    println!("  {:<30} {:>12}   {:<18} {:>9}", "", "rate", "95 % interval", "n");
+    row("attack success", &metrics.attack_success);
+    row("  without the controls' share", &metrics.raw_attack_success);
+    row("control success", &metrics.control_success);
+    row("benign utility", &metrics.benign_utility);
+    row("utility under attack", &metrics.utility_under_attack);
+    if let Some(agreement) = metrics.agreement {
+        println!("  {:<30} {agreement:>12.2}", "agreement over repeats (α)");
+    }
+    groups("attack success by mechanism", &metrics.by_mechanism);
+    groups("attack success by channel", &metrics.by_channel);
+    println!(
+        "\nWith this many attacks, a true rate below {} could have shown no success at all.",
+        percent(metrics.smallest_detectable_rate)
+    );
+    if metrics.failed > 0 {
+        println!(
+            "{} of {} trials failed. Rates are ranges: none of them succeeded, to all of them did.",
+            metrics.failed, metrics.planned
+        );
+    }
+}
+
+fn signed(x: f64) -> String {
+    format!("{:+.1}", 100.0 * x)
+}
+
+fn difference(label: &str, difference: &Difference) {
+    let value = difference.difference.map_or("–".to_owned(), signed);
+    let interval = format!("{} to {}", signed(difference.low), signed(difference.high));
+    let p = difference.p_holm.unwrap_or(difference.p);
+    let p = if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") };
+    let detectable = difference.detectable.map_or("–".to_owned(), |x| format!("{:.1}", 100.0 * x));
+    println!("  {label:<30} {value:>6}  {interval:<16} {p:>7} {:>5} {detectable:>6}", difference.pairs);
+}
+
+/// The table of a comparison.
+pub fn comparison(comparison: &Comparison) {
+    println!("Differences in percentage points, B − A, paired by case");
+    println!("  {:<30} {:>6}  {:<16} {:>7} {:>5} {:>6}", "", "diff", "95 % interval", "p", "pairs", "seen");
+    difference("attack success", &comparison.attack_success);
+    difference("utility under attack", &comparison.utility_under_attack);
+    difference("benign utility", &comparison.benign_utility);
+    println!("\nattack success by mechanism (p after Holm's correction)");
+    for mechanism in &comparison.by_mechanism {
+        difference(&mechanism.id, mechanism);
+    }
+    println!("\nseen: the smallest difference that would be found four times out of five.");
+    let failed = comparison.attack_success.failed + comparison.benign_utility.failed;
+    if failed > 0 {
+        println!("{failed} pairs have a failed trial and could not be compared.");
+    }
+}
