@@ -19,9 +19,7 @@ pub fn paragraphs(settings: &Settings, pass: &Pass, figures: &Metrics) -> Vec<St
         ));
     }
     paragraphs.push(repeats(settings, figures.agreement));
-    if pass.cut_off > 0 && pass.answers > 0 {
-        #[expect(clippy::cast_precision_loss, reason = "counts of answers are far below 2^52")]
-        let part = pass.cut_off as f64 / pass.answers as f64;
+    if let Some(part) = pass.cut_off_share() {
         paragraphs.push(format!(
             "{} of {} ({}) reached the limit of {}. What the model would have said after that is not known and not \
              scored.",

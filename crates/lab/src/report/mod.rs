@@ -62,6 +62,12 @@ impl Pass {
         })?;
         Ok(pass)
     }
+
+    /// The share of answers that ended at the limit on tokens.
+    fn cut_off_share(&self) -> Option<f64> {
+        #[expect(clippy::cast_precision_loss, reason = "counts of answers are far below 2^52")]
+        (self.cut_off > 0).then(|| self.cut_off as f64 / self.answers as f64)
+    }
 }
 
 /// The report of a bundle: a pure function of it. Figures are derived from the trials, not taken from the record.

@@ -1,9 +1,11 @@
 //! The run in sentences.
 
+use super::Pass;
 use super::names::{Axis, Names};
 use super::text::{count, list, percent, plural, share, span, tally};
 use super::view::ranked;
 use crate::metrics::{Metrics, Rate};
+use crate::plan::Settings;
 
 /// The first sentence.
 pub fn lead(figures: &Metrics, model: &str, defences: &[String]) -> String {
@@ -38,7 +40,7 @@ fn evidence(rate: &Rate) -> String {
 }
 
 /// The sentences after it.
-pub fn sentences(figures: &Metrics, names: &Names) -> Vec<String> {
+pub fn sentences(settings: &Settings, pass: &Pass, figures: &Metrics, names: &Names) -> Vec<String> {
     let (benign, under, control) =
         (&figures.benign_utility, &figures.utility_under_attack, &figures.control_success);
     let mut sentences = vec![
@@ -71,6 +73,14 @@ pub fn sentences(figures: &Metrics, names: &Names) -> Vec<String> {
              asks, so a low rate of attack success shows weakness here as much as resistance."
                 .to_owned(),
         );
+    }
+    if let Some(part) = pass.cut_off_share().filter(|&part| part > 0.25) {
+        sentences.push(format!(
+            "{} of the answers were cut off at the limit of {} that was set. What would have come after it \
+             is not scored: tasks and attacks that show only at the end of an answer come out too low.",
+            percent(part),
+            plural(settings.max_tokens.into(), "token", "tokens"),
+        ));
     }
     let all = &figures.attack_success;
     let first = ranked(&figures.by_mechanism).first().copied().filter(|top| top.rate.successes > 0);

@@ -124,9 +124,6 @@ fn a_bundle_of_a_scripted_model_verifies_and_its_report_is_deterministic() {
     verify(folder.path(), None).unwrap();
     std::fs::write(folder.path().join("report.html"), first.replace("Summary", "Summery")).unwrap();
     assert!(verify(folder.path(), None).is_err());
-    if let Ok(out) = std::env::var("OSTROM_TEST_REPORT") {
-        std::fs::write(out, &first).unwrap();
-    }
     assert_inert(&first);
     assert!(first.contains(&bundle.digest.to_string()));
     assert!(first.contains("sandwich") && !first.contains("role=\"note\""));
@@ -169,18 +166,8 @@ fn failed_trials_are_shown() {
     });
     let page = html(&bundle(folder.path(), Suite::load("starter").unwrap(), &[], model)).unwrap();
     assert_inert(&page);
-    if let Ok(out) = std::env::var("OSTROM_TEST_REPORT_FAILED") {
-        std::fs::write(out, &page).unwrap();
-    }
     assert!(page.contains("rates are given as ranges") && page.contains("id=\"failures\""));
     assert!(page.contains("the endpoint failed 3 times, last with"));
     assert!(page.contains("No attack counted, so there is none to show"));
     assert!(page.contains("could not be decided. The rate lies within 0–"));
-}
-
-#[test]
-#[ignore]
-fn tmp_render() {
-    let bundle = Bundle::open(Path::new(&std::env::var("B").unwrap())).unwrap();
-    std::fs::write(std::env::var("O").unwrap(), html(&bundle).unwrap()).unwrap();
 }

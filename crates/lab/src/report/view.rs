@@ -111,7 +111,7 @@ pub struct Page {
     pub heat: Heat,
     pub axis: Svg,
     pub examples: Vec<Example>,
-    pub counted: String,
+    pub counted: usize,
     pub certainty: Vec<String>,
     pub digest: String,
     pub tool: String,
@@ -131,7 +131,7 @@ impl Page {
             defences: if ids.is_empty() { "none".to_owned() } else { list(&ids) },
             lead: summary::lead(figures, &model, &ids),
             model,
-            summary: summary::sentences(figures, names),
+            summary: summary::sentences(&manifest.settings, pass, figures, names),
             failures: failures(pass, figures),
             tiles: tiles(figures),
             facts: facts(bundle),
@@ -142,7 +142,7 @@ impl Page {
             breakdowns,
             axis: axis(),
             examples: Vec::new(),
-            counted: plural(figures.attack_success.successes, "attack", "attacks"),
+            counted: usize::try_from(figures.attack_success.successes).unwrap_or(usize::MAX),
             certainty: certainty::paragraphs(&manifest.settings, pass, figures),
             digest: bundle.digest.to_string(),
             tool: visible(&format!("{} {}", manifest.tool.name, manifest.tool.version)),
@@ -198,7 +198,7 @@ fn facts(bundle: &Bundle) -> Vec<(&'static str, Vec<Fact>)> {
     let model = match &manifest.target {
         ModelIdentity::Local { name, digest, architecture } => vec![
             fact("Name", name),
-            fact("Kind", format!("model file, run on this machine (architecture {architecture})")),
+            fact("Kind", format!("model file ({architecture}), run by Ostrom itself")),
             code("SHA-256 of the file", digest),
         ],
         ModelIdentity::Endpoint { protocol, url, model } => vec![

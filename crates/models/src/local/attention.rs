@@ -189,8 +189,9 @@ fn mix_tile(
     weights: [&[f32]; TILE],
     values: &[f32],
     width: usize,
-    mut out: [Option<&mut [f32]>; TILE],
+    out: [Option<&mut [f32]>; TILE],
 ) {
+    let mut out = out;
     let [wa, wb, wc, wd] = weights;
     let mut column = 0;
     while column + COLUMNS <= width {

@@ -19,7 +19,9 @@ use crate::model::{ModelError, Response, StopReason, TokenLogprob, Usage};
 /// Tokens fed in one forward pass.
 const ROUND: usize = 512;
 /// Finished sequences whose beginnings may serve the next ones.
-const KEPT: usize = 8;
+const KEPT: usize = 16;
+/// A beginning that is this much longer than what is at hand is worth waiting for.
+const WORTH_WAITING: usize = 32;
 /// A shared beginning shorter than this is not worth a copy.
 const WORTH_COPYING: usize = 16;
 
@@ -66,6 +68,8 @@ struct Worker {
     batch: usize,
     active: Vec<Active>,
     kept: VecDeque<Kept>,
+    /// Jobs whose beginning another sequence is reading right now: cheaper to wait for than to read twice.
+    waiting: VecDeque<Job>,
 }
 
 impl Engine {
@@ -87,7 +91,7 @@ impl Engine {
             .map_err(|error| failed(&error))?;
         let (jobs, queue) = channel();
         let worker =
-            Worker { model, tokenizer, batch: batch.max(1), active: Vec::new(), kept: VecDeque::new() };
+            Worker { model, tokenizer, batch: batch.max(1), active: Vec::new(), kept: VecDeque::new(), waiting: VecDeque::new() };
         std::thread::Builder::new()
             .name("ostrom-engine".to_owned())
             .spawn(move || pool.install(move || worker.run(&queue)))
@@ -107,8 +111,13 @@ impl Engine {
 impl Worker {
     fn run(mut self, queue: &Receiver<Job>) {
         loop {
-            while self.active.len() < self.batch {
-                let job = if self.active.is_empty() {
+            for _ in 0..self.waiting.len() {
+                if let Some(job) = self.waiting.pop_front() {
+                    self.admit(job);
+                }
+            }
+            while self.active.len() + self.waiting.len() < self.batch {
+                let job = if self.active.is_empty() && self.waiting.is_empty() {
                     match queue.recv() {
                         Ok(job) => job,
                         Err(_) => return,
@@ -133,7 +142,21 @@ impl Worker {
             let _ = job.answer.send(Err(error));
             return;
         }
-        let (sequence, fed) = self.begin(&job.prompt);
+        let at_hand = self.longest_beginning(&job.prompt);
+        let fed = at_hand.map_or(0, |(length, _)| length);
+        let coming = self.active.iter().map(|active| shared(&active.job.prompt, &job.prompt)).max();
+        if coming.is_some_and(|coming| coming >= fed + WORTH_WAITING) {
+            self.waiting.push_back(job);
+            return;
+        }
+        let (sequence, fed) = match at_hand {
+            Some((length, sequence)) if length >= WORTH_COPYING => {
+                let mut sequence = sequence.clone();
+                sequence.truncate(length);
+                (sequence, length)
+            }
+            _ => (self.model.sequence(), 0),
+        };
         self.active.push(Active {
             sequence,
             tokens: job.prompt.clone(),
@@ -146,27 +169,15 @@ impl Worker {
         });
     }
 
-    /// A sequence for this prompt, and how many of its tokens it has seen already: the longest beginning that
-    /// any sequence here shares with it. At least the last token is left to feed, since its logits are needed.
-    fn begin(&self, prompt: &[u32]) -> (Sequence, usize) {
-        let shared = |tokens: &[u32], seen: usize| {
-            let most = seen.min(prompt.len() - 1);
-            tokens.iter().zip(prompt).take(most).take_while(|(a, b)| a == b).count()
-        };
+    /// The sequence here that has read the longest beginning of this prompt, and its length. At least the last token
+    /// is left to feed, since its logits are needed.
+    fn longest_beginning(&self, prompt: &[u32]) -> Option<(usize, &Sequence)> {
         let active = self.active.iter().map(|active| (&active.sequence, &active.tokens));
         let kept = self.kept.iter().map(|kept| (&kept.sequence, &kept.tokens));
-        let best = active
+        active
             .chain(kept)
-            .map(|(sequence, tokens)| (shared(tokens, sequence.len()), sequence))
-            .max_by_key(|(length, _)| *length);
-        match best {
-            Some((length, sequence)) if length >= WORTH_COPYING => {
-                let mut sequence = sequence.clone();
-                sequence.truncate(length);
-                (sequence, length)
-            }
-            _ => (self.model.sequence(), 0),
-        }
+            .map(|(sequence, tokens)| (shared(tokens, prompt).min(sequence.len()), sequence))
+            .max_by_key(|(length, _)| *length)
     }
 
     fn round(&mut self) {
@@ -237,6 +248,11 @@ impl Worker {
         }
         self.kept.push_back(Kept { tokens: active.tokens, sequence: active.sequence });
     }
+}
+
+/// Length of the common beginning, without the prompt's last token, whose logits are always needed.
+fn shared(tokens: &[u32], prompt: &[u32]) -> usize {
+    tokens.iter().zip(prompt).take(prompt.len().saturating_sub(1)).take_while(|(a, b)| a == b).count()
 }
 
 impl Active {

@@ -91,23 +91,25 @@ pub fn multiply(panel: Panel<'_>, rows: &[Row<'_>], floats: &[&[f32]], out: &mut
     }
 }
 
-/// Rows worked on together, so that a block of weights is unpacked once for all of them.
-const TILE: usize = 4;
-
-/// Calls `$tile::<N>` for each run of up to [`TILE`] rows.
+/// Calls `$tile::<N>` for runs of eight rows, then four, two and one: a block of weights is unpacked once for all
+/// rows of a tile.
 macro_rules! by_tiles {
-    ($rows:ident, $out:ident, $tile:ident, $($argument:expr),*) => {
-        for (rows, out) in $rows.chunks(TILE).zip($out.chunks_mut(TILE)) {
-            if let (Some(rows), Some(out)) = (rows.first_chunk::<4>(), out.first_chunk_mut::<4>()) {
-                $tile::<4>($($argument,)* rows, out);
-            } else if let (Some(rows), Some(out)) = (rows.first_chunk::<3>(), out.first_chunk_mut::<3>()) {
-                $tile::<3>($($argument,)* rows, out);
-            } else if let (Some(rows), Some(out)) = (rows.first_chunk::<2>(), out.first_chunk_mut::<2>()) {
-                $tile::<2>($($argument,)* rows, out);
-            } else if let (Some(rows), Some(out)) = (rows.first_chunk::<1>(), out.first_chunk_mut::<1>()) {
-                $tile::<1>($($argument,)* rows, out);
-            }
-        }
+    ($rows:ident, $out:ident, $tile:ident, $($argument:ident),*) => {
+        by_tiles!(@sizes $rows, $out, $tile, ($($argument),*), 8, 4, 2, 1)
+    };
+    (@sizes $rows:ident, $out:ident, $tile:ident, $arguments:tt, $($size:literal),*) => {
+        let mut at = 0;
+        $(while let (Some(tile), Some(place)) = (
+            $rows.get(at..).and_then(|rows| rows.first_chunk::<$size>()),
+            $out.get_mut(at..).and_then(|out| out.first_chunk_mut::<$size>()),
+        ) {
+            by_tiles!(@call $tile, $size, $arguments, tile, place);
+            at += $size;
+        })*
+        let _ = at;
+    };
+    (@call $tile:ident, $size:literal, ($($argument:ident),*), $rows:ident, $out:ident) => {
+        $tile::<$size>($($argument,)* $rows, $out);
     };
 }
 
@@ -119,15 +121,15 @@ mod vnni {
 
     #[rite(v4x, import_intrinsics)]
     fn unpack(quants: &[u8; BLOCK_BYTES_4]) -> [__m512i; GROUPS] {
-        let mut weights = [_mm512_setzero_si512(); GROUPS];
-        let (low, high) = weights.split_at_mut(GROUPS / 2);
         let nibble = _mm512_set1_epi8(15);
-        for ((packed, low), high) in quants.as_chunks::<GROUP_BYTES>().0.iter().zip(low).zip(high) {
-            let packed = _mm512_loadu_si512(packed);
-            *low = _mm512_and_si512(packed, nibble);
-            *high = _mm512_and_si512(_mm512_srli_epi16::<4>(packed), nibble);
+        let low = |packed: &[u8; GROUP_BYTES]| _mm512_and_si512(_mm512_loadu_si512(packed), nibble);
+        let high =
+            |packed: &[u8; GROUP_BYTES]| _mm512_and_si512(_mm512_srli_epi16::<4>(_mm512_loadu_si512(packed)), nibble);
+        // INVARIANT: a block of four-bit weights is four groups of bytes.
+        match quants.as_chunks::<GROUP_BYTES>().0 {
+            [a, b, c, d] => [low(a), low(b), low(c), low(d), high(a), high(b), high(c), high(d)],
+            _ => [_mm512_setzero_si512(); GROUPS],
         }
-        weights
     }
 
     #[rite(v4x, import_intrinsics)]

@@ -78,11 +78,11 @@ fn quantise(numbers: &[f32], words: &mut [[i32; GROUPS]], scales: &mut [f32], su
         let largest = largest.into_iter().fold(0.0, f32::max);
         let inverse = if largest > 0.0 { 127.0 / largest } else { 0.0 };
         *scale = largest / 127.0;
+        // 1.5 · 2^23: adding it rounds to the nearest integer, ties to even, and leaves it in the low bits.
         let mut bytes = [0_i8; BLOCK];
         for (byte, x) in bytes.iter_mut().zip(block) {
-            #[expect(clippy::cast_possible_truncation, reason = "|x·inverse| is at most 127")]
-            let q = (x * inverse).round_ties_even() as i8;
-            *byte = q;
+            let [low, ..] = x.mul_add(inverse, 12_582_912.0).to_bits().to_le_bytes();
+            *byte = low.cast_signed();
         }
         for (sum, half) in sums.iter_mut().zip(bytes.as_chunks::<LANES>().0) {
             let total: i32 = half.iter().map(|&q| i32::from(q)).sum();

@@ -1,0 +1,194 @@
+//! Runs against an endpoint: whole, failing, capped, killed, and resumed.
+
+use std::fs;
+use std::process::Stdio;
+
+use crate::endpoint::Endpoint;
+use crate::place::{Place, Ran};
+
+#[test]
+fn a_run_is_whole_signed_and_verified() {
+    let (place, endpoint) = (Place::new(), Endpoint::start());
+    let run = place.run(&endpoint, "out", &["--json"]).exits(0).json();
+    assert_eq!(run["metrics"]["failed"], 0);
+    assert_eq!(run["metrics"]["attack_success"]["trials"], 6);
+    for name in
+        ["manifest.json", "statement.dsse.json", "key.pub.pem", "suite.json", "trials.jsonl", "report.html"]
+    {
+        assert!(place.path("out").join(name).is_file(), "{name}");
+    }
+    assert!(!place.path("out/run").exists(), "a finished run keeps no journal");
+    let verified = place.ostrom(&["eval", "verify", "out", "--json"]).exits(0).json();
+    assert_eq!((&verified["holds"], &verified["failed"]), (&true.into(), &0.into()));
+    assert_eq!(verified["trials"], run["metrics"]["planned"]);
+    let report = place.ostrom(&["eval", "report", "out", "--out", "again.html"]).exits(0);
+    assert!(report.out.contains("again.html"));
+    assert_eq!(place.read("again.html"), place.read("out/report.html"));
+}
+
+#[test]
+fn the_same_run_twice_is_the_same_manifest_and_a_defence_is_compared() {
+    let (place, endpoint) = (Place::new(), Endpoint::start());
+    place.run(&endpoint, "a", &["--concurrency", "1"]).exits(0);
+    place.run(&endpoint, "b", &["--concurrency", "16"]).exits(0);
+    assert_eq!(place.read("a/manifest.json"), place.read("b/manifest.json"));
+    place.run(&endpoint, "c", &["--defence", "delimit,sandwich"]).exits(0);
+    assert_ne!(place.read("a/manifest.json"), place.read("c/manifest.json"));
+    place.ostrom(&["eval", "compare", "a", "c", "--json"]).exits(0).json();
+    place.ostrom(&["eval", "compare", "a", "b"]).exits(0).says("attack success");
+}
+
+#[test]
+fn settings_come_from_the_file_and_flags_win() {
+    let (place, endpoint) = (Place::new(), Endpoint::start());
+    let text = format!(
+        "suite = \"tiny\"\nrepeat = 2\nseed = 5\n[reach]\ntarget = \"openai:mock\"\nbase_url = {:?}\n",
+        endpoint.url()
+    );
+    fs::write(place.path("run.toml"), text).unwrap();
+    place.ostrom(&["eval", "run", "--config", "run.toml", "--seed", "9", "--out", "out"]).exits(0);
+    let manifest: serde_json::Value = serde_json::from_slice(&place.read("out/manifest.json")).unwrap();
+    assert_eq!((&manifest["settings"]["repeat"], &manifest["settings"]["seed"]), (&2.into(), &9.into()));
+}
+
+#[test]
+fn failures_are_counted_and_tried_again_on_resume() {
+    let (place, endpoint) = (Place::new(), Endpoint::start());
+    place.run(&endpoint, "whole", &[]).exits(0);
+    endpoint.set_broken(true);
+    let run = place.run(&endpoint, "out", &["--max-attempts", "1", "--json"]).exits(4);
+    let json = run.json();
+    let planned = json["metrics"]["planned"].as_u64().unwrap();
+    assert_eq!(json["metrics"]["failed"], planned);
+    run.complains(&format!("{planned} of {planned} trials failed")).complains("ostrom eval resume out");
+    let verified = place.ostrom(&["eval", "verify", "out", "--json"]).exits(0).json();
+    assert_eq!(verified["failed"], planned, "a bundle does not hide what failed");
+    endpoint.set_broken(false);
+    place.ostrom(&["eval", "resume", "out"]).exits(0);
+    assert_eq!(place.read("out/manifest.json"), place.read("whole/manifest.json"));
+}
+
+#[test]
+fn a_cap_stops_the_run_and_a_higher_one_finishes_it() {
+    let (place, endpoint) = (Place::new(), Endpoint::start());
+    place.run(&endpoint, "whole", &[]).exits(0);
+    let before = endpoint.requests();
+    let capped = place.run(&endpoint, "out", &["--max-requests", "7"]).exits(3);
+    capped.complains("the cap of 7 requests is reached").complains("ostrom eval resume out");
+    assert_eq!(endpoint.requests() - before, 7);
+    assert!(!place.path("out/manifest.json").exists(), "a part of a run is no bundle");
+    place.ostrom(&["eval", "verify", "out"]).exits(1).complains("no bundle");
+    place.ostrom(&["eval", "resume", "out", "--max-requests", "10000"]).exits(0);
+    assert_eq!(place.read("out/manifest.json"), place.read("whole/manifest.json"));
+    place.ostrom(&["eval", "verify", "out"]).exits(0);
+}
+
+#[test]
+fn a_killed_run_goes_on_where_it_was() {
+    let (place, endpoint) = (Place::new(), Endpoint::start());
+    place.run(&endpoint, "whole", &[]).exits(0);
+    let all = endpoint.requests();
+    let url = endpoint.url();
+    let mut args = Place::run_args(&url, "out");
+    args.extend(["--concurrency", "1"]);
+    endpoint.close_after(all / 2);
+    let mut child = place.command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    endpoint.wait_for_one_at_the_gate();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    endpoint.open();
+    // A kill in the middle of writing leaves half a line.
+    let journal = place.path("out/run/journal.jsonl");
+    let mut lines = fs::read(&journal).unwrap();
+    let finished = lines.iter().filter(|&&byte| byte == b'\n').count();
+    assert!(finished > 0, "nothing was kept");
+    lines.extend_from_slice(b"{\"index\":3,\"tri");
+    fs::write(&journal, lines).unwrap();
+
+    let before = endpoint.requests();
+    place.ostrom(&["eval", "resume", "out"]).exits(0);
+    let again = endpoint.requests() - before;
+    assert!(again < all, "what was finished was played again: {again} of {all} requests");
+    assert_eq!(place.read("out/manifest.json"), place.read("whole/manifest.json"));
+    place.ostrom(&["eval", "verify", "out"]).exits(0);
+    place.ostrom(&["eval", "resume", "out"]).exits(1).complains("no unfinished run");
+}
+
+#[test]
+fn a_journal_changed_from_outside_is_refused() {
+    let (place, endpoint) = (Place::new(), Endpoint::start());
+    place.run(&endpoint, "out", &["--max-requests", "7"]).exits(3);
+    let journal = place.path("out/run/journal.jsonl");
+    let text = fs::read_to_string(&journal).unwrap();
+    fs::write(&journal, text.replacen("\"index\"", "\"indax\"", 1)).unwrap();
+    place.ostrom(&["eval", "resume", "out"]).exits(1).complains("journal.jsonl");
+}
+
+#[test]
+fn a_run_is_not_continued_with_another_target() {
+    let (place, endpoint, other) = (Place::new(), Endpoint::start(), Endpoint::start());
+    place.run(&endpoint, "out", &["--max-requests", "7"]).exits(3);
+    place.ostrom(&["eval", "resume", "out", "--base-url", &other.url()]).exits(1).complains("not the one");
+    assert_eq!(other.requests(), 0);
+}
+
+#[test]
+fn a_key_is_sent_and_never_written_down() {
+    let (place, endpoint) = (Place::new(), Endpoint::start());
+    let url = endpoint.url();
+    let mut args = Place::run_args(&url, "out");
+    args.extend(["--key-env", "MOCK_KEY", "--max-requests", "7"]);
+    let secret = "sk-0123456789-secret";
+    let ran = Ran::of(place.command(&args).env("MOCK_KEY", secret)).exits(3);
+    assert_eq!(endpoint.authorization().unwrap(), format!("Bearer {secret}"));
+    assert!(!ran.out.contains(secret) && !ran.err.contains(secret));
+    for folder in ["out", "out/run"] {
+        for entry in fs::read_dir(place.path(folder)).unwrap().map(Result::unwrap) {
+            let text = fs::read(entry.path()).unwrap_or_default();
+            assert!(!String::from_utf8_lossy(&text).contains(secret), "{}", entry.path().display());
+        }
+    }
+    // The name of the variable is on record, so the key must be there again.
+    place.ostrom(&["eval", "resume", "out"]).exits(1).complains("MOCK_KEY is not set");
+}
+
+#[test]
+fn a_folder_that_holds_something_is_left_alone() {
+    let (place, endpoint) = (Place::new(), Endpoint::start());
+    fs::create_dir(place.path("out")).unwrap();
+    fs::write(place.path("out/thesis.txt"), "years of work").unwrap();
+    place.run(&endpoint, "out", &[]).exits(1).complains("is not empty").complains("--out");
+    assert_eq!(place.read("out/thesis.txt"), b"years of work");
+    assert_eq!(fs::read_dir(place.path("out")).unwrap().count(), 1);
+    assert_eq!(endpoint.requests(), 0);
+}
+
+/// An administrator may write everywhere, so the binary runs as nobody where the tests run as one.
+#[cfg(unix)]
+#[test]
+fn a_folder_that_may_not_be_written_is_named_with_a_way_out() {
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+    use std::os::unix::process::CommandExt as _;
+
+    let (place, endpoint) = (Place::new(), Endpoint::start());
+    let allow = |name: &str, mode| {
+        fs::set_permissions(place.path(name), fs::Permissions::from_mode(mode)).unwrap();
+    };
+    for (name, mode) in [("home", 0o777), ("closed", 0o555)] {
+        fs::create_dir(place.path(name)).unwrap();
+        allow(name, mode);
+    }
+    allow("", 0o755);
+    let url = endpoint.url();
+    let args = Place::run_args(&url, "closed/out");
+    let is_root = fs::metadata(place.path("tiny")).unwrap().uid() == 0;
+    let ran = if is_root {
+        // The build folder may be out of nobody's reach.
+        fs::copy(env!("CARGO_BIN_EXE_ostrom"), place.path("ostrom")).unwrap();
+        Ran::of(place.command_of(&place.path("ostrom"), &args).uid(65534).gid(65534))
+    } else {
+        place.ostrom(&args)
+    };
+    ran.exits(1).complains("closed/out").complains("choose a folder that you may write to with --out");
+    assert_eq!(endpoint.requests(), 0);
+}
