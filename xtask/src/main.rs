@@ -13,6 +13,7 @@ const USAGE: &str = "\
 usage: cargo xtask test [--fast] [--deny]   everything that must hold before a change is kept
          --fast   without the end-to-end job (no model, no browser, no network)
          --deny   a missing cargo-deny is an error
+       cargo xtask e2e                      only the end-to-end job
        cargo xtask hygiene                  only the checks of the repository itself
        cargo xtask mock-endpoint [ARGS]     an OpenAI-compatible endpoint for measurements; --help says more";
 
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
             Ok(options) => test::run(options),
             Err(message) => usage(&message),
         },
+        Some("e2e") => test::run_end_to_end(),
         Some("hygiene") => match hygiene::check(&repo::root()) {
             Ok(()) => ExitCode::SUCCESS,
             Err(message) => failed(&message),

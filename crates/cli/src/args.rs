@@ -7,7 +7,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 /// Collective AI security: test, share, harden, prove, show.
 #[derive(Debug, Parser)]
 #[command(name = "ostrom", version, about, arg_required_else_help = true, max_term_width = 100)]
-#[command(after_help = "Start here:\n  ostrom demo                 test a small local model, end to end\n  ostrom eval run --help      test a model of yours")]
+#[command(
+    after_help = "Start here:\n  ostrom demo                 test a small local model, end to end\n  ostrom eval run --help      test a model of yours"
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -29,7 +31,9 @@ pub enum Command {
     #[command(subcommand)]
     Suite(SuiteCommand),
     /// Print a completion script for a shell.
-    #[command(after_help = "Example:\n  ostrom completions bash > ~/.local/share/bash-completion/completions/ostrom")]
+    #[command(
+        after_help = "Example:\n  ostrom completions bash > ~/.local/share/bash-completion/completions/ostrom"
+    )]
     Completions {
         /// The shell.
         shell: clap_complete::Shell,
@@ -161,6 +165,9 @@ pub struct ReachOptions {
     /// Allow http:// to a host that is not this machine.
     #[arg(long)]
     pub allow_plain_http: bool,
+    /// Leave temperature, top-p and seed out: some endpoints reject them.
+    #[arg(long)]
+    pub fixed_sampling: bool,
     /// Threads of a local model; all cores by default.
     #[arg(long)]
     pub threads: Option<usize>,

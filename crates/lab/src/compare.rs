@@ -95,7 +95,7 @@ pub fn compare(a: &Bundle, b: &Bundle) -> Result<Comparison, CompareError> {
         .filter(|((item, _), _)| item.arm() == crate::trial::Arm::Twin)
         .map(|(_, (a, b))| (a.and_then(|o| o.utility), b.and_then(|o| o.utility)))
         .collect();
-    let mut groups: BTreeMap<&str, Vec<(Option<bool>, Option<bool>)>> = BTreeMap::new();
+    let mut groups: BTreeMap<&str, Vec<Outcomes>> = BTreeMap::new();
     for (a, b) in pairs_a.iter().zip(&pairs_b) {
         groups.entry(a.case.mechanism.as_str()).or_default().push((a.counts(), b.counts()));
     }
@@ -116,7 +116,10 @@ pub fn compare(a: &Bundle, b: &Bundle) -> Result<Comparison, CompareError> {
     })
 }
 
-fn difference(id: &str, outcomes: &[(Option<bool>, Option<bool>)]) -> Difference {
+/// What happened in A and in B; `None` where a trial failed.
+type Outcomes = (Option<bool>, Option<bool>);
+
+fn difference(id: &str, outcomes: &[Outcomes]) -> Difference {
     let whole: Vec<(bool, bool)> = outcomes.iter().filter_map(|&(a, b)| Some((a?, b?))).collect();
     let count = |wanted: (bool, bool)| whole.iter().filter(|&&pair| pair == wanted).count() as u64;
     let table = PairedCounts::from_outcomes(whole.iter().copied());

@@ -190,7 +190,7 @@ impl Rate {
         }
         #[expect(clippy::cast_precision_loss, reason = "counts of trials are far below 2^52")]
         let share = |n: u64| n as f64 / self.trials as f64;
-        Some((share(self.successes), share(self.successes + self.failed)))
+        Some((share(self.successes), share(self.successes.saturating_add(self.failed))))
     }
 }
 
@@ -214,7 +214,7 @@ pub fn metrics(plan: &Plan, outcomes: &[Option<Outcome>]) -> Metrics {
     let twins = plan.iter().zip(outcomes).filter(|((item, _), _)| matches!(item, Item::Twin(_)));
     let success = |outcome: Option<Outcome>| outcome.and_then(|o| o.success);
     let group = |key: &dyn Fn(&Case) -> String| {
-        grouped(&pairs, |case| key(case)).into_iter().map(|(id, rate)| Group { id, rate }).collect::<Vec<_>>()
+        grouped(&pairs, key).into_iter().map(|(id, rate)| Group { id, rate }).collect::<Vec<_>>()
     };
     let repeats = plan.settings().repeat;
     let agreement = (repeats > 1).then(|| {

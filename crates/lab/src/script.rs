@@ -45,7 +45,7 @@ pub fn next(script: Script<'_>, defences: &[Defence], seed: Digest, replies: &[S
         return Next::Done(Ending { answers: replies.to_vec(), blocked: None });
     }
     let mut system = script.system.to_owned();
-    for addition in system_additions(defences, seed) {
+    for addition in system_additions(defences, document.is_some(), seed) {
         system.push_str("\n\n");
         system.push_str(&addition);
     }
@@ -98,7 +98,9 @@ mod tests {
         let Next::Ask(check) = next(script, &defences, seed, &[]) else { panic!() };
         let code =
             check[0].content.split_whitespace().find(|word| word.starts_with("check-")).unwrap().to_owned();
-        assert!(matches!(next(script, &defences, seed, &[code.clone()]), Next::Ask(m) if m.len() == 2));
+        assert!(
+            matches!(next(script, &defences, seed, std::slice::from_ref(&code)), Next::Ask(m) if m.len() == 2)
+        );
         let Next::Done(ending) = next(script, &defences, seed, &["HERON".to_owned()]) else { panic!() };
         assert_eq!(ending.blocked, Some(Defence::KnownAnswer));
         let replies = [code, "sum".to_owned()];

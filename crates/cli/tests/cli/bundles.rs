@@ -76,7 +76,8 @@ fn a_packed_bundle_is_the_same_evidence() {
     let folder = place.ostrom(&["eval", "verify", "out", "--json"]).exits(0).json();
     let packed = place.ostrom(&["eval", "verify", "a.tar.zst", "--key", KEY, "--json"]).exits(0).json();
     assert_eq!(folder["bundle"], packed["bundle"]);
-    place.flip("a.tar.zst");
+    let whole = place.read("a.tar.zst");
+    fs::write(place.path("a.tar.zst"), &whole[..whole.len() / 2]).unwrap();
     let ran = place.ostrom(&["eval", "verify", "a.tar.zst"]).exits(1);
     assert!(ran.out.is_empty(), "{}", ran.out);
     fs::write(place.path("c.tar.zst"), "no archive").unwrap();

@@ -107,7 +107,19 @@ pub fn verify(folder: &Path, key: Option<&PublicKey>) -> Result<(Bundle, Verific
             return Err(BundleError::Report);
         }
     }
-    let finished = verified.statement.predicate().get("finishedUnix").and_then(serde_json::Value::as_u64);
+    let stated = verified.statement.predicate();
+    let time = |key: &str| stated.get(key).and_then(serde_json::Value::as_u64);
+    let (started, finished) = (time("startedUnix"), time("finishedUnix"));
+    let derived =
+        super::write::predicate(&bundle.manifest, &figures, started.unwrap_or(0), finished.unwrap_or(0));
+    // Compared as canonical text: a number may be read back as another type of number.
+    let same = ostrom_trust::digest_of(stated).ok() == ostrom_trust::digest_of(&derived).ok();
+    if started.is_none() || finished.is_none() || !same {
+        return Err(BundleError::Malformed {
+            place: STATEMENT.to_owned(),
+            message: "the signed statement says other things than manifest and figures".to_owned(),
+        });
+    }
     let verification = Verification {
         digest: bundle.digest,
         signer: verified.signer,

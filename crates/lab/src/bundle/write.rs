@@ -47,14 +47,7 @@ pub fn finish(run: &Run, key: &SecretKey, finished: u64) -> Result<(Manifest, Me
         tool: Tool { name: "ostrom".to_owned(), version: env!("CARGO_PKG_VERSION").to_owned() },
     };
     let manifest_bytes = json(&manifest)?;
-    let predicate = serde_json::json!({
-        "suite": suite.id, "suiteVersion": suite.version, "suiteDigest": manifest.suite_digest,
-        "target": manifest.target, "settings": manifest.settings, "tool": manifest.tool,
-        "startedUnix": run.plan.started, "finishedUnix": finished,
-        "trials": figures.planned, "failed": figures.failed,
-        "attackSuccess": figures.attack_success, "controlSuccess": figures.control_success,
-        "benignUtility": figures.benign_utility, "utilityUnderAttack": figures.utility_under_attack,
-    });
+    let predicate = predicate(&manifest, &figures, run.plan.started, finished);
     let subject = Subject::new(MANIFEST, Digest::of(&manifest_bytes));
     let statement = Statement::new(vec![subject], PredicateType::ostrom("evaluation", 1), predicate)
         .map_err(ostrom_trust::EnvelopeError::from)?;
@@ -67,6 +60,24 @@ pub fn finish(run: &Run, key: &SecretKey, finished: u64) -> Result<(Manifest, Me
         std::fs::remove_dir_all(&work).map_err(|source| BundleError::Io { path: work, source })?;
     }
     Ok((manifest, figures))
+}
+
+/// What the signer states: the headline figures, so that a reader of the statement alone knows them, and the times,
+/// for which there is only the signer's word.
+pub(super) fn predicate(
+    manifest: &Manifest,
+    figures: &Metrics,
+    started: u64,
+    finished: u64,
+) -> serde_json::Value {
+    serde_json::json!({
+        "suite": manifest.suite, "suiteVersion": manifest.suite_version, "suiteDigest": manifest.suite_digest,
+        "target": manifest.target, "settings": manifest.settings, "tool": manifest.tool,
+        "startedUnix": started, "finishedUnix": finished,
+        "trials": figures.planned, "failed": figures.failed,
+        "attackSuccess": figures.attack_success, "controlSuccess": figures.control_success,
+        "benignUtility": figures.benign_utility, "utilityUnderAttack": figures.utility_under_attack,
+    })
 }
 
 fn json<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, BundleError> {

@@ -1,6 +1,7 @@
 //! Where library files come from: the binary, or a folder. Bounded in number, size and depth.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -127,10 +128,11 @@ fn parse<T: DeserializeOwned>(path: &str, text: &str, defects: &mut Vec<String>)
 }
 
 fn insert<T>(map: &mut BTreeMap<Id, T>, id: Id, entry: T, path: &str, defects: &mut Vec<String>) {
-    if map.contains_key(&id) {
-        defects.push(format!("{path}: the id {id} occurs twice"));
-    } else {
-        map.insert(id, entry);
+    match map.entry(id) {
+        Entry::Occupied(there) => defects.push(format!("{path}: the id {} occurs twice", there.key())),
+        Entry::Vacant(place) => {
+            place.insert(entry);
+        }
     }
 }
 

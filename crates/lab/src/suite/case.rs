@@ -32,7 +32,8 @@ pub struct Turn {
 impl Turn {
     /// Length of everything that is said, in bytes.
     pub fn bytes(&self) -> usize {
-        self.instruction.len() + self.document.as_ref().map_or(0, |document| document.name.len() + document.body.len())
+        self.instruction.len()
+            + self.document.as_ref().map_or(0, |document| document.name.len() + document.body.len())
     }
 }
 

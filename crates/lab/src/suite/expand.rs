@@ -171,7 +171,10 @@ impl<'a> Builder<'a> {
                 let case = self.case(id, &choice)?;
                 // Some chains leave nothing of the text (fullwidth letters have no tag characters): no case.
                 let bytes = |turns: &[Turn]| turns.iter().map(Turn::bytes).sum::<usize>();
-                let fits = self.recipe.max_bytes.is_none_or(|most| bytes(&case.attack).max(bytes(&case.control)) <= most);
+                let fits = self
+                    .recipe
+                    .max_bytes
+                    .is_none_or(|most| bytes(&case.attack).max(bytes(&case.control)) <= most);
                 if fits && case.attack != case.control {
                     self.cases.push(case);
                     made = true;

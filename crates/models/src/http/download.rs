@@ -20,7 +20,8 @@ const STALL: Duration = Duration::from_secs(60);
 /// # Errors
 /// If the server does not give the whole file, or it cannot be written.
 pub async fn download(url: &str, path: &Path, progress: impl Fn(u64, Option<u64>)) -> Result<(), ModelError> {
-    let failed = |error: &dyn std::fmt::Display| ModelError::Unavailable { attempts: 1, last: error.to_string() };
+    let failed =
+        |error: &dyn std::fmt::Display| ModelError::Unavailable { attempts: 1, last: error.to_string() };
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = reqwest::Client::builder()
         .user_agent(concat!("ostrom/", env!("CARGO_PKG_VERSION")))
@@ -33,7 +34,8 @@ pub async fn download(url: &str, path: &Path, progress: impl Fn(u64, Option<u64>
         .map_err(|error| failed(&error))?;
     let mut response = client.get(url).send().await.map_err(|error| failed(&error.without_url()))?;
     if !response.status().is_success() {
-        let (status, message) = (response.status().as_u16(), "is the name right, and is it public?".to_owned());
+        let (status, message) =
+            (response.status().as_u16(), "is the name right, and is it public?".to_owned());
         return Err(ModelError::Rejected { status, message });
     }
     let total = response.content_length();

@@ -63,6 +63,16 @@ impl LayerCache {
 /// The positions that one query sees: from the first up to, not including, the second.
 pub type Span = (usize, usize);
 
+/// A query head: its numbers, where its result goes, what it sees, and the position it belongs to.
+type Head<'a> = (&'a [f32], &'a mut [f32], Span, usize);
+
+/// What a query asks and what it sees.
+#[derive(Clone, Copy)]
+struct Query<'a> {
+    numbers: &'a [f32],
+    span: Span,
+}
+
 /// Query heads worked on together, so that keys and values are read once for all of them.
 const TILE: usize = 4;
 
@@ -100,18 +110,21 @@ pub fn attend(
             .zip(spans.iter().enumerate())
             .flat_map(|((query, out), (position, &span))| {
                 let query = query.get(start..start + group * width).unwrap_or_default().chunks_exact(width);
-                let out = out.get_mut(start..start + group * width).unwrap_or_default().chunks_exact_mut(width);
+                let out =
+                    out.get_mut(start..start + group * width).unwrap_or_default().chunks_exact_mut(width);
                 query.zip(out).map(move |(query, out)| (query, out, span, position))
             });
         let mut heads = heads.peekable();
         while heads.peek().is_some() {
             let Scratch { scores, zeros } = &mut *scratch;
-            let mut tile: [Option<(&[f32], &mut [f32], Span, usize)>; TILE] = std::array::from_fn(|_| heads.next());
+            let mut tile: [Option<Head<'_>>; TILE] = std::array::from_fn(|_| heads.next());
             let seen = tile.iter().flatten().map(|(_, _, span, _)| *span);
             let (from, to) = seen.fold((usize::MAX, 0), |(a, b), (from, to)| (a.min(from), b.max(to)));
-            let queries = tile.each_ref().map(|entry| entry.as_ref().map_or(zeros.as_slice(), |(q, ..)| q));
-            let spans = tile.each_ref().map(|entry| entry.as_ref().map_or((from, from), |(_, _, span, _)| *span));
-            score_tile(keys, width, queries, (from, to), spans, scale, scores);
+            let idle = Query { numbers: zeros, span: (from, from) };
+            let queries = tile.each_ref().map(|entry| {
+                entry.as_ref().map_or(idle, |(numbers, _, span, _)| Query { numbers, span: *span })
+            });
+            score_tile(keys, width, queries, (from, to), scale, scores);
             for (entry, scores) in tile.iter().zip(scores.iter()) {
                 if let Some((_, _, span, position)) = entry
                     && let Some(kept) = kept.get_mut(*position)
@@ -131,14 +144,13 @@ pub fn attend(
     }
 }
 
-/// Scores of four queries against positions `from..to`, turned into weights: `scores[i][t]`, zero outside `spans[i]`.
+/// Scores of four queries against positions `from..to`, turned into weights: `scores[i][t]`, zero outside a query's span.
 #[autoversion(v4, v3, neon, scalar)]
 fn score_tile(
     keys: &[[f32; POSITIONS]],
     width: usize,
-    queries: [&[f32]; TILE],
+    queries: [Query<'_>; TILE],
     (from, to): Span,
-    spans: [Span; TILE],
     scale: f32,
     scores: &mut [Vec<f32>; TILE],
 ) {
@@ -147,7 +159,7 @@ fn score_tile(
         scores.resize(padded, 0.0);
     }
     let first = from / POSITIONS;
-    let [qa, qb, qc, qd] = queries;
+    let [qa, qb, qc, qd] = queries.map(|query| query.numbers);
     let [sa, sb, sc, sd] = scores;
     let outs = sa
         .as_chunks_mut::<POSITIONS>()
@@ -160,17 +172,35 @@ fn score_tile(
     for (tile, (((out_a, out_b), out_c), out_d)) in keys.chunks_exact(width).skip(first).zip(outs) {
         let (mut a, mut b) = ([0.0_f32; POSITIONS], [0.0_f32; POSITIONS]);
         let (mut c, mut d) = ([0.0_f32; POSITIONS], [0.0_f32; POSITIONS]);
-        for ((((keys, &qa), &qb), &qc), &qd) in tile.iter().zip(qa).zip(qb).zip(qc).zip(qd) {
-            for ((((k, a), b), c), d) in keys.iter().zip(&mut a).zip(&mut b).zip(&mut c).zip(&mut d) {
-                *a = k.mul_add(qa, *a);
-                *b = k.mul_add(qb, *b);
-                *c = k.mul_add(qc, *c);
-                *d = k.mul_add(qd, *d);
+        // Even and odd numbers have sums of their own: eight chains of additions hide their latency, four do not.
+        let (mut e, mut f) = ([0.0_f32; POSITIONS], [0.0_f32; POSITIONS]);
+        let (mut g, mut h) = ([0.0_f32; POSITIONS], [0.0_f32; POSITIONS]);
+        let pairs = tile.as_chunks::<2>().0.iter();
+        let (qa, qb) = (qa.as_chunks::<2>().0, qb.as_chunks::<2>().0);
+        let (qc, qd) = (qc.as_chunks::<2>().0, qd.as_chunks::<2>().0);
+        for (((([even, odd], &[a0, a1]), &[b0, b1]), &[c0, c1]), &[d0, d1]) in
+            pairs.zip(qa).zip(qb).zip(qc).zip(qd)
+        {
+            for ((((k, a), b), c), d) in even.iter().zip(&mut a).zip(&mut b).zip(&mut c).zip(&mut d) {
+                *a = k.mul_add(a0, *a);
+                *b = k.mul_add(b0, *b);
+                *c = k.mul_add(c0, *c);
+                *d = k.mul_add(d0, *d);
+            }
+            for ((((k, e), f), g), h) in odd.iter().zip(&mut e).zip(&mut f).zip(&mut g).zip(&mut h) {
+                *e = k.mul_add(a1, *e);
+                *f = k.mul_add(b1, *f);
+                *g = k.mul_add(c1, *g);
+                *h = k.mul_add(d1, *h);
             }
         }
-        (*out_a, *out_b, *out_c, *out_d) = (a, b, c, d);
+        for (out, even, odd) in [(out_a, a, e), (out_b, b, f), (out_c, c, g), (out_d, d, h)] {
+            for ((out, even), odd) in out.iter_mut().zip(even).zip(odd) {
+                *out = even + odd;
+            }
+        }
     }
-    for (scores, (start, end)) in [sa, sb, sc, sd].into_iter().zip(spans) {
+    for (scores, Query { span: (start, end), .. }) in [sa, sb, sc, sd].into_iter().zip(queries) {
         let (before, rest) = scores.split_at_mut(start);
         let (seen, after) = rest.split_at_mut(end - start);
         before.iter_mut().skip(first * POSITIONS).for_each(|x| *x = 0.0);
@@ -185,19 +215,16 @@ const COLUMNS: usize = 64;
 
 /// `out[i] = Σ_t weights[i][t] · values[t]`, positions in order.
 #[autoversion(v4, v3, neon, scalar)]
-fn mix_tile(
-    weights: [&[f32]; TILE],
-    values: &[f32],
-    width: usize,
-    out: [Option<&mut [f32]>; TILE],
-) {
+fn mix_tile(weights: [&[f32]; TILE], values: &[f32], width: usize, out: [Option<&mut [f32]>; TILE]) {
     let mut out = out;
     let [wa, wb, wc, wd] = weights;
     let mut column = 0;
     while column + COLUMNS <= width {
         let mut acc = [[0.0_f32; COLUMNS]; TILE];
         for ((((value, &wa), &wb), &wc), &wd) in values.chunks_exact(width).zip(wa).zip(wb).zip(wc).zip(wd) {
-            let Some(value) = value.get(column..).and_then(|value| value.first_chunk::<COLUMNS>()) else { return };
+            let Some(value) = value.get(column..).and_then(|value| value.first_chunk::<COLUMNS>()) else {
+                return;
+            };
             let [a, b, c, d] = &mut acc;
             for ((((v, a), b), c), d) in value.iter().zip(a).zip(b).zip(c).zip(d) {
                 *a = v.mul_add(wa, *a);
@@ -246,7 +273,15 @@ mod tests {
                 let mut out = vec![0.0; size];
                 let mut maps = Vec::new();
                 let scratch = &mut Scratch::default();
-                attend(&cache, (&query, size), &[(from, to)], 0.3, scratch, (&mut out, size), Some(&mut maps));
+                attend(
+                    &cache,
+                    (&query, size),
+                    &[(from, to)],
+                    0.3,
+                    scratch,
+                    (&mut out, size),
+                    Some(&mut maps),
+                );
                 let maps = maps.remove(0);
                 assert_eq!(maps.len(), heads * (to - from));
                 // Three positions at once, with other spans beside it: the same bits.

@@ -90,8 +90,14 @@ impl Engine {
             .build()
             .map_err(|error| failed(&error))?;
         let (jobs, queue) = channel();
-        let worker =
-            Worker { model, tokenizer, batch: batch.max(1), active: Vec::new(), kept: VecDeque::new(), waiting: VecDeque::new() };
+        let worker = Worker {
+            model,
+            tokenizer,
+            batch: batch.max(1),
+            active: Vec::new(),
+            kept: VecDeque::new(),
+            waiting: VecDeque::new(),
+        };
         std::thread::Builder::new()
             .name("ostrom-engine".to_owned())
             .spawn(move || pool.install(move || worker.run(&queue)))

@@ -178,7 +178,7 @@ impl<R: Read> Reader<R> {
             10..=12 => 8,
             _ => 4,
         };
-        let needed = count.checked_mul(smallest).unwrap_or(u64::MAX);
+        let needed = count.saturating_mul(smallest);
         if needed > self.left {
             return Err(GgufError::Truncated { what: WHAT, needed, left: self.left });
         }

@@ -123,8 +123,9 @@ mod vnni {
     fn unpack(quants: &[u8; BLOCK_BYTES_4]) -> [__m512i; GROUPS] {
         let nibble = _mm512_set1_epi8(15);
         let low = |packed: &[u8; GROUP_BYTES]| _mm512_and_si512(_mm512_loadu_si512(packed), nibble);
-        let high =
-            |packed: &[u8; GROUP_BYTES]| _mm512_and_si512(_mm512_srli_epi16::<4>(_mm512_loadu_si512(packed)), nibble);
+        let high = |packed: &[u8; GROUP_BYTES]| {
+            _mm512_and_si512(_mm512_srli_epi16::<4>(_mm512_loadu_si512(packed)), nibble)
+        };
         // INVARIANT: a block of four-bit weights is four groups of bytes.
         match quants.as_chunks::<GROUP_BYTES>().0 {
             [a, b, c, d] => [low(a), low(b), low(c), low(d), high(a), high(b), high(c), high(d)],
@@ -134,11 +135,14 @@ mod vnni {
 
     #[rite(v4x, import_intrinsics)]
     fn load(quants: &[u8; BLOCK_BYTES_8]) -> [__m512i; GROUPS] {
-        let mut weights = [_mm512_setzero_si512(); GROUPS];
-        for (bytes, weights) in quants.as_chunks::<GROUP_BYTES>().0.iter().zip(&mut weights) {
-            *weights = _mm512_loadu_si512(bytes);
+        let group = |bytes: &[u8; GROUP_BYTES]| _mm512_loadu_si512(bytes);
+        // INVARIANT: a block of eight-bit weights is eight groups of bytes.
+        match quants.as_chunks::<GROUP_BYTES>().0 {
+            [a, b, c, d, e, f, g, h] => {
+                [group(a), group(b), group(c), group(d), group(e), group(f), group(g), group(h)]
+            }
+            _ => [_mm512_setzero_si512(); GROUPS],
         }
-        weights
     }
 
     /// Σ u·q over the groups, in two chains so that their latencies overlap.

@@ -74,7 +74,7 @@ pub fn silu_gate(gate: &mut [f32], up: &[f32]) {
 pub fn gelu_gate(gate: &mut [f32], up: &[f32]) {
     for (gate, &up) in gate.iter_mut().zip(up) {
         let x = *gate;
-        let inner = 0.797_884_56 * x * (0.044_715 * x).mul_add(x, 1.0);
+        let inner = 0.797_884_6 * x * (0.044_715 * x).mul_add(x, 1.0);
         // tanh(z) = 1 - 2 / (e^{2z} + 1)
         let tanh = 1.0 - 2.0 / (exp(2.0 * inner) + 1.0);
         *gate = 0.5 * x * (1.0 + tanh) * up;

@@ -255,8 +255,12 @@ fn scatter(buffer: &[[f32; LANES]], out: &mut [f32], stride: usize, column: usiz
     }
 }
 
-fn per_panel<T: Send>(bytes: &[u8], panel_bytes: usize, pack: impl Fn(&[u8]) -> Vec<T> + Sync) -> Vec<T> {
-    bytes.par_chunks(panel_bytes).flat_map_iter(|part| pack(part)).collect()
+fn per_panel<T: Send>(
+    bytes: &[u8],
+    panel_bytes: usize,
+    pack: impl Fn(&[u8]) -> Vec<T> + Send + Sync,
+) -> Vec<T> {
+    bytes.par_chunks(panel_bytes).flat_map_iter(pack).collect()
 }
 
 fn float_panel(format: Format, bytes: &[u8], inputs: usize) -> Vec<[f32; LANES]> {
