@@ -2,7 +2,7 @@
 """Compares Ostrom's harness with its peers against a mock endpoint: CPU, wall time and memory for the same work.
 
     bench/harness/setup.sh                                  # once: installs the peers
-    cargo build --release -p ostrom-cli -p xtask
+    cargo build --release -p ostrom -p xtask
     bench/harness/run.py --suite SUITE_DIR                  # 1,000 samples, 0 and 50 ms, everyone in turn
     bench/harness/run.py --suite SUITE_DIR --samples 100000 --latencies 0 --only ostrom --repeat 1
     bench/harness/run.py startup                            # `--version`, median of 50

@@ -44,9 +44,9 @@ pub enum Command {
 #[derive(Debug, Args)]
 #[command(after_help = "Example:\n  ostrom demo --out my-first-run")]
 pub struct DemoOptions {
-    /// Folder for the two bundles.
-    #[arg(long, default_value = "ostrom-demo")]
-    pub out: PathBuf,
+    /// A new folder for the two bundles; ostrom-demo, or ostrom-demo-2 and so on, by default.
+    #[arg(long)]
+    pub out: Option<PathBuf>,
     /// Print the result as JSON.
     #[arg(long)]
     pub json: bool,

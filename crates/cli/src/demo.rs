@@ -1,5 +1,6 @@
 //! `ostrom demo`: the main job, end to end.
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -21,6 +22,13 @@ const MODEL: &str = "smollm2-135m";
 /// What "with a prompt-level defence" means here.
 const DEFENCES: [Defence; 3] = [Defence::InstructionHierarchy, Defence::Delimit, Defence::Sandwich];
 
+/// The first of ostrom-demo, ostrom-demo-2, … that is not there yet.
+fn free_folder() -> PathBuf {
+    let numbered = (2_u32..).map(|n| PathBuf::from(format!("ostrom-demo-{n}")));
+    let mut names = std::iter::once(PathBuf::from("ostrom-demo")).chain(numbered);
+    names.find(|name| !name.exists()).unwrap_or_default()
+}
+
 /// Runs the demo.
 pub async fn run(options: DemoOptions) -> Result<ExitCode, Failure> {
     let suite = Suite::load("starter")?;
@@ -32,6 +40,7 @@ pub async fn run(options: DemoOptions) -> Result<ExitCode, Failure> {
         suite.cases.len(),
         DEFENCES.map(Defence::id).join(" + ")
     );
+    let out = options.out.unwrap_or_else(free_folder);
     let mut runs = Vec::new();
     for (name, defences) in [("undefended", Vec::new()), ("defended", DEFENCES.to_vec())] {
         let settings = Settings {
@@ -42,7 +51,7 @@ pub async fn run(options: DemoOptions) -> Result<ExitCode, Failure> {
             top_p: 1.0,
             max_tokens: suite.max_tokens,
         };
-        let job = Job { suite: suite.clone(), settings, reach: reach.clone(), out: options.out.join(name) };
+        let job = Job { suite: suite.clone(), settings, reach: reach.clone(), out: out.join(name) };
         runs.push(job.run(&model, &key, &format!("{name:<10}")).await?);
     }
     let folders: Vec<_> = runs.iter().map(|run| run.folder.clone()).collect();

@@ -33,7 +33,8 @@ pub struct Difference {
     pub p: f64,
     /// The same after Holm's correction over the mechanisms.
     pub p_holm: Option<f64>,
-    /// The smallest difference that this many pairs would show with 80 % power at 5 %, given how many disagree.
+    /// The smallest difference that this many pairs would show with 80 % power at 5 %, given how many disagree; if
+    /// so few disagree that none would show, the smallest that could show at all. `None`: no difference could.
     pub detectable: Option<f64>,
 }
 
@@ -124,11 +125,14 @@ fn difference(id: &str, outcomes: &[Outcomes]) -> Difference {
     let count = |wanted: (bool, bool)| whole.iter().filter(|&&pair| pair == wanted).count() as u64;
     let table = PairedCounts::from_outcomes(whole.iter().copied());
     let interval = paired_difference(table, Confidence::P95);
-    let detectable = table
-        .discordance()
-        .filter(|discordance| *discordance > 0.0)
-        .and_then(|discordance| minimum_detectable_paired(table.pairs(), discordance, TestDesign::USUAL).ok())
-        .flatten();
+    let given = |discordance: f64| {
+        minimum_detectable_paired(table.pairs(), discordance, TestDesign::USUAL).ok().flatten()
+    };
+    // With as many disagreeing pairs as there were; or, if those are too few to show anything, with just as many as
+    // the difference itself takes, all in one direction: no smaller difference could have been seen.
+    let at_best =
+        || (1..=1000).map(|i| f64::from(i) / 1000.0).find(|&d| given(d).is_some_and(|least| least <= d));
+    let detectable = table.discordance().filter(|d| *d > 0.0).and_then(given).or_else(at_best);
     Difference {
         id: id.to_owned(),
         pairs: table.pairs(),

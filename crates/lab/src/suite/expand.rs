@@ -146,7 +146,11 @@ impl<'a> Builder<'a> {
         let mut channel_deck = self.deck(index, "channel", channels.len());
         let mut goal_deck = self.deck(index, "goal", goals.len());
         let mut transform_deck = self.deck(index, "transform", selection.transforms.len());
-        for technique in techniques.iter().cycle().take(selection.cases) {
+        let (mut wanted, mut barren) = (selection.cases, 0);
+        for technique in techniques.iter().cycle() {
+            if wanted == 0 {
+                break;
+            }
             let mut made = false;
             for _ in 0..TRIES {
                 let choice = (|| {
@@ -181,11 +185,13 @@ impl<'a> Builder<'a> {
                     break;
                 }
             }
-            if !made {
+            // A technique that is used up, or too long for the suite, leaves its turn to the others.
+            (wanted, barren) = if made { (wanted - 1, 0) } else { (wanted, barren + 1) };
+            if barren == techniques.len() {
+                let made = selection.cases - wanted;
                 return Err(format!(
-                    "a selection asks for {} cases; the library has only about {} distinct ones for it",
-                    selection.cases,
-                    self.cases.len()
+                    "a selection asks for {} cases; the library has only {made} distinct ones for it",
+                    selection.cases
                 ));
             }
         }
