@@ -4,11 +4,13 @@
 //! outside its arguments.
 
 mod digest;
+mod finding;
 mod id;
 mod statement;
 mod taxonomy;
 
 pub use digest::{Digest, DigestError};
+pub use finding::{Finding, Severity, SeverityError};
 pub use id::{Id, IdError};
 pub use statement::{PredicateType, Statement, StatementError, Subject};
 pub use taxonomy::{Framework, TaxonomyId, TaxonomyIdError};

@@ -1,0 +1,214 @@
+//! The examination of one file: where it is, what it has found, what it may still spend.
+
+use std::collections::BTreeSet;
+
+use ostrom_core::{Finding, Severity};
+
+use crate::Limits;
+use crate::detect;
+use crate::rules::{self, rule};
+use crate::source::View;
+use crate::trouble::Trouble;
+
+/// The state of one file's examination. Examiners get it as `scan`, report to it, and hand it members to descend into.
+pub(crate) struct Examination<'a> {
+    limits: &'a Limits,
+    /// The file, then the members on the way down to where the examination is.
+    place: Vec<String>,
+    findings: Vec<Finding>,
+    unkept: u64,
+    formats: BTreeSet<&'static str>,
+    unpacked: u64,
+    members: u64,
+}
+
+/// What an examination ends with.
+pub(crate) struct Outcome {
+    pub(crate) findings: Vec<Finding>,
+    /// Findings beyond the bound, counted only.
+    pub(crate) unkept: u64,
+    pub(crate) formats: BTreeSet<&'static str>,
+}
+
+impl<'a> Examination<'a> {
+    /// Examines `view`, the content of the file `name`, and everything in it.
+    pub(crate) fn run(limits: &'a Limits, name: &str, view: &View) -> Outcome {
+        let mut scan = Self::new(limits, name);
+        detect::examine(view, &mut scan);
+        scan.end()
+    }
+
+    pub(crate) fn new(limits: &'a Limits, name: &str) -> Self {
+        Self {
+            limits,
+            place: vec![escape(name, 1024)],
+            findings: Vec::new(),
+            unkept: 0,
+            formats: BTreeSet::new(),
+            unpacked: 0,
+            members: 0,
+        }
+    }
+
+    pub(crate) fn end(mut self) -> Outcome {
+        self.findings.sort();
+        self.findings.dedup();
+        self.findings.sort_by(|a, b| {
+            b.severity.cmp(&a.severity).then_with(|| a.place.cmp(&b.place)).then(a.offset.cmp(&b.offset))
+        });
+        Outcome { findings: self.findings, unkept: self.unkept, formats: self.formats }
+    }
+
+    pub(crate) fn limits(&self) -> &'a Limits {
+        self.limits
+    }
+
+    /// The name of the file or member that is being examined, without what it lies in.
+    pub(crate) fn name(&self) -> &str {
+        self.place.last().map_or("", String::as_str)
+    }
+
+    /// How many containers the place lies in; 0 for a file of the folder.
+    pub(crate) fn depth(&self) -> usize {
+        self.place.len().saturating_sub(1)
+    }
+
+    /// Notes that (part of) the file is of this format.
+    pub(crate) fn is(&mut self, format: &'static str) {
+        self.formats.insert(format);
+    }
+
+    /// Reports a finding at its rule's usual severity.
+    pub(crate) fn report(&mut self, id: &str, offset: Option<u64>, message: impl Into<String>) {
+        let severity = rule(id).map_or(Severity::High, |rule| rule.severity);
+        self.report_as(severity, id, offset, message);
+    }
+
+    /// Reports a finding that is more or less severe than its rule usually is.
+    pub(crate) fn report_as(
+        &mut self,
+        severity: Severity,
+        id: &str,
+        offset: Option<u64>,
+        message: impl Into<String>,
+    ) {
+        if self.findings.len() >= self.limits.findings {
+            self.unkept += 1;
+            return;
+        }
+        // INVARIANT: every id that the code declares stands in the catalogue (test), so the first is always found.
+        let Some(rule) = rule(id).or_else(|| rule(rules::MALFORMED)) else { return };
+        self.findings.push(Finding {
+            severity,
+            rule: rule.id.clone(),
+            place: self.place.join("!"),
+            offset,
+            message: escape(&message.into(), 2000),
+        });
+    }
+
+    /// Reports why an examiner stopped early, if it did.
+    pub(crate) fn settle(&mut self, result: Result<(), Trouble>) {
+        match result {
+            Ok(()) => {}
+            Err(Trouble::Read(error)) => self.report(rules::UNREADABLE, None, error.to_string()),
+            Err(Trouble::Changed) => self.report(rules::CHANGED, None, Trouble::Changed.to_string()),
+            Err(Trouble::Malformed { offset, what }) => self.report(rules::MALFORMED, Some(offset), what),
+            Err(Trouble::Limit(what)) => self.report(rules::LIMIT, None, what),
+        }
+    }
+
+    /// Examines a member of a container, or a stream that was unpacked, by its own content.
+    pub(crate) fn descend(&mut self, name: &str, view: &View) {
+        self.within(name, |scan| detect::examine(view, scan));
+    }
+
+    /// Does `work` with the place set to a member.
+    pub(crate) fn within(&mut self, name: &str, work: impl FnOnce(&mut Self)) {
+        self.members += 1;
+        if self.members > self.limits.members {
+            if self.members == self.limits.members + 1 {
+                self.report(rules::LIMIT, None, format!("more than {} members", self.limits.members));
+            }
+            return;
+        }
+        if self.place.len() > self.limits.depth {
+            let what = format!(
+                "containers lie more than {} deep in one another; {} was not examined",
+                self.limits.depth,
+                escape(name, 200)
+            );
+            self.report(rules::LIMIT, None, what);
+            return;
+        }
+        self.place.push(escape(name, 1024));
+        work(self);
+        self.place.pop();
+    }
+
+    /// Takes `bytes` from what the file may still unpack to.
+    ///
+    /// # Errors
+    /// If that is used up.
+    pub(crate) fn spend(&mut self, bytes: u64) -> Result<(), Trouble> {
+        self.unpacked = self.unpacked.saturating_add(bytes);
+        if self.unpacked > self.limits.unpacked {
+            return Err(Trouble::Limit(format!("unpacks to more than {} bytes", self.limits.unpacked)));
+        }
+        Ok(())
+    }
+}
+
+/// Untrusted text for people: control and invisible characters as escapes, at most `max` characters.
+pub(crate) fn escape(text: &str, max: usize) -> String {
+    let mut out = String::new();
+    for (count, c) in text.chars().enumerate() {
+        if count == max {
+            out.push('…');
+            break;
+        }
+        if is_plain(c) { out.push(c) } else { out.extend(c.escape_unicode()) }
+    }
+    out
+}
+
+/// Whether a character shows as what it is.
+pub(crate) fn is_plain(c: char) -> bool {
+    !c.is_control()
+        && !matches!(c,
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_people_read_is_escaped_and_bounded() {
+        assert_eq!(escape("a\u{202e}b\x1b[0m\u{e0041}é", 100), "a\\u{202e}b\\u{1b}[0m\\u{e0041}é");
+        assert_eq!(escape("abcdef", 3), "abc…");
+    }
+
+    #[test]
+    fn bounds_are_findings() {
+        let limits = Limits { depth: 2, unpacked: 10, findings: 3, ..Limits::default() };
+        let mut scan = Examination::new(&limits, "x");
+        scan.within("a", |scan| scan.within("b", |scan| scan.within("c", |_| unreachable!())));
+        assert!(scan.spend(10).is_ok());
+        let spent = scan.spend(1);
+        scan.settle(spent);
+        for offset in 0..5 {
+            scan.report(rules::POLYGLOT, Some(offset), "x");
+        }
+        let outcome = scan.end();
+        assert_eq!((outcome.findings.len(), outcome.unkept), (3, 4));
+        assert!(
+            outcome
+                .findings
+                .iter()
+                .any(|finding| finding.place == "x!a!b" && finding.rule.as_str() == "limit")
+        );
+    }
+}

@@ -1,0 +1,13 @@
+//! What is in model files and data sets. Nothing here loads or runs what it examines.
+//!
+//! *Invariant:* every examiner is bounded in memory, depth and work, and what it could not examine is a finding.
+
+mod detect;
+mod examination;
+mod limits;
+mod rules;
+mod source;
+mod trouble;
+
+pub use limits::Limits;
+pub use rules::{Rule, rule, rules};
