@@ -2,23 +2,89 @@
 //! mark of their own.
 
 use crate::examination::Examination;
-use crate::rules;
 use crate::source::View;
 use crate::trouble::Trouble;
+use crate::{archive, graph, keras, pickle, rules, tensor, text};
 
-/// How many bytes from the beginning the marks of all formats lie within.
+/// How many bytes from the beginning detection looks at.
 const HEAD: usize = 4096;
 
 /// One format: what it is called, how it is known, and who examines it.
-struct Format {
-    name: &'static str,
-    /// Whether bytes that begin with `head` are of this format; `view` is for marks that lie elsewhere.
-    is: fn(head: &[u8], view: &View) -> Result<bool, Trouble>,
-    examine: fn(view: &View, scan: &mut Examination<'_>) -> Result<(), Trouble>,
+pub(crate) struct Format {
+    /// For people, and for passports: `pickle`, `zip`, `safetensors`.
+    pub(crate) name: &'static str,
+    pub(crate) detect: fn(probe: &Probe<'_>) -> Result<Match, Trouble>,
+    pub(crate) examine: fn(view: &View, scan: &mut Examination<'_>) -> Result<(), Trouble>,
 }
 
-/// All formats with a mark of their own. More than one may match: a polyglot, which is a finding.
-const FORMATS: &[Format] = &[];
+/// What detection goes by.
+pub(crate) struct Probe<'a> {
+    /// The first bytes, at most 4,096.
+    pub(crate) head: &'a [u8],
+    /// All bytes, for marks that lie elsewhere.
+    pub(crate) view: &'a View,
+    /// The name of the file or member, with its folders.
+    pub(crate) name: &'a str,
+}
+
+impl Probe<'_> {
+    /// The name's last extension in lower case, without the dot.
+    pub(crate) fn extension(&self) -> String {
+        let name = self.name.rsplit(['/', '\\']).next().unwrap_or_default();
+        name.rsplit_once('.').map_or_else(String::new, |(_, extension)| extension.to_ascii_lowercase())
+    }
+}
+
+/// How sure it is that the bytes are of a format. Whatever matches is examined.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Match {
+    /// They are not.
+    No,
+    /// A loader of the format would take them, and so may others: text, or a format without a mark.
+    Weak,
+    /// They carry its mark. Two of these are a polyglot.
+    Strong,
+}
+
+impl From<bool> for Match {
+    fn from(is: bool) -> Self {
+        if is { Self::Strong } else { Self::No }
+    }
+}
+
+const FORMATS: [&[Format]; 6] =
+    [pickle::FORMATS, archive::FORMATS, tensor::FORMATS, graph::FORMATS, keras::FORMATS, text::FORMATS];
+
+/// Extensions under which loaders look for models. A file that has one and is in no known format is undecided.
+const MODEL_EXTENSIONS: [&str; 27] = [
+    "bin",
+    "ckpt",
+    "data",
+    "dill",
+    "dump",
+    "gguf",
+    "ggml",
+    "h5",
+    "hdf5",
+    "joblib",
+    "keras",
+    "mar",
+    "model",
+    "msgpack",
+    "npy",
+    "npz",
+    "onnx",
+    "ot",
+    "pb",
+    "pickle",
+    "pkl",
+    "pt",
+    "pt2",
+    "pth",
+    "safetensors",
+    "skops",
+    "tflite",
+];
 
 /// Examines bytes in every format that they are in.
 pub(crate) fn examine(view: &View, scan: &mut Examination<'_>) {
@@ -28,17 +94,24 @@ pub(crate) fn examine(view: &View, scan: &mut Examination<'_>) {
 
 fn try_examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Trouble> {
     let head = view.bytes(0, HEAD)?;
+    let name = scan.name().to_owned();
+    let probe = Probe { head: &head, view, name: &name };
     let mut found = Vec::new();
-    for format in FORMATS {
-        if (format.is)(&head, view)? {
-            found.push(format);
+    for format in FORMATS.into_iter().flatten() {
+        match (format.detect)(&probe)? {
+            Match::No => {}
+            sure => found.push((format, sure)),
         }
     }
-    if found.len() > 1 {
-        let names: Vec<_> = found.iter().map(|format| format.name).collect();
-        scan.report(rules::POLYGLOT, None, format!("is {} at once", names.join(" and ")));
+    let strong: Vec<_> =
+        found.iter().filter(|(_, sure)| *sure == Match::Strong).map(|(format, _)| format.name).collect();
+    if strong.len() > 1 {
+        scan.report(rules::POLYGLOT, None, format!("is {} at once", strong.join(" and ")));
     }
-    for format in &found {
+    if found.is_empty() && view.len() > 0 && MODEL_EXTENSIONS.contains(&probe.extension().as_str()) {
+        scan.report(rules::UNKNOWN, None, format!("{} bytes in no known format", view.len()));
+    }
+    for (format, _) in found {
         scan.is(format.name);
         let result = (format.examine)(view, scan);
         scan.settle(result);

@@ -2,11 +2,17 @@
 //!
 //! *Invariant:* every examiner is bounded in memory, depth and work, and what it could not examine is a finding.
 
+mod archive;
 mod detect;
 mod examination;
+mod graph;
+mod keras;
 mod limits;
+mod pickle;
 mod rules;
 mod source;
+mod tensor;
+mod text;
 mod trouble;
 
 pub use limits::Limits;

@@ -33,16 +33,17 @@ pub struct Rule {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RuleFile {
+    #[serde(default)]
     rule: Vec<Rule>,
 }
 
 /// Declares the names that a module reports by. Each stands in the catalogue, and each rule there is declared once;
 /// a test holds both.
 macro_rules! declare {
-    ($($(#[$doc:meta])* $name:ident = $id:literal),+ $(,)?) => {
-        $($(#[$doc])* pub(crate) const $name: &str = $id;)+
+    ($($(#[$doc:meta])* $name:ident = $id:literal),* $(,)?) => {
+        $($(#[$doc])* pub(crate) const $name: &str = $id;)*
         #[cfg(test)]
-        pub(crate) const DECLARED: &[&str] = &[$($id),+];
+        pub(crate) const DECLARED: &[&str] = &[$($id),*];
     };
 }
 pub(crate) use declare;
@@ -53,10 +54,20 @@ declare! {
     MALFORMED = "malformed",
     LIMIT = "limit",
     POLYGLOT = "polyglot",
+    UNKNOWN = "unknown-format",
 }
 
 /// One line for each file in `rules/`.
-const FILES: &[&str] = &[include_str!("../rules/general.toml")];
+const FILES: &[&str] = &[
+    include_str!("../rules/general.toml"),
+    include_str!("../rules/pickle.toml"),
+    include_str!("../rules/archive.toml"),
+    include_str!("../rules/tensor.toml"),
+    include_str!("../rules/graph.toml"),
+    include_str!("../rules/keras.toml"),
+    include_str!("../rules/text.toml"),
+    include_str!("../rules/folder.toml"),
+];
 
 static CATALOGUE: LazyLock<BTreeMap<Id, Rule>> = LazyLock::new(|| {
     FILES
@@ -87,7 +98,15 @@ mod tests {
     use super::*;
 
     /// One line for each module that declares rules.
-    const MODULES: &[&[&str]] = &[DECLARED];
+    const MODULES: &[&[&str]] = &[
+        DECLARED,
+        crate::pickle::DECLARED,
+        crate::archive::DECLARED,
+        crate::tensor::DECLARED,
+        crate::graph::DECLARED,
+        crate::keras::DECLARED,
+        crate::text::DECLARED,
+    ];
 
     #[test]
     fn catalogue_and_code_name_the_same_rules() {

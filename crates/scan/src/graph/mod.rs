@@ -1,0 +1,8 @@
+//! Files of graphs: ONNX, TensorFlow SavedModel, TFLite.
+
+use crate::detect::Format;
+
+/// The formats that are examined here.
+pub(crate) const FORMATS: &[Format] = &[];
+
+crate::rules::declare! {}

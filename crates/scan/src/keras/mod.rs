@@ -1,0 +1,8 @@
+//! Keras files, HDF5 and skops.
+
+use crate::detect::Format;
+
+/// The formats that are examined here.
+pub(crate) const FORMATS: &[Format] = &[];
+
+crate::rules::declare! {}

@@ -1,0 +1,8 @@
+//! Files of tensors: safetensors, GGUF, numpy.
+
+use crate::detect::Format;
+
+/// The formats that are examined here.
+pub(crate) const FORMATS: &[Format] = &[];
+
+crate::rules::declare! {}

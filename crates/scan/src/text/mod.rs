@@ -1,0 +1,8 @@
+//! Files that people write: configuration, code, notebooks, cards.
+
+use crate::detect::Format;
+
+/// The formats that are examined here.
+pub(crate) const FORMATS: &[Format] = &[];
+
+crate::rules::declare! {}
