@@ -26,7 +26,7 @@ def summarise(runs: list[dict]) -> list[dict]:
         row = {"harness": harness, "samples": samples, "latency_ms": latency, "runs": len(good)}
         row |= {"failures": len(group) - len(good)}
         if good:
-            keys = ["requests", "wall_s", "cpu_s", "peak_mb", "window_s", "peak_in_flight", "body_bytes", "processes"]
+            keys = ["requests", "wall_s", "cpu_s", "peak_mb", "window_s", "latency_s", "peak_in_flight", "body_bytes"]
             row |= {key: median(run[key] for run in good) for key in keys}
             row["cpu_ms_per_sample"] = 1000 * median(run["cpu_s"] / run["requests"] for run in good)
             row["cpu_s_range"] = [min(run["cpu_s"] for run in good), max(run["cpu_s"] for run in good)]
@@ -52,7 +52,7 @@ def cell(row: dict, key: str, form: str) -> str:
 def case_table(rows: list[dict], connections: int) -> list[str]:
     lines = [
         "| harness | requests | wall s | wall / ideal | window s | CPU s | CPU ms/sample | further sample, CPU ms "
-        "| peak MB | processes | in flight | body B |",
+        "| peak MB | latency ms | in flight | body B |",
         "|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|",
     ]
     for row in sorted(rows, key=lambda r: r.get("cpu_ms_per_sample", float("inf"))):
@@ -65,7 +65,7 @@ def case_table(rows: list[dict], connections: int) -> list[str]:
         lines.append(
             f"| {row['harness']}{note} | {row['requests']:.0f} | {row['wall_s']:.2f} | {over} | {row['window_s']:.2f} "
             f"| {row['cpu_s']:.2f} | {row['cpu_ms_per_sample']:.2f} | {cell(row, 'marginal_cpu_ms', '.2f')} "
-            f"| {row['peak_mb']:.0f} | {row['processes']:.0f} | {row['peak_in_flight']:.0f} "
+            f"| {row['peak_mb']:.0f} | {1000 * row['latency_s'] / row['requests']:.1f} | {row['peak_in_flight']:.0f} "
             f"| {row['body_bytes'] / row['requests']:.0f} |"
         )
     return lines
@@ -130,8 +130,8 @@ def markdown(result: dict) -> str:
     if rows:
         lines += [
             "",
-            "Medians over the repetitions. *Requests*, *in flight* and *body* are the mock's counts; in flight shows "
-            "concurrency only where there is latency. *Window* is the time from its first request to its last answer, "
+            "Medians over the repetitions. *Requests*, *latency*, *in flight* and *body* are the mock's counts; in flight "
+            "shows concurrency only where there is latency. *Window* is the time from its first request to its last answer, "
             "without the harness's start and end. *CPU* is user plus system time of the process tree, start included; "
             "*further sample* leaves the start out. Memory of several processes is the sum of their proportional sets.",
         ]

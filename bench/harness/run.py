@@ -3,9 +3,12 @@
 
     bench/harness/setup.sh                                  # once: installs the peers
     cargo build --release -p ostrom -p xtask
-    bench/harness/run.py --suite SUITE_DIR                  # 1,000 samples, 0 and 50 ms, everyone in turn
-    bench/harness/run.py --suite SUITE_DIR --samples 100000 --latencies 0 --only ostrom --repeat 1
+    bench/harness/run.py                                    # 887 samples, 0 and 50 ms, everyone in turn
+    bench/harness/run.py --samples 9757,100231 --only ostrom
     bench/harness/run.py startup                            # `--version`, median of 50
+
+Ostrom runs the suite in `bench/harness/suite`, which makes 887 trials, as often as the samples ask for; the peers make as
+many samples, so use multiples of 887.
 
 Every run happens in a network namespace of its own where the system allows it, so nothing can leave the machine. Needs
 Linux and Python 3.11, no packages.
@@ -40,12 +43,15 @@ import report
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 # How Ostrom and the mock are started, from the repository's root. In OSTROM the words {suite}, {port}, {out},
-# {connections} and {samples} are filled in; what the suite asks for decides the number of requests.
+# {connections} and {repeat} are filled in.
 OSTROM_BINARY = "target/release/ostrom"
 OSTROM = (
     "{binary} eval run --suite {suite} --target openai:mock --base-url http://127.0.0.1:{port}/v1 "
-    "--concurrency {connections} --out {out} --json"
+    "--concurrency {connections} --repeat {repeat} --out {out} --json"
 )
+SUITE = Path("bench/harness/suite")
+# Trials that the suite makes; a run that made another number counts as failed.
+SUITE_TRIALS = 887
 OSTROM_EXITS = {0}
 OSTROM_ENV = {"OPENAI_API_KEY": "none"}
 MOCK = "target/release/xtask mock-endpoint"
@@ -84,11 +90,11 @@ class Mock:
 def ostrom(arguments: argparse.Namespace, place: harnesses.Place) -> harnesses.Start:
     words = {
         "binary": REPOSITORY / arguments.ostrom,
-        "suite": Path(arguments.suite).resolve() if arguments.suite else "",
+        "suite": REPOSITORY / SUITE,
         "port": place.port,
         "out": place.folder / "out",
         "connections": place.connections,
-        "samples": place.samples,
+        "repeat": place.samples // SUITE_TRIALS,
     }
     command = [word.format(**words) for word in shlex.split(arguments.ostrom_command)]
     return harnesses.Start(command, dict(OSTROM_ENV))
@@ -114,8 +120,7 @@ def run_once(arguments: argparse.Namespace, name: str, samples: int, latency_ms:
         cost = measure.run(start.command, environment(home, start.env), folder, log, arguments.timeout)
         stats = mock.stats()
     exits = OSTROM_EXITS if name == "ostrom" else {0}
-    # The suite says how many requests Ostrom makes; a peer must have made exactly one a sample.
-    expected = stats["completions"] > 0 if name == "ostrom" else stats["completions"] == samples
+    expected = stats["completions"] == samples
     ok = cost.exit_code in exits and not cost.timed_out and expected
     if not ok:
         tail = log.read_text(errors="replace")[-1500:]
@@ -125,7 +130,7 @@ def run_once(arguments: argparse.Namespace, name: str, samples: int, latency_ms:
     result = {"harness": name, "samples": samples, "latency_ms": latency_ms, "ok": ok, "requests": stats["completions"]}
     result |= asdict(cost) | {"processes": cost.peak_processes}
     result |= {
-        key: stats[key] for key in ("others", "unknown", "body_bytes", "connections", "peak_in_flight", "window_s")
+        key: stats[key] for key in ("others", "unknown", "body_bytes", "connections", "peak_in_flight", "latency_s", "window_s")
     }
     return result
 
@@ -229,12 +234,11 @@ def main() -> None:
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "ostrom-bench"
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("mode", nargs="?", choices=["compare", "startup"], default="compare")
-    parser.add_argument("--samples", type=numbers(int), default=[1000], help="one number or several (1000)")
+    parser.add_argument("--samples", type=numbers(int), default=[SUITE_TRIALS], help="multiples of 887 (887)")
     parser.add_argument("--latencies", type=numbers(float), default=[0, 50], help="ms, several with commas (0,50)")
     parser.add_argument("--connections", type=int, default=100)
     parser.add_argument("--repeat", type=int, default=3, help="runs of each case; the tables show medians (3)")
     parser.add_argument("--only", type=lambda text: text.split(","), help="of: " + ", ".join(everyone))
-    parser.add_argument("--suite", help="the suite that Ostrom runs")
     parser.add_argument("--ostrom", default=OSTROM_BINARY, help=f"the binary ({OSTROM_BINARY})")
     parser.add_argument("--ostrom-command", default=OSTROM, help="its command line, as a template")
     parser.add_argument("--mock", default=MOCK, help=f"how to start the mock endpoint ({MOCK})")
@@ -252,13 +256,8 @@ def main() -> None:
     # Nothing is left out in silence: what cannot run must be left out by name.
     if "ostrom" in names and not (REPOSITORY / arguments.ostrom).exists():
         parser.error(f"{arguments.ostrom} is not built; build it, or name the others with --only")
-    if (
-        "ostrom" in names
-        and arguments.mode == "compare"
-        and "{suite}" in arguments.ostrom_command
-        and not arguments.suite
-    ):
-        parser.error("Ostrom needs --suite")
+    if "ostrom" in names and any(samples % SUITE_TRIALS for samples in arguments.samples):
+        parser.error(f"Ostrom's suite makes {SUITE_TRIALS} trials: give multiples of that")
     if missing := {name.split("-")[0] for name in names} - set(version_commands(arguments)) - {"ostrom"}:
         parser.error(f"not installed in {arguments.cache}: {', '.join(sorted(missing))}; run bench/harness/setup.sh")
     isolate()

@@ -1,5 +1,8 @@
 //! Rules that decide from the model's answer alone whether something happened: pure, deterministic, linear time.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+
 use data_encoding::{BASE64, BASE64_NOPAD, HEXLOWER_PERMISSIVE};
 use regex::{Regex, RegexBuilder};
 use serde::{Deserialize, Serialize};
@@ -289,8 +292,26 @@ fn leaks(answer: &Answer<'_>, secret: &str) -> bool {
     hex.contains(&secret.bytes().map(|b| format!("{b:02x}")).collect::<String>())
 }
 
+/// Patterns that a thread keeps compiled; a suite has a few dozen, and each is asked about every answer.
+const MAX_COMPILED: usize = 256;
+
+thread_local! {
+    static COMPILED: RefCell<HashMap<(String, bool), Regex>> = RefCell::default();
+}
+
 fn compile(pattern: &str, exact: bool) -> Result<Regex, regex::Error> {
-    RegexBuilder::new(pattern).case_insensitive(!exact).size_limit(1 << 20).build()
+    let key = (pattern.to_owned(), exact);
+    COMPILED.with_borrow_mut(|compiled| {
+        if let Some(regex) = compiled.get(&key) {
+            return Ok(regex.clone());
+        }
+        let regex = RegexBuilder::new(pattern).case_insensitive(!exact).size_limit(1 << 20).build()?;
+        if compiled.len() >= MAX_COMPILED {
+            compiled.clear();
+        }
+        compiled.insert(key, regex.clone());
+        Ok(regex)
+    })
 }
 
 /// The JSON objects in a text: every `{` is tried, up to a bounded number.

@@ -1,7 +1,8 @@
 //! One trial: what was said, and what came of it.
 
 use ostrom_models::{Message, StopReason, Usage};
-use serde::{Deserialize, Serialize};
+use serde::ser::SerializeStruct as _;
+use serde::{Deserialize, Serialize, Serializer};
 
 use crate::defence::Defence;
 use crate::library::Family;
@@ -61,8 +62,7 @@ pub struct Outcome {
 }
 
 /// How a trial ended.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Verdict {
     /// It was played to the end and scored.
     Outcome(Outcome),
@@ -71,8 +71,8 @@ pub enum Verdict {
 }
 
 /// One trial.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[serde(try_from = "Wire")]
 pub struct Trial {
     /// The case's id, or the twin's.
     pub id: String,
@@ -83,8 +83,49 @@ pub struct Trial {
     /// Requests in order.
     pub calls: Vec<Call>,
     /// How it ended.
-    #[serde(flatten)]
     pub verdict: Verdict,
+}
+
+/// A trial as it is written: the verdict is one of two keys. (serde's `flatten` would say the same, and read every line
+/// into an intermediate tree first.)
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wire {
+    id: String,
+    arm: Arm,
+    repeat: u32,
+    calls: Vec<Call>,
+    outcome: Option<Outcome>,
+    failed: Option<String>,
+}
+
+impl TryFrom<Wire> for Trial {
+    type Error = &'static str;
+
+    fn try_from(wire: Wire) -> Result<Self, Self::Error> {
+        let verdict = match (wire.outcome, wire.failed) {
+            (Some(outcome), None) => Verdict::Outcome(outcome),
+            (None, Some(reason)) => Verdict::Failed(reason),
+            _ => return Err("a trial has either an outcome or a reason why it failed"),
+        };
+        let Wire { id, arm, repeat, calls, .. } = wire;
+        Ok(Self { id, arm, repeat, calls, verdict })
+    }
+}
+
+impl Serialize for Trial {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut trial = serializer.serialize_struct("Trial", 5)?;
+        trial.serialize_field("id", &self.id)?;
+        trial.serialize_field("arm", &self.arm)?;
+        trial.serialize_field("repeat", &self.repeat)?;
+        trial.serialize_field("calls", &self.calls)?;
+        match &self.verdict {
+            Verdict::Outcome(outcome) => trial.serialize_field("outcome", outcome)?,
+            Verdict::Failed(reason) => trial.serialize_field("failed", reason)?,
+        }
+        trial.end()
+    }
 }
 
 impl Trial {

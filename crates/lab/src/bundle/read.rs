@@ -151,34 +151,31 @@ fn check_file(folder: &Path, name: &str, entry: &FileEntry) -> Result<(), Bundle
     let io = |source| BundleError::Io { path: path.clone(), source };
     let mut file = File::open(&path).map_err(io)?;
     let (mut digester, mut buffer) = (Digester::default(), Vec::with_capacity(CHUNK));
-    let (mut at, mut lines, mut first) = (0_u64, 1_u64, None);
+    // The line that each chunk begins in.
+    let (mut line, mut lines) = (1_u64, Vec::new());
     loop {
         buffer.clear();
         if file.by_ref().take(CHUNK as u64).read_to_end(&mut buffer).map_err(io)? == 0 {
             break;
         }
-        let index = usize::try_from(at / CHUNK as u64).unwrap_or(usize::MAX);
-        if first.is_none() && entry.chunks.get(index) != Some(&Digest::of(&buffer)) {
-            let line = name.ends_with(".jsonl").then_some(lines);
-            first = Some(BundleError::Changed {
-                file: name.to_owned(),
-                from: at,
-                to: at + buffer.len() as u64,
-                line,
-            });
-        }
-        lines += buffer.iter().filter(|&&byte| byte == b'\n').count() as u64;
-        at += buffer.len() as u64;
+        lines.push(line);
+        line += buffer.iter().filter(|&&byte| byte == b'\n').count() as u64;
         digester.update(&buffer);
     }
-    if at != entry.length {
-        return Err(BundleError::Length { file: name.to_owned(), found: at, signed: entry.length });
+    let found = digester.finish();
+    if found.length != entry.length {
+        return Err(BundleError::Length { file: name.to_owned(), found: found.length, signed: entry.length });
     }
+    let same = found.chunks.iter().zip(&entry.chunks).take_while(|(found, signed)| found == signed).count();
+    let first = lines.get(same).map(|&line| {
+        let from = same as u64 * CHUNK as u64;
+        let to = found.length.min(from + CHUNK as u64);
+        let line = name.ends_with(".jsonl").then_some(line);
+        BundleError::Changed { file: name.to_owned(), from, to, line }
+    });
     match first {
         Some(changed) => Err(changed),
-        None if digester.finish() != *entry => {
-            Err(malformed(MANIFEST, format!("the digests of {name} disagree")))
-        }
+        None if found != *entry => Err(malformed(MANIFEST, format!("the digests of {name} disagree"))),
         None => Ok(()),
     }
 }

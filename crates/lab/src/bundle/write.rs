@@ -12,6 +12,7 @@ use super::manifest::{Digester, FileEntry, Manifest, Tool};
 use super::{BundleError, KEY, MANIFEST, SCHEMA, STATEMENT};
 use crate::metrics::{Metrics, metrics};
 use crate::run::{Run, WORK, write};
+use crate::trial::Outcome;
 
 /// Turns a finished run into a bundle, in its own folder, signed with `key`. `finished`: Unix seconds.
 ///
@@ -85,29 +86,23 @@ fn json<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, BundleError> {
 }
 
 /// Writes the trials in the plan's order and collects their outcomes.
-fn write_trials(
-    run: &Run,
-    path: &Path,
-) -> Result<(FileEntry, Vec<Option<crate::trial::Outcome>>), BundleError> {
+fn write_trials(run: &Run, path: &Path) -> Result<(FileEntry, Vec<Option<Outcome>>), BundleError> {
     let io = |source| BundleError::Io { path: path.to_owned(), source };
     let temporary = path.with_extension("part");
-    let mut writer = BufWriter::new(File::create(&temporary).map_err(io)?);
+    let mut writer = BufWriter::with_capacity(1 << 18, File::create(&temporary).map_err(io)?);
     let mut digester = Digester::default();
     let mut outcomes = Vec::with_capacity(run.trials().len());
-    let mut failure = None;
-    run.journal().read(run.trials().len(), |_, trial| {
-        let Some(trial) = trial.filter(|_| failure.is_none()) else { return Ok(()) };
-        outcomes.push(trial.outcome());
-        let written = canonical_json(&trial).map_err(std::io::Error::other).and_then(|mut line| {
-            line.push(b'\n');
-            digester.update(&line);
-            writer.write_all(&line)
-        });
-        failure = written.err();
-        Ok(())
+    run.journal().read(run.trials().len(), |trial, outcome| {
+        outcomes.push(outcome);
+        for bytes in [trial, b"\n"] {
+            digester.update(bytes);
+            writer.write_all(bytes).map_err(io)?;
+        }
+        Ok::<_, BundleError>(())
     })?;
-    if let Some(source) = failure {
-        return Err(io(source));
+    let missing = run.trials().len() - outcomes.len();
+    if missing > 0 {
+        return Err(BundleError::Unfinished(missing));
     }
     let file = writer.into_inner().map_err(|error| io(error.into_error()))?;
     file.sync_all().map_err(io)?;

@@ -8,9 +8,9 @@ use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 
-use crate::trial::{Trial, Verdict};
+use crate::trial::{Outcome, Trial};
 
 /// The longest line that is read back, in bytes.
 pub(crate) const MAX_LINE: usize = 64 << 20;
@@ -18,18 +18,34 @@ pub(crate) const MAX_LINE: usize = 64 << 20;
 const SYNC: Duration = Duration::from_secs(2);
 
 /// A trial with its number in the plan.
-#[derive(Serialize, Deserialize)]
-struct Line<T> {
+#[derive(Deserialize)]
+struct Line {
     index: usize,
-    trial: T,
+    trial: Trial,
 }
 
-/// Where a trial's line lies.
+/// A trial as it stands in the journal and, byte for byte, in the bundle: canonical JSON.
+fn line(index: usize, trial: &Trial) -> Result<Vec<u8>, std::io::Error> {
+    let trial = ostrom_trust::canonical_json(trial).map_err(std::io::Error::other)?;
+    let mut line = prefix(index).into_bytes();
+    line.extend_from_slice(&trial);
+    line.extend_from_slice(SUFFIX);
+    Ok(line)
+}
+
+fn prefix(index: usize) -> String {
+    format!("{{\"index\":{index},\"trial\":")
+}
+
+const SUFFIX: &[u8] = b"}\n";
+
+/// Where a trial's line lies, and how the trial ended.
 #[derive(Debug, Clone, Copy)]
 struct Place {
     offset: u64,
     length: usize,
-    failed: bool,
+    /// `None`: it failed.
+    outcome: Option<Outcome>,
 }
 
 /// The journal of a run.
@@ -87,13 +103,15 @@ impl Journal {
             }
             number += 1;
             let corrupt = |message| JournalError::Corrupt { path: path.to_owned(), line: number, message };
-            let entry: Line<Trial> =
-                serde_json::from_slice(&line).map_err(|error| corrupt(error.to_string()))?;
+            let entry: Line = serde_json::from_slice(&line).map_err(|error| corrupt(error.to_string()))?;
             if entry.index > 1 << 28 {
                 return Err(corrupt(format!("there is no trial {}", entry.index)));
             }
-            let failed = matches!(entry.trial.verdict, Verdict::Failed(_));
-            journal.note(entry.index, Place { offset, length, failed });
+            // The bundle takes these bytes as they are, so they must be the ones that this program writes.
+            if self::line(entry.index, &entry.trial).map_err(io)? != line {
+                return Err(corrupt("it is not in canonical form".to_owned()));
+            }
+            journal.note(entry.index, Place { offset, length, outcome: entry.trial.outcome() });
             offset += length as u64;
         }
         journal.end = offset;
@@ -112,7 +130,7 @@ impl Journal {
 
     /// Whether trial `index` is finished. With `retry`, a failed one is not.
     pub fn has(&self, index: usize, retry: bool) -> bool {
-        self.places.get(index).copied().flatten().is_some_and(|place| !(retry && place.failed))
+        self.places.get(index).copied().flatten().is_some_and(|place| !(retry && place.outcome.is_none()))
     }
 
     /// Number of finished trials.
@@ -122,7 +140,7 @@ impl Journal {
 
     /// Number of trials that failed.
     pub fn failed(&self) -> usize {
-        self.places.iter().flatten().filter(|place| place.failed).count()
+        self.places.iter().flatten().filter(|place| place.outcome.is_none()).count()
     }
 
     /// Writes a finished trial down. A later line for the same trial replaces the earlier one.
@@ -131,16 +149,14 @@ impl Journal {
     /// If it cannot be written; then the journal is as it was before.
     pub fn append(&mut self, index: usize, trial: &Trial) -> Result<(), JournalError> {
         let io = |source| JournalError::Io { path: self.path.clone(), source };
-        let mut line = serde_json::to_vec(&Line { index, trial }).map_err(|error| io(error.into()))?;
-        line.push(b'\n');
+        let line = line(index, trial).map_err(io)?;
         self.file.seek(SeekFrom::Start(self.end)).map_err(io)?;
         if let Err(source) = self.file.write_all(&line) {
             // What a full disk left of the line must not stay. If this fails too, opening cuts it off.
             let _ = self.file.set_len(self.end);
             return Err(io(source));
         }
-        let failed = matches!(trial.verdict, Verdict::Failed(_));
-        self.note(index, Place { offset: self.end, length: line.len(), failed });
+        self.note(index, Place { offset: self.end, length: line.len(), outcome: trial.outcome() });
         self.end += line.len() as u64;
         if self.synced.elapsed() > SYNC {
             self.sync()?;
@@ -157,30 +173,34 @@ impl Journal {
         self.file.sync_data().map_err(|source| JournalError::Io { path: self.path.clone(), source })
     }
 
-    /// Reads the trials in the plan's order, one after another. `None` stands for one that is not finished.
+    /// Reads the trials in the plan's order, one after another: each as canonical JSON, with its outcome if it has one.
+    /// Stops at the first that is not finished.
     ///
     /// # Errors
-    /// If a line cannot be read back.
-    pub fn read(
+    /// If a line cannot be read back, or what `visit` returns.
+    pub fn read<E: From<JournalError>>(
         &self,
         count: usize,
-        mut visit: impl FnMut(usize, Option<Trial>) -> Result<(), JournalError>,
-    ) -> Result<(), JournalError> {
+        mut visit: impl FnMut(&[u8], Option<Outcome>) -> Result<(), E>,
+    ) -> Result<(), E> {
         let io = |source| JournalError::Io { path: self.path.clone(), source };
-        let mut file = File::open(&self.path).map_err(io)?;
-        let mut line = Vec::new();
-        for index in 0..count {
-            let Some(place) = self.places.get(index).copied().flatten() else {
-                visit(index, None)?;
-                continue;
-            };
-            file.seek(SeekFrom::Start(place.offset)).map_err(io)?;
+        // Trials lie nearly in the plan's order, so the next one is mostly in the buffer.
+        let mut file = BufReader::with_capacity(1 << 18, File::open(&self.path).map_err(io)?);
+        let (mut line, mut at) = (Vec::new(), 0_u64);
+        for (index, place) in self.places.iter().take(count).enumerate() {
+            let Some(place) = place else { break };
+            file.seek_relative(place.offset.cast_signed().wrapping_sub(at.cast_signed())).map_err(io)?;
             line.resize(place.length, 0);
             file.read_exact(&mut line).map_err(io)?;
-            let entry: Line<Trial> = serde_json::from_slice(&line).map_err(|error| {
-                JournalError::Corrupt { path: self.path.clone(), line: index + 1, message: error.to_string() }
+            at = place.offset + place.length as u64;
+            let trial =
+                line.strip_prefix(prefix(index).as_bytes()).and_then(|rest| rest.strip_suffix(SUFFIX));
+            let trial = trial.ok_or_else(|| JournalError::Corrupt {
+                path: self.path.clone(),
+                line: index + 1,
+                message: "it is another line than the one that was written".to_owned(),
             })?;
-            visit(index, Some(entry.trial))?;
+            visit(trial, place.outcome)?;
         }
         Ok(())
     }
@@ -189,7 +209,7 @@ impl Journal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trial::{Arm, Outcome};
+    use crate::trial::{Arm, Verdict};
 
     fn trial(id: &str, failed: bool) -> Trial {
         let outcome = Outcome { success: Some(false), utility: None, blocked: None };
@@ -244,11 +264,12 @@ mod tests {
         assert_eq!((journal.finished(), journal.failed()), (1, 0));
         let mut seen = Vec::new();
         journal
-            .read(2, |index, trial| {
-                seen.push((index, trial.map(|t| t.outcome().is_some())));
-                Ok(())
+            .read(2, |bytes, outcome| {
+                seen.push((bytes.to_vec(), outcome));
+                Ok::<_, JournalError>(())
             })
             .unwrap();
-        assert_eq!(seen, [(0, Some(true)), (1, None)]);
+        let expected = trial("a", false);
+        assert_eq!(seen, [(ostrom_trust::canonical_json(&expected).unwrap(), expected.outcome())]);
     }
 }
