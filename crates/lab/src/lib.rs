@@ -14,6 +14,8 @@ pub mod report;
 pub mod rule;
 pub mod run;
 pub mod script;
+#[cfg(test)]
+mod scripted;
 pub mod stats;
 pub mod suite;
 mod template;

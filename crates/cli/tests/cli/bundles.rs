@@ -48,6 +48,21 @@ fn missing_and_foreign_files_are_named() {
 }
 
 #[test]
+fn a_bundle_of_a_newer_version_says_to_update() {
+    let (place, _endpoint) = with_bundle();
+    let manifest = String::from_utf8(place.read("out/manifest.json")).unwrap();
+    let newer =
+        manifest.replace("ostrom.bundle/v1", "ostrom.bundle/v2").replacen('{', "{\"a_new_field\":1,", 1);
+    assert_ne!(manifest, newer);
+    fs::write(place.path("out/manifest.json"), newer).unwrap();
+    for args in
+        [&["eval", "verify", "out"][..], &["eval", "report", "out"], &["eval", "compare", "out", "out"]]
+    {
+        place.ostrom(args).exits(1).complains("ostrom.bundle/v2").complains("update ostrom");
+    }
+}
+
+#[test]
 fn only_the_key_that_signed_is_accepted() {
     let (place, endpoint) = with_bundle();
     place.run(&endpoint, "other", &["--sign-key", "other.pem"]).exits(0);

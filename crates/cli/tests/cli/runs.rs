@@ -114,6 +114,31 @@ fn a_killed_run_goes_on_where_it_was() {
     place.ostrom(&["eval", "resume", "out"]).exits(1).complains("no unfinished run");
 }
 
+#[cfg(unix)]
+#[test]
+fn ctrl_c_keeps_what_is_finished_and_says_how_to_go_on() {
+    let (place, endpoint) = (Place::new(), Endpoint::start());
+    place.run(&endpoint, "whole", &[]).exits(0);
+    let all = endpoint.requests();
+    let url = endpoint.url();
+    let mut args = Place::run_args(&url, "out");
+    args.extend(["--concurrency", "1"]);
+    endpoint.close_after(all / 2);
+    let child = place.command(&args).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
+    endpoint.wait_for_one_at_the_gate();
+    let interrupt =
+        std::process::Command::new("kill").args(["-INT", &child.id().to_string()]).status().unwrap();
+    assert!(interrupt.success());
+    // The request at the gate has no answer: stopping does not wait for it.
+    let output = child.wait_with_output().unwrap();
+    endpoint.open();
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(3), "{said}");
+    assert!(said.contains("stopped by the user") && said.contains("ostrom eval resume out"), "{said}");
+    place.ostrom(&["eval", "resume", "out"]).exits(0);
+    assert_eq!(place.read("out/manifest.json"), place.read("whole/manifest.json"));
+}
+
 #[test]
 fn a_journal_changed_from_outside_is_refused() {
     let (place, endpoint) = (Place::new(), Endpoint::start());

@@ -155,3 +155,6 @@ pub enum BundleError {
 fn at_line(line: Option<u64>) -> String {
     line.map(|line| format!(" (from line {line})")).unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests;

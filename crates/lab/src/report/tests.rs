@@ -1,87 +1,12 @@
-use std::path::Path;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
-
-use ostrom_models::{
-    BoxFuture, Message, Model, ModelError, ModelIdentity, Request, Response, StopReason, Usage,
-};
+use ostrom_models::{Message, ModelError};
 
 use super::html;
-use crate::bundle::{Bundle, finish, verify};
+use crate::bundle::verify;
 use crate::defence::Defence;
-use crate::plan::Settings;
-use crate::run::{Ended, Run, RunPlan, Watch};
+use crate::scripted::{Scripted, bundle};
 use crate::suite::Suite;
-use crate::trial::Trial;
 
 const HOSTILE: &str = "</pre></dd><script>alert(1)</script><img src=x onerror=\"a()\"> '\" --> </style><style>*{display:none} \u{202e}gnp\u{200b}";
-
-/// A model whose answers are a function of the conversation.
-struct Scripted(fn(&[Message]) -> Result<String, ModelError>);
-
-impl Model for Scripted {
-    fn identity(&self) -> ModelIdentity {
-        ModelIdentity::Endpoint {
-            protocol: "openai".to_owned(),
-            url: "http://localhost:1/v1\"><script>".to_owned(),
-            model: "scripted <b>\"'".to_owned(),
-        }
-    }
-
-    fn concurrency(&self) -> usize {
-        3
-    }
-
-    fn is_deterministic(&self) -> bool {
-        true
-    }
-
-    fn generate(&self, request: Request) -> BoxFuture<'_, Result<Response, ModelError>> {
-        let answer = (self.0)(&request.messages);
-        Box::pin(async move {
-            Ok(Response {
-                text: answer?,
-                tool_calls: Vec::new(),
-                usage: Usage::default(),
-                stop: StopReason::EndOfTurn,
-                logprobs: None,
-                reported_model: None,
-            })
-        })
-    }
-}
-
-struct Nobody;
-
-impl Watch for Nobody {
-    fn trial(&self, _: &Trial) {}
-}
-
-/// Runs `suite` against a scripted model and finishes the bundle in `folder`.
-fn bundle(folder: &Path, suite: Suite, defences: &[Defence], model: Scripted) -> Bundle {
-    let plan = RunPlan {
-        schema: crate::run::SCHEMA.to_owned(),
-        suite: suite.digest().unwrap(),
-        target: model.identity(),
-        reach: serde_json::Value::Null,
-        settings: Settings {
-            defences: defences.to_vec(),
-            repeat: 1,
-            seed: 7,
-            temperature: 0.0,
-            top_p: 1.0,
-            max_tokens: 48,
-        },
-        started: 0,
-    };
-    let mut run = Run::create(folder, plan, suite).unwrap();
-    let (model, nobody): (Arc<dyn Model>, Arc<dyn Watch>) = (Arc::new(model), Arc::new(Nobody));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let ended = runtime.block_on(run.play(&model, &nobody, &AtomicBool::new(false), false)).unwrap();
-    assert_eq!(ended, Ended::Complete);
-    finish(&run, &ostrom_trust::SecretKey::generate().unwrap(), 0).unwrap();
-    Bundle::open(folder).unwrap()
-}
 
 /// Obeys some of the orders in the suite, wherever they stand, and says something hostile.
 fn obedient(messages: &[Message]) -> Result<String, ModelError> {

@@ -183,6 +183,7 @@ impl Suite {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
     use std::collections::BTreeSet;
 
     use super::*;
@@ -253,5 +254,46 @@ mod tests {
                       channels = [\"visible-text\"]\n";
         let error = recipe(&|t| t.replace("cases = 3", "cases = 30") + narrow).unwrap_err().to_string();
         assert!(error.contains("distinct"), "{error}");
+    }
+
+    /// Words that mean something in a recipe or a library, to throw into one.
+    const WORDS: [&str; 16] = [
+        "[[select]]\n",
+        "cases = 9999999\n",
+        "transforms = [[\"base64\", \"base64\"]]\n",
+        "seed = -1\n",
+        "\"",
+        "{{",
+        "}}",
+        "{{ secret }}",
+        "= ",
+        "[",
+        "]",
+        "family = \"chat\"\n",
+        "\u{202e}",
+        "\0",
+        "max_tokens = 0\n",
+        "id = \"x\"\n",
+    ];
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(60))]
+
+        #[test]
+        fn a_changed_recipe_is_refused_or_a_whole_suite(edits in proptest::collection::vec(
+            (any::<prop::sample::Index>(), 0..40_usize, prop::sample::select(&WORDS[..])), 1..4)) {
+            let mut text = include_str!("../../suites/starter/suite.toml").to_owned();
+            for (at, removed, word) in edits {
+                let boundary = |mut at: usize| { while !text.is_char_boundary(at) { at -= 1; } at };
+                let from = boundary(at.index(text.len() + 1));
+                let to = boundary((from + removed).min(text.len())).max(from);
+                text.replace_range(from..to, word);
+            }
+            if let Ok(suite) = Suite::from_source(Source::memory([("suite.toml".to_owned(), text)])) {
+                let again: Suite = serde_json::from_slice(&serde_json::to_vec(&suite).unwrap()).unwrap();
+                prop_assert_eq!(again.digest().unwrap(), suite.digest().unwrap());
+                prop_assert!(suite.cases.iter().all(|case| suite.twins.iter().any(|twin| twin.id == case.twin)));
+            }
+        }
     }
 }
