@@ -30,6 +30,14 @@ pub enum Command {
     /// Look at suites and the attack library.
     #[command(subcommand)]
     Suite(SuiteCommand),
+    /// Scan model files and what lies beside them, without loading anything.
+    #[command(after_help = "Examples:
+  ostrom scan ./model-folder
+  ostrom scan model.pt --fail-on medium
+  ostrom scan ./model-folder --sarif > scan.sarif
+
+Exit status: 0 nothing at or above --fail-on and everything was decided, 1 findings or something undecided, 2 usage.")]
+    Scan(ScanOptions),
     /// Print a completion script for a shell.
     #[command(
         after_help = "Example:\n  ostrom completions bash > ~/.local/share/bash-completion/completions/ostrom"
@@ -328,4 +336,29 @@ pub enum SuiteCommand {
         #[arg(long)]
         json: bool,
     },
+}
+
+/// `ostrom scan`.
+#[derive(Debug, Args)]
+pub struct ScanOptions {
+    /// A file, or a folder with everything below it.
+    pub path: PathBuf,
+    /// Fail from this severity on: info, low, medium, high or critical. What could not be decided always fails.
+    #[arg(long, default_value = "high")]
+    pub fail_on: ostrom_core::Severity,
+    /// Print the report as SARIF 2.1.0.
+    #[arg(long, conflicts_with = "json")]
+    pub sarif: bool,
+    /// Print the report as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Leave findings below medium out of the table.
+    #[arg(long, short)]
+    pub quiet: bool,
+    /// Take the SHA-256 of every file as well (in the JSON).
+    #[arg(long)]
+    pub digests: bool,
+    /// Threads; one a core by default.
+    #[arg(long, default_value_t = 0, hide_default_value = true)]
+    pub threads: usize,
 }

@@ -60,6 +60,7 @@ from!(
     ostrom_models::SecretError,
     ostrom_models::http::BaseUrlError,
     ostrom_models::http::ConfigError,
+    ostrom_scan::ScanError,
     ostrom_trust::CanonicalError,
     ostrom_trust::KeyError,
 );

@@ -11,6 +11,7 @@ mod fetch;
 mod model;
 mod paths;
 mod progress;
+mod scan;
 mod show;
 mod suite;
 mod target;
@@ -42,6 +43,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Demo(options) => block_on(demo::run(options)),
         Command::Eval(command) => block_on(eval::run(command)),
         Command::Model(command) => block_on(model::run(command)),
+        Command::Scan(options) => scan::run(&options),
         Command::Suite(command) => suite::run(command),
     }
 }

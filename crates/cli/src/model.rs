@@ -34,8 +34,16 @@ pub async fn run(command: ModelCommand) -> Result<ExitCode, Failure> {
                 say(&model, &mut messages, prompt, sampling).await?;
                 return Ok(ExitCode::SUCCESS);
             }
-            eprintln!("Type a message and Enter; Ctrl-D ends.");
+            let is_base = !model.has_chat_template();
+            if is_base {
+                eprintln!("This is a base model: it continues each text, and remembers none. Ctrl-D ends.");
+            } else {
+                eprintln!("Type a message and Enter; Ctrl-D ends.");
+            }
             loop {
+                if is_base {
+                    messages.clear();
+                }
                 eprint!("> ");
                 let mut line = String::new();
                 if std::io::stdin().lock().read_line(&mut line).map_err(io("standard input"))? == 0 {

@@ -9,11 +9,17 @@ mod graph;
 mod keras;
 mod limits;
 mod pickle;
+mod report;
 mod rules;
+mod sarif;
 mod source;
 mod tensor;
 mod text;
 mod trouble;
+mod walk;
 
 pub use limits::Limits;
+pub use report::{FileReport, Report, is_undecided};
 pub use rules::{Rule, rule, rules};
+pub use sarif::sarif;
+pub use walk::{Options, Progress, ScanError, scan};

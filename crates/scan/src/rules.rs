@@ -55,6 +55,10 @@ declare! {
     LIMIT = "limit",
     POLYGLOT = "polyglot",
     UNKNOWN = "unknown-format",
+    LINK_OUTSIDE = "link-outside",
+    LINKED_FOLDER = "linked-folder",
+    SPECIAL_FILE = "special-file",
+    NAME_NOT_UTF8 = "name-not-utf8",
 }
 
 /// One line for each file in `rules/`.

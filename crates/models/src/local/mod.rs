@@ -101,6 +101,12 @@ impl LocalModel {
         &self.tokenizer
     }
 
+    /// Whether the file says how a conversation becomes a prompt. One that does not is a base model, which continues
+    /// text.
+    pub fn has_chat_template(&self) -> bool {
+        self.template.is_some()
+    }
+
     /// The prompt that a conversation becomes.
     ///
     /// # Errors
