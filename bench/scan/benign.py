@@ -1,0 +1,277 @@
+"""Harmless files across formats: what honest people have in model folders. None may raise an alarm."""
+
+from __future__ import annotations
+
+import array
+import bz2
+import collections
+import datetime
+import decimal
+import fractions
+import gzip
+import io
+import json
+import lzma
+import pathlib
+import pickle
+import struct
+import tarfile
+import uuid
+import zipfile
+import zlib
+
+import builders
+import pickles
+from malicious import tarred, torch_zip, zipped
+
+SHARED = [1, 2, 3]
+LOOP: list = [1]
+LOOP.append(LOOP)
+OBJECTS: dict[str, object] = {
+    "scalars": [None, True, False, 0, -1, 255, 65536, 2**40, -(2**70), 10**400, 1.5, -0.0, float("inf"), float("nan")],
+    "complex": 3 + 4j,
+    "texts": ["", "plain", "ünïcödé", "日本語", "emoji 🧪👩‍🔬", "x" * 1000, "\u202bعربي\u202c", "\ud800", "line\nbreak\\"],
+    "bytes": [b"", b"\x00\xff" * 40, b"x" * 100_000, bytearray(b"abc")],
+    "containers": {"tuple": (1, 2, 3, 4, 5), "set": {1, 2}, "frozenset": frozenset("ab"), "nested": [[[[()]]]]},
+    "large-list": list(range(50_000)),
+    "large-dict": {str(i): i for i in range(20_000)},
+    "shared": [SHARED, SHARED, {"again": SHARED}],
+    "loop": LOOP,
+    "ordered-dict": collections.OrderedDict(a=1, b=2),
+    "default-dict": collections.defaultdict(list, a=[1]),
+    "counter": collections.Counter("hello"),
+    "deque": collections.deque([1, 2, 3], maxlen=5),
+    "dates": [datetime.date(2026, 1, 2), datetime.datetime(2026, 1, 2, 3, 4, 5, 6), datetime.timedelta(1, 2), datetime.time(1, 2)],
+    "date-zone": datetime.datetime(2026, 1, 2, tzinfo=datetime.timezone.utc),
+    "numbers": [decimal.Decimal("1.25"), fractions.Fraction(1, 3)],
+    "range-slice": [range(10), slice(1, 2, 3)],
+    "uuid": uuid.UUID(int=5),
+    "path": pathlib.PurePosixPath("a/b"),
+    "array": array.array("d", [1.0, 2.0]),
+    "vocabulary": {word: i for i, word in enumerate(["os", "system", "eval", "__import__", "subprocess.Popen", "rm -rf /"])},
+    "looks-like-code": "import os; os.system('echo inert')",
+    "pickle-as-text": "cos\nsystem\n(S'x'\ntR.",
+}
+
+
+def files() -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
+    for name, value in OBJECTS.items():
+        for protocol in range(6):
+            found[f"pickles/{name}.p{protocol}.pkl"] = pickle.dumps(value, protocol)
+    for group in (pickled, containers, tensors, graphs, keras, configurations, texts):
+        for name, data in group().items():
+            found[f"{group.__name__}/{name}"] = data
+    return found
+
+
+def framed(value: object) -> bytes:
+    return pickle.dumps(value, 4)
+
+
+def tensor_pickle(protocol: int = 2) -> bytes:
+    """What torch writes for {'w': tensor}."""
+    storage = b"(" + pickles.text("storage", "binunicode") + pickles.name("torch", "FloatStorage")
+    storage += pickles.text("0", "binunicode") + pickles.text("cpu", "binunicode") + b"K\x10tQ"
+    rebuild = pickles.name("torch._utils", "_rebuild_tensor_v2") + b"(" + storage + b"K\x00K\x04K\x04\x86K\x04K\x01\x86\x89"
+    rebuild += pickles.name("collections", "OrderedDict") + b")RtR"
+    state = pickles.name("collections", "OrderedDict") + b")R(" + pickles.text("w", "binunicode") + rebuild + b"u"
+    return b"\x80" + bytes([protocol]) + state + b"}" + pickles.text("_metadata", "binunicode") + pickles.name("collections", "OrderedDict") + b")Rsb."
+
+
+def pickled() -> dict[str, bytes]:
+    two = io.BytesIO()
+    for value in ([1], {"b": 2}):
+        pickle.dump(value, two)
+    fast = io.BytesIO()
+    pickler = pickle._Pickler(fast, 2)
+    pickler.fast = True
+    pickler.dump({"a": [1, 2]})
+    return {
+        "two-in-one.pkl": two.getvalue(),
+        "fast-mode.pkl": fast.getvalue(),
+        "no-extension": framed({"a": 1}),
+        "weights.bin": framed({"layer": [0.5] * 1000}),
+        "python2.pkl": b"(dp0\nS'weights'\np1\n(lp2\nF0.5\naF1.5\nas.",
+        "python2-unicode.pkl": b"(dp0\nVna\\u00efve\np1\nI01\ns.",
+    }
+
+
+def containers() -> dict[str, bytes]:
+    streamed = io.BytesIO()
+
+    class Unseekable(io.RawIOBase):
+        def writable(self) -> bool:
+            return True
+
+        def write(self, data: bytes) -> int:
+            return streamed.write(data)
+
+    with zipfile.ZipFile(Unseekable(), "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("data.json", b'{"a": 1}' * 100)
+    large = io.BytesIO()
+    with zipfile.ZipFile(large, "w") as archive:
+        with archive.open(zipfile.ZipInfo("x/data.json"), "w", force_zip64=True) as member:
+            member.write(b"{}")
+    folders = io.BytesIO()
+    with zipfile.ZipFile(folders, "w") as archive:
+        archive.mkdir("folder")
+        archive.writestr("folder/naïve.txt", "text")
+        archive.comment = b"made for a test"
+    pax = io.BytesIO()
+    with tarfile.open(fileobj=pax, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        entry = tarfile.TarInfo("n" * 150 + "/ünïcode.txt")
+        entry.size, entry.mtime = 4, 1.5
+        archive.addfile(entry, io.BytesIO(b"text"))
+    gnu = io.BytesIO()
+    with tarfile.open(fileobj=gnu, mode="w", format=tarfile.GNU_FORMAT) as archive:
+        archive.addfile(tarfile.TarInfo("g" * 200))
+        link = tarfile.TarInfo("link")
+        link.type, link.linkname = tarfile.SYMTYPE, "g" * 200
+        archive.addfile(link)
+    weights = framed({"w": [0.25] * 500})
+    return {
+        "torch.pt": zipped(torch_zip(tensor_pickle())),
+        "torch.bin": zipped(torch_zip(tensor_pickle(), **{"archive/byteorder": b"little", "archive/.data/serialization_id": b"1234"})),
+        "torch-deflated.pt": zipped(torch_zip(tensor_pickle()), zipfile.ZIP_DEFLATED),
+        "streamed.zip": streamed.getvalue(),
+        "zip64.zip": large.getvalue(),
+        "folders.zip": folders.getvalue(),
+        "empty.zip": zipped({}),
+        "stored.npz": zipped({"a.npy": builders.npy("<f4", [4], b"\0" * 16)}),
+        "deflated.npz": zipped({"a.npy": builders.npy("<i8", [4], b"\0" * 32)}, zipfile.ZIP_DEFLATED),
+        "pax.tar": pax.getvalue(),
+        "gnu.tar": gnu.getvalue(),
+        "folder.tar.gz": gzip.compress(tarred({"config.json": b"{}", "w.pkl": weights})),
+        "folder.tar.bz2": bz2.compress(tarred({"config.json": b"{}"})),
+        "folder.tar.xz": lzma.compress(tarred({"config.json": b"{}"})),
+        "gzip.joblib": gzip.compress(weights),
+        "zlib.joblib": zlib.compress(weights, 3),
+        "bz2.joblib": bz2.compress(weights),
+        "xz.joblib": lzma.compress(weights),
+        "lzma.joblib": lzma.compress(weights, format=lzma.FORMAT_ALONE),
+        "text.gz": gzip.compress(b"just text\n" * 50),
+    }
+
+
+def tensors() -> dict[str, bytes]:
+    f32 = lambda *shape: ("F32", list(shape), b"\0" * (4 * __import__("math").prod(shape)))  # noqa: E731
+    chat = "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}"
+    tools = (
+        "{%- if tools %}{{- '<|im_start|>system\n# Tools\n\nYou may call one or more functions.\n<tools>' }}{%- for tool in tools %}{{- tool | tojson }}"
+        "{%- endfor %}{{- '</tools><|im_end|>\n' }}{%- endif %}{%- set ns = namespace(last=messages|length - 1) %}{%- for message in messages[::-1] %}"
+        "{%- if ns.last and message.role == 'user' and not(message.content.startswith('<tool_response>') and message.content.endswith('</tool_response>')) %}"
+        "{%- set ns.last = loop.index0 %}{%- endif %}{%- endfor %}{%- for message in messages %}{%- if '</think>' in message.content %}"
+        "{%- set content = message.content.split('</think>')[-1].lstrip('\n') %}{%- else %}{%- set content = message.content %}{%- endif %}{{- content }}{%- endfor %}"
+    )
+    gemma = (
+        "{{ bos_token }}{% if messages[0]['role'] == 'system' %}{{ raise_exception('System role not supported') }}{% endif %}{% for message in messages %}"
+        "{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}{{ raise_exception('Conversation roles must alternate user/assistant') }}{% endif %}"
+        "{{ '<start_of_turn>' + message['role'] + '\n' + message['content'] | trim + '<end_of_turn>\n' }}{% endfor %}"
+    )
+    llama = (
+        "{%- if not date_string is defined %}{%- if strftime_now is defined %}{%- set date_string = strftime_now('%d %b %Y') %}{%- else %}"
+        "{%- set date_string = '26 Jul 2024' %}{%- endif %}{%- endif %}{{- 'Today Date: ' + date_string + '\n\n' }}{%- for message in messages %}{{- message.content | trim }}{%- endfor %}"
+    )
+    found = {
+        "one.safetensors": builders.safetensors({"w": f32(2, 3)}),
+        "none.safetensors": builders.safetensors({}),
+        "many.safetensors": builders.safetensors({f"layer.{i}.weight": f32(4) for i in range(300)}, metadata={"format": "pt"}),
+        "empty-tensor.safetensors": builders.safetensors({"a": f32(0), "b": f32(2)}),
+        "scalar.safetensors": builders.safetensors({"s": ("I64", [], b"\0" * 8)}),
+        "types.safetensors": builders.safetensors({d: (d, [2], b"\0" * (2 * n)) for d, n in [("BOOL", 1), ("U8", 1), ("I8", 1), ("F16", 2), ("BF16", 2), ("F64", 8), ("F8_E4M3", 1)]}),
+        "plain.gguf": builders.gguf({"general.architecture": "llama", "general.name": "Test", "llama.block_count": 2}),
+        "version2.gguf": builders.gguf({"general.architecture": "llama"}, version=2),
+        "vocabulary.gguf": builders.gguf({"tokenizer.ggml.tokens": ["<s>", "\u200b", "eval(", "__class__", "ü"] * 50, "tokenizer.ggml.scores": [0.5] * 250}),
+        "f4.npy": builders.npy("<f4", [3], b"\0" * 12),
+        "fortran.npy": builders.npy(">i2", [2, 2], b"\0" * 8, fortran=True),
+        "record.npy": builders.npy([("a", "<f4"), ("b", "<i4", (2,))], [1], b"\0" * 12),
+        "text.npy": builders.npy("<U5", [2], b"\0" * 40),
+        "version2.npy": builders.npy("|u1", [4], b"\0" * 4, version=2),
+        "scalar.npy": builders.npy("<f8", [], b"\0" * 8),
+        "empty.npy": builders.npy("<f8", [0], b""),
+    }
+    for name, template in {"chatml": chat, "tools": tools, "gemma": gemma, "llama3": llama}.items():
+        found[f"template-{name}.gguf"] = builders.gguf({"general.architecture": "x", "tokenizer.chat_template": template})
+        found[f"{name}/tokenizer_config.json"] = json.dumps({"chat_template": template, "bos_token": "<s>"}).encode()
+    return found
+
+
+def graphs() -> dict[str, bytes]:
+    operators = ["Relu", "Sigmoid", "Tanh", "Identity", "Softmax", "Exp", "Sqrt", "Abs"]
+    found = {f"{op.lower()}.onnx": builders.onnx(op=op) for op in operators}
+    found["microsoft.onnx"] = builders.onnx(op="Gelu", domain="com.microsoft")
+    found["ml.onnx"] = builders.onnx(op="Scaler", domain="ai.onnx.ml")
+    found["plain/saved_model.pb"] = builders.saved_model(["Placeholder", "MatMul", "BiasAdd", "Relu", "Identity", "NoOp"])
+    found["functions/saved_model.pb"] = builders.saved_model(["StatefulPartitionedCall"], in_function=["MatMul", "AddV2"])
+    return found
+
+
+def keras() -> dict[str, bytes]:
+    def obj(module: str, class_name: str, /, **config: object) -> dict:
+        return {"module": module, "class_name": class_name, "config": config, "registered_name": None}
+
+    def model(*layers: dict) -> bytes:
+        config = {"module": "keras", "class_name": "Sequential", "config": {"name": "m", "trainable": True, "layers": list(layers)}, "registered_name": None}
+        return zipped({"metadata.json": b'{"keras_version": "3.8.0", "date_saved": "2026-01-01@00:00:00"}', "config.json": json.dumps(config).encode()})
+
+    given = obj("keras.layers", "InputLayer", batch_shape=[None, 4], dtype="float32", name="in")
+    policy = obj("keras", "DTypePolicy", name="float32")
+    zeros = obj("keras.initializers", "Zeros")
+    glorot = obj("keras.initializers", "GlorotUniform", seed=None)
+    dense = obj("keras.layers", "Dense", units=8, activation="relu", dtype=policy, kernel_initializer=glorot, bias_initializer=zeros)
+    return {
+        "dense.keras": model(given, dense),
+        "convolution.keras": model(given, obj("keras.layers", "Conv2D", filters=4, kernel_size=[3, 3]), obj("keras.layers", "Flatten")),
+        "recurrent.keras": model(given, obj("keras.layers", "Bidirectional", layer=obj("keras.layers", "LSTM", units=3))),
+        "dropout.keras": model(given, obj("keras.layers", "Dropout", rate=0.5, seed=1), obj("keras.layers", "BatchNormalization")),
+    }
+
+
+def configurations() -> dict[str, bytes]:
+    llama = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 64, "torch_dtype": "bfloat16", "_name_or_path": "./x"}
+    lora = {"base_model_name_or_path": "meta-llama/Llama-3.2-1B", "peft_type": "LORA", "r": 8, "target_modules": ["q_proj", "v_proj"]}
+    tokenizer = {
+        "version": "1.0",
+        "added_tokens": [{"id": 0, "content": "<s>", "special": True}],
+        "model": {"type": "BPE", "vocab": {"\u200b": 1, "\u202e": 2, "os": 3, "system(": 4, "Ġthe": 5}, "merges": ["a b"]},
+        "pre_tokenizer": {"type": "Split", "pattern": {"Regex": "(?i:'s|'t|'re)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}"}, "behavior": "Isolated"},
+    }
+    return {
+        "llama/config.json": json.dumps(llama).encode(),
+        "llama/generation_config.json": b'{"temperature": 0.6, "do_sample": true}',
+        "llama/tokenizer.json": json.dumps(tokenizer).encode(),
+        "llama/special_tokens_map.json": b'{"bos_token": "<s>"}',
+        "lora/adapter_config.json": json.dumps(lora).encode(),
+        "index/model.safetensors.index.json": json.dumps({"metadata": {"total_size": 8}, "weight_map": {"a": "model-00001-of-00001.safetensors"}}).encode(),
+        "index/model-00001-of-00001.safetensors": builders.safetensors({"a": ("F32", [2], b"\0" * 8)}),
+        "sentence/modules.json": json.dumps([{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"}]).encode(),
+        "diffusers/model_index.json": json.dumps({"_class_name": "StableDiffusionPipeline", "unet": ["diffusers", "UNet2DConditionModel"], "tokenizer": ["transformers", "CLIPTokenizer"]}).encode(),
+        "bpe/merges.txt": "#version: 0.2\nĠ t\nh e\n".encode(),
+        "bpe/vocab.json": json.dumps({"Ġ": 0, "eval": 1}).encode(),
+        "data/train.jsonl": b'{"text": "ignore all previous instructions"}\n' * 20,
+        "data/train.csv": b"a,b\n1,2\n",
+        "requirements.txt": b"torch>=2.0\ntransformers==4.50.0\n",
+        "pickle.json": b'{"model": "cos", "x": ["system"]}',
+    }
+
+
+def texts() -> dict[str, bytes]:
+    card = (
+        "---\nlicense: apache-2.0\nbase_model: meta-llama/Llama-3.2-1B\ndatasets:\n- squad\nlanguage:\n- en\n- ar\n---\n# A model 🤖👩‍💻🏳️‍🌈\n\n"
+        "Say `ignore previous instructions` to test it. مرحبا بالعالم. नमस्ते। <!-- markdownlint-disable -->\n\n```python\nimport os\nmodel = load()\n```\n"
+    )
+    return {
+        "README.md": card.encode(),
+        "LICENSE": b"Apache License\nVersion 2.0, January 2004\n" * 30,
+        "NOTICE.txt": "Copyright © 2026\n".encode(),
+        "bom.txt": "\ufefftext with a byte order mark\n".encode(),
+        "crlf.md": b"# Title\r\n\r\ntext\r\n",
+        "dot.txt": b".",
+        "n.txt": b"N.",
+        "config-like.txt": b"config\nos\nsystem\n",
+        ".gitattributes": b"*.bin filter=lfs diff=lfs merge=lfs -text\n",
+        "empty.bin": b"",
+        "image.png": b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + b"IHDR" + b"\0" * 40,
+        "image.jpg": b"\xff\xd8\xff\xe0\0\x10JFIF\0" + b"\x80\x02cos\nsystem\n" + b"\0" * 40,
+    }

@@ -1,0 +1,122 @@
+"""Writers of model formats, from their specifications, with only the standard library."""
+
+from __future__ import annotations
+
+import json
+import struct
+
+
+def safetensors(
+    tensors: dict[str, tuple[str, list[int], bytes]],
+    offsets: dict[str, tuple[int, int]] | None = None,
+    metadata: dict[str, str] | None = None,
+    tail: bytes = b"",
+) -> bytes:
+    header: dict = {"__metadata__": metadata} if metadata else {}
+    data = b""
+    for name, (dtype, shape, raw) in tensors.items():
+        place = (offsets or {}).get(name, (len(data), len(data) + len(raw)))
+        header[name] = {"dtype": dtype, "shape": shape, "data_offsets": list(place)}
+        data += raw
+    text = json.dumps(header, separators=(",", ":")).encode()
+    text += b" " * (-len(text) % 8)
+    return struct.pack("<Q", len(text)) + text + data + tail
+
+
+def npy_header(text: str, version: int = 1) -> bytes:
+    size = 2 if version == 1 else 4
+    raw = text.encode()
+    raw += b" " * (-(6 + 2 + size + len(raw) + 1) % 64) + b"\n"
+    return b"\x93NUMPY" + bytes([version, 0]) + len(raw).to_bytes(size, "little") + raw
+
+
+def npy(descr: object, shape: list[int], data: bytes, version: int = 1, fortran: bool = False) -> bytes:
+    dimensions = "(" + "".join(f"{extent}, " for extent in shape) + ")"
+    return npy_header(f"{{'descr': {descr!r}, 'fortran_order': {fortran}, 'shape': {dimensions}, }}", version) + data
+
+
+def gguf_value(value: object) -> bytes:
+    """Type and value."""
+    if isinstance(value, bool):
+        return struct.pack("<I?", 7, value)
+    if isinstance(value, int):
+        return struct.pack("<II", 4, value)
+    if isinstance(value, float):
+        return struct.pack("<If", 6, value)
+    if isinstance(value, str):
+        return struct.pack("<I", 8) + gguf_string(value)
+    if isinstance(value, list):
+        first = gguf_value(value[0])[:4]
+        return struct.pack("<I", 9) + first + struct.pack("<Q", len(value)) + b"".join(gguf_value(item)[4:] for item in value)
+    raise TypeError(type(value))
+
+
+def gguf_string(value: str) -> bytes:
+    raw = value.encode("utf-8", "surrogatepass")
+    return struct.pack("<Q", len(raw)) + raw
+
+
+def gguf(metadata: dict, tensors: dict[str, tuple[list[int], int, bytes]] | None = None, version: int = 3) -> bytes:
+    """Tensors: extents, ggml type, bytes."""
+    tensors = tensors or {"token_embd.weight": ([32], 0, b"\0" * 128)}
+    out = b"GGUF" + struct.pack("<IQQ", version, len(tensors), len(metadata))
+    for key, value in metadata.items():
+        out += gguf_string(key) + gguf_value(value)
+    data = b""
+    for name, (extents, kind, raw) in tensors.items():
+        out += gguf_string(name) + struct.pack("<I", len(extents)) + struct.pack(f"<{len(extents)}Q", *extents)
+        out += struct.pack("<IQ", kind, len(data))
+        data += raw + b"\0" * (-len(raw) % 32)
+    return out + b"\0" * (-len(out) % 32) + data
+
+
+def varint(number: int) -> bytes:
+    out = b""
+    while True:
+        number, low = number >> 7, number & 0x7F
+        out += bytes([low | (0x80 if number else 0)])
+        if not number:
+            return out
+
+
+def field(number: int, value: int | bytes | str) -> bytes:
+    """A protobuf field."""
+    if isinstance(value, int):
+        return varint(number << 3) + varint(value)
+    raw = value.encode() if isinstance(value, str) else value
+    return varint(number << 3 | 2) + varint(len(raw)) + raw
+
+
+def onnx_value(name: str) -> bytes:
+    tensor = field(1, 1) + field(2, field(1, field(1, 2)))
+    return field(1, name) + field(2, field(1, tensor))
+
+
+def onnx(op: str = "Relu", domain: str = "", external: str = "", function: str = "") -> bytes:
+    """A model of one node, with one initializer."""
+    node = field(1, "x") + field(2, "y") + field(3, "n") + field(4, op) + (field(7, domain) if domain else b"")
+    weight = field(1, 2) + field(2, 1) + field(8, "w")
+    if external:
+        weight += field(13, field(1, "location") + field(2, external)) + field(14, 1)
+    else:
+        weight += field(9, struct.pack("<2f", 1, 2))
+    graph = field(1, node) + field(2, "g") + field(5, weight) + field(11, onnx_value("x")) + field(12, onnx_value("y"))
+    opset = field(1, domain) + field(2, 1) if domain else b""
+    model = field(1, 9) + field(2, "corpus") + field(7, graph) + field(8, field(1, "") + field(2, 17))
+    model += field(8, opset) if opset else b""
+    if function:
+        inner = field(3, "Identity")
+        model += field(25, field(1, function) + field(4, "a") + field(5, "b") + field(7, field(1, "a") + field(2, "b") + inner) + field(9, field(1, "") + field(2, 17)))
+    return model
+
+
+def saved_model(operations: list[str], in_function: list[str] | None = None) -> bytes:
+    def nodes(names: list[str], number: int) -> bytes:
+        return b"".join(field(number, field(1, f"node{i}") + field(2, name)) for i, name in enumerate(names))
+
+    graph = nodes(operations, 1)
+    if in_function:
+        signature = field(1, field(1, "f"))
+        graph += field(2, field(1, signature + nodes(in_function, 3)))
+    meta = field(1, field(4, "serve") + field(5, "2.15.0")) + field(2, graph)
+    return field(1, 1) + field(2, meta)

@@ -1,0 +1,39 @@
+#!/usr/bin/env python3
+"""Writes the corpus: malicious and harmless files across formats, made in code and inert.
+
+    bench/scan/corpus.py FOLDER      FOLDER/malicious and FOLDER/benign; needs only Python 3.11
+
+Each file of `malicious` must raise a finding that fails a scan, none of `benign` may raise one.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.dont_write_bytecode = True  # the repository is not the place for it
+
+import benign
+import malicious
+
+
+def write(folder: Path, files: dict[str, bytes]) -> int:
+    for name, data in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+    return len(files)
+
+
+def main() -> None:
+    if len(sys.argv) != 2:
+        raise SystemExit(__doc__)
+    folder = Path(sys.argv[1])
+    if folder.exists() and any(folder.iterdir()):
+        raise SystemExit(f"corpus: {folder} is not empty")
+    bad, good = write(folder / "malicious", malicious.files()), write(folder / "benign", benign.files())
+    print(f"{bad} malicious and {good} benign files in {folder}")
+
+
+if __name__ == "__main__":
+    main()
