@@ -13,6 +13,7 @@ mod report;
 mod rules;
 mod sarif;
 mod source;
+mod spill;
 mod tensor;
 mod text;
 mod trouble;

@@ -1,0 +1,85 @@
+//! PyTorch's use of zip: which archives are its, and which of their members are raw storages.
+
+use std::collections::BTreeSet;
+
+/// The folders in an archive that PyTorch would load from: usually one, at the top.
+#[derive(Default)]
+pub(super) struct PyTorch {
+    tops: BTreeSet<Vec<u8>>,
+    /// Whether there is TorchScript code.
+    pub(super) script: bool,
+}
+
+impl PyTorch {
+    /// Looks through the members' names.
+    pub(super) fn recognise<'a>(names: impl Iterator<Item = &'a [u8]> + Clone) -> Self {
+        let tops = |last: &[u8]| -> BTreeSet<Vec<u8>> {
+            names
+                .clone()
+                .filter_map(|name| name.strip_suffix(last))
+                .filter(|top| top.is_empty() || top.ends_with(b"/"))
+                .map(<[u8]>::to_vec)
+                .collect()
+        };
+        let versions = &tops(b"version") | &(&tops(b".data/version") | &tops(b".format_version"));
+        let tops = &(&tops(b"data.pkl") | &tops(b"constants.pkl")) & &versions;
+        let script = tops.iter().any(|top| {
+            let code = [top.as_slice(), b"code/"].concat();
+            names.clone().any(|name| name.starts_with(&code))
+        });
+        Self { tops, script }
+    }
+
+    /// Whether the archive is PyTorch's.
+    pub(super) fn is_any(&self) -> bool {
+        !self.tops.is_empty()
+    }
+
+    /// Whether a member is the raw bytes of a storage: `data/0`, `constants/3`.
+    ///
+    /// PyTorch copies such a member into a tensor's memory, whatever it holds; it hands only `*.pkl` to an unpickler and
+    /// only what lies in `code/` to a compiler. No other loader finds it by name: Keras, numpy and scikit-learn ask
+    /// for names of their own, and Python imports only names that end in `.py` or `.so`. So what random weights happen
+    /// to look like says nothing, and [`looks_loadable`] catches the readers that go by content (`numpy.load`).
+    pub(super) fn is_storage(&self, name: &[u8]) -> bool {
+        let Some(slash) = name.iter().rposition(|byte| *byte == b'/') else { return false };
+        let (folder, number) = name.split_at(slash);
+        let number = number.get(1..).unwrap_or_default();
+        !number.is_empty()
+            && number.iter().all(u8::is_ascii_digit)
+            && [&b"data"[..], b"constants", b"tensors"].iter().any(|kind| {
+                folder.strip_suffix(*kind).is_some_and(|top| self.tops.contains(top))
+            })
+    }
+}
+
+/// Whether a storage begins with a mark long enough that weights do not have it by chance.
+pub(super) fn looks_loadable(head: &[u8]) -> bool {
+    head.starts_with(b"\x93NUMPY") || head.starts_with(b"PK\x03\x04")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recognise(names: &[&str]) -> PyTorch {
+        PyTorch::recognise(names.iter().map(|name| name.as_bytes()))
+    }
+
+    #[test]
+    fn storages_are_exempt_only_in_pytorch_archives() {
+        let names = ["m/data.pkl", "m/version", "m/data/0", "m/data/0.pkl", "m/sub/data/0", "data/1"];
+        let torch = recognise(&names);
+        assert!(torch.is_any() && !torch.script);
+        let storages: Vec<_> = names.iter().filter(|name| torch.is_storage(name.as_bytes())).collect();
+        assert_eq!(storages, [&"m/data/0"]);
+        let other = recognise(&["m/data.pkl", "m/data/0"]);
+        assert!(!other.is_any() && !other.is_storage(b"m/data/0"));
+    }
+
+    #[test]
+    fn torchscript_is_told_by_its_code() {
+        assert!(recognise(&["m/data.pkl", "m/version", "m/constants.pkl", "m/code/__torch__.py"]).script);
+        assert!(!recognise(&["m/data.pkl", "m/version", "other/code/x.py"]).script);
+    }
+}
