@@ -11,6 +11,7 @@ mod limits;
 mod pickle;
 mod rules;
 mod source;
+mod template;
 mod tensor;
 mod text;
 mod trouble;
