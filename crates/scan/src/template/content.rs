@@ -143,6 +143,7 @@ impl Check<'_, '_> {
         let words = prose::words(&said.text);
         for on in [On::Content, On::Date] {
             let natural = triggers.iter().any(|trigger| trigger.on == on && trigger.natural);
+            let direct = triggers.iter().any(|trigger| trigger.on == on && trigger.natural && trigger.direct);
             let present = triggers.iter().any(|trigger| trigger.on == on && trigger.present);
             let (rule, why) = match on {
                 On::Content => (CONDITIONAL_CONTENT, "what a message says"),
@@ -150,7 +151,7 @@ impl Check<'_, '_> {
             };
             let what = if (natural || present) && words >= prose::SENTENCE {
                 format!("{words} words are put in depending on {why}")
-            } else if natural && said.replaces {
+            } else if direct && said.replaces {
                 format!("a message is replaced depending on {why}")
             } else if natural
                 && (said.skips || (shows_content == Some(true) && !said.content && !body.is_empty()))

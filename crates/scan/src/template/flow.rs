@@ -4,10 +4,13 @@ use std::collections::BTreeMap;
 
 use super::ast::{Args, Comparison, Expr, ExprKind, Op, Step, StepKind, Stmt, StmtKind};
 use super::fold::{Constants, Value};
+use super::scope;
 
 /// What a value comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Origin {
+    /// A message, or all of them.
+    pub(super) message: bool,
     /// From what a message says.
     pub(super) content: bool,
     /// From the date.
@@ -23,6 +26,7 @@ pub(super) struct Origin {
 impl Origin {
     fn with(self, other: Self) -> Self {
         Self {
+            message: self.message || other.message,
             content: self.content || other.content,
             date: self.date || other.date,
             searched: self.searched || other.searched,
@@ -33,7 +37,7 @@ impl Origin {
 
     /// What a number or truth value made from it still says.
     fn decided(self) -> Self {
-        Self { content: false, date: false, searched: false, ..self }
+        Self { message: false, content: false, date: false, searched: false, ..self }
     }
 }
 
@@ -45,6 +49,8 @@ pub(super) struct Trigger {
     pub(super) natural: bool,
     /// Whether what it looks for is there where the test holds.
     pub(super) present: bool,
+    /// Whether the test itself looks, and not an earlier one whose outcome was kept.
+    pub(super) direct: bool,
 }
 
 /// What a test looks into.
@@ -69,6 +75,9 @@ const CONTENT: [&str; 12] = [
     "instruction",
     "user_input",
 ];
+
+/// Variables of renderers that hold the conversation.
+const MESSAGES: [&str; 6] = ["messages", "conversation", "conversations", "history", "dialog", "chat"];
 
 /// Variables of renderers that hold the date.
 const DATES: [&str; 8] =
@@ -203,7 +212,10 @@ impl<'t> Flow<'t> {
                 }
                 StmtKind::For { target, iter, .. } => {
                     let origin = self.origin(iter).with(by);
-                    target.keys().into_iter().for_each(|key| self.mark(key, origin));
+                    let names = target.keys();
+                    // Of a pair, the first is the name of a part.
+                    let skip = usize::from(names.len() == 2);
+                    names.into_iter().skip(skip).for_each(|key| self.mark(key, origin));
                 }
                 StmtKind::With { pairs, .. } => {
                     for (target, value) in pairs {
@@ -237,9 +249,9 @@ impl<'t> Flow<'t> {
             self.mark(param.clone(), origin);
         }
         for (name, value) in &args.names {
-            if params.iter().any(|(param, _)| param == name) {
+            if let Some((param, _)) = params.iter().find(|(param, _)| scope::plain(param) == name) {
                 let origin = self.origin(value);
-                self.mark(name.clone(), origin);
+                self.mark(param.clone(), origin);
             }
         }
     }
@@ -256,6 +268,7 @@ impl<'t> Flow<'t> {
             ExprKind::Name(name) => {
                 let mut origin = self.origins.get(name).copied().unwrap_or_default();
                 let free = !self.constants.binds(name);
+                origin.message |= free && MESSAGES.contains(&name.as_str());
                 origin.content |= free && CONTENT.contains(&name.as_str());
                 origin.date |= free && DATES.contains(&name.as_str());
                 origin
@@ -278,8 +291,8 @@ impl<'t> Flow<'t> {
     }
 
     fn steps(&self, expr: &Expr, base: &Expr, steps: &[Step]) -> Origin {
-        if let Some(known) = expr.key().and_then(|key| self.origins.get(&key)) {
-            return *known;
+        if let Some(key) = expr.key().filter(|key| self.constants.binds(key)) {
+            return self.origins.get(&key).copied().unwrap_or_default();
         }
         let mut origin = self.origin(base);
         if let ExprKind::Name(name) = &base.kind {
@@ -302,7 +315,7 @@ impl<'t> Flow<'t> {
             let called = matches!(rest.peek(), Some(Step { kind: StepKind::Call(_), .. }));
             match &step.kind {
                 StepKind::Attr(name) if called => {
-                    origin.content |= matches!(name.as_str(), "items" | "values");
+                    origin.content |= origin.message && matches!(name.as_str(), "items" | "values");
                     origin.searched |= origin.content
                         && matches!(
                             name.as_str(),
@@ -327,7 +340,9 @@ impl<'t> Flow<'t> {
                             origin.content = false
                         }
                         // Of a whole message, or all of them.
-                        "string" | "tojson" | "join" | "pprint" => origin.content = true,
+                        "string" | "tojson" | "join" | "pprint" | "items" | "dictsort" | "list" => {
+                            origin.content |= origin.message;
+                        }
                         "map" | "selectattr" | "rejectattr" | "groupby" | "sum" | "unique" | "sort" => {
                             origin.content |= args
                                 .all()
@@ -350,6 +365,7 @@ impl<'t> Flow<'t> {
     /// A part of a value: what is written, or something about it.
     fn part(&self, origin: &mut Origin, name: &str) {
         origin.content = CONTENT.contains(&name);
+        origin.message = false;
     }
 
     fn args(&self, origin: Origin, args: &Args) -> Origin {
@@ -419,7 +435,7 @@ impl<'t> Flow<'t> {
         let origin = self.origin(test);
         for (is, on) in [(origin.by_content, On::Content), (origin.by_date, On::Date)] {
             if is {
-                triggers.push(Trigger { on, natural: true, present: true });
+                triggers.push(Trigger { on, natural: true, present: true, direct: false });
             }
         }
     }
@@ -433,7 +449,7 @@ impl<'t> Flow<'t> {
         if origin.by_content || origin.by_date {
             for (is, on) in [(origin.by_content, On::Content), (origin.by_date, On::Date)] {
                 if is {
-                    triggers.push(Trigger { on, natural: true, present: true });
+                    triggers.push(Trigger { on, natural: true, present: true, direct: false });
                 }
             }
         }
@@ -457,12 +473,12 @@ impl<'t> Flow<'t> {
         }
         texts.retain(|text| !text.trim().is_empty());
         if origin.date && (numbers || texts.iter().any(|text| !text.contains('%'))) {
-            triggers.push(Trigger { on: On::Date, natural: true, present });
+            triggers.push(Trigger { on: On::Date, natural: true, present, direct: true });
         }
         if content && texts.iter().any(|text| !STRUCTURE.contains(&text.as_str())) {
             let natural =
                 texts.iter().any(|text| !STRUCTURE.contains(&text.as_str()) && !is_known_mark(text));
-            triggers.push(Trigger { on: On::Content, natural, present });
+            triggers.push(Trigger { on: On::Content, natural, present, direct: true });
         }
     }
 }

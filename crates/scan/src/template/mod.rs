@@ -12,6 +12,7 @@ mod fold;
 mod lexer;
 mod parser;
 mod prose;
+mod scope;
 
 use ostrom_core::Severity;
 
@@ -80,7 +81,10 @@ pub(crate) fn template(text: &str, scan: &mut Examination<'_>) {
     }
     let parsed = lexer::tokens(text).and_then(|tokens| parser::parse(tokens, text.len()));
     let body = match parsed {
-        Ok(body) => body,
+        Ok(mut body) => {
+            scope::rename(&mut body);
+            body
+        }
         Err((at, why)) => {
             scan.report(UNPARSED, Some(at as u64), format!("{why}: {}", excerpt(text, at)));
             return;

@@ -97,11 +97,10 @@ fn headers_that_loaders_read_differently_are_found() {
         0,
         &["tensor-nonstandard-header"],
     );
-    for broken in
-        ["{", "[]", "{} {}", "{}\0", r#"{"a":1}"#, r#"{"a":{}}"#, r#"{"__metadata__":[]}"#, "{'a':1}"]
-    {
+    for broken in ["{", "{} {}", "{}\0", r#"{"a":1}"#, r#"{"a":{}}"#, r#"{"__metadata__":[]}"#, "{'a':1}"] {
         check(broken, 0, &["malformed"]);
     }
+    check("[]", 0, &["malformed", "tensor-nonstandard-header"]);
 }
 
 #[test]
