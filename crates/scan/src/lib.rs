@@ -14,6 +14,7 @@ mod rules;
 mod sarif;
 mod source;
 mod spill;
+mod template;
 mod tensor;
 mod text;
 mod trouble;
