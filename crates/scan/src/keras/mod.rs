@@ -1,8 +1,94 @@
 //! Keras files, HDF5 and skops.
+//!
+//! A `.keras` or `.skops` file is a zip archive, so `archive/` finds its members and hands each to detection; what is examined
+//! here is the member that says which objects to make: a configuration in JSON, an HDF5 file, a schema in JSON.
 
-use crate::detect::Format;
+mod config;
+mod hdf5;
+mod json;
+mod names;
+mod skops;
+mod special;
+
+use crate::detect::{Format, Match, Probe};
+use crate::examination::Examination;
+use crate::source::View;
+use crate::trouble::Trouble;
 
 /// The formats that are examined here.
-pub(crate) const FORMATS: &[Format] = &[];
+pub(crate) const FORMATS: &[Format] = &[
+    Format { name: "keras-config", detect: detect_config, examine: examine_config },
+    Format { name: "hdf5", detect: hdf5::detect, examine: hdf5::examine },
+    Format { name: "skops", detect: detect_skops, examine: examine_skops },
+];
 
-crate::rules::declare! {}
+crate::rules::declare! {
+    /// Byte code in a configuration.
+    LAMBDA = "keras-lambda",
+    FOREIGN_MODULE = "keras-foreign-module",
+    GADGET = "keras-gadget",
+    TORCH_MODULE = "keras-torch-module",
+    UNKNOWN_CLASS = "keras-unknown-class",
+    CUSTOM_OBJECT = "keras-custom-object",
+    FILE_REFERENCE = "keras-file-reference",
+    TENSORFLOW_CALL = "keras-tensorflow-call",
+    DUPLICATE_KEY = "keras-duplicate-key",
+    EXTERNAL_DATA = "hdf5-external-data",
+    EXTERNAL_LINK = "hdf5-external-link",
+    FILTER = "hdf5-filter",
+    NOT_EXAMINED = "hdf5-not-examined",
+    UNTRUSTED_TYPE = "skops-untrusted-type",
+    SKOPS_CALL = "skops-call",
+    UNKNOWN_NODE = "skops-unknown-node",
+}
+
+/// The most bytes of JSON that detection reads to find its outer keys, and that is examined: what is larger and may be of
+/// one of the formats is undecided.
+const JSON: usize = 32 << 20;
+
+/// Whether the bytes are a JSON object with keys that satisfy `is_whole`, which is called after each key.
+fn detect_json(probe: &Probe<'_>, mut is_whole: impl FnMut(&str) -> bool) -> Result<Match, Trouble> {
+    let start: Vec<u8> =
+        probe.head.iter().copied().filter(|b| !matches!(b, 0 | b' ' | b'\t' | b'\n' | b'\r' | 0xef | 0xbb | 0xbf | 0xfe | 0xff)).collect();
+    if start.first().is_some_and(|first| *first != b'{') {
+        return Ok(Match::No);
+    }
+    let bytes = probe.view.bytes(0, JSON)?;
+    let mut found = false;
+    json::outer_keys(&json::decode(&bytes), |key| found |= is_whole(key));
+    Ok(if found { Match::Weak } else { Match::No })
+}
+
+fn detect_config(probe: &Probe<'_>) -> Result<Match, Trouble> {
+    let (mut class, mut config) = (false, false);
+    detect_json(probe, |key| {
+        class |= key == "class_name";
+        config |= key == "config";
+        class && config || key == "model_config" || key == "modelTopology"
+    })
+}
+
+fn detect_skops(probe: &Probe<'_>) -> Result<Match, Trouble> {
+    detect_json(probe, |key| key == "__loader__" || key == "_skops_version")
+}
+
+/// All of a JSON file, as text.
+fn text_of(view: &View) -> Result<String, Trouble> {
+    if view.len() > JSON as u64 {
+        return Err(Trouble::Limit(format!("{} bytes of JSON", view.len())));
+    }
+    Ok(json::decode(&view.bytes(0, JSON)?).into_owned())
+}
+
+fn examine_config(view: &View, scan: &mut Examination<'_>) -> Result<(), Trouble> {
+    config::examine(&text_of(view)?, scan)
+}
+
+fn examine_skops(view: &View, scan: &mut Examination<'_>) -> Result<(), Trouble> {
+    skops::examine(&text_of(view)?, scan)
+}
+
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

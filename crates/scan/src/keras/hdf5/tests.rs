@@ -1,0 +1,198 @@
+//! What is found in HDF5 files.
+
+use ostrom_core::Severity::{Critical, High, Info, Low, Medium};
+use proptest::prelude::*;
+
+use super::fixture::{Fixture, external, filters, fixed, hard, join, number, special, variable};
+use crate::keras::testing::{check, scan};
+
+const LAMBDA: &str = r#"{"class_name": "Sequential", "config": {"layers": [{"class_name": "Lambda", "config":
+    {"name": "l", "function": ["4wEAAAAAAAAAAAAAAAABAAAABAAAAEMAAABzDAAAAHQAAKABZAGhAQEAZAJTAA==", null, null],
+     "function_type": "lambda"}}]}}"#;
+const HONEST: &str = r#"{"class_name": "Sequential", "config": {"layers": [{"class_name": "Dense", "config":
+    {"units": 2, "activation": "relu"}}]}}"#;
+
+/// A file with this configuration in each of the ways that an attribute can be kept.
+fn configured(config: &str) -> Vec<(&'static str, Vec<u8>)> {
+    let mut files = Vec::new();
+    for (name, make) in [("old", Fixture::old as fn() -> Fixture), ("new", Fixture::new)] {
+        let mut file = make();
+        let root = file.object(&[(12, number("n")), (12, fixed("model_config", config))]);
+        files.push((name, file.finish(root)));
+        let mut file = make();
+        let reference = file.variable(config.as_bytes());
+        let root = file.continued(&[(12, number("n")), (12, variable("model_config", &reference))]);
+        files.push((name, file.finish(root)));
+    }
+    let mut file = Fixture::new();
+    let dense = file.dense(21, &[number("n"), fixed("model_config", config)]);
+    let root = file.object(&[dense]);
+    files.push(("dense", file.finish(root)));
+    files
+}
+
+#[test]
+fn a_lambda_is_found_however_the_configuration_is_kept() {
+    for (name, file) in configured(LAMBDA) {
+        check(name, file, &[("keras-lambda", Critical)]);
+    }
+    for (name, file) in configured(HONEST) {
+        check(name, file, &[]);
+    }
+}
+
+#[test]
+fn a_configuration_is_found_in_every_group() {
+    let mut file = Fixture::old();
+    let inner = file.object(&[(12, fixed("model_config", LAMBDA))]);
+    let symbols = file.symbols(&[("a", 0x50_0000_0000), ("model_weights", inner)]);
+    let group = file.object(&[symbols]);
+    let symbols = file.symbols(&[("group", group)]);
+    let root = file.object(&[symbols]);
+    let file = file.finish(root);
+    let findings = scan("m.h5", file);
+    assert!(findings.iter().any(|f| f.rule.as_str() == "keras-lambda" && f.place.contains("/group/model_weights@model_config")));
+
+    let mut file = Fixture::new();
+    let inner = file.object(&[(12, fixed("training_config", LAMBDA))]);
+    let dense = file.dense(2, &[hard("x", inner)]);
+    let group = file.object(&[dense]);
+    let root = file.object(&[(6, hard("group", group))]);
+    check("links", file.finish(root), &[("keras-lambda", Critical)]);
+}
+
+#[test]
+fn a_configuration_under_another_name_is_found() {
+    let mut file = Fixture::new();
+    let root = file.object(&[(12, fixed("renamed", LAMBDA))]);
+    check("x.h5", file.finish(root), &[("keras-lambda", Critical)]);
+}
+
+#[test]
+fn a_configuration_that_is_not_text_is_not_called_clean() {
+    let mut file = Fixture::new();
+    let root = file.object(&[(12, number("model_config"))]);
+    check("x.h5", file.finish(root), &[("hdf5-not-examined", High)]);
+}
+
+#[test]
+fn values_in_other_files_are_found() {
+    for (name, severity) in [("/etc/passwd", Critical), ("a/../../b", Critical), ("C:\\x", Critical), ("part.raw", High)] {
+        let mut file = Fixture::new();
+        let (heap, places) = file.names(&[name]);
+        let set = file.object(&[external(heap, &places)]);
+        let root = file.object(&[(6, hard("set", set))]);
+        check(name, file.finish(root), &[("hdf5-external-data", severity)]);
+    }
+    let mut file = Fixture::new();
+    let mapping = file.variable(&join(&[&[0, 1, 0, 0, 0, 0, 0, 0, 0], b"/etc/passwd\0set\0"]));
+    let set = file.object(&[(8, join(&[&[4, 3], &mapping[4..]]))]);
+    let root = file.object(&[(6, hard("set", set))]);
+    check("virtual", file.finish(root), &[("hdf5-external-data", Critical)]);
+}
+
+#[test]
+fn links_into_other_files_are_found() {
+    let mut file = Fixture::new();
+    let external = special("x", 64, b"\0other.h5\0/secret\0");
+    let dense = file.dense(2, &[external.clone(), special("soft", 1, b"/a")]);
+    let root = file.object(&[(6, external), (6, special("plug-in", 100, b"?")), dense]);
+    let found = scan("x.h5", file.finish(root));
+    let rules: Vec<_> = found.iter().map(|finding| finding.rule.as_str()).collect();
+    assert_eq!(rules, ["hdf5-not-examined", "hdf5-external-link", "hdf5-external-link"]);
+    assert!(found[1].message.contains("/secret in other.h5"), "{}", found[1].message);
+}
+
+#[test]
+fn filters_of_plug_ins_are_named() {
+    let mut file = Fixture::new();
+    let root = file.object(&[filters(&[1, 2, 3]), filters(&[32_000]), filters(&[1, 32_001, 40_000, 40_000])]);
+    check("x.h5", file.finish(root), &[("hdf5-filter", Medium), ("hdf5-filter", Info)]);
+    assert_eq!(crate::rule("hdf5-filter").unwrap().severity, Low);
+}
+
+#[test]
+fn loops_end() {
+    for new in [false, true] {
+        let mut file = if new { Fixture::new() } else { Fixture::old() };
+        // The first object lies where the file's second block begins: a group that holds itself.
+        let at = file.bytes.len() as u64;
+        let root = if new {
+            file.object(&[(6, hard("self", at))])
+        } else {
+            let symbols = file.symbols(&[("x", 200)]);
+            file.object(&[symbols])
+        };
+        let findings = scan("x.h5", file.finish(root));
+        assert!(findings.iter().all(|finding| finding.rule.as_str() == "malformed"), "{findings:#?}");
+    }
+    let mut file = Fixture::new();
+    let root = file.object(&[(0x10, join(&[&[58, 0, 0, 0, 0, 0, 0, 0], &[24, 0, 0, 0, 0, 0, 0, 0]]))]);
+    check("continues", file.finish(root), &[("malformed", High)]);
+}
+
+#[test]
+fn a_user_block_is_passed_over() {
+    for size in [512, 1024, 4096] {
+        let (_, file) = configured(LAMBDA).swap_remove(0);
+        check("x.mat", [vec![b'm'; size], file].concat(), &[("keras-lambda", Critical)]);
+    }
+}
+
+/// Files with everything that is read.
+fn all_kinds() -> Vec<Vec<u8>> {
+    let mut files: Vec<_> = configured(HONEST).into_iter().map(|(_, file)| file).collect();
+    let mut file = Fixture::new();
+    let (heap, places) = file.names(&["a.raw"]);
+    let set = file.object(&[external(heap, &places), filters(&[1, 40_000])]);
+    let dense = file.dense(2, &[hard("set", set), special("x", 64, b"\0o.h5\0/s\0")]);
+    let root = file.object(&[dense]);
+    files.push(file.finish(root));
+    let mut file = Fixture::old();
+    let inner = file.object(&[(12, fixed("model_config", HONEST))]);
+    let symbols = file.symbols(&[("model_weights", inner)]);
+    let root = file.object(&[symbols]);
+    files.push(file.finish(root));
+    files
+}
+
+#[test]
+fn a_file_cut_anywhere_is_examined_to_an_end() {
+    for file in all_kinds() {
+        // Dense storage is mostly zeros; the ends of its blocks are enough.
+        for end in (0..file.len()).filter(|end| *end < 600 || file[*end..].iter().take(8).any(|b| *b != 0)) {
+            let findings = scan("x.h5", &file[..end]);
+            assert!(!findings.is_empty() || end == 0 || end + 8 >= file.len(), "cut at {end} of {} is clean", file.len());
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(400))]
+
+    #[test]
+    fn flipped_bytes_never_panic(which in 0..7_usize, flips in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8)) {
+        let mut file = all_kinds().swap_remove(which);
+        for (index, value) in flips {
+            let at = index.index(file.len());
+            file[at] = value;
+        }
+        scan("x.h5", file);
+    }
+
+    #[test]
+    fn wild_numbers_never_panic(which in 0..7_usize, at in any::<prop::sample::Index>(), value in any::<[u8; 8]>()) {
+        let mut file = all_kinds().swap_remove(which);
+        let at = at.index(file.len() - 8);
+        file[at..at + 8].copy_from_slice(&value);
+        scan("x.h5", file);
+    }
+
+    #[test]
+    fn arbitrary_bytes_never_panic(mut bytes in proptest::collection::vec(any::<u8>(), 0..400), version in 0..5_u8) {
+        let mut file = super::file::MARK.to_vec();
+        file.push(version);
+        file.append(&mut bytes);
+        scan("x.h5", file);
+    }
+}

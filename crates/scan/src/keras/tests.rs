@@ -1,0 +1,228 @@
+//! What is found in Keras configurations and skops schemas.
+
+use ostrom_core::Severity::{Critical, High, Medium};
+use proptest::prelude::*;
+
+use super::testing::{check, scan};
+
+const CODE: &str = "4wEAAAAAAAAAAAAAAAABAAAABAAAAEMAAABzDAAAAHQAAKABZAGhAQEAZAJTAA==";
+
+/// A model of Keras 3 with one layer.
+fn model(layer: &str) -> String {
+    format!(
+        r#"{{"module": "keras", "class_name": "Sequential", "config": {{"name": "s", "dtype": {{"module": "keras",
+            "class_name": "DTypePolicy", "config": {{"name": "float32"}}, "registered_name": null}}, "layers": [
+            {{"module": "keras.layers", "class_name": "InputLayer", "config": {{"batch_shape": [null, 3]}},
+              "registered_name": null}}, {layer}]}}, "registered_name": "Sequential",
+            "build_config": {{"input_shape": [null, 3]}}, "compile_config": {{"optimizer": {{"module":
+            "keras.optimizers", "class_name": "Adam", "config": {{"learning_rate": 0.001}}, "registered_name": null}},
+            "loss": "mse", "metrics": ["accuracy"]}}}}"#
+    )
+}
+
+/// A layer of Keras 3.
+fn layer(module: &str, class: &str, config: &str) -> String {
+    format!(r#"{{"module": {module}, "class_name": "{class}", "config": {config}, "registered_name": null}}"#)
+}
+
+fn function(module: &str, name: &str) -> String {
+    let function = format!(
+        r#"{{"function": {{"module": "{module}", "class_name": "function", "config": "{name}", "registered_name": "{name}"}}}}"#
+    );
+    model(&layer("\"keras.layers\"", "Lambda", &function))
+}
+
+#[test]
+fn honest_models_raise_no_alarm() {
+    check("config.json", model(&layer("\"keras.layers\"", "Dense", r#"{"units": 2, "activation": "relu"}"#)), &[]);
+    check("config.json", function("builtins", "relu"), &[]);
+    check("config.json", function("keras.ops", "abs"), &[]);
+    let old = r#"{"class_name": "Model", "config": {"layers": [{"class_name": "Dense", "config": {"kernel_initializer":
+        {"class_name": "VarianceScaling", "config": {"scale": 1.0}}}, "inbound_nodes": [[["in", 0, 0, {}]]]},
+        {"class_name": "TFOpLambda", "config": {"function": "math.reduce_mean"}},
+        {"class_name": "TFOpLambda", "config": {"function": "__operators__.add"}},
+        {"class_name": "TensorFlowOpLayer", "config": {"node_def": "{\"op\": \"AddV2\"}"}}]}, "keras_version": "2.4.0"}"#;
+    check("model.json", old, &[]);
+    check("old.json", r#"{"class_name": "Sequential", "config": [{"class_name": "Merge", "config": {}}]}"#, &[]);
+}
+
+#[test]
+fn code_is_found_in_each_of_its_places() {
+    for config in [
+        format!(r#"{{"function": {{"class_name": "__lambda__", "config": {{"code": "{CODE}", "defaults": null}}}}}}"#),
+        format!(r#"{{"function": {{"class_name": "__lambda__", "config": {{"value": "{CODE}"}}}}}}"#),
+        format!(r#"{{"function": ["{CODE}", null, null], "function_type": "lambda"}}"#),
+        format!(r#"{{"output_shape": ["{CODE}", null, null], "output_shape_type": "lambda"}}"#),
+        format!(r#"{{"hidden": {{"deep": [["{CODE}"]]}}}}"#),
+        r#"{"mask": ["short", null, null], "mask_type": "lambda"}"#.to_owned(),
+    ] {
+        check(&config, model(&layer("\"keras.layers\"", "Lambda", &config)), &[("keras-lambda", Critical)]);
+    }
+}
+
+#[test]
+fn names_outside_keras_are_critical() {
+    for module in ["os", "subprocess", "builtins.x", "keras_evil", "tensorflow.io", "numpy", "my_package.layers"] {
+        check(module, model(&layer(&format!("\"{module}\""), "Dense", "{}")), &[("keras-foreign-module", Critical)]);
+        check(module, function(module, "relu"), &[("keras-foreign-module", Critical)]);
+    }
+    for name in ["eval", "exec", "__import__", "getattr"] {
+        check(name, function("builtins", name), &[("keras-foreign-module", Critical)]);
+    }
+    let spec = r#"{"class_name": "__typespec__", "spec_name": "system", "module": "os", "config": ["id"], "registered_name": null}"#;
+    check("spec", model(spec), &[("keras-foreign-module", Critical)]);
+}
+
+#[test]
+fn what_acts_inside_keras_is_critical() {
+    for (module, name) in [
+        ("keras.utils", "get_file"),
+        ("keras.config", "enable_unsafe_deserialization"),
+        ("keras.models", "load_model"),
+        ("keras.src.saving", "load_model"),
+        ("builtins", "get_file"),
+    ] {
+        check(name, function(module, name), &[("keras-gadget", Critical)]);
+    }
+    let config = layer("\"keras.config\"", "enable_unsafe_deserialization", "{}");
+    check("class", model(&config), &[("keras-gadget", Critical)]);
+}
+
+#[test]
+fn what_no_list_has_is_undecided() {
+    check("class", model(&layer("\"keras.layers\"", "Brandnew", "{}")), &[("keras-unknown-class", High)]);
+    check("function", function("keras.ops", "brand_new"), &[("keras-unknown-class", High)]);
+    for id in ["keras-unknown-class", "keras-tensorflow-call", "hdf5-not-examined", "skops-untrusted-type"] {
+        assert!(crate::rule(id).unwrap().undecided);
+    }
+}
+
+#[test]
+fn custom_objects_are_named() {
+    let custom = r#"{"module": null, "class_name": "Mine", "config": {}, "registered_name": "package>Mine"}"#;
+    check("class", model(custom), &[("keras-custom-object", Medium)]);
+    check("function", function("builtins", "my_loss"), &[("keras-custom-object", Medium)]);
+    check("hub", model(&layer("\"keras_hub.src.models\"", "Gemma", "{}")), &[("keras-custom-object", Medium)]);
+    check("old", r#"{"class_name": "Mine", "config": {}}"#, &[("keras-custom-object", Medium)]);
+}
+
+#[test]
+fn layers_that_reach_out_are_found() {
+    let keras = "\"keras.layers\"";
+    for (class, config, expect) in [
+        ("StringLookup", r#"{"vocabulary": "/etc/passwd"}"#, ("keras-file-reference", High)),
+        ("TextVectorization", r#"{"vocabulary": "http://a/b"}"#, ("keras-file-reference", High)),
+        ("TFSMLayer", r#"{"filepath": "evil"}"#, ("keras-file-reference", High)),
+        ("TorchModuleWrapper", r#"{"module": {"class_name": "__bytes__", "config": {"value": "x"}}}"#, ("keras-torch-module", Critical)),
+        ("TFOpLambda", r#"{"function": "io.write_file"}"#, ("keras-tensorflow-call", Critical)),
+        ("TFOpLambda", r#"{"function": "math.raw_ops.x"}"#, ("keras-tensorflow-call", Critical)),
+        ("TFOpLambda", r#"{"function": "brand.new"}"#, ("keras-tensorflow-call", High)),
+        ("TensorFlowOpLayer", r#"{"node_def": "{\"op\": \"WriteFile\"}"}"#, ("keras-tensorflow-call", Critical)),
+        ("TensorFlowOpLayer", r#"{"node_def": "?"}"#, ("keras-tensorflow-call", High)),
+    ] {
+        check(class, model(&layer(keras, class, config)), &[expect]);
+    }
+    check("list", model(&layer(keras, "StringLookup", r#"{"vocabulary": ["a", "b"]}"#)), &[]);
+    check("none", model(&layer(keras, "StringLookup", r#"{"vocabulary": null}"#)), &[]);
+}
+
+#[test]
+fn neither_of_two_equal_keys_hides_the_other() {
+    for (first, second) in [("keras.layers", "os"), ("os", "keras.layers")] {
+        let twice = format!(r#"{{"module": "{first}", "module": "{second}", "class_name": "Dense", "config": {{}}}}"#);
+        let expect = [("keras-foreign-module", Critical), ("keras-duplicate-key", Medium)];
+        check("twice", model(&twice), &expect);
+    }
+}
+
+#[test]
+fn no_encoding_hides_a_configuration() {
+    let text = function("os", "system");
+    let wide: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
+    check("wide", wide, &[("keras-foreign-module", Critical)]);
+    let escaped = text.replace("class_name", "cl\\u0061ss_name");
+    check("escaped", escaped, &[("keras-foreign-module", Critical)]);
+    check("space", [" ".repeat(9000), text].concat(), &[("keras-foreign-module", Critical)]);
+}
+
+#[test]
+fn other_json_is_left_alone() {
+    for text in ["{}", "[1]", r#"{"model_type": "bert", "config": {"class_name": "x"}}"#, r#"{"a": {"class_name": 1, "config": 2}}"#, "{"] {
+        check("x.json", text, &[]);
+    }
+}
+
+fn node(loader: &str, module: &str, class: &str, more: &str) -> String {
+    format!(
+        r#"{{"__class__": "{class}", "__module__": "{module}", "__loader__": "{loader}"{more}, "protocol": 2,
+            "_skops_version": "0.16"}}"#
+    )
+}
+
+#[test]
+fn honest_skops_schemas_raise_no_alarm() {
+    let json = r#"{"__class__": "str", "__module__": "builtins", "__loader__": "JsonNode", "content": "1", "is_json": true}"#;
+    let content = format!(
+        r#", "content": {{"__class__": "dict", "__module__": "builtins", "__loader__": "DictNode", "content": {{"a": {json}}},
+            "key_types": {{"__class__": "list", "__module__": "builtins", "__loader__": "ListNode", "content": []}}}}"#
+    );
+    check("schema.json", node("ObjectNode", "sklearn.linear_model._logistic", "LogisticRegression", &content), &[]);
+    check("schema.json", node("FunctionNode", "numpy", "log1p", ""), &[]);
+    check("schema.json", node("NdArrayNode", "numpy", "ndarray", r#", "type": "numpy", "file": "1.npy""#), &[]);
+    check("schema.json", node("OperatorFuncNode", "operator", "itemgetter", ""), &[]);
+}
+
+#[test]
+fn calls_in_skops_schemas_are_found() {
+    let owner = r#", "content": {"func": "system", "obj": {"__class__": "dict", "__module__": "builtins"}}"#;
+    let reach = r#", "content": {"func": "__globals__", "obj": {"__class__": "dict", "__module__": "builtins"}}"#;
+    let generator = r#", "content": {"bit_generator": {"content": {"bit_generator": {"content": "\"seed\""}}}}"#;
+    let old = r#", "content": {"module_path": "os", "function": "system"}"#;
+    for (schema, severity) in [
+        (node("OperatorFuncNode", "os", "system", ""), Critical),
+        (node("OperatorFuncNode", "operator", "call", ""), Critical),
+        (node("OperatorFuncNode", "operator", "methodcaller", ""), High),
+        (node("MethodNode", "sklearn.base", "BaseEstimator", owner), Critical),
+        (node("MethodNode", "builtins", "dict", reach), Critical),
+        (node("FunctionNode", "os", "system", ""), Critical),
+        (node("FunctionNode", "numpy", "log1p", old), Critical),
+        (node("TypeNode", "builtins", "eval", ""), Critical),
+        (node("LossNode", "subprocess", "Popen", ""), Critical),
+        (node("ConstructorFromReduceNode", "sklearn.base", "a.b", ""), Critical),
+        (node("RandomGeneratorNode", "numpy.random._generator", "Generator", generator), Critical),
+    ] {
+        check(&schema, schema.clone(), &[("skops-call", severity)]);
+    }
+}
+
+#[test]
+fn unknown_types_and_nodes_of_skops_are_undecided() {
+    check("type", node("ObjectNode", "my_package", "Model", ""), &[("skops-untrusted-type", High)]);
+    check("node", node("BrandNewNode", "builtins", "dict", ""), &[("skops-unknown-node", High)]);
+    let newer = node("DictNode", "builtins", "dict", "").replace("\"protocol\": 2", "\"protocol\": 9");
+    check("protocol", newer, &[("skops-unknown-node", High)]);
+}
+
+#[test]
+fn a_document_cut_anywhere_is_never_clean() {
+    for text in [function("keras.ops", "abs"), node("FunctionNode", "numpy", "log1p", "")] {
+        let start = text.find("config").or(text.find("__loader__")).unwrap() + 12;
+        for end in start..text.len() {
+            assert!(!scan("config.json", &text.as_bytes()[..end]).is_empty(), "{}", &text[..end]);
+        }
+    }
+}
+
+proptest! {
+    #[test]
+    fn flipped_bytes_never_panic(flips in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8)) {
+        for text in [function("os", "system"), node("MethodNode", "os", "system", "")] {
+            let mut bytes = text.into_bytes();
+            for (index, value) in &flips {
+                let at = index.index(bytes.len());
+                bytes[at] = *value;
+            }
+            scan("config.json", bytes);
+        }
+    }
+}
