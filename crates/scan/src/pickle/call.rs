@@ -1,0 +1,435 @@
+//! What calls, states and additions come to: each is held against the allow-lists.
+
+use ostrom_core::Severity;
+
+use super::allow::{Entry, Fill, Special};
+use super::judge::{Judge, Mode, Storage};
+use super::machine::{Machine, Step, is_dunder};
+use super::render;
+use super::shape::{Fit, Shape};
+use super::value::{Items, Node, Value};
+use super::{ARGUMENTS, INDIRECT, PATCH, PERSISTENT, STATE, UNDECIDED};
+
+/// How deep calls may lie in the arguments of calls.
+const MAX_APPLY: usize = 4;
+
+impl Machine {
+    /// `callee(*args)`; what it gives.
+    pub(super) fn call(&mut self, callee: Value, args: Value, judge: &mut Judge) -> Value {
+        self.call_at(callee, args, judge, MAX_APPLY)
+    }
+
+    fn call_at(&mut self, callee: Value, args: Value, judge: &mut Judge, depth: usize) -> Value {
+        judge.called = judge.called.saturating_add(1);
+        let Value::Global(id) = callee else { return self.call_indirect(callee, args, judge) };
+        let Some(entry) = judge.entry_of(id) else { return self.call_unlisted(id, args, judge) };
+        let fit = match &entry.call {
+            Some(shape) => shape.fits(args, &self.heap, judge),
+            None => Fit::No,
+        };
+        if fit != Fit::Yes {
+            self.misfit(id, args, fit, judge);
+            return Value::Unknown;
+        }
+        match entry.special {
+            Some(special) => self.special(special, entry, id, args, judge, depth),
+            None => self.made(entry, args),
+        }
+    }
+
+    /// What a listed callable makes.
+    fn made(&mut self, entry: &Entry, args: Value) -> Value {
+        match entry.keep {
+            true => self.add(Node::Object { entry: entry.id, args, state: Value::None }),
+            false => Value::Object(entry.id),
+        }
+    }
+
+    fn call_unlisted(&mut self, id: u32, args: Value, judge: &mut Judge) -> Value {
+        let (heap, at) = (&self.heap, self.at);
+        judge.call_unlisted(id, at, |judge| render::call(&judge.name_of(id), args, heap, judge));
+        if judge.loads_pickles(id) {
+            // Denied already; what is in it is of interest all the same.
+            self.nest(args, judge);
+        }
+        if judge.name_of(id) == "copyreg.add_extension"
+            && let [Some(Value::Text(module)), Some(Value::Text(name)), Some(Value::Int(code))] = self.three(args)
+            && let (Some(module), Some(name)) = (judge.text(module), judge.text(name))
+        {
+            let global = judge.import(&module, &name, at);
+            judge.register_extension(code, global);
+        }
+        Value::Unknown
+    }
+
+    fn call_indirect(&mut self, callee: Value, args: Value, judge: &mut Judge) -> Value {
+        let shown = render::call(&render::any(callee, &self.heap, judge), args, &self.heap, judge);
+        match callee {
+            Value::Unknown | Value::Data => {
+                let message = format!("loading calls {shown}; what that is could not be decided");
+                judge.report(UNDECIDED, self.at, self.at, message);
+            }
+            _ => {
+                let message = format!("loading calls {shown}: something that was made while loading");
+                judge.report(INDIRECT, 0, self.at, message);
+            }
+        }
+        Value::Unknown
+    }
+
+    /// Something listed is called with other arguments than the lists have.
+    fn misfit(&mut self, id: u32, args: Value, fit: Fit, judge: &mut Judge) {
+        let shown = render::call(&judge.name_of(id), args, &self.heap, judge);
+        let imported = judge.import_of(id);
+        if fit == Fit::Unclear {
+            let message =
+                format!("loading calls {shown}; whether that is harmless depends on arguments that are not known");
+            judge.report(UNDECIDED, (2 << 32) + u64::from(id), self.at, message);
+        } else {
+            let message = format!(
+                "loading calls {shown}, imported at byte {imported}; it is never called so for honest data"
+            );
+            let severity = judge.severity_of(id);
+            judge.report_as(severity, ARGUMENTS, u64::from(id), self.at, message);
+        }
+    }
+
+    fn item(&self, args: Value, index: usize) -> Option<Value> {
+        match self.heap.get(args) {
+            Some(Node::Tuple { items, .. }) => items.get(index),
+            _ => None,
+        }
+    }
+
+    fn three(&self, args: Value) -> [Option<Value>; 3] {
+        [self.item(args, 0), self.item(args, 1), self.item(args, 2)]
+    }
+
+    fn special(
+        &mut self,
+        special: Special,
+        entry: &'static Entry,
+        id: u32,
+        args: Value,
+        judge: &mut Judge,
+        depth: usize,
+    ) -> Value {
+        // INVARIANT: the shape of the entry's arguments was held against these, so the items are there.
+        let [first, second, third] = self.three(args).map(|value| value.unwrap_or(Value::Unknown));
+        match special {
+            Special::Reconstructor => {
+                let none = self.tuple([], 0);
+                self.new_object(first, none, judge)
+            }
+            Special::Newobj => {
+                let rest: Vec<_> = match self.heap.get(args) {
+                    Some(Node::Tuple { items, .. }) => items.iter().skip(1).collect(),
+                    _ => Vec::new(),
+                };
+                let rest = self.tuple(rest, 0);
+                self.new_object(first, rest, judge)
+            }
+            Special::NewobjEx => self.new_object_ex(first, second, third, judge),
+            Special::Member => {
+                let member = match second {
+                    Value::Text(text) if !text.dunder => judge.text(text),
+                    _ => None,
+                };
+                let plain = |name: &str| {
+                    !name.starts_with('_') && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+                };
+                if !member.is_some_and(|name| plain(&name)) {
+                    self.misfit(id, args, Fit::No, judge);
+                }
+                Value::Object(entry.id)
+            }
+            Special::Import => {
+                let text = |value: Value| match value {
+                    Value::Text(text) => judge.text(text),
+                    _ => None,
+                };
+                match (text(first), text(second)) {
+                    (Some(module), Some(name)) => judge.import(&module, &name, self.at),
+                    _ => {
+                        self.misfit(id, args, Fit::Unclear, judge);
+                        Value::Unknown
+                    }
+                }
+            }
+            Special::Apply => {
+                let args_of =
+                    if matches!(self.heap.get(second), Some(Node::Tuple { .. })) { second } else { third };
+                match depth.checked_sub(1) {
+                    Some(depth) => {
+                        self.call_at(first, args_of, judge, depth);
+                    }
+                    None => self.misfit(id, args, Fit::Unclear, judge),
+                }
+                Value::Object(entry.id)
+            }
+            Special::TorchLoad => {
+                self.nest(args, judge);
+                Value::Object(entry.id)
+            }
+            Special::JoblibArray => self.made(entry, args),
+        }
+    }
+
+    /// The first argument is loaded as a file of its own.
+    fn nest(&mut self, args: Value, judge: &mut Judge) {
+        match self.item(args, 0) {
+            Some(Value::Text(text)) if text.form.is_bytes() && text.len < u32::MAX => {
+                judge.nest(text.start, u64::from(text.len));
+            }
+            _ => {
+                let message = "loads a pickle from bytes that are made while loading".to_owned();
+                judge.report(UNDECIDED, self.at, self.at, message);
+            }
+        }
+    }
+
+    /// `class.__new__(class, *args)`.
+    pub(super) fn new_object(&mut self, class: Value, args: Value, judge: &mut Judge) -> Value {
+        judge.called = judge.called.saturating_add(1);
+        let Value::Global(id) = class else { return self.call_indirect(class, args, judge) };
+        let Some(entry) = judge.entry_of(id) else { return self.call_unlisted(id, args, judge) };
+        let fit = match &entry.new {
+            Some(shape) => shape.fits(args, &self.heap, judge),
+            None => Fit::No,
+        };
+        if fit != Fit::Yes {
+            self.misfit(id, args, fit, judge);
+            return Value::Unknown;
+        }
+        self.made(entry, args)
+    }
+
+    /// `class.__new__(class, *args, **kwargs)`.
+    pub(super) fn new_object_ex(&mut self, class: Value, args: Value, kwargs: Value, judge: &mut Judge) -> Value {
+        if matches!(self.heap.get(kwargs), Some(Node::Dict { len: 0, .. })) {
+            return self.new_object(class, args, judge);
+        }
+        let both = self.tuple([args, kwargs], 0);
+        match class {
+            Value::Global(id) if judge.entry_of(id).is_some() => {
+                judge.called = judge.called.saturating_add(1);
+                self.misfit(id, both, Fit::No, judge);
+                Value::Unknown
+            }
+            _ => self.new_object(class, both, judge),
+        }
+    }
+
+    /// The entry of what a value is an instance of.
+    fn entry(&self, value: Value, judge: &Judge) -> Option<&'static Entry> {
+        match (value, self.heap.get(value)) {
+            (Value::Object(entry), _) => judge.lists.entry(entry),
+            (_, Some(Node::Object { entry, .. })) => judge.lists.entry(*entry),
+            _ => None,
+        }
+    }
+
+    /// `BUILD`: the state of what is on top.
+    pub(super) fn build(&mut self, target: Value, state: Value, judge: &mut Judge) -> Step<()> {
+        if let Value::Global(id) = target {
+            let shown = render::any(state, &self.heap, judge);
+            let message = format!(
+                "loading changes {}, imported at byte {}: sets {shown}",
+                judge.name_of(id),
+                judge.import_of(id)
+            );
+            judge.report(PATCH, u64::from(id), self.at, message);
+            return Ok(());
+        }
+        let Some(entry) = self.entry(target, judge) else {
+            return match target {
+                // A finding says already that it is not known what this is.
+                Value::Unknown => Ok(()),
+                _ if matches!(state, Value::None) => Ok(()),
+                _ => {
+                    self.odd_state("sets a state of", target, state, Fit::No, judge);
+                    Ok(())
+                }
+            };
+        };
+        let fit = entry.build.as_ref().map_or(Fit::No, |shape| shape.fits(state, &self.heap, judge));
+        if fit != Fit::Yes {
+            self.odd_state("sets a state of", target, state, fit, judge);
+        } else if !entry.fill.is_empty() && entry.build == Some(Shape::State) {
+            self.check_methods(target, state, judge);
+        }
+        if let Some(Node::Object { state: own, .. }) = self.heap.get_mut(target) {
+            *own = state;
+        }
+        match entry.special {
+            Some(Special::JoblibArray) if self.joblib && judge.mode == Mode::Plain => self.joblib_array(judge),
+            _ => Ok(()),
+        }
+    }
+
+    /// `APPEND` and the like call the methods of these names, which attributes could replace.
+    fn check_methods(&mut self, target: Value, state: Value, judge: &mut Judge) {
+        let attributes = match self.heap.get(state) {
+            Some(Node::Tuple { items, .. }) => items.get(0).unwrap_or(Value::None),
+            _ => state,
+        };
+        let Some(Node::Dict { entries, .. }) = self.heap.get(attributes) else { return };
+        let hidden = entries.iter().any(|(key, _)| match key {
+            Value::Text(text) => {
+                judge.text(*text).is_some_and(|key| matches!(key.as_str(), "append" | "extend" | "add"))
+            }
+            _ => false,
+        });
+        if hidden {
+            self.odd_state("replaces methods of", target, state, Fit::No, judge);
+        }
+    }
+
+    fn odd_state(&mut self, verb: &str, target: Value, state: Value, fit: Fit, judge: &mut Judge) {
+        let shown = render::any(target, &self.heap, judge);
+        let state = render::any(state, &self.heap, judge);
+        let subject = match self.entry(target, judge) {
+            Some(entry) => u64::from(entry.id),
+            None => self.at.saturating_add(1 << 32),
+        };
+        match fit {
+            Fit::Unclear => {
+                let message = format!("loading {verb} {shown}; what it holds is not known");
+                judge.report(UNDECIDED, (3 << 32) + subject, self.at, message);
+            }
+            _ => {
+                let message = format!("loading {verb} {shown} as honest data never do: {state}");
+                judge.report(STATE, subject, self.at, message);
+            }
+        }
+    }
+
+    /// `APPEND`, `APPENDS` and `LIST`.
+    pub(super) fn append(
+        &mut self,
+        target: Value,
+        values: &[Value],
+        elided: u64,
+        judge: &mut Judge,
+    ) -> Step<()> {
+        let keep = self.heap.keep(self.keep);
+        let mut grown = 0;
+        if let Some(Node::List(items)) = self.heap.get_mut(target) {
+            let before = items.len;
+            for value in values {
+                items.push(*value, keep);
+            }
+            items.len = items.len.saturating_add(elided);
+            grown = usize::try_from(items.len.min(keep as u64).saturating_sub(before)).unwrap_or(0);
+        } else {
+            self.fill(Fill::List, target, values, judge);
+        }
+        self.heap.hold(grown);
+        Ok(())
+    }
+
+    /// `SETITEM`, `SETITEMS` and `DICT`: keys and values in turn.
+    pub(super) fn set_items(&mut self, target: Value, values: &[Value], judge: &mut Judge) -> Step<()> {
+        let (pairs, odd) = values.as_chunks::<2>();
+        if !odd.is_empty() {
+            return Err(self.malformed("a key without a value"));
+        }
+        self.check_keys(pairs.iter().map(|[key, _]| key), judge);
+        let odd_key = pairs.iter().find_map(|[key, _]| match key {
+            Value::Text(text) if is_dunder(*text, judge) => Some(*text),
+            _ => None,
+        });
+        let keep = self.heap.keep(super::value::KEEP);
+        let mut grown = 0;
+        if let Some(Node::Dict { entries, len, dunder }) = self.heap.get_mut(target) {
+            let room = keep.saturating_sub(entries.len());
+            let kept = pairs.iter().take(room).map(|[key, value]| (*key, *value));
+            entries.extend(kept);
+            grown = pairs.len().min(room).saturating_mul(2);
+            *len = len.saturating_add(pairs.len() as u64);
+            *dunder = dunder.or(odd_key);
+        } else if odd_key.is_some() && matches!(target, Value::Data) {
+            self.odd_state("adds to", target, Value::Data, Fit::Unclear, judge);
+        } else {
+            self.fill(Fill::Dict, target, values, judge);
+        }
+        self.heap.hold(grown);
+        Ok(())
+    }
+
+    /// `ADDITEMS`.
+    pub(super) fn add_items(&mut self, target: Value, judge: &mut Judge) -> Step<()> {
+        if !matches!(self.heap.get(target), Some(Node::Set)) {
+            self.fill(Fill::Set, target, &[], judge);
+        }
+        Ok(())
+    }
+
+    /// Adds to something that is no list, dict or set of the pickle's own.
+    fn fill(&mut self, fill: Fill, target: Value, values: &[Value], judge: &mut Judge) {
+        match (target, self.entry(target, judge)) {
+            (Value::Unknown | Value::Data, _) => {}
+            (_, Some(entry)) if entry.fill.contains(&fill) => {}
+            (Value::Global(id), _) => {
+                let message = format!("loading adds to {}, which it imports", judge.name_of(id));
+                judge.report(PATCH, u64::from(id), self.at, message);
+            }
+            _ => {
+                let first = values.first().copied().unwrap_or(Value::None);
+                self.odd_state("adds to", target, first, Fit::No, judge);
+            }
+        }
+    }
+
+    /// Something that the loader gets by an id of its own.
+    pub(super) fn persistent(&mut self, id: Value, judge: &mut Judge) -> Value {
+        let items = match self.heap.get(id) {
+            Some(Node::Tuple { items, .. }) if judge.mode != Mode::Plain => Some(items.clone()),
+            _ => None,
+        };
+        if let Some(value) = items.and_then(|items| self.torch_persistent(&items, judge)) {
+            return value;
+        }
+        let shown = render::any(id, &self.heap, judge);
+        let message = format!("loading takes whatever the loader has for the persistent id {shown}");
+        let severity = if judge.mode == Mode::Plain { None } else { Some(Severity::High) };
+        judge.report_as(severity, PERSISTENT, 0, self.at, message);
+        Value::Unknown
+    }
+
+    /// `("storage", class, key, location, count)`, in the legacy format with a view of it after; or a class with its
+    /// source text, which loaders only compare.
+    fn torch_persistent(&self, items: &Items, judge: &mut Judge) -> Option<Value> {
+        let text = |index: usize| match items.get(index) {
+            Some(Value::Text(text)) if text.form.is_str() => Some(text),
+            _ => None,
+        };
+        match judge.text(text(0)?)?.as_str() {
+            "storage" if matches!(items.len, 5 | 6) => {
+                let Some(Value::Global(class)) = items.get(1) else { return None };
+                let element = judge.entry_of(class).filter(|entry| entry.is_class(Some("storage")))?.element;
+                let key = judge.text(text(2)?)?;
+                let location = text(3)?;
+                let count = match items.get(4)? {
+                    Value::Int(count) => u64::try_from(count).ok()?,
+                    _ => return None,
+                };
+                if location.len > 64 || key.len() > 128 {
+                    return None;
+                }
+                if let Some(view) = items.get(5) {
+                    let shape = Shape::OneOf(vec![Shape::None, Shape::Tuple]);
+                    (shape.fits(view, &self.heap, judge) == Fit::Yes).then_some(())?;
+                }
+                judge.add_storage(Storage { key, element, count, offset: self.at });
+                Some(Value::Storage)
+            }
+            "module" if items.len == 4 => {
+                let class = items.get(1)?;
+                text(3)?;
+                matches!(class, Value::Global(_)).then_some(class)
+            }
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Files of pickles: one, several in a row, or PyTorch's legacy format, where raw storages follow.
+
+use super::array::past;
+use super::judge::{Judge, Mode, Storage};
+use super::machine::{Halt, Machine};
+use super::value::{Items, Node, Value};
+use super::{TRAILING, UNDECIDED, opcode};
+use crate::examination::Examination;
+use crate::source::View;
+use crate::trouble::Trouble;
+
+/// How many opcodes detection looks at.
+const PLAUSIBLE: usize = 6;
+
+/// Whether the bytes begin with opcodes, and at least one is there.
+pub(super) fn plausible(bytes: &[u8]) -> bool {
+    let mut rest = bytes;
+    for _ in 0..PLAUSIBLE {
+        let Some((opcode, after)) = rest.split_first() else { return rest.len() < bytes.len() };
+        let Some(tail) = opcode::tail(*opcode) else { return false };
+        if *opcode == opcode::STOP {
+            return rest.len() < bytes.len();
+        }
+        rest = past(tail, after).unwrap_or_default();
+    }
+    true
+}
+
+/// Examines a whole file that begins with a pickle.
+pub(super) fn file(view: &View, mode: Mode, scan: &mut Examination<'_>) -> Result<Vec<Storage>, Trouble> {
+    let mut judge = Judge::new(view.clone(), mode, scan.limits().findings);
+    let mut machine = Machine::new(view.clone(), 0);
+    let result = pickles(&mut machine, &mut judge);
+    let storages = judge.storages();
+    judge.finish(scan);
+    match result {
+        Ok(()) | Err(Halt::Told) => Ok(storages),
+        Err(Halt::Trouble(trouble)) => Err(trouble),
+    }
+}
+
+/// Examines one pickle; where it ends.
+pub(super) fn one(view: &View, offset: u64, mode: Mode, scan: &mut Examination<'_>) -> Result<Option<u64>, Trouble> {
+    let mut judge = Judge::new(view.clone(), mode, scan.limits().findings);
+    let mut machine = Machine::new(view.clone(), offset);
+    let result = machine.run(&mut judge);
+    judge.finish(scan);
+    match result {
+        Ok(_) => Ok(Some(machine.position())),
+        Err(Halt::Told) => Ok(None),
+        Err(Halt::Trouble(trouble)) => Err(trouble),
+    }
+}
+
+/// Whether loading the bytes as a pickle would do anything: for bytes without a mark.
+pub(super) fn acts(view: &View, by_name: bool) -> Result<bool, Trouble> {
+    let mut judge = Judge::new(view.clone(), Mode::Plain, 1);
+    let mut machine = Machine::new(view.clone(), 0);
+    match machine.run(&mut judge) {
+        Ok(_) => Ok(by_name || judge.imports > 0),
+        Err(Halt::Trouble(trouble @ (Trouble::Read(_) | Trouble::Changed))) => Err(trouble),
+        // What it did before it broke off counts.
+        Err(_) => Ok(judge.called > 0 || judge.imported_danger() || (by_name && judge.imports > 0)),
+    }
+}
+
+fn pickles(machine: &mut Machine, judge: &mut Judge) -> Result<(), Halt> {
+    let first = machine.run(judge)?;
+    if matches!(first, Value::TorchMagic) {
+        return legacy(machine, judge);
+    }
+    let mut number = 1_u64;
+    while machine.cursor().left() > 0 {
+        let from = machine.position();
+        if !plausible(machine.cursor().peek(4096)?) {
+            return trailing(machine, judge);
+        }
+        number = number.saturating_add(1);
+        machine.begin();
+        let before = (judge.imports, judge.called);
+        match machine.run(judge) {
+            Ok(_) => {}
+            // Bytes that only looked like one more pickle, and did nothing.
+            Err(Halt::Trouble(Trouble::Malformed { .. })) if before == (judge.imports, judge.called) => {
+                machine.cursor().seek(from);
+                return trailing(machine, judge);
+            }
+            Err(halt) => return Err(halt),
+        }
+    }
+    Ok(())
+}
+
+fn trailing(machine: &mut Machine, judge: &mut Judge) -> Result<(), Halt> {
+    let (position, left) = (machine.position(), machine.cursor().left());
+    judge.report(TRAILING, 0, position, format!("{left} bytes after the last pickle, which loaders leave unread"));
+    Ok(())
+}
+
+/// PyTorch before 1.6: magic number, protocol, system, object, keys of the storages, then the storages.
+fn legacy(machine: &mut Machine, judge: &mut Judge) -> Result<(), Halt> {
+    judge.mode = Mode::Torch;
+    let mut last = Value::None;
+    for part in ["protocol", "system", "object", "storage keys"] {
+        machine.begin();
+        if part == "storage keys" {
+            machine.keep = 1 << 18;
+        }
+        last = machine.run(judge)?;
+    }
+    let Some(Node::List(keys)) = machine.heap().get(last) else { return undecided(machine, judge) };
+    let keys: Items = keys.clone();
+    if !keys.whole() {
+        return undecided(machine, judge);
+    }
+    for key in keys.iter() {
+        let Value::Text(text) = key else { return undecided(machine, judge) };
+        let Some(storage) = judge.text(text).and_then(|key| judge.storage(&key)) else {
+            return undecided(machine, judge);
+        };
+        let (count, element) = (storage.count, storage.element);
+        let stored = u64::from_le_bytes(machine.cursor().array()?);
+        if stored != count {
+            return undecided(machine, judge);
+        }
+        let Some(bytes) = count.checked_mul(element) else { return undecided(machine, judge) };
+        machine.cursor().skip(bytes)?;
+    }
+    if machine.cursor().left() > 0 {
+        return trailing(machine, judge);
+    }
+    Ok(())
+}
+
+fn undecided(machine: &Machine, judge: &mut Judge) -> Result<(), Halt> {
+    let position = machine.position();
+    let message = "it is not clear how long the storages are that follow the pickles".to_owned();
+    judge.report(UNDECIDED, 6, position, message);
+    Ok(())
+}
