@@ -181,4 +181,6 @@ fn examine_pointer(view: &View, scan: &mut Examination<'_>) -> Result<(), Troubl
 }
 
 #[cfg(test)]
+mod probe;
+#[cfg(test)]
 mod tests;

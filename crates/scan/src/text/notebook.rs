@@ -69,40 +69,59 @@ fn code(source: &str, scan: &mut Examination<'_>) {
 fn python(source: &str, scan: &mut Examination<'_>) {
     let mut plain = String::with_capacity(source.len());
     let mut offset = 0u64;
-    let mut continued = false;
+    // A command that goes on in the next line: where it began, and what of it there is.
+    let mut open: Option<(u64, String)> = None;
     for line in source.split_inclusive('\n') {
         let bare = line.trim_start();
-        let command = bare
-            .strip_prefix('!')
-            .or_else(|| bare.strip_prefix("%system "))
-            .or_else(|| bare.strip_prefix("%sx "))
-            .or_else(|| {
-                bare.split_once("= !")
-                    .filter(|(name, _)| !name.contains(['(', '\'', '"', '#']))
-                    .map(|(_, command)| command)
-            });
-        match command {
-            Some(command) if !continued => {
-                self::command(command.trim_start_matches('!'), offset, scan);
-                plain.push_str(line.get(..line.len() - bare.len()).unwrap_or(""));
-                plain.push_str("pass\n");
-                continued = line.trim_end().ends_with('\\');
-            }
-            _ if continued => {
-                self::command(bare, offset, scan);
+        let indent = line.get(..line.len() - bare.len()).unwrap_or("");
+        let place = offset;
+        offset = offset.saturating_add(line.len() as u64);
+        let (place, mut text) = match (open.take(), shell_line(bare)) {
+            (Some((place, text)), _) => {
                 plain.push('\n');
-                continued = line.trim_end().ends_with('\\');
+                (place, text + bare)
+            }
+            (None, Some(command)) => {
+                plain.push_str(indent);
+                plain.push_str("pass\n");
+                (place, command.to_owned())
             }
             // Other magics and questions are no Python either.
-            _ if bare.starts_with(['%', '?']) || bare.trim_end().ends_with('?') => {
-                plain.push_str(line.get(..line.len() - bare.len()).unwrap_or(""));
+            (None, None) if bare.starts_with(['%', '?']) || bare.trim_end().ends_with('?') => {
+                plain.push_str(indent);
                 plain.push_str("pass\n");
+                continue;
             }
-            _ => plain.push_str(line),
+            (None, None) => {
+                plain.push_str(line);
+                continue;
+            }
+        };
+        if text.trim_end().ends_with('\\') {
+            text.truncate(text.trim_end().len() - 1);
+            open = Some((place, text));
+        } else {
+            self::command(&text, place, scan);
         }
-        offset = offset.saturating_add(line.len() as u64);
+    }
+    if let Some((place, text)) = open {
+        self::command(&text, place, scan);
     }
     script::examine_code(&plain, scan);
+}
+
+/// The command of a line that IPython gives to a shell.
+fn shell_line(line: &str) -> Option<&str> {
+    let assigned = || {
+        line.split_once("= !")
+            .filter(|(name, _)| !name.contains(['(', '\'', '"', '#']))
+            .map(|(_, command)| command)
+    };
+    line.strip_prefix("!!")
+        .or_else(|| line.strip_prefix('!'))
+        .or_else(|| line.strip_prefix("%system "))
+        .or_else(|| line.strip_prefix("%sx "))
+        .or_else(assigned)
 }
 
 /// One command of a shell.

@@ -47,7 +47,7 @@ fn commands_are_found_by_whatever_name() {
         "import subprocess\nsubprocess.run(['id'])",
         "import subprocess as s\nclass A:\n  def f(self):\n    return s.Popen('id', shell=True)",
         "import posix\nposix.system('id')",
-        "\u{ff49}mport os\n\u{1d428}s.system('id')",
+        "import os\n\u{1d428}s.\u{ff53}ystem('id')",
         "import os # \ros.system('id')",
         "def f():\n    o.system('id')\nimport os as o",
         "import json as o\ndef f():\n    o.system('id')\nimport os as o\nf()",
