@@ -10,6 +10,9 @@ use crate::rules::{self, rule};
 use crate::source::View;
 use crate::trouble::Trouble;
 
+/// The most facts that are noted of one file.
+const FACTS: usize = 10_000;
+
 /// The state of one file's examination. Examiners get it as `scan`, report to it, and hand it members to descend into.
 pub(crate) struct Examination<'a> {
     limits: &'a Limits,
@@ -18,6 +21,7 @@ pub(crate) struct Examination<'a> {
     findings: Vec<Finding>,
     unkept: u64,
     formats: BTreeSet<&'static str>,
+    facts: BTreeSet<(&'static str, String)>,
     unpacked: u64,
     members: u64,
 }
@@ -28,6 +32,8 @@ pub(crate) struct Outcome {
     /// Findings beyond the bound, counted only.
     pub(crate) unkept: u64,
     pub(crate) formats: BTreeSet<&'static str>,
+    /// What examiners noted for the look at the whole folder.
+    pub(crate) facts: BTreeSet<(&'static str, String)>,
 }
 
 impl<'a> Examination<'a> {
@@ -45,6 +51,7 @@ impl<'a> Examination<'a> {
             findings: Vec::new(),
             unkept: 0,
             formats: BTreeSet::new(),
+            facts: BTreeSet::new(),
             unpacked: 0,
             members: 0,
         }
@@ -56,7 +63,7 @@ impl<'a> Examination<'a> {
         self.findings.sort_by(|a, b| {
             b.severity.cmp(&a.severity).then_with(|| a.place.cmp(&b.place)).then(a.offset.cmp(&b.offset))
         });
-        Outcome { findings: self.findings, unkept: self.unkept, formats: self.formats }
+        Outcome { findings: self.findings, unkept: self.unkept, formats: self.formats, facts: self.facts }
     }
 
     pub(crate) fn limits(&self) -> &'a Limits {
@@ -76,6 +83,14 @@ impl<'a> Examination<'a> {
     /// Notes that (part of) the file is of this format.
     pub(crate) fn is(&mut self, format: &'static str) {
         self.formats.insert(format);
+    }
+
+    /// Notes what counts only once all files of the folder are known ([`crate::folder`]): of the file itself, not of what
+    /// lies in it.
+    pub(crate) fn note(&mut self, key: &'static str, value: &str) {
+        if self.depth() == 0 && self.facts.len() < FACTS && value.len() <= 1024 {
+            self.facts.insert((key, value.to_owned()));
+        }
     }
 
     /// Reports a finding at its rule's usual severity.

@@ -5,6 +5,7 @@
 mod archive;
 mod detect;
 mod examination;
+mod folder;
 mod graph;
 mod keras;
 mod limits;

@@ -112,6 +112,7 @@ mod tests {
         crate::graph::DECLARED,
         crate::keras::DECLARED,
         crate::text::DECLARED,
+        crate::folder::DECLARED,
     ];
 
     #[test]

@@ -1,0 +1,341 @@
+//! What only shows when a folder's files are seen together.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ostrom_core::{Finding, Severity};
+use unicode_normalization::UnicodeNormalization as _;
+
+use crate::examination::escape;
+use crate::rules::rule;
+
+/// What examiners note about a file for this look at the whole, by [`crate::examination::Examination::note`].
+pub(crate) mod fact {
+    /// The file is code of this kind: `python`, `notebook`, `shell`, `native`.
+    pub(crate) const CODE: &str = "code";
+    /// It makes loaders run this module of the folder, a path without extension.
+    pub(crate) const NEEDS_CODE: &str = "needs-code";
+    /// It is code that imports this module.
+    pub(crate) const USES_CODE: &str = "uses-code";
+    /// Its weights lie in this file beside it.
+    pub(crate) const NEEDS_SHARD: &str = "needs-shard";
+}
+
+crate::rules::declare! {
+    CODE = "code-beside-weights",
+    CODE_MISSING = "remote-code-missing",
+    SHARD_MISSING = "shard-missing",
+    SHARD_EXTRA = "shard-not-in-index",
+    SAME_NAME = "same-name",
+    TWO_FORMATS = "weights-in-two-formats",
+}
+
+/// One file of the folder.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Entry {
+    /// Relative to the folder, with `/`.
+    pub(crate) path: String,
+    /// In which formats it is.
+    pub(crate) formats: BTreeSet<&'static str>,
+    /// What its examiners noted.
+    pub(crate) facts: BTreeSet<(&'static str, String)>,
+}
+
+impl Entry {
+    fn folder(&self) -> &str {
+        self.path.rsplit_once('/').map_or("", |(folder, _)| folder)
+    }
+
+    fn name(&self) -> &str {
+        self.path.rsplit('/').next().unwrap_or(&self.path)
+    }
+
+    fn facts(&self, key: &'static str) -> impl Iterator<Item = &str> {
+        self.facts.iter().filter(move |(name, _)| *name == key).map(|(_, value)| value.as_str())
+    }
+
+    fn is(&self, formats: &[&str]) -> bool {
+        formats.iter().any(|format| self.formats.contains(format))
+    }
+
+    fn is_weights(&self) -> bool {
+        self.is(&[
+            "pickle",
+            "pytorch",
+            "safetensors",
+            "gguf",
+            "numpy",
+            "npy",
+            "onnx",
+            "hdf5",
+            "keras",
+            "tflite",
+            "savedmodel",
+            "tensorflow-savedmodel",
+            "skops",
+            "joblib",
+        ]) || [
+            ".bin",
+            ".pt",
+            ".pth",
+            ".ckpt",
+            ".safetensors",
+            ".gguf",
+            ".onnx",
+            ".h5",
+            ".pkl",
+            ".keras",
+            ".tflite",
+        ]
+        .iter()
+        .any(|extension| self.path.ends_with(extension))
+    }
+}
+
+/// Where a file of the name `name` beside `entry` would lie.
+fn beside(entry: &Entry, name: &str) -> String {
+    let folder = entry.folder();
+    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
+}
+
+/// Looks at all files of a folder together.
+pub(crate) fn examine(entries: &[Entry]) -> Vec<Finding> {
+    let paths: BTreeMap<&str, &Entry> = entries.iter().map(|entry| (entry.path.as_str(), entry)).collect();
+    let mut findings = Vec::new();
+    code(entries, &paths, &mut findings);
+    shards(entries, &paths, &mut findings);
+    same_names(entries, &mut findings);
+    two_formats(entries, &paths, &mut findings);
+    findings.sort();
+    findings.dedup();
+    findings.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.place.cmp(&b.place)));
+    findings
+}
+
+fn report(findings: &mut Vec<Finding>, severity: Option<Severity>, id: &str, place: &str, message: String) {
+    // INVARIANT: every id that the code declares stands in the catalogue (test).
+    if let Some(rule) = rule(id) {
+        findings.push(Finding {
+            severity: severity.unwrap_or(rule.severity),
+            rule: rule.id.clone(),
+            place: escape(place, 1024),
+            offset: None,
+            message: escape(&message, 2000),
+        });
+    }
+}
+
+/// Code, and whether anything makes loaders run it.
+fn code(entries: &[Entry], paths: &BTreeMap<&str, &Entry>, findings: &mut Vec<Finding>) {
+    // Modules that loaders run, then what these import, and so on.
+    let mut reached: BTreeSet<String> = BTreeSet::new();
+    let mut open: Vec<String> = Vec::new();
+    for entry in entries {
+        for module in entry.facts(fact::NEEDS_CODE) {
+            let path = beside(entry, &format!("{module}.py"));
+            if paths.contains_key(path.as_str()) {
+                open.push(path);
+            } else {
+                let what = format!("names the code {path}, which is not in the folder");
+                report(findings, None, CODE_MISSING, &entry.path, what);
+            }
+        }
+        // What services run by its name alone.
+        if matches!(entry.name(), "handler.py" | "sitecustomize.py" | "usercustomize.py" | "setup.py") {
+            open.push(entry.path.clone());
+        }
+    }
+    while let Some(path) = open.pop() {
+        if !reached.insert(path.clone()) {
+            continue;
+        }
+        let Some(entry) = paths.get(path.as_str()) else { continue };
+        for module in entry.facts(fact::USES_CODE) {
+            for name in [format!("{module}.py"), format!("{module}/__init__.py")] {
+                let path = beside(entry, &name);
+                if paths.contains_key(path.as_str()) {
+                    open.push(path);
+                }
+            }
+        }
+    }
+    let weights = entries.iter().any(Entry::is_weights);
+    for entry in entries {
+        let Some(kind) = entry.facts(fact::CODE).next() else { continue };
+        if reached.contains(&entry.path) {
+            report(findings, None, CODE, &entry.path, format!("{kind} code that loading the model may run"));
+        } else if weights {
+            let what = format!("{kind} code beside weights; no configuration refers to it");
+            report(findings, Some(Severity::Info), CODE, &entry.path, what);
+        }
+    }
+}
+
+/// Files that an index names, and files that look like its own and are not.
+fn shards(entries: &[Entry], paths: &BTreeMap<&str, &Entry>, findings: &mut Vec<Finding>) {
+    for entry in entries {
+        let named: BTreeSet<String> =
+            entry.facts(fact::NEEDS_SHARD).map(|shard| beside(entry, shard)).collect();
+        let Some(first) = named.first() else { continue };
+        for shard in &named {
+            if !paths.contains_key(shard.as_str()) {
+                let what = format!("names the weights {shard}, which are not in the folder");
+                report(findings, None, SHARD_MISSING, &entry.path, what);
+            }
+        }
+        let Some((stem, _, extension)) = shard_of(first) else { continue };
+        for other in entries {
+            if !named.contains(&other.path)
+                && shard_of(&other.path).is_some_and(|(a, _, b)| a == stem && b == extension)
+            {
+                let what = format!("looks like a part of the weights, but {} does not name it", entry.path);
+                report(findings, None, SHARD_EXTRA, &other.path, what);
+            }
+        }
+    }
+}
+
+/// `model-00001-of-00002.safetensors`: stem, numbers, extension.
+fn shard_of(path: &str) -> Option<(&str, &str, &str)> {
+    let (stem, extension) = path.rsplit_once('.')?;
+    let at = stem.len().checked_sub("-00001-of-00002".len())?;
+    let (stem, numbers) = stem.split_at_checked(at)?;
+    let shape = numbers.bytes().enumerate().all(|(at, byte)| match at {
+        0 | 6 | 9 => byte == b'-',
+        7 => byte == b'o',
+        8 => byte == b'f',
+        _ => byte.is_ascii_digit(),
+    });
+    shape.then_some((stem, numbers, extension))
+}
+
+/// Names that some file systems take for the same.
+fn same_names(entries: &[Entry], findings: &mut Vec<Finding>) {
+    let mut seen: BTreeMap<String, &str> = BTreeMap::new();
+    for entry in entries {
+        let folded: String = entry.path.nfkc().collect::<String>().to_lowercase().nfkc().collect();
+        if let Some(other) = seen.insert(folded, &entry.path)
+            && other != entry.path
+        {
+            let what =
+                format!("has the same name as {other:?} on file systems that ignore case or Unicode forms");
+            report(findings, None, SAME_NAME, &entry.path, what);
+        }
+    }
+}
+
+/// Weights as pickle and as safetensors under one stem.
+fn two_formats(entries: &[Entry], paths: &BTreeMap<&str, &Entry>, findings: &mut Vec<Finding>) {
+    for entry in entries {
+        let Some((stem, "bin" | "pt" | "pth" | "ckpt")) = entry.path.rsplit_once('.') else { continue };
+        let twin = match entry.name() {
+            "pytorch_model.bin" => beside(entry, "model.safetensors"),
+            name if name.starts_with("pytorch_model-") => beside(entry, "model.safetensors.index.json"),
+            _ => format!("{stem}.safetensors"),
+        };
+        if paths.contains_key(twin.as_str()) {
+            let what = format!("the same weights seem to be in {twin}; loaders may take either");
+            report(findings, None, TWO_FORMATS, &entry.path, what);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(path: &str, facts: &[(&'static str, &str)]) -> Entry {
+        Entry {
+            path: path.to_owned(),
+            formats: BTreeSet::new(),
+            facts: facts.iter().map(|(key, value)| (*key, (*value).to_owned())).collect(),
+        }
+    }
+
+    fn check(entries: &[Entry], expected: &[(&str, &str, Severity)]) {
+        let findings = examine(entries);
+        let mut found: Vec<_> =
+            findings.iter().map(|f| (f.rule.as_str(), f.place.as_str(), f.severity)).collect();
+        let mut expected = expected.to_vec();
+        found.sort_unstable();
+        expected.sort_unstable();
+        assert_eq!(found, expected, "{findings:#?}");
+    }
+
+    #[test]
+    fn code_that_loading_runs_is_told_from_code_that_lies_there() {
+        check(
+            &[
+                entry("config.json", &[(fact::NEEDS_CODE, "modeling_x"), (fact::NEEDS_CODE, "gone")]),
+                entry("modeling_x.py", &[(fact::CODE, "python"), (fact::USES_CODE, "helper")]),
+                entry("helper.py", &[(fact::CODE, "python")]),
+                entry("plot.py", &[(fact::CODE, "python")]),
+                entry("model.safetensors", &[]),
+            ],
+            &[
+                ("code-beside-weights", "modeling_x.py", Severity::Medium),
+                ("code-beside-weights", "helper.py", Severity::Medium),
+                ("code-beside-weights", "plot.py", Severity::Info),
+                ("remote-code-missing", "config.json", Severity::Medium),
+            ],
+        );
+        check(&[entry("train.py", &[(fact::CODE, "python")])], &[]);
+        check(
+            &[entry("a/handler.py", &[(fact::CODE, "python")])],
+            &[("code-beside-weights", "a/handler.py", Severity::Medium)],
+        );
+    }
+
+    #[test]
+    fn shards_and_their_index_agree() {
+        let index = |name: &str| {
+            entry(
+                name,
+                &[
+                    (fact::NEEDS_SHARD, "model-00001-of-00002.safetensors"),
+                    (fact::NEEDS_SHARD, "model-00002-of-00002.safetensors"),
+                ],
+            )
+        };
+        let shard = |name: &str| entry(name, &[]);
+        check(
+            &[
+                index("m/model.safetensors.index.json"),
+                shard("m/model-00001-of-00002.safetensors"),
+                shard("m/model-00002-of-00002.safetensors"),
+            ],
+            &[],
+        );
+        check(
+            &[
+                index("m/model.safetensors.index.json"),
+                shard("m/model-00001-of-00002.safetensors"),
+                shard("m/model-00003-of-00003.safetensors"),
+            ],
+            &[
+                ("shard-missing", "m/model.safetensors.index.json", Severity::Low),
+                ("shard-not-in-index", "m/model-00003-of-00003.safetensors", Severity::Low),
+            ],
+        );
+    }
+
+    #[test]
+    fn names_that_collide_are_found() {
+        check(
+            &[
+                entry("Config.json", &[]),
+                entry("config.json", &[]),
+                entry("caf\u{e9}", &[]),
+                entry("cafe\u{301}", &[]),
+            ],
+            &[("same-name", "config.json", Severity::Medium), ("same-name", "cafe\u{301}", Severity::Medium)],
+        );
+    }
+
+    #[test]
+    fn weights_in_two_formats_are_named() {
+        check(
+            &[entry("pytorch_model.bin", &[]), entry("model.safetensors", &[]), entry("other.bin", &[])],
+            &[("weights-in-two-formats", "pytorch_model.bin", Severity::Info)],
+        );
+    }
+}

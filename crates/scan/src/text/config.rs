@@ -1,0 +1,338 @@
+//! JSON configurations of models, adapters, tokenizers and pipelines.
+
+use ostrom_core::Severity;
+
+use super::hidden::Sort;
+use super::instructions::lists;
+use super::json::{Json, Next, Node};
+use super::{
+    CONFIG_OBJECT, CONFIG_PATH, CONFIG_REGEX, JSON_BROKEN, JSON_DUPLICATE, REMOTE_CODE,
+    REMOTE_CODE_ELSEWHERE, base_name, escapes, hidden, pattern, python,
+};
+use crate::examination::{Examination, escape};
+use crate::folder::fact;
+use crate::source::View;
+use crate::trouble::Trouble;
+
+/// Files up to this length are held whole; longer ones are data that stream by.
+const WHOLE: u64 = 4 << 20;
+
+/// The most strings of one file that are looked at for hidden text.
+const TEXTS: usize = 100_000;
+
+/// Keys that are looked at wherever they stand.
+const KEYS: [&str; 7] = [
+    "auto_map",
+    "custom_pipelines",
+    "trust_remote_code",
+    "chat_template",
+    "attn_implementation",
+    "_attn_implementation",
+    "experts_implementation",
+];
+
+pub(super) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Trouble> {
+    let name = base_name(scan.name()).into_owned();
+    let room = scan.limits().held;
+    if view.len() <= WHOLE {
+        let mut json = Json::new(view, room)?;
+        match json.node() {
+            Ok(node) => {
+                if let Some((offset, key, count)) = json.duplicates() {
+                    let what =
+                        format!("{count} keys come twice in one object, the first {:?}", escape(key, 100));
+                    scan.report(JSON_DUPLICATE, Some(offset), what);
+                }
+                document(&name, &node, scan);
+                if json.more()? {
+                    // Values on lines of their own: a data set, whatever the file is called.
+                    return lines(&mut json, &name, scan);
+                }
+                return Ok(());
+            }
+            Err(Trouble::Limit(_)) => {}
+            Err(Trouble::Malformed { offset, what }) => return broken(&name, offset, what, scan),
+            Err(other) => return Err(other),
+        }
+    }
+    let mut json = Json::new(view, room)?;
+    match skim(&mut json, scan) {
+        Err(Trouble::Malformed { offset, what }) => broken(&name, offset, what, scan),
+        other => {
+            other?;
+            lines(&mut json, &name, scan)
+        }
+    }
+}
+
+/// The values that follow the first.
+fn lines(json: &mut Json, name: &str, scan: &mut Examination<'_>) -> Result<(), Trouble> {
+    let result = (|| {
+        while json.more()? {
+            skim(json, scan)?;
+        }
+        Ok(())
+    })();
+    match result {
+        Err(Trouble::Malformed { offset, what }) => broken(name, offset, what, scan),
+        Ok(()) if is_read_by_loaders(name) => {
+            scan.report(JSON_BROKEN, Some(json.position()), "more than one JSON value");
+            Ok(())
+        }
+        other => other,
+    }
+}
+
+/// JSON that is none. Loaders refuse it as well; what they would read by name is still undecided.
+fn broken(name: &str, offset: u64, what: String, scan: &mut Examination<'_>) -> Result<(), Trouble> {
+    if is_read_by_loaders(name) {
+        return Err(Trouble::Malformed { offset, what });
+    }
+    scan.report(JSON_BROKEN, Some(offset), what);
+    Ok(())
+}
+
+fn is_read_by_loaders(name: &str) -> bool {
+    matches!(
+        name,
+        "config.json"
+            | "tokenizer.json"
+            | "modules.json"
+            | "model_index.json"
+            | "params.json"
+            | "special_tokens_map.json"
+    ) || name.ends_with("_config.json")
+        || name.ends_with(".index.json")
+}
+
+/// Goes through a value that is not held, with an eye on the keys that count wherever they stand.
+fn skim(json: &mut Json, scan: &mut Examination<'_>) -> Result<(), Trouble> {
+    match json.next()? {
+        Next::Map => json.map(|json, key| {
+            if KEYS.contains(&key.as_str()) || lists().object_keys.contains(&key) {
+                let node = json.node()?;
+                pair(&key, &node, scan);
+                Ok(())
+            } else {
+                skim(json, scan)
+            }
+        }),
+        Next::List => json.list(|json| skim(json, scan)),
+        _ => json.skip(),
+    }
+}
+
+/// A whole document.
+fn document(name: &str, node: &Node, scan: &mut Examination<'_>) {
+    walk(node, scan);
+    match name {
+        "modules.json" => sentence_modules(node, scan),
+        "model_index.json" => components(node, scan),
+        "adapter_config.json" => adapter(node, scan),
+        _ if name.ends_with(".index.json") => index(node, scan),
+        _ => {}
+    }
+    // Components of a diffusers pipeline under another name.
+    if name != "model_index.json"
+        && node.get("_diffusers_version").is_some()
+        && node.get("_class_name").is_some()
+    {
+        components(node, scan);
+    }
+    if !matches!(name, "added_tokens.json" | "special_tokens_map.json" | "tokenizer_config.json") {
+        for text in node.texts().into_iter().take(TEXTS) {
+            if !text.is_ascii() {
+                hidden::examine(text, 0, Sort::Prose, scan);
+            }
+        }
+    }
+}
+
+/// Every pair, wherever it stands.
+fn walk(node: &Node, scan: &mut Examination<'_>) {
+    let mut open = vec![node];
+    while let Some(node) = open.pop() {
+        for (key, value) in node.pairs() {
+            pair(key, value, scan);
+            open.push(value);
+        }
+        open.extend(node.items());
+    }
+}
+
+/// One key and what it has.
+pub(super) fn pair(key: &str, value: &Node, scan: &mut Examination<'_>) {
+    match key {
+        "auto_map" => {
+            for (class, reference) in value.pairs() {
+                for reference in reference.texts() {
+                    code_reference(&format!("auto_map's {class}"), reference, scan);
+                }
+            }
+            if let Some(reference) = value.as_text() {
+                code_reference("auto_map", reference, scan);
+            }
+            for reference in value.items().iter().filter_map(Node::as_text) {
+                code_reference("auto_map", reference, scan);
+            }
+        }
+        "custom_pipelines" => {
+            for (task, pipeline) in value.pairs() {
+                if let Some(reference) = pipeline.get("impl").and_then(Node::as_text) {
+                    code_reference(&format!("the pipeline {task}"), reference, scan);
+                }
+            }
+        }
+        "trust_remote_code" if *value == Node::Bool(true) => {
+            scan.report(
+                REMOTE_CODE,
+                None,
+                "asks for trust_remote_code, which runs code that comes with models",
+            );
+        }
+        "attn_implementation" | "_attn_implementation" | "experts_implementation" => {
+            for kernel in value.texts().into_iter().filter(|text| text.contains('/')) {
+                let what = format!("{key} loads compiled code from the repository {:?}", escape(kernel, 200));
+                scan.report(REMOTE_CODE_ELSEWHERE, None, what);
+            }
+        }
+        "chat_template" => {
+            if let Some(text) = value.as_text() {
+                super::chat_template(text, scan);
+            }
+            for template in value.items() {
+                if let Some(text) = template.get("template").and_then(Node::as_text) {
+                    super::chat_template(text, scan);
+                }
+            }
+            for (_, template) in value.pairs() {
+                if let Some(text) = template.as_text() {
+                    super::chat_template(text, scan);
+                }
+            }
+        }
+        key if lists().object_keys.contains(key) => {
+            for path in value.texts() {
+                object(key, path, None, scan);
+            }
+        }
+        _ => {}
+    }
+}
+
+/// `module.Class`, `repository--module.Class`: code that `trust_remote_code` runs.
+fn code_reference(by: &str, reference: &str, scan: &mut Examination<'_>) {
+    let shown = escape(reference, 200);
+    if let Some((repository, _)) = reference.split_once("--") {
+        let what = format!("{by} runs code of another repository, {:?}: {shown}", escape(repository, 100));
+        scan.report(REMOTE_CODE_ELSEWHERE, None, what);
+        return;
+    }
+    let module = reference.rsplit_once('.').map_or(reference, |(module, _)| module);
+    if escapes(module) {
+        scan.report(CONFIG_PATH, None, format!("{by} names code outside the folder: {shown}"));
+    }
+    // Files of transformers itself, as in `transformers.AutoModel`, are no code of the folder.
+    if module == "transformers" || module.starts_with("transformers.") {
+        return;
+    }
+    scan.note(fact::NEEDS_CODE, &module.replace('.', "/"));
+    scan.report(REMOTE_CODE, None, format!("{by} runs code of this folder: {shown}"));
+}
+
+/// A dotted name that is imported and called.
+pub(super) fn object(key: &str, path: &str, offset: Option<u64>, scan: &mut Examination<'_>) {
+    if python::names_danger(path) {
+        scan.report(CONFIG_OBJECT, offset, format!("{key} calls {}", escape(path, 200)));
+    }
+}
+
+/// `modules.json` of sentence-transformers.
+fn sentence_modules(node: &Node, scan: &mut Examination<'_>) {
+    for module in node.items() {
+        if let Some(kind) = module.get("type").and_then(Node::as_text) {
+            let library = kind.split('.').next().unwrap_or(kind);
+            if !lists().sentence_modules.contains(library) {
+                code_reference("modules.json", kind, scan);
+            }
+        }
+        if let Some(path) = module.get("path").and_then(Node::as_text).filter(|path| escapes(path)) {
+            scan.report(CONFIG_PATH, None, format!("a module outside the folder: {}", escape(path, 200)));
+        }
+    }
+}
+
+/// `model_index.json` of diffusers: `"component": ["library", "Class"]`.
+fn components(node: &Node, scan: &mut Examination<'_>) {
+    for (component, value) in node.pairs() {
+        let [library, class] = value.items() else {
+            // `"_class_name": ["module", "Class"]` names code of the folder.
+            continue;
+        };
+        let (Some(library), Some(class)) = (library.as_text(), class.as_text()) else { continue };
+        let first = library.split('.').next().unwrap_or(library);
+        let known = &lists().component_libraries;
+        if component == "_class_name"
+            || !(known.contains(library)
+                || known.contains(first)
+                || lists().component_modules.contains(first))
+        {
+            code_reference(&format!("the component {component}"), &format!("{library}.{class}"), scan);
+        }
+        if escapes(component) {
+            scan.report(
+                CONFIG_PATH,
+                None,
+                format!("a component outside the folder: {}", escape(component, 200)),
+            );
+        }
+    }
+}
+
+/// `adapter_config.json` of PEFT.
+fn adapter(node: &Node, scan: &mut Examination<'_>) {
+    if let Some(library) =
+        node.get("auto_mapping").and_then(|map| map.get("parent_library")).and_then(Node::as_text)
+    {
+        let first = library.split('.').next().unwrap_or(library);
+        if first == "transformers_modules" {
+            scan.report(
+                REMOTE_CODE,
+                None,
+                format!("the base model comes with code: {}", escape(library, 200)),
+            );
+        } else if !lists().adapter_libraries.contains(first) {
+            let what = format!("imports the module {} to find the base model's class", escape(library, 200));
+            scan.report_as(Severity::High, REMOTE_CODE, None, what);
+        }
+    }
+    for key in ["target_modules", "modules_to_save", "exclude_modules", "layers_pattern", "target_parameters"]
+    {
+        let Some(value) = node.get(key) else { continue };
+        for text in value.texts() {
+            if let Some(part) = pattern::exponential(text) {
+                let what = format!("in {key} the part {:?} repeats a repetition", escape(&part, 100));
+                scan.report(CONFIG_REGEX, None, what);
+            }
+        }
+    }
+}
+
+/// `*.index.json`: which tensor lies in which file.
+fn index(node: &Node, scan: &mut Examination<'_>) {
+    let Some(map) = node.get("weight_map") else { return };
+    let mut shards: Vec<&str> = map.pairs().iter().filter_map(|(_, file)| file.as_text()).collect();
+    shards.sort_unstable();
+    shards.dedup();
+    for shard in shards {
+        if escapes(shard) {
+            scan.report(
+                CONFIG_PATH,
+                None,
+                format!("names a file of weights outside the folder: {}", escape(shard, 200)),
+            );
+        } else {
+            scan.note(fact::NEEDS_SHARD, shard);
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Notebooks: their code, the commands in it, and what their outputs run.
+
+use ostrom_core::Severity;
+
+use super::hidden::Sort;
+use super::json::{Json, Node};
+use super::{ACTIVE_CONTENT, NOTEBOOK_COMMAND, NOTEBOOK_OUTPUT, card, hidden, script, shell};
+use crate::examination::{Examination, escape};
+use crate::folder::fact;
+use crate::source::View;
+use crate::trouble::Trouble;
+
+pub(super) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Trouble> {
+    // Pictures lie in notebooks as text, so they are long; what is held in nodes is about what the file has.
+    let node = Json::new(view, scan.limits().held)?.node()?;
+    scan.note(fact::CODE, "notebook");
+    let mut cells: Vec<&Node> = node.get("cells").map_or(&[][..], Node::items).iter().collect();
+    // Notebooks of version 3 have worksheets.
+    for sheet in node.get("worksheets").map_or(&[][..], Node::items) {
+        cells.extend(sheet.get("cells").map_or(&[][..], Node::items));
+    }
+    for (number, cell) in cells.into_iter().enumerate() {
+        let source = joined(cell.get("source").or_else(|| cell.get("input")));
+        let kind = cell.get("cell_type").and_then(Node::as_text).unwrap_or("");
+        scan.within(&format!("cell {}", number + 1), |scan| {
+            match kind {
+                "code" => code(&source, scan),
+                _ => card::prose(&source, scan),
+            }
+            for output in cell.get("outputs").map_or(&[][..], Node::items) {
+                outputs(output, scan);
+            }
+        });
+    }
+    Ok(())
+}
+
+/// Notebooks keep texts whole or as lists of lines.
+fn joined(node: Option<&Node>) -> String {
+    node.map(|node| node.texts().concat()).unwrap_or_default()
+}
+
+fn code(source: &str, scan: &mut Examination<'_>) {
+    let first = source.trim_start();
+    if let Some(magic) = first.strip_prefix("%%") {
+        let (head, body) = magic.split_once('\n').unwrap_or((magic, ""));
+        match head.split_whitespace().next().unwrap_or("") {
+            "bash" | "sh" | "script" | "cmd" | "perl" | "ruby" | "system" | "!" | "sx" => {
+                scan.report(NOTEBOOK_COMMAND, Some(0), format!("runs a cell by %%{}", escape(head, 60)));
+                shell::commands(body, NOTEBOOK_COMMAND, scan);
+                return;
+            }
+            "html" | "javascript" | "js" | "svg" => {
+                hidden::examine(body, 0, Sort::Code, scan);
+                scan.report(ACTIVE_CONTENT, Some(0), format!("shows what %%{} makes", escape(head, 60)));
+                return;
+            }
+            "writefile" | "latex" | "markdown" | "file" => {
+                hidden::examine(body, 0, Sort::Prose, scan);
+                return;
+            }
+            _ => return python(body, scan),
+        }
+    }
+    python(source, scan);
+}
+
+/// Python with IPython's commands taken out.
+fn python(source: &str, scan: &mut Examination<'_>) {
+    let mut plain = String::with_capacity(source.len());
+    let mut offset = 0u64;
+    // A command that goes on in the next line: where it began, and what of it there is.
+    let mut open: Option<(u64, String)> = None;
+    for line in source.split_inclusive('\n') {
+        let bare = line.trim_start();
+        let indent = line.get(..line.len() - bare.len()).unwrap_or("");
+        let place = offset;
+        offset = offset.saturating_add(line.len() as u64);
+        let (place, mut text) = match (open.take(), shell_line(bare)) {
+            (Some((place, text)), _) => {
+                plain.push('\n');
+                (place, text + bare)
+            }
+            (None, Some(command)) => {
+                plain.push_str(indent);
+                plain.push_str("pass\n");
+                (place, command.to_owned())
+            }
+            // Other magics and questions are no Python either.
+            (None, None) if bare.starts_with(['%', '?']) || bare.trim_end().ends_with('?') => {
+                plain.push_str(indent);
+                plain.push_str("pass\n");
+                continue;
+            }
+            (None, None) => {
+                plain.push_str(line);
+                continue;
+            }
+        };
+        if text.trim_end().ends_with('\\') {
+            text.truncate(text.trim_end().len() - 1);
+            open = Some((place, text));
+        } else {
+            self::command(&text, place, scan);
+        }
+    }
+    if let Some((place, text)) = open {
+        self::command(&text, place, scan);
+    }
+    script::examine_code(&plain, scan);
+}
+
+/// The command of a line that IPython gives to a shell.
+fn shell_line(line: &str) -> Option<&str> {
+    let assigned = || {
+        line.split_once("= !")
+            .filter(|(name, _)| !name.contains(['(', '\'', '"', '#']))
+            .map(|(_, command)| command)
+    };
+    line.strip_prefix("!!")
+        .or_else(|| line.strip_prefix('!'))
+        .or_else(|| line.strip_prefix("%system "))
+        .or_else(|| line.strip_prefix("%sx "))
+        .or_else(assigned)
+}
+
+/// One command of a shell.
+fn command(command: &str, offset: u64, scan: &mut Examination<'_>) {
+    if let Some(what) = shell::danger(command) {
+        scan.report_as(Severity::High, NOTEBOOK_COMMAND, Some(offset), format!("runs {what}"));
+        return;
+    }
+    // Notebooks install packages and look around; that is what they are for.
+    let first = command.split_whitespace().next().unwrap_or("");
+    let usual = matches!(
+        first,
+        "pip"
+            | "pip3"
+            | "conda"
+            | "mamba"
+            | "uv"
+            | "apt"
+            | "apt-get"
+            | "ls"
+            | "nvidia-smi"
+            | "cat"
+            | "head"
+            | "pwd"
+            | "mkdir"
+            | "unzip"
+            | "tar"
+            | "git"
+            | "wget"
+            | "curl"
+            | "cp"
+            | "mv"
+            | "du"
+            | "df"
+            | "echo"
+            | "huggingface-cli"
+            | "hf"
+            | "cd"
+            | "rm"
+            | "free"
+            | "tree"
+            | "lscpu"
+            | "tail"
+            | "wc"
+            | "gdown"
+            | "kaggle"
+            | "jupyter"
+            | "touch"
+            | "which"
+            | "zip"
+    );
+    let severity = if usual || command.contains("pip install") { Severity::Info } else { Severity::Medium };
+    scan.report_as(severity, NOTEBOOK_COMMAND, Some(offset), format!("runs {}", escape(command.trim(), 200)));
+}
+
+/// What an output makes a browser run. Notebook programs show it only of notebooks that people trust.
+fn outputs(output: &Node, scan: &mut Examination<'_>) {
+    let Some(data) = output.get("data") else { return };
+    for (kind, value) in data.pairs() {
+        let text = joined(Some(value));
+        let runs = match kind.as_str() {
+            "application/javascript" => true,
+            "text/html" | "image/svg+xml" | "text/markdown" => text.to_ascii_lowercase().contains("<script"),
+            _ => false,
+        };
+        if runs {
+            let severity = if card::steals(&text) { Severity::High } else { Severity::Low };
+            scan.report_as(
+                severity,
+                NOTEBOOK_OUTPUT,
+                None,
+                format!("an output of the kind {} runs a script", escape(kind, 60)),
+            );
+        }
+    }
+}

@@ -1,0 +1,181 @@
+//! What Python code does, as far as that shows without running it.
+//!
+//! The code is read as tokens and walked statement by statement; names are followed through imports, assignments,
+//! `getattr` and strings put together from constants. Any *use* of a dangerous name counts, not only a call, so handing it
+//! around hides nothing. This is a reading, not a proof: code that works names out as it runs is reported as such.
+
+mod call;
+mod danger;
+mod expression;
+mod lexer;
+mod literal;
+mod statement;
+mod value;
+mod walker;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use ostrom_core::Severity;
+
+pub(crate) use self::walker::{Deed, Gathered};
+use self::walker::{Scope, ScopeKind, Walker};
+use crate::text;
+
+/// The longest code that is read. What people write is far shorter.
+pub(crate) const LONGEST: usize = 4 << 20;
+
+/// Reads `source`. The deeds come in the order of their places.
+pub(crate) fn read(source: &str) -> Gathered {
+    let Some(lists) = danger::lists() else {
+        // INVARIANT: a test rules this out.
+        return undecided("the list of names is broken");
+    };
+    if source.len() > LONGEST {
+        return undecided(format!("is longer than {LONGEST} bytes"));
+    }
+    let tokens = lexer::lex(source);
+    let bad = tokens.iter().find(|token| token.kind == lexer::Kind::Bad).copied();
+    let mut walker = Walker {
+        source,
+        tokens,
+        at: 0,
+        lists,
+        scopes: vec![Scope { kind: ScopeKind::Module, column: 0, names: BTreeMap::new() }],
+        stars: BTreeSet::new(),
+        noting: false,
+        gathered: Gathered::default(),
+        depth: 0,
+        nested: 0,
+        floor: 1,
+    };
+    // Functions use names that the module binds further down, so the module's names are learnt first.
+    walker.module();
+    walker.at = 0;
+    walker.depth = 0;
+    walker.gathered = Gathered::default();
+    walker.noting = true;
+    walker.module();
+    let mut gathered = walker.gathered;
+    if gathered.loose > 0 {
+        for (offset, name) in std::mem::take(&mut gathered.suspects) {
+            let what = format!("calls {name} on an object while modules that have it are handed around");
+            gathered.deeds.insert(Deed { offset, rule: text::PYTHON_OBFUSCATED, severity: None, what });
+        }
+    }
+    if gathered.too_deep {
+        gathered.deeds.extend(undecided("lies too deep in itself").deeds);
+    }
+    if let Some(bad) = bad {
+        let what = "holds what Python does not take, so that the rest may be read differently".to_owned();
+        let severity = Some(Severity::Low);
+        gathered.deeds.insert(Deed { offset: bad.start.into(), rule: text::PYTHON_UNREAD, severity, what });
+    }
+    gathered
+}
+
+/// What says that code was not read to its end.
+fn undecided(what: impl Into<String>) -> Gathered {
+    let deed = Deed { offset: 0, rule: text::PYTHON_UNREAD, severity: None, what: what.into() };
+    Gathered { deeds: BTreeSet::from([deed]), ..Gathered::default() }
+}
+
+/// Names with dots between them, and where they stand; attributes of other expressions left out.
+pub(crate) fn dotted_names(source: &str) -> Vec<(u64, String)> {
+    let tokens = lexer::lex(source);
+    let mut names: Vec<(u64, String)> = Vec::new();
+    let mut end_of_name = false;
+    let mut dot = false;
+    for token in tokens {
+        let text = token.text(source);
+        match token.kind {
+            lexer::Kind::Name if dot && end_of_name => {
+                if let Some((_, name)) = names.last_mut().filter(|(_, name)| name.len() < 500) {
+                    name.push('.');
+                    name.push_str(text);
+                }
+                dot = false;
+            }
+            lexer::Kind::Name => {
+                if !dot {
+                    names.push((token.start.into(), walker::normal(text)));
+                }
+                end_of_name = !dot;
+                dot = false;
+            }
+            _ => {
+                dot = token.kind == lexer::Kind::Operator && text == ".";
+                end_of_name = end_of_name && dot;
+            }
+        }
+    }
+    names
+}
+
+/// What the use of a dotted name in a configuration that builds objects means.
+pub(crate) fn names_danger(path: &str) -> bool {
+    danger::lists().is_some_and(|lists| {
+        lists.meaning(path).is_some_and(|found| {
+            [
+                text::PYTHON_COMMANDS,
+                text::PYTHON_DYNAMIC_CODE,
+                text::PYTHON_UNPICKLES,
+                text::PYTHON_NATIVE_CALL,
+            ]
+            .contains(&found.rule)
+        })
+    }) || path.starts_with("builtins.")
+        && !matches!(
+            path,
+            "builtins.dict"
+                | "builtins.list"
+                | "builtins.tuple"
+                | "builtins.set"
+                | "builtins.str"
+                | "builtins.int"
+                | "builtins.float"
+                | "builtins.bool"
+                | "builtins.slice"
+                | "builtins.range"
+        )
+}
+
+/// The encoding that the first two lines declare, if it is one in which the text says something else than it shows.
+pub(crate) fn odd_encoding(bytes: &[u8]) -> Option<String> {
+    for line in bytes.split(|byte| matches!(byte, b'\n' | b'\r')).filter(|line| !line.is_empty()).take(2) {
+        let line = String::from_utf8_lossy(line.get(..line.len().min(400)).unwrap_or_default()).into_owned();
+        let Some(comment) = line.trim_start_matches(['\u{feff}', ' ', '\t', '\x0c']).strip_prefix('#') else {
+            continue;
+        };
+        let Some(at) = comment.find("coding") else { continue };
+        let Some(rest) = comment.get(at + "coding".len()..) else { continue };
+        let Some(rest) = rest.strip_prefix([':', '=']) else { continue };
+        let name: String = rest
+            .trim_start_matches([' ', '\t'])
+            .chars()
+            .take_while(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c))
+            .collect();
+        let plain = name.to_ascii_lowercase().replace('_', "-");
+        let known = [
+            "utf-8",
+            "utf8",
+            "ascii",
+            "us-ascii",
+            "latin-1",
+            "latin1",
+            "iso-8859-1",
+            "iso-8859-15",
+            "cp1252",
+        ];
+        if !known
+            .iter()
+            .any(|known| plain == *known || plain.starts_with("utf-8-") || plain.starts_with("iso-latin-1"))
+            && !plain.is_empty()
+        {
+            return Some(name);
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,76 @@
+//! Python files, and `.pth` files that are text.
+
+use ostrom_core::Severity;
+
+use super::hidden::Sort;
+use super::{PATH_CONFIGURATION, PYTHON_UNREAD, hidden, python, text_of};
+use crate::examination::Examination;
+use crate::folder::fact;
+use crate::source::View;
+use crate::trouble::Trouble;
+
+pub(super) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Trouble> {
+    let head = view.bytes(0, 1024)?;
+    if let Some(name) = python::odd_encoding(&head) {
+        scan.report(
+            PYTHON_UNREAD,
+            Some(0),
+            format!("is written in the encoding {name}, which hides what it says"),
+        );
+    }
+    if view.len() > python::LONGEST as u64 {
+        scan.report(PYTHON_UNREAD, None, format!("Python code of {} bytes", view.len()));
+        return Ok(());
+    }
+    let text = text_of(view, scan)?;
+    if text.contains('\0') {
+        scan.report(PYTHON_UNREAD, None, "holds a null byte, after which loaders read differently");
+    }
+    scan.note(fact::CODE, "python");
+    examine_code(&text, scan);
+    Ok(())
+}
+
+/// What Python code does, reported in `scan`.
+pub(super) fn examine_code(text: &str, scan: &mut Examination<'_>) {
+    hidden::examine(text, 0, Sort::Code, scan);
+    let gathered = python::read(text);
+    for deed in gathered.deeds {
+        match deed.severity {
+            Some(severity) => scan.report_as(severity, deed.rule, Some(deed.offset), deed.what),
+            None => scan.report(deed.rule, Some(deed.offset), deed.what),
+        }
+    }
+    for sibling in gathered.siblings {
+        scan.note(fact::USES_CODE, &sibling);
+    }
+}
+
+/// A text with the extension `.pth`. In a folder of packages Python runs its lines that begin with `import`.
+pub(super) fn examine_path_file(view: &View, scan: &mut Examination<'_>) -> Result<(), Trouble> {
+    let text = text_of(view, scan)?;
+    let mut offset = 0u64;
+    let mut runs = false;
+    for line in text.split_inclusive('\n') {
+        if line.starts_with("import ") || line.starts_with("import\t") {
+            runs = true;
+            scan.report(
+                PATH_CONFIGURATION,
+                Some(offset),
+                format!("Python runs this line as it starts: {}", line.trim()),
+            );
+            examine_code(line, scan);
+        }
+        offset = offset.saturating_add(line.len() as u64);
+    }
+    // A pickle of protocol 0 is text too, and ends in its full stop.
+    if !runs && !text.trim_end().ends_with('.') {
+        scan.report_as(
+            Severity::Medium,
+            PATH_CONFIGURATION,
+            None,
+            "a text that adds folders to Python's search path",
+        );
+    }
+    Ok(())
+}
