@@ -9,7 +9,7 @@ use crate::graph::{
 use crate::trouble::Trouble;
 
 /// How many different operators, or functions, a model may have.
-const DIFFERENT: usize = 100_000;
+const DIFFERENT: usize = 20_000;
 
 /// The standard domain has two names.
 fn domain(name: &str) -> &str {

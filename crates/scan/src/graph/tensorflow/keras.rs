@@ -8,6 +8,9 @@ use crate::graph::wire::{Span, Value, Wire};
 use crate::source::View;
 use crate::trouble::Trouble;
 
+/// The largest configuration of one layer: a vocabulary may be in it. In memory it takes many times its bytes.
+const CONFIG: usize = 4 << 20;
+
 /// Examines a `keras_metadata.pb`: `SavedMetadata`.
 pub(crate) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Trouble> {
     let mut wire = Wire::new(view);
@@ -29,7 +32,7 @@ pub(crate) fn layer(wire: &mut Wire, span: Span, scan: &mut Examination<'_>) -> 
     if wire.bytes(span, 1)? != b"{" {
         return Ok(());
     }
-    let held = scan.limits().held;
+    let held = scan.limits().held.min(CONFIG);
     if span.len() > held as u64 {
         return Err(Trouble::Limit(format!("a layer's configuration has more than {held} bytes")));
     }

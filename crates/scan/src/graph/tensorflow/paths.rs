@@ -1,8 +1,10 @@
 //! Where a graph writes checkpoints to, and reads tables from. Honest graphs do both: the place comes from the caller or is
 //! an asset. So the place's way through the graph is followed backwards, from the operator to where it begins.
 
-use std::collections::{BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::hash::{BuildHasher, RandomState};
+
+use ostrom_core::Severity;
 
 use super::walk::function_name;
 use crate::examination::{Examination, escape};
@@ -12,7 +14,10 @@ use crate::graph::{TF_SAVE, TF_TABLE, location};
 use crate::trouble::Trouble;
 
 /// How many nodes one graph or function may have for its paths to be followed.
-const NODES: usize = 1_000_000;
+const NODES: usize = 500_000;
+
+/// How many inputs all of them may have together.
+const INPUTS: usize = 4_000_000;
 
 /// How many functions may lie between the operator and the place.
 const ROUNDS: usize = 8;
@@ -49,7 +54,7 @@ const THROUGH: [&str; 20] = [
 const CALLER: [&str; 6] =
     ["Placeholder", "PlaceholderV2", "RegexFullMatch", "StaticRegexFullMatch", "VarHandleOp", "_Arg"];
 
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
 enum Kind {
     Save,
     Table,
@@ -68,28 +73,42 @@ enum Node {
 #[derive(Default)]
 struct Scope {
     nodes: HashMap<u64, Node>,
-    /// The inputs that places come in by.
-    sinks: Vec<(Kind, Vec<u64>, u64)>,
-    /// Calls of functions that have such an operator.
-    calls: Vec<(Kind, Vec<u64>, u64)>,
+    /// Where places are used: operators, and calls of functions that are given a place.
+    uses: Vec<Use>,
+    inputs: usize,
+}
+
+struct Use {
+    kind: Kind,
+    /// What the place comes in by; of some calls, everything that the function is given.
+    inputs: Vec<u64>,
+    /// Whether every input is a place.
+    exact: bool,
+    offset: u64,
 }
 
 struct Follow<'w> {
     wire: &'w mut Wire,
     assets: &'w BTreeSet<String>,
     hasher: RandomState,
-    /// Functions that write or read at a place that they are given.
-    given: HashSet<(String, Kind)>,
+    /// Functions that write or read at a place that they are given, and by which of their arguments.
+    given: BTreeMap<(String, Kind), BTreeSet<usize>>,
+    /// What a table that is read from elsewhere is.
+    severity: Severity,
 }
 
-/// Examines the places in a `GraphDef`.
+/// Examines the places in a `GraphDef`. Without `assets` it is no part of a saved model: then a table's file is where it was
+/// when the model was trained.
 pub(super) fn examine(
     wire: &mut Wire,
     graph: Span,
-    assets: &BTreeSet<String>,
+    assets: Option<&BTreeSet<String>>,
     scan: &mut Examination<'_>,
 ) -> Result<(), Trouble> {
-    let mut follow = Follow { wire, assets, hasher: RandomState::new(), given: HashSet::new() };
+    let severity = if assets.is_some() { Severity::High } else { Severity::Medium };
+    let none = BTreeSet::new();
+    let assets = assets.unwrap_or(&none);
+    let mut follow = Follow { wire, assets, hasher: RandomState::new(), given: BTreeMap::new(), severity };
     for _ in 0..ROUNDS {
         if !follow.round(graph, scan)? {
             return Ok(());
@@ -103,7 +122,7 @@ pub(super) fn examine(
 impl Follow<'_> {
     /// Goes through the graph and all functions; says whether a function was found that is given a place.
     fn round(&mut self, graph: Span, scan: &mut Examination<'_>) -> Result<bool, Trouble> {
-        let known = self.given.len();
+        let known: usize = self.given.values().map(BTreeSet::len).sum();
         // The nodes of the graph itself, field 1; then those of each function, field 3.
         self.scope(graph, 1, None, scan)?;
         let mut rest = graph;
@@ -116,7 +135,7 @@ impl Follow<'_> {
                 }
             }
         }
-        Ok(self.given.len() > known)
+        Ok(self.given.values().map(BTreeSet::len).sum::<usize>() > known)
     }
 
     fn scope(
@@ -146,11 +165,20 @@ impl Follow<'_> {
             if let Some((offset, what)) = found.wrong {
                 let place = function
                     .map_or_else(String::new, |name| format!("in the function {}: ", escape(name, 200)));
-                let rule = if kind == Kind::Save { TF_SAVE } else { TF_TABLE };
-                scan.report(rule, Some(offset.max(whole.start)), format!("{place}{what}"));
+                match kind {
+                    Kind::Save => scan.report(TF_SAVE, Some(offset), format!("{place}{what}")),
+                    Kind::Table => {
+                        scan.report_as(self.severity, TF_TABLE, Some(offset), format!("{place}{what}"));
+                    }
+                }
             }
-            if let (true, Some(name)) = (found.given, function) {
-                self.given.insert((name.to_owned(), kind));
+            if let Some(name) = function {
+                let given = self.arguments(whole)?.into_iter().enumerate();
+                let given: BTreeSet<_> =
+                    given.filter(|(_, key)| found.given.contains(key)).map(|(index, _)| index).collect();
+                if !given.is_empty() {
+                    self.given.entry((name.to_owned(), kind)).or_default().extend(given);
+                }
             }
         }
         Ok(())
@@ -164,13 +192,13 @@ impl Follow<'_> {
                 match (field.number, field.value) {
                     (2, Value::Bytes(op)) => {
                         let op = self.wire.text(op, 1024)?;
-                        if kind(&op).is_some() || self.is_given(&op).is_some() {
+                        if kind(&op).is_some() || !self.is_given(&op).is_empty() {
                             return Ok(true);
                         }
                     }
                     (5, Value::Bytes(attribute)) if !self.given.is_empty() => {
                         let (_, called) = self.attribute(attribute)?;
-                        if called.iter().any(|name| self.is_given(name).is_some()) {
+                        if called.iter().any(|name| !self.is_given(name).is_empty()) {
                             return Ok(true);
                         }
                     }
@@ -181,8 +209,27 @@ impl Follow<'_> {
         Ok(false)
     }
 
-    fn is_given(&self, name: &str) -> Option<Kind> {
-        [Kind::Save, Kind::Table].into_iter().find(|kind| self.given.contains(&(name.to_owned(), *kind)))
+    fn is_given(&self, name: &str) -> Vec<(Kind, &BTreeSet<usize>)> {
+        let kinds = [Kind::Save, Kind::Table].into_iter();
+        kinds.filter_map(|kind| Some((kind, self.given.get(&(name.to_owned(), kind))?))).collect()
+    }
+
+    /// The arguments of a function, in their order.
+    fn arguments(&mut self, mut function: Span) -> Result<Vec<u64>, Trouble> {
+        let mut arguments = Vec::new();
+        while let Some(field) = self.wire.next(&mut function)? {
+            let (1, Value::Bytes(mut signature)) = (field.number, field.value) else { continue };
+            while let Some(field) = self.wire.next(&mut signature)? {
+                let (2, Value::Bytes(mut argument)) = (field.number, field.value) else { continue };
+                while let Some(field) = self.wire.next(&mut argument)? {
+                    if let (1, Value::Bytes(name)) = (field.number, field.value) {
+                        let name = self.wire.text(name, 1024)?;
+                        arguments.push(self.key(&name));
+                    }
+                }
+            }
+        }
+        Ok(arguments)
     }
 
     fn node(&mut self, mut span: Span, scope: &mut Scope) -> Result<(), Trouble> {
@@ -196,7 +243,8 @@ impl Follow<'_> {
                 2 => op = self.wire.text(value, 1024)?,
                 3 => {
                     let input = self.wire.text(value, 1024)?;
-                    if !input.starts_with('^') && inputs.len() < NODES {
+                    if !input.starts_with('^') {
+                        scope.keep(1)?;
                         inputs.push(self.key(input.split(':').next().unwrap_or_default()));
                     }
                 }
@@ -217,11 +265,21 @@ impl Follow<'_> {
                 _ if kind == Kind::Table => inputs.into_iter().skip(1).take(1).collect(),
                 _ => inputs.into_iter().take(1).collect(),
             };
-            scope.sinks.push((kind, inputs, offset));
+            scope.uses.push(Use { kind, inputs, exact: true, offset });
             return Ok(());
         }
-        for kind in called.iter().filter_map(|name| self.is_given(name)) {
-            scope.calls.push((kind, inputs.clone(), offset));
+        // These give a function exactly their inputs; others (loops, data sets) put something before, or leave some out.
+        let plain = matches!(op.as_str(), "PartitionedCall" | "StatefulPartitionedCall");
+        for (index, name) in called.iter().enumerate() {
+            let exact = plain || index + 1 == called.len();
+            for (kind, given) in self.is_given(name) {
+                let inputs: Vec<_> = match exact {
+                    true => given.iter().filter_map(|index| inputs.get(*index).copied()).collect(),
+                    false => inputs.clone(),
+                };
+                scope.keep(inputs.len().saturating_add(1))?;
+                scope.uses.push(Use { kind, inputs, exact, offset });
+            }
         }
         let node = match op.as_str() {
             "Const" => Node::Place(place.filter(|_| !self.assets.contains(&name))),
@@ -299,46 +357,58 @@ fn kind(op: &str) -> Option<Kind> {
 /// Where places of one kind come from in a scope.
 #[derive(Default)]
 struct Found {
-    given: bool,
+    /// What no node makes: an argument of the function.
+    given: HashSet<u64>,
     wrong: Option<(u64, String)>,
 }
 
 impl Scope {
-    /// Goes backwards from all operators of the kind at once, so that each node is looked at once.
+    /// Counts inputs that are kept.
+    fn keep(&mut self, inputs: usize) -> Result<(), Trouble> {
+        self.inputs = self.inputs.saturating_add(inputs);
+        if self.inputs > INPUTS {
+            return Err(Trouble::Limit(format!(
+                "a graph that writes files has more than {INPUTS} inputs of nodes"
+            )));
+        }
+        Ok(())
+    }
+
+    /// Goes backwards from all uses of the kind at once, so that each node is looked at once.
     fn follow(&self, kind: Kind) -> Found {
         let mut found = Found::default();
         let mut seen = HashSet::new();
-        // Of a call it is not known which input is the place; others are no texts, so their operators say nothing.
-        for (starts, direct) in [(&self.sinks, true), (&self.calls, false)] {
-            for (_, inputs, offset) in starts.iter().filter(|(of, ..)| *of == kind) {
-                let mut left = inputs.clone();
-                while let Some(key) = left.pop() {
-                    if !seen.insert((key, direct)) {
-                        continue;
-                    }
-                    let wrong = match self.nodes.get(&key) {
-                        // What no node makes is an argument of the function.
-                        None | Some(Node::Caller) => {
-                            found.given = true;
-                            continue;
-                        }
-                        Some(Node::Through(inputs)) => {
-                            left.extend(inputs);
-                            continue;
-                        }
-                        Some(Node::Place(None)) => continue,
-                        Some(Node::Place(Some(text))) => format!("`{}`", escape(text, 500)),
-                        Some(Node::Other(op)) if direct && kind == Kind::Save => {
-                            format!("the place is computed by {}", escape(op, 200))
-                        }
-                        Some(Node::Other(_)) => continue,
-                    };
-                    if found.wrong.is_none() {
-                        found.wrong = Some((*offset, wrong));
-                    }
+        for found_at in self.uses.iter().filter(|found_at| found_at.kind == kind) {
+            let mut left = found_at.inputs.clone();
+            while let Some(key) = left.pop() {
+                if !seen.insert((key, found_at.exact)) {
+                    continue;
+                }
+                let Some(node) = self.nodes.get(&key) else {
+                    found.given.insert(key);
+                    continue;
+                };
+                if let Node::Through(inputs) = node {
+                    left.extend(inputs);
+                } else if let (Some(what), None) = (wrong(node, kind, found_at.exact), &found.wrong) {
+                    found.wrong = Some((found_at.offset, what));
                 }
             }
         }
         found
+    }
+}
+
+/// Why a place may not begin at this node.
+fn wrong(node: &Node, kind: Kind, exact: bool) -> Option<String> {
+    match node {
+        // Among all that a function is given are messages, which are no places though they may have `/..` in them.
+        Node::Place(Some(text)) if exact || !text.starts_with(char::is_control) => {
+            Some(format!("`{}`", escape(text, 500)))
+        }
+        Node::Other(op) if exact && kind == Kind::Save => {
+            Some(format!("the place is computed by {}", escape(op, 200)))
+        }
+        _ => None,
     }
 }

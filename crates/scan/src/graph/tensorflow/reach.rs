@@ -10,7 +10,7 @@ use crate::graph::{TF_NATIVE, TF_PYTHON, TF_READ, TF_REMOTE, TF_SAVE, TF_UNKNOWN
 use crate::trouble::Trouble;
 
 /// How many different operators, or functions, a graph may have.
-const DIFFERENT: usize = 200_000;
+const DIFFERENT: usize = 50_000;
 
 struct Used {
     offset: u64,

@@ -23,7 +23,13 @@ fn call(name: &str, function: &str, inputs: &[&str]) -> Proto {
 }
 
 fn function(name: &str, nodes: impl IntoIterator<Item = Proto>) -> Proto {
-    Proto::new().message(1, Proto::new().text(1, name)).messages(3, nodes)
+    given(name, &[], nodes)
+}
+
+/// A function that has arguments.
+fn given(name: &str, arguments: &[&str], nodes: impl IntoIterator<Item = Proto>) -> Proto {
+    let arguments = arguments.iter().map(|name| Proto::new().text(1, name));
+    Proto::new().message(1, Proto::new().text(1, name).messages(2, arguments)).messages(3, nodes)
 }
 
 fn graph(nodes: impl IntoIterator<Item = Proto>) -> Proto {
@@ -145,9 +151,10 @@ fn a_checkpoint_goes_where_the_caller_says() {
 fn a_place_is_followed_through_functions() {
     let functions = || {
         [
-            function("outer", [call("c", "traced_save", &["p", "x"])]),
-            function(
+            given("outer", &["p", "x"], [call("c", "traced_save", &["p", "x"])]),
+            given(
                 "traced_save",
+                &["file_prefix", "proto"],
                 [
                     node("join", "StringJoin", &["file_prefix", "part"]),
                     text("part", ".part"),
@@ -160,6 +167,17 @@ fn a_place_is_followed_through_functions() {
     found(with_functions(honest, functions()), &[]);
     let chosen = graph([text("prefix", "../../.ssh/x"), call("c", "outer", &["prefix", "x"])]);
     found(with_functions(chosen, functions()), &["tensorflow-save-path"]);
+    let branch = Proto::new().message(10, Proto::new().text(1, "outer"));
+    let branch = node("c", "If", &["x", "prefix", "x"]).message(5, attribute("then_branch", branch));
+    let chosen = graph([text("prefix", "/etc/x"), branch]);
+    found(with_functions(chosen, functions()), &["tensorflow-save-path"]);
+    // What else a function is given is no place, whatever is in it.
+    let other = graph([
+        node("prefix", "Placeholder", &[]),
+        text("proto", "/\u{1}a/../b"),
+        call("c", "outer", &["prefix", "proto"]),
+    ]);
+    found(with_functions(other, functions()), &[]);
 }
 
 #[test]
@@ -175,7 +193,19 @@ fn a_table_is_read_from_an_asset_only() {
     let with_asset = |name| file(meta(graph()).message(6, asset("asset_path:0", name)));
     check("saved_model.pb", &with_asset("vocab.txt"), "tensorflow-saved-model", &[]);
     check("saved_model.pb", &with_asset("../../x"), "tensorflow-saved-model", &["tensorflow-asset-path"]);
-    check("saved_model.pb", &file(meta(graph())), "tensorflow-saved-model", &["tensorflow-table-path"]);
+    let found =
+        check("saved_model.pb", &file(meta(graph())), "tensorflow-saved-model", &["tensorflow-table-path"]);
+    assert!(found[0].starts_with("High"));
+    // As TensorFlow 1 keeps them.
+    let any = |name| Proto::new().text(1, "type").message(2, asset("asset_path:0", name));
+    let assets = |name| Proto::new().message(5, Proto::new().message(1, any(name)));
+    let entry = |name| Proto::new().text(1, "saved_model_assets").message(2, assets(name));
+    let collected = |name| file(meta(graph()).message(4, entry(name)));
+    check("saved_model.pb", &collected("vocab.txt"), "tensorflow-saved-model", &[]);
+    check("saved_model.pb", &collected("/x"), "tensorflow-saved-model", &["tensorflow-asset-path"]);
+    // Outside of a saved model there are no assets, and the path is the one that the model was trained with.
+    let found = check("graph.pb", &graph().end(), "tensorflow-graph", &["tensorflow-table-path"]);
+    assert!(found[0].starts_with("Medium"));
 }
 
 #[test]

@@ -10,6 +10,9 @@ use crate::graph::{TF_ASSET, TF_READ, TF_REMOTE, TF_WRITE, location, payload};
 use crate::source::View;
 use crate::trouble::Trouble;
 
+/// How many assets a model may have.
+const ASSETS: usize = 20_000;
+
 pub(super) struct Walk<'s, 'a> {
     pub(super) wire: Wire,
     pub(super) scan: &'s mut Examination<'a>,
@@ -23,7 +26,7 @@ pub(crate) fn examine_saved(view: &View, scan: &mut Examination<'_>) -> Result<(
         while let Some(field) = walk.wire.next(&mut rest)? {
             if let (2, Value::Bytes(span)) = (field.number, field.value) {
                 graphs = graphs.saturating_add(1);
-                walk.meta(span)?;
+                walk.meta(span, true)?;
             }
         }
         if graphs == 0 {
@@ -35,12 +38,12 @@ pub(crate) fn examine_saved(view: &View, scan: &mut Examination<'_>) -> Result<(
 
 /// Examines a `MetaGraphDef`.
 pub(crate) fn examine_meta(view: &View, scan: &mut Examination<'_>) -> Result<(), Trouble> {
-    walk(view, scan, |walk, span| walk.meta(span))
+    walk(view, scan, |walk, span| walk.meta(span, false))
 }
 
 /// Examines a `GraphDef`.
 pub(crate) fn examine_graph(view: &View, scan: &mut Examination<'_>) -> Result<(), Trouble> {
-    walk(view, scan, |walk, span| walk.graph(span, &BTreeSet::new()))
+    walk(view, scan, |walk, span| walk.graph(span, None))
 }
 
 fn walk(
@@ -57,12 +60,12 @@ fn walk(
 }
 
 impl Walk<'_, '_> {
-    fn meta(&mut self, span: Span) -> Result<(), Trouble> {
+    fn meta(&mut self, span: Span, saved: bool) -> Result<(), Trouble> {
         let assets = self.assets(span)?;
         let mut rest = span;
         while let Some(field) = self.wire.next(&mut rest)? {
             match (field.number, field.value) {
-                (2, Value::Bytes(graph)) => self.graph(graph, &assets)?,
+                (2, Value::Bytes(graph)) => self.graph(graph, saved.then_some(&assets))?,
                 (7, Value::Bytes(objects)) => self.objects(objects)?,
                 _ => {}
             }
@@ -74,29 +77,68 @@ impl Walk<'_, '_> {
     fn assets(&mut self, mut span: Span) -> Result<BTreeSet<String>, Trouble> {
         let mut nodes = BTreeSet::new();
         while let Some(field) = self.wire.next(&mut span)? {
-            let (6, Value::Bytes(mut asset)) = (field.number, field.value) else { continue };
-            while let Some(field) = self.wire.next(&mut asset)? {
-                match (field.number, field.value) {
-                    (1, Value::Bytes(mut info)) => {
-                        while let Some(field) = self.wire.next(&mut info)? {
-                            if let (1, Value::Bytes(name)) = (field.number, field.value) {
-                                let name = self.wire.text(name, 1024)?;
-                                nodes.insert(name.split(':').next().unwrap_or_default().to_owned());
-                            }
-                        }
-                    }
-                    (2, Value::Bytes(name)) => {
-                        let name = self.wire.text(name, 4096)?;
-                        if let Some(reason) = location::outside(&name) {
-                            let what = format!("asset `{}` {reason}", escape(&name, 1000));
-                            self.scan.report(TF_ASSET, Some(field.offset), what);
-                        }
-                    }
-                    _ => {}
-                }
+            match (field.number, field.value) {
+                (4, Value::Bytes(collection)) => self.collection(collection, &mut nodes)?,
+                (6, Value::Bytes(asset)) => self.asset(asset, &mut nodes)?,
+                _ => {}
             }
         }
         Ok(nodes)
+    }
+
+    /// TensorFlow 1 keeps assets in a collection: an entry of a map, a list of `Any`, in each of them an asset.
+    fn collection(&mut self, mut entry: Span, nodes: &mut BTreeSet<String>) -> Result<(), Trouble> {
+        let (mut key, mut collection) = (String::new(), Span { start: 0, end: 0 });
+        while let Some(field) = self.wire.next(&mut entry)? {
+            match (field.number, field.value) {
+                (1, Value::Bytes(text)) => key = self.wire.text(text, 100)?,
+                (2, Value::Bytes(value)) => collection = value,
+                _ => {}
+            }
+        }
+        if key != "saved_model_assets" {
+            return Ok(());
+        }
+        while let Some(field) = self.wire.next(&mut collection)? {
+            let (5, Value::Bytes(mut list)) = (field.number, field.value) else { continue };
+            while let Some(field) = self.wire.next(&mut list)? {
+                let (1, Value::Bytes(mut any)) = (field.number, field.value) else { continue };
+                while let Some(field) = self.wire.next(&mut any)? {
+                    if let (2, Value::Bytes(asset)) = (field.number, field.value) {
+                        self.asset(asset, nodes)?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// `AssetFileDef`.
+    fn asset(&mut self, mut asset: Span, nodes: &mut BTreeSet<String>) -> Result<(), Trouble> {
+        while let Some(field) = self.wire.next(&mut asset)? {
+            match (field.number, field.value) {
+                (1, Value::Bytes(mut info)) => {
+                    while let Some(field) = self.wire.next(&mut info)? {
+                        if let (1, Value::Bytes(name)) = (field.number, field.value) {
+                            let name = self.wire.text(name, 1024)?;
+                            if nodes.len() >= ASSETS {
+                                return Err(Trouble::Limit(format!("more than {ASSETS} assets")));
+                            }
+                            nodes.insert(name.split(':').next().unwrap_or_default().to_owned());
+                        }
+                    }
+                }
+                (2, Value::Bytes(name)) => {
+                    let name = self.wire.text(name, 4096)?;
+                    if let Some(reason) = location::outside(&name) {
+                        let what = format!("asset `{}` {reason}", escape(&name, 1000));
+                        self.scan.report(TF_ASSET, Some(field.offset), what);
+                    }
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// `SavedObjectGraph`: Keras before 2.5 kept the configuration of layers here.
@@ -115,7 +157,7 @@ impl Walk<'_, '_> {
         Ok(())
     }
 
-    fn graph(&mut self, span: Span, assets: &BTreeSet<String>) -> Result<(), Trouble> {
+    fn graph(&mut self, span: Span, assets: Option<&BTreeSet<String>>) -> Result<(), Trouble> {
         let mut rest = span;
         while let Some(field) = self.wire.next(&mut rest)? {
             match (field.number, field.value) {

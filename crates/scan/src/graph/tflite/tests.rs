@@ -22,7 +22,7 @@ fn put(out: &mut [u8], at: usize, value: usize) {
 
 /// Writes a table or a vector at the end and says where it begins.
 fn write(out: &mut Vec<u8>, value: &Flat) -> usize {
-    while out.len() % 8 != 0 {
+    while !out.len().is_multiple_of(8) {
         out.push(0);
     }
     let at = out.len();
@@ -36,7 +36,7 @@ fn write(out: &mut Vec<u8>, value: &Flat) -> usize {
             out.extend(((4 + last * 2) as u16).to_le_bytes());
             out.extend(((8 + fields.len() * 8) as u16).to_le_bytes());
             list.iter().for_each(|entry| out.extend(entry.to_le_bytes()));
-            while out.len() % 8 != 0 {
+            while !out.len().is_multiple_of(8) {
                 out.push(0);
             }
             let table = out.len();
