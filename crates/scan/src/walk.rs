@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use crate::examination::{Examination, Outcome, escape};
 use crate::report::{FileReport, Report};
 use crate::source::{OpenFile, View};
-use crate::{Limits, rules};
+use crate::{Limits, folder, rules};
 
 /// How to scan.
 #[derive(Debug, Clone, Default)]
@@ -78,12 +78,13 @@ pub fn scan(path: &Path, options: &Options, progress: &impl Progress) -> Result<
     }
     entries.sort_by(|a, b| a.name.cmp(&b.name));
     progress.total(entries.len(), entries.iter().map(|entry| entry.size).sum());
-    let files = examine_all(&entries, options, progress);
+    let (files, seen) = examine_all(&entries, options, progress).into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
+    folder.extend(folder::examine(&seen));
     Ok(Report { files, folder })
 }
 
 /// Examines every entry, on several threads, the largest first, so that no thread is left with a large one at the end.
-fn examine_all(entries: &[Entry], options: &Options, progress: &impl Progress) -> Vec<FileReport> {
+fn examine_all(entries: &[Entry], options: &Options, progress: &impl Progress) -> Vec<(FileReport, folder::Entry)> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let threads = if options.threads == 0 { cores } else { options.threads }.min(entries.len().max(1));
     let mut order: Vec<usize> = (0..entries.len()).collect();
@@ -107,20 +108,22 @@ fn examine_all(entries: &[Entry], options: &Options, progress: &impl Progress) -
     files.into_iter().map(|(_, report)| report).collect()
 }
 
-fn examine(entry: &Entry, options: &Options) -> FileReport {
+fn examine(entry: &Entry, options: &Options) -> (FileReport, folder::Entry) {
     let (outcome, sha256) = match open(entry, options) {
         Ok(done) => done,
         Err(error) => (unreadable(options, &entry.name, &error.to_string()), None),
     };
-    let Outcome { findings, unkept, formats } = outcome;
-    FileReport {
+    let Outcome { findings, unkept, formats, facts } = outcome;
+    let seen = folder::Entry { path: entry.name.clone(), formats: formats.clone(), facts };
+    let report = FileReport {
         path: entry.name.clone(),
         size: entry.size,
         sha256,
         formats: formats.into_iter().map(str::to_owned).collect(),
         findings,
         unkept,
-    }
+    };
+    (report, seen)
 }
 
 fn open(entry: &Entry, options: &Options) -> io::Result<(Outcome, Option<Digest>)> {

@@ -150,6 +150,7 @@ fn chat_template(text: &str, scan: &mut Examination<'_>) {
 /// Files of chat templates.
 fn examine_template(view: &View, scan: &mut Examination<'_>) -> Result<(), Trouble> {
     let text = text_of(view, scan)?;
+    crate::template::template(&text, scan);
     hidden::examine(&text, 0, Sort::Code, scan);
     Ok(())
 }
