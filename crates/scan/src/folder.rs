@@ -140,7 +140,9 @@ fn code(entries: &[Entry], paths: &BTreeMap<&str, &Entry>, findings: &mut Vec<Fi
             }
         }
         // What services run by its name alone.
-        if matches!(entry.name(), "handler.py" | "sitecustomize.py" | "usercustomize.py" | "setup.py") {
+        if entry.path.ends_with("custom_generate/generate.py")
+            || matches!(entry.name(), "handler.py" | "sitecustomize.py" | "usercustomize.py" | "setup.py")
+        {
             open.push(entry.path.clone());
         }
     }

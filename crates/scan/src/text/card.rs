@@ -12,6 +12,12 @@ use crate::trouble::Trouble;
 /// The most of one hidden text that is looked at.
 const HIDDEN: usize = 16 << 10;
 
+/// The longest tag that is read.
+const TAG: usize = 4096;
+
+/// How much of what follows tags is looked at in full; after that only a little of each.
+const WORK: usize = 8 << 20;
+
 /// Styles that hide text, without spaces.
 const STYLES: [&str; 11] = [
     "display:none",
@@ -111,6 +117,11 @@ fn speaks(text: &str, at: usize, where_: &str, scan: &mut Examination<'_>) {
 fn markup(text: &str, page: bool, scan: &mut Examination<'_>) {
     let mut at = 0;
     let mut scripts = 0u32;
+    // Where the next tag ends, found once for all that begin before.
+    let mut close = 0;
+    let mut shared = 0;
+    // How much of what follows tags may still be looked at.
+    let mut left = WORK;
     while let Some(found) = text.get(at..).and_then(|rest| rest.find('<')) {
         let start = at + found;
         let rest = text.get(start..).unwrap_or("");
@@ -121,21 +132,24 @@ fn markup(text: &str, page: bool, scan: &mut Examination<'_>) {
             continue;
         }
         let is_tag = rest.as_bytes().get(1).is_some_and(u8::is_ascii_alphabetic);
-        let Some(len) = is_tag.then(|| rest.bytes().take(4096).position(|byte| byte == b'>')).flatten()
-        else {
+        if close <= start {
+            close = rest.find('>').map_or(text.len(), |len| start + len);
+            shared = 0;
+        }
+        let len = close - start;
+        shared += 1;
+        // More tags than this do not share an end, save in a text made to be slow.
+        if !is_tag || len > TAG || close == text.len() || shared > 16 {
             at = start + 1;
             continue;
-        };
+        }
         let tag = rest.get(..=len).unwrap_or("");
         let lower: String =
             tag.chars().filter(|c| !c.is_whitespace()).collect::<String>().to_ascii_lowercase();
         let after = rest.get(len + 1..).unwrap_or("");
-        let runs = lower.starts_with("<script") && !lower.contains("json")
-            || ["onerror=", "onload=", "onclick=", "onmouseover=", "javascript:"]
-                .iter()
-                .any(|event| lower.contains(event));
+        let runs = lower.starts_with("<script") && !lower.contains("json") || runs_on_event(&lower);
         if runs {
-            let body: String = after.chars().take(HIDDEN).collect();
+            let body = ahead(after, &mut left);
             let end = body.find("</script").unwrap_or(0);
             let steals = steals(&lower) || steals(body.get(..end).unwrap_or(""));
             scripts += 1;
@@ -149,13 +163,38 @@ fn markup(text: &str, page: bool, scan: &mut Examination<'_>) {
                 scan.report_as(severity, ACTIVE_CONTENT, Some(start as u64), what);
             }
         }
-        hidden_element(&lower, tag, after, start, page, scan);
+        hidden_element(&lower, tag, after, start, page, &mut left, scan);
         at = start + len + 1;
     }
 }
 
+/// What follows a tag, as far as there is work left.
+fn ahead(after: &str, left: &mut usize) -> String {
+    let most = HIDDEN.min((*left).max(256));
+    let body: String = after.chars().take(most).collect();
+    *left = left.saturating_sub(body.len());
+    body
+}
+
+/// Whether a tag, in lower case and without spaces, has a script of its own. Braces mark the code of a program that is quoted.
+fn runs_on_event(tag: &str) -> bool {
+    let events = ["onerror=", "onload=", "onclick=", "onmouseover=", "onfocus=", "ontoggle="];
+    tag.contains("javascript:")
+        || events
+            .iter()
+            .any(|event| tag.split_once(event).is_some_and(|(_, value)| !value.starts_with(['{', '>', '/'])))
+}
+
 /// An element that does not show.
-fn hidden_element(lower: &str, tag: &str, after: &str, start: usize, page: bool, scan: &mut Examination<'_>) {
+fn hidden_element(
+    lower: &str,
+    tag: &str,
+    after: &str,
+    start: usize,
+    page: bool,
+    left: &mut usize,
+    scan: &mut Examination<'_>,
+) {
     let hides = STYLES.iter().any(|style| lower.contains(style))
         || lower.contains("hidden>") && tag.contains(" hidden");
     let white = WHITE.iter().any(|style| lower.contains(style));
@@ -163,7 +202,7 @@ fn hidden_element(lower: &str, tag: &str, after: &str, start: usize, page: bool,
         return;
     }
     let name: String = lower.chars().skip(1).take_while(char::is_ascii_alphanumeric).collect();
-    let body: String = after.chars().take(HIDDEN).collect();
+    let body = ahead(after, left);
     let inner =
         body.to_ascii_lowercase().find(&format!("</{name}")).and_then(|end| body.get(..end)).unwrap_or(&body);
     let words = without_tags(inner);

@@ -129,6 +129,7 @@ fn document(name: &str, node: &Node, scan: &mut Examination<'_>) {
         "modules.json" => sentence_modules(node, scan),
         "model_index.json" => components(node, scan),
         "adapter_config.json" => adapter(node, scan),
+        "manifest.json" => archive_handler(node, scan),
         _ if name.ends_with(".index.json") => index(node, scan),
         _ => {}
     }
@@ -315,6 +316,19 @@ fn adapter(node: &Node, scan: &mut Examination<'_>) {
                 scan.report(CONFIG_REGEX, None, what);
             }
         }
+    }
+}
+
+/// `MANIFEST.json` of a TorchServe archive: which code serves the model.
+fn archive_handler(node: &Node, scan: &mut Examination<'_>) {
+    let Some(handler) = node.get("model").and_then(|model| model.get("handler")).and_then(Node::as_text)
+    else {
+        return;
+    };
+    let file = handler.split(':').next().unwrap_or(handler);
+    // Without the extension it is one of TorchServe's own.
+    if let Some(module) = file.strip_suffix(".py") {
+        code_reference("the handler", &format!("{module}.handle"), scan);
     }
 }
 

@@ -109,7 +109,7 @@ mod tests {
         assert_eq!(matter.get("datasets"), ["a/b", "c"]);
         assert_eq!(matter.get("language"), ["en"]);
         assert!(matter.get("model-index").is_empty() && matter.get("empty").is_empty());
-        assert!(card[matter.len..].starts_with("# Card"));
+        assert!(card.get(matter.len..).unwrap().starts_with("# Card"));
         assert_eq!(front_matter("# Card\n---\na: b\n---\n"), None);
         assert_eq!(front_matter("---\na: b\n"), None);
     }

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
-use std::io::{BufReader, Read as _};
+use std::io::{BufRead as _, BufReader};
 
 use crate::source::{View, ViewReader};
 use crate::trouble::Trouble;
@@ -10,7 +10,7 @@ use crate::trouble::Trouble;
 /// How deep values may lie in one another.
 const DEPTH: usize = 128;
 
-/// The most keys of one object that are held to find duplicates.
+/// The most keys of open objects that are held to find duplicates.
 const KEYS: usize = 1 << 20;
 
 /// A value that is held whole.
@@ -82,7 +82,8 @@ pub(crate) enum Next {
 
 pub(crate) struct Json {
     input: BufReader<ViewReader>,
-    buffered: Option<u8>,
+    /// Keys of all open objects that are held.
+    keys: usize,
     /// Of the byte that is next.
     position: u64,
     depth: usize,
@@ -97,7 +98,7 @@ impl Json {
     pub(crate) fn new(view: &View, room: usize) -> Result<Self, Trouble> {
         let mut json = Self {
             input: BufReader::with_capacity(64 << 10, view.reader()),
-            buffered: None,
+            keys: 0,
             position: 0,
             depth: 0,
             room,
@@ -121,26 +122,28 @@ impl Json {
         self.position
     }
 
-    fn fill(&mut self) -> Result<Option<u8>, Trouble> {
-        if self.buffered.is_none() {
-            let mut byte = [0];
-            let count = loop {
-                match self.input.read(&mut byte) {
-                    Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
-                    other => break other?,
-                }
-            };
-            self.buffered = (count == 1).then(|| byte[0]);
+    /// What is buffered of the bytes that come next; empty at the end.
+    fn chunk(&mut self) -> Result<&[u8], Trouble> {
+        while let Err(error) = self.input.fill_buf() {
+            if error.kind() != std::io::ErrorKind::Interrupted {
+                return Err(error.into());
+            }
         }
-        Ok(self.buffered)
+        Ok(self.input.buffer())
+    }
+
+    fn consume(&mut self, count: usize) {
+        self.input.consume(count);
+        self.position = self.position.saturating_add(count as u64);
+    }
+
+    fn fill(&mut self) -> Result<Option<u8>, Trouble> {
+        Ok(self.chunk()?.first().copied())
     }
 
     fn take(&mut self) -> Result<Option<u8>, Trouble> {
         let byte = self.fill()?;
-        if byte.is_some() {
-            self.buffered = None;
-            self.position += 1;
-        }
+        self.consume(usize::from(byte.is_some()));
         Ok(byte)
     }
 
@@ -206,7 +209,11 @@ impl Json {
             let key = self.text()?;
             let mut hasher = DefaultHasher::new();
             key.hash(&mut hasher);
-            if seen.len() < KEYS && !seen.insert(hasher.finish()) {
+            if self.keys >= KEYS {
+                // So many keys are data; a duplicate among them changes nothing that is loaded.
+            } else if seen.insert(hasher.finish()) {
+                self.keys += 1;
+            } else {
                 self.duplicates += 1;
                 if self.duplicate.is_none() {
                     self.duplicate = Some((offset, key.clone()));
@@ -221,6 +228,7 @@ impl Json {
                 _ => return self.wrong("a comma or closing brace is missing"),
             }
         }
+        self.keys = self.keys.saturating_sub(seen.len());
         self.depth -= 1;
         Ok(())
     }
@@ -266,7 +274,14 @@ impl Json {
                     let c = self.escape()?;
                     out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
                 }
-                Some(byte) => out.push(byte),
+                Some(byte) => {
+                    out.push(byte);
+                    let chunk = self.chunk()?;
+                    let plain =
+                        chunk.iter().position(|byte| matches!(byte, b'"' | b'\\')).unwrap_or(chunk.len());
+                    out.extend_from_slice(chunk.get(..plain).unwrap_or_default());
+                    self.consume(plain);
+                }
             }
         }
         String::from_utf8(out).or_else(|_| self.wrong("a string is not UTF-8"))

@@ -102,7 +102,7 @@ fn by_name(probe: &Probe<'_>, name: &str, extension: &str, text: bool) -> Option
     if matches!(extension, "py" | "pyw" | "pyi") {
         let folders = probe.name.replace('\\', "/");
         let packed = folders.starts_with("code/") || folders.contains("/code/");
-        return Some(if packed && is_torchscript(probe.head) { Kind::TorchScript } else { Kind::Python });
+        return Some(if packed && is_torchscript(probe) { Kind::TorchScript } else { Kind::Python });
     }
     if !text {
         return None;
@@ -218,13 +218,16 @@ fn is_sentencepiece(probe: &Probe<'_>) -> bool {
     }
 }
 
-/// How code that TorchScript writes begins.
-fn is_torchscript(head: &[u8]) -> bool {
-    let head = head.trim_ascii_start();
-    head.starts_with(b"class ")
-        && head.windows(14).any(|part| part == b"__parameters__" || part == b"(NamedTuple):\n")
-        || head.starts_with(b"class ") && head.windows(8).any(|part| part == b"(Module)")
-        || head.windows(11).any(|part| part == b"__torch__.\x00" || part == b": __torch__")
-        || head.starts_with(b"def ") && head.windows(8).any(|part| part == b": Tensor")
-        || head.starts_with(b"op_version_set")
+/// Whether code in a folder `code` is TorchScript's: it is, unless it imports as only Python does.
+fn is_torchscript(probe: &Probe<'_>) -> bool {
+    let folders = probe.name.replace('\\', "/");
+    if folders.contains("code/__torch__") {
+        return true;
+    }
+    let Ok(bytes) = probe.view.bytes(0, 256 << 10) else { return true };
+    let has = |mark: &[u8]| bytes.windows(mark.len()).any(|part| part == mark);
+    let imports = bytes.split(|byte| matches!(byte, b'\n' | b'\r')).map(<[u8]>::trim_ascii).any(|line| {
+        line.starts_with(b"from ") || (line.starts_with(b"import ") && !line.starts_with(b"import __torch__"))
+    });
+    !imports || has(b"__parameters__ = [") || has(b": __torch__.") || has(b"op_version_set")
 }

@@ -20,7 +20,7 @@ mod yaml;
 
 use std::borrow::Cow;
 
-pub(crate) use self::front_matter::{FrontMatter, front_matter};
+pub(crate) use self::front_matter::front_matter;
 use self::hidden::Sort;
 use self::kind::Kind;
 use crate::detect::{Format, Match, Probe};
@@ -181,7 +181,5 @@ fn examine_pointer(view: &View, scan: &mut Examination<'_>) -> Result<(), Troubl
     Ok(())
 }
 
-#[cfg(test)]
-mod probe;
 #[cfg(test)]
 mod tests;

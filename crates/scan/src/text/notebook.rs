@@ -3,7 +3,7 @@
 use ostrom_core::Severity;
 
 use super::hidden::Sort;
-use super::json::{Json, Node};
+use super::json::{Json, Next, Node};
 use super::{ACTIVE_CONTENT, NOTEBOOK_COMMAND, NOTEBOOK_OUTPUT, card, hidden, script, shell};
 use crate::examination::{Examination, escape};
 use crate::folder::fact;
@@ -11,28 +11,45 @@ use crate::source::View;
 use crate::trouble::Trouble;
 
 pub(super) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Trouble> {
-    // Pictures lie in notebooks as text, so they are long; what is held in nodes is about what the file has.
-    let node = Json::new(view, scan.limits().held)?.node()?;
     scan.note(fact::CODE, "notebook");
-    let mut cells: Vec<&Node> = node.get("cells").map_or(&[][..], Node::items).iter().collect();
-    // Notebooks of version 3 have worksheets.
-    for sheet in node.get("worksheets").map_or(&[][..], Node::items) {
-        cells.extend(sheet.get("cells").map_or(&[][..], Node::items));
+    // Pictures lie in notebooks as text, so they are long; only one cell is held at a time.
+    let mut json = Json::new(view, scan.limits().held)?;
+    let mut number = 0u64;
+    if json.next()? != Next::Map {
+        return Err(Trouble::malformed(0, "a notebook that is no JSON object"));
     }
-    for (number, cell) in cells.into_iter().enumerate() {
-        let source = joined(cell.get("source").or_else(|| cell.get("input")));
-        let kind = cell.get("cell_type").and_then(Node::as_text).unwrap_or("");
-        scan.within(&format!("cell {}", number + 1), |scan| {
-            match kind {
-                "code" => code(&source, scan),
-                _ => card::prose(&source, scan),
+    json.map(|json, key| match (key.as_str(), json.next()?) {
+        ("cells", Next::List) => json.list(|json| {
+            cell(&json.node()?, &mut number, scan);
+            Ok(())
+        }),
+        // Notebooks of version 3 have worksheets.
+        ("worksheets", Next::List) => {
+            let sheets = json.node()?;
+            for cells in sheets.items().iter().filter_map(|sheet| sheet.get("cells")) {
+                for one in cells.items() {
+                    cell(one, &mut number, scan);
+                }
             }
-            for output in cell.get("outputs").map_or(&[][..], Node::items) {
-                outputs(output, scan);
-            }
-        });
-    }
-    Ok(())
+            Ok(())
+        }
+        _ => json.skip(),
+    })
+}
+
+fn cell(cell: &Node, number: &mut u64, scan: &mut Examination<'_>) {
+    *number = number.saturating_add(1);
+    let source = joined(cell.get("source").or_else(|| cell.get("input")));
+    let kind = cell.get("cell_type").and_then(Node::as_text).unwrap_or("");
+    scan.within(&format!("cell {number}"), |scan| {
+        match kind {
+            "code" => code(&source, scan),
+            _ => card::prose(&source, scan),
+        }
+        for output in cell.get("outputs").map_or(&[][..], Node::items) {
+            outputs(output, scan);
+        }
+    });
 }
 
 /// Notebooks keep texts whole or as lists of lines.

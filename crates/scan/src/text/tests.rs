@@ -69,6 +69,7 @@ fn configurations_that_run_code_are_found() {
         "remote-code",
         High,
     );
+    finds("MANIFEST.json", r#"{"model": {"handler": "h.py:run"}}"#, "remote-code", Medium);
     finds("adapter_config.json", r#"{"target_modules": "(a+)+$"}"#, "config-regex", Medium);
     finds(
         "model.safetensors.index.json",
@@ -89,6 +90,13 @@ fn configurations_that_run_code_are_found() {
         "a: !<tag:yaml.org,2002:python/object/apply:subprocess.%50open> [id]\n",
         "config-builds-object",
         Critical,
+    );
+    finds("config.yaml", "a: !!pyth%6fn/object/apply:os.system [id]\n", "config-builds-object", Critical);
+    finds(
+        "config.yaml",
+        "%TAG !p! tag:yaml.org,2002:python/\n---\na: !p!object/apply:os.system [id]\n",
+        "config-builds-object",
+        High,
     );
     finds("MLmodel", "flavors:\n  python_function:\n    loader_module: evil\n", "remote-code", High);
     finds("config.json", r#"{"a": 1, "a": 2}"#, "json-duplicate-key", Severity::Low);
@@ -351,6 +359,27 @@ const SAMPLES: [(&str, &str); 10] = [
     ("code/x.py", "class A(Module):\n  def f(self) -> Tensor:\n    return ops.é.b(f'{x:é}')\n"),
     ("x.html", "<div hidden>é</div><script>é</script><!-- é"),
 ];
+
+#[test]
+fn work_grows_no_faster_than_the_text() {
+    let start = std::time::Instant::now();
+    for (name, part) in [
+        ("a.md", "<a"),
+        ("a.md", "<p hidden>"),
+        ("a.md", "<!--"),
+        ("a.md", "ai agent "),
+        ("a.py", "from os import *\nx = system\n"),
+        ("a.py", "f'{x:{y}}' 'a' + "),
+        ("a.py", "((((;"),
+        ("a.yaml", "_target_: "),
+        ("a.json", "{\"a\": "),
+        ("a.sh", "curl | "),
+    ] {
+        outcome(name, part.repeat(200_000 / part.len()).as_bytes());
+    }
+    // Quadratic work on these would take minutes.
+    assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());
+}
 
 #[test]
 fn every_truncation_is_examined() {

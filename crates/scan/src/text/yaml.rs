@@ -45,7 +45,7 @@ pub(super) fn examine_text(text: &str, scan: &mut Examination<'_>) {
             keys(line, offset, scan);
             if line.starts_with("%TAG") {
                 let what = "gives tags other names, which hides what they build";
-                scan.report_as(Severity::Medium, CONFIG_OBJECT, Some(offset), what);
+                scan.report_as(Severity::High, CONFIG_OBJECT, Some(offset), what);
             }
         }
         offset = offset.saturating_add(line.len() as u64);
@@ -53,6 +53,10 @@ pub(super) fn examine_text(text: &str, scan: &mut Examination<'_>) {
 }
 
 fn tags(line: &str, offset: u64, scan: &mut Examination<'_>) {
+    // The tag itself may be spelt with codes.
+    let decoded =
+        if line.contains('%') && line.contains('!') { percent_decoded(line) } else { String::new() };
+    let line = if decoded.is_empty() { line } else { &decoded };
     for (at, mark) in line.match_indices("python/") {
         let before = line.get(..at).unwrap_or("");
         if !(before.ends_with("!!") || before.ends_with("tag:yaml.org,2002:") || before.ends_with('!')) {
@@ -89,13 +93,14 @@ fn percent_decoded(tag: &str) -> String {
     let mut out = Vec::new();
     let mut bytes = tag.bytes();
     while let Some(byte) = bytes.next() {
-        if byte == b'%' {
-            let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16));
-            if let (Some(high), Some(low)) = (digit(bytes.next()), digit(bytes.next())) {
+        let mut ahead = bytes.clone();
+        let mut digit = || ahead.next().and_then(|byte| char::from(byte).to_digit(16));
+        match (byte, digit(), digit()) {
+            (b'%', Some(high), Some(low)) => {
                 out.push(u8::try_from(high * 16 + low).unwrap_or(b'?'));
+                bytes = ahead;
             }
-        } else {
-            out.push(byte);
+            _ => out.push(byte),
         }
     }
     String::from_utf8_lossy(&out).into_owned()

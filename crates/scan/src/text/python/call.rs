@@ -21,6 +21,11 @@ impl Walker<'_> {
         if found.when == When::Call && !called {
             return;
         }
+        // What it hangs from was noted already.
+        let parent = path.rsplit_once('.').and_then(|(parent, _)| self.lists.meaning(parent));
+        if parent.is_some_and(|parent| parent.rule == found.rule && parent.when == When::Use) {
+            return;
+        }
         let severity = match found.severity {
             None if found.rule == text::PYTHON_COMMANDS && self.at_import() && called => {
                 Some(Severity::Critical)
@@ -300,7 +305,8 @@ impl Walker<'_> {
         match code.origin() {
             Some(origin @ (Origin::Decoded | Origin::Network | Origin::Built)) => {
                 let what = format!("{path} of code that is {}", origin.name());
-                self.note(text::PYTHON_HIDDEN_CODE, None, offset, what);
+                let severity = (origin == Origin::Built).then_some(Severity::High);
+                self.note(text::PYTHON_HIDDEN_CODE, severity, offset, what);
                 Value::Made(origin)
             }
             origin => {

@@ -139,6 +139,10 @@ impl Lists {
     /// What the use of `path` means. A dangerous module may be reached through another that imported it, as in
     /// `logging.os.system`, so every later component that names one is tried too.
     pub(crate) fn meaning(&self, path: &str) -> Option<&Use> {
+        // Exceptions of a module that talks or runs are named to be caught.
+        if path.split('.').skip(1).any(|part| part.ends_with("Error") || part.ends_with("Exception")) {
+            return None;
+        }
         let whole = Self::plain(path);
         if let Some(found) = self.listed(&whole) {
             return Some(found);
@@ -158,6 +162,15 @@ impl Lists {
     pub(crate) fn is_sensitive(&self, path: &str) -> bool {
         let last = path.rsplit('.').next().unwrap_or(path);
         self.sensitive.contains(&Self::plain(path)) || (path.contains('.') && self.sensitive.contains(last))
+    }
+
+    /// Whether names of the module `path` are listed.
+    pub(crate) fn has_names_of(&self, path: &str) -> bool {
+        let start = format!("{}.", Self::plain(path));
+        let under = |names: &BTreeMap<String, Use>| {
+            names.range(start.clone()..).next().is_some_and(|(name, _)| name.starts_with(&start))
+        };
+        under(&self.uses.exact) || under(&self.uses.open) || self.is_sensitive(path)
     }
 
     pub(crate) fn is_decoder(&self, path: &str) -> bool {
@@ -182,8 +195,8 @@ impl Lists {
 
     /// Whether an environment variable of this name usually holds a secret.
     pub(crate) fn is_secret_variable(&self, name: &str) -> bool {
-        let name = name.to_ascii_uppercase();
-        self.secrets.variables.iter().any(|part| name.contains(part.as_str()))
+        let name = format!("_{}_", name.to_ascii_uppercase());
+        self.secrets.variables.iter().any(|part| name.contains(&format!("_{part}_")))
     }
 }
 

@@ -237,9 +237,18 @@ impl<'s> Lexer<'s> {
         let mark = self.byte(quote);
         let triple = self.byte(quote + 1) == mark && self.byte(quote + 2) == mark;
         let mut at = quote + if triple { 3 } else { 1 };
+        let raw =
+            (1..=2).any(|back| quote.checked_sub(back).is_some_and(|at| b"rR".contains(&self.byte(at))));
         while at < self.end {
             let byte = self.byte(at);
             match byte {
+                // Before a brace a backslash is just one, except in the name of a character.
+                b'\\' if format && matches!(self.byte(at + 1), b'{' | b'}') => at += 1,
+                b'\\' if format && !raw && self.byte(at + 1) == b'N' && self.byte(at + 2) == b'{' => {
+                    while at < self.end && !matches!(self.byte(at), b'}' | b'\n') {
+                        at += 1;
+                    }
+                }
                 b'\\' => at += if self.byte(at + 1) == b'\r' && self.byte(at + 2) == b'\n' { 3 } else { 2 },
                 b'\n' | b'\r' if !triple => return (at, false),
                 b'{' if format && self.byte(at + 1) == b'{' => at += 2,
@@ -353,12 +362,30 @@ mod tests {
     }
 
     #[test]
+    fn backslashes_do_not_hide_fields() {
+        let found = |source: &str| {
+            let token = lex(source)[1];
+            assert_eq!((token.kind, token.end as usize), (Kind::Format, source.len()), "{source}");
+            fields(source, token)
+                .into_iter()
+                .map(|(start, end)| source.get(start..end).unwrap().to_owned())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(found(r"f'\{a}'"), ["a"]);
+        assert_eq!(found(r"f'\{{b}} \'{a}'"), ["a"]);
+        assert_eq!(found(r"f'\N{DIGIT ONE}{a}'"), ["a"]);
+        assert_eq!(found(r"rf'({a})(\{{)\N{b}'"), ["a", "b"]);
+    }
+
+    #[test]
     fn fields_of_format_strings_are_found() {
         let source = "f'a{{b}}{x!r:>{width}} {d['k']} {g(\"}\")} {a != b}'";
         let tokens = lex(source);
         assert_eq!(tokens.len(), 2);
-        let mut found: Vec<_> =
-            fields(source, tokens[1]).into_iter().map(|(start, end)| &source[start..end]).collect();
+        let mut found: Vec<_> = fields(source, tokens[1])
+            .into_iter()
+            .map(|(start, end)| source.get(start..end).unwrap())
+            .collect();
         found.sort_unstable();
         assert_eq!(found, ["a != b", "d['k']", "g(\"}\")", "width", "x"]);
     }

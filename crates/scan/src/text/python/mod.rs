@@ -113,30 +113,19 @@ pub(crate) fn dotted_names(source: &str) -> Vec<(u64, String)> {
 
 /// What the use of a dotted name in a configuration that builds objects means.
 pub(crate) fn names_danger(path: &str) -> bool {
-    danger::lists().is_some_and(|lists| {
-        lists.meaning(path).is_some_and(|found| {
-            [
-                text::PYTHON_COMMANDS,
-                text::PYTHON_DYNAMIC_CODE,
-                text::PYTHON_UNPICKLES,
-                text::PYTHON_NATIVE_CALL,
-            ]
-            .contains(&found.rule)
-        })
-    }) || path.starts_with("builtins.")
-        && !matches!(
-            path,
-            "builtins.dict"
-                | "builtins.list"
-                | "builtins.tuple"
-                | "builtins.set"
-                | "builtins.str"
-                | "builtins.int"
-                | "builtins.float"
-                | "builtins.bool"
-                | "builtins.slice"
-                | "builtins.range"
-        )
+    const PLAIN: [&str; 10] =
+        ["dict", "list", "tuple", "set", "str", "int", "float", "bool", "slice", "range"];
+    let is_name =
+        path.split('.').all(|part| !part.is_empty() && part.chars().all(|c| c == '_' || c.is_alphanumeric()));
+    // `sh.txt` is a file far more often than a function of the package sh.
+    if !is_name || path.starts_with("sh.") {
+        return false;
+    }
+    let calls =
+        [text::PYTHON_COMMANDS, text::PYTHON_DYNAMIC_CODE, text::PYTHON_UNPICKLES, text::PYTHON_NATIVE_CALL];
+    let listed = danger::lists()
+        .is_some_and(|lists| lists.meaning(path).is_some_and(|found| calls.contains(&found.rule)));
+    listed || path.strip_prefix("builtins.").is_some_and(|name| !PLAIN.contains(&name))
 }
 
 /// The encoding that the first two lines declare, if it is one in which the text says something else than it shows.

@@ -104,7 +104,9 @@ impl Walker<'_> {
             return;
         }
         if self.take("*") {
-            self.stars.insert(path);
+            if self.lists.has_names_of(&path) {
+                self.stars.insert(path);
+            }
             return;
         }
         let bracket = self.take("(");

@@ -41,6 +41,7 @@ fn commands_are_found_by_whatever_name() {
         "import os\nlist(map(os.system, ['id']))",
         "import os\n(lambda: os.system('id'))()",
         "import os\nx = f\"{os.system('id')}\"",
+        "import os\nx = f\"\\{os.system('id')}\"",
         "import os\nx = f'{\"a\":{os.system(\"id\")}}'",
         "import os\n@os.system\nclass A: pass",
         "import operator, os\noperator.attrgetter('system')(os)('id')",
@@ -77,13 +78,21 @@ fn hidden_code_is_found() {
         "import requests\nexec(requests.get('http://x').text)",
         "from urllib.request import urlopen\ncode = urlopen('http://x').read().decode()\neval(code)",
         "import marshal, types\nexec(marshal.loads(b'abc'))",
-        "exec(bytes([105, 109]).decode())",
-        "exec(''.join(map(chr, [105, 109])))",
-        "exec(''.join(chr(c) for c in [105, 109]))",
         "import os, base64\nos.system(base64.b64decode('aWQ=').decode())",
     ] {
         high("python-hidden-code", source);
         assert_eq!(verdict(source).0, Some(Severity::Critical), "{source}");
+    }
+}
+
+#[test]
+fn code_in_pieces_is_found() {
+    for source in [
+        "exec(bytes([105, 109]).decode())",
+        "exec(''.join(map(chr, [105, 109])))",
+        "exec(''.join(chr(c) for c in [105, 109]))",
+    ] {
+        high("python-hidden-code", source);
     }
 }
 
@@ -137,6 +146,7 @@ fn honest_code_is_clean() {
         "import os\nif os.environ.get('DEBUG', '0') == '1' and hasattr(os, 'sched_getaffinity'):\n    n = os.cpu_count()\n",
         "class M:\n    def exec(self): pass\n    def compile(self): return self.exec()\n",
         "x = ''.join(c for c in text if c.isalnum())\ny = '%s.%s' % ('a', 'b')\nz = f'{x!r:>{10}} {{y}}'\n",
+        "import os, httpx\nx = os.environ.get('TOKENIZERS_PARALLELISM')\ntry:\n    f()\nexcept httpx.HTTPStatusError as e:\n    print(e.response.text)\n",
         "import subprocess\ntry:\n    f()\nexcept subprocess.CalledProcessError:\n    pass\n",
         "from .configuration_x import XConfig\nfrom . import utils\n",
         "import numpy as np\nx = np.load('a.npy')\n",
