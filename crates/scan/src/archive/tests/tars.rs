@@ -7,7 +7,8 @@ fn pax(records: &[(&str, &str)]) -> Vec<u8> {
     let mut out = String::new();
     for (key, value) in records {
         let rest = format!(" {key}={value}\n");
-        let len = (1..4).map(|digits| rest.len() + digits).find(|len| len.to_string().len() + rest.len() == *len);
+        let len =
+            (1..4).map(|digits| rest.len() + digits).find(|len| len.to_string().len() + rest.len() == *len);
         out.push_str(&format!("{}{rest}", len.unwrap()));
     }
     tar_item("PaxHeaders/x", b'x', "", out.as_bytes())
@@ -57,8 +58,18 @@ fn names_links_and_devices_are_found() {
     finds("archive-link", "", "x.tar", tar(&[tar_item("a/b", b'2', "../..", b"")]));
     finds("archive-link", "", "x.tar", tar(&[tar_item("a", b'1', "../x", b"")]));
     finds("archive-link", "", "x.tar", tar(&[tar_item("a", b'2', "b", b""), file("a/x")]));
-    finds("archive-link", "", "x.tar", tar(&[tar_item("a", b'2', ".", b""), tar_item("b", b'1', "a/x", b"")]));
-    finds("archive-link", "", "x.tar", tar(&[pax(&[("linkpath", "/etc/shadow")]), tar_item("a", b'2', "b", b"")]));
+    finds(
+        "archive-link",
+        "",
+        "x.tar",
+        tar(&[tar_item("a", b'2', ".", b""), tar_item("b", b'1', "a/x", b"")]),
+    );
+    finds(
+        "archive-link",
+        "",
+        "x.tar",
+        tar(&[pax(&[("linkpath", "/etc/shadow")]), tar_item("a", b'2', "b", b"")]),
+    );
     for kind in *b"346" {
         finds("archive-device", "", "x.tar", tar(&[tar_item("a", kind, "", b"")]));
     }

@@ -47,9 +47,9 @@ impl PyTorch {
         let number = number.get(1..).unwrap_or_default();
         !number.is_empty()
             && number.iter().all(u8::is_ascii_digit)
-            && [&b"data"[..], b"constants", b"tensors"].iter().any(|kind| {
-                folder.strip_suffix(*kind).is_some_and(|top| self.tops.contains(top))
-            })
+            && [&b"data"[..], b"constants", b"tensors"]
+                .iter()
+                .any(|kind| folder.strip_suffix(*kind).is_some_and(|top| self.tops.contains(top)))
     }
 }
 
