@@ -2,6 +2,7 @@
 //! File Format", version 1.2.1.
 
 use std::io::{self, Read};
+use std::sync::LazyLock;
 
 use flate2::Crc;
 use lzma_rust2::Lzma2Reader;
@@ -292,26 +293,19 @@ fn crc32(bytes: &[u8]) -> u32 {
 }
 
 /// CRC-64 of ECMA-182, reflected, a byte at a time.
-const CRC64: [u64; 256] = {
-    let mut table = [0; 256];
-    let mut index = 0;
-    while index < 256 {
-        let mut value = index as u64;
-        let mut bit = 0;
-        while bit < 8 {
-            value = if value & 1 == 1 { (value >> 1) ^ 0xc96c_5795_d787_0f42 } else { value >> 1 };
-            bit += 1;
-        }
-        table[index] = value;
-        index += 1;
-    }
-    table
-};
+static CRC64: LazyLock<[u64; 256]> = LazyLock::new(|| {
+    std::array::from_fn(|index| {
+        (0..8).fold(index as u64, |value, _| {
+            if value & 1 == 1 { (value >> 1) ^ 0xc96c_5795_d787_0f42 } else { value >> 1 }
+        })
+    })
+});
 
 fn crc64(sum: u64, bytes: &[u8]) -> u64 {
+    let table = &*CRC64;
     bytes.iter().fold(sum, |sum, byte| {
         // INVARIANT: the index is one byte, and the table has 256 entries.
-        let entry = CRC64.get(usize::from(sum.to_le_bytes()[0] ^ byte)).copied().unwrap_or_default();
+        let entry = table.get(usize::from(sum.to_le_bytes()[0] ^ byte)).copied().unwrap_or_default();
         entry ^ (sum >> 8)
     })
 }
