@@ -72,7 +72,10 @@ impl Spill {
 }
 
 fn cannot_keep(error: &io::Error) -> Trouble {
-    Trouble::Read(io::Error::new(error.kind(), format!("a temporary file for unpacked bytes failed: {error}")))
+    Trouble::Read(io::Error::new(
+        error.kind(),
+        format!("a temporary file for unpacked bytes failed: {error}"),
+    ))
 }
 
 #[cfg(test)]

@@ -25,12 +25,28 @@ pub(crate) const FORMATS: &[Format] = &[
     Format { name: "tar", detect: tar::detect, examine: tar::examine },
     Format { name: "gzip", detect: |probe| Ok(gzip::is(probe.head).into()), examine: gzip::examine },
     Format { name: "zlib", detect: zlib::detect, examine: zlib::examine },
-    Format { name: "joblib-zfile", detect: |probe| Ok(zlib::is_zfile(probe.head).into()), examine: zlib::examine_zfile },
-    Format { name: "bzip2", detect: |probe| Ok(streams::is_bzip2(probe.head).into()), examine: streams::examine_bzip2 },
+    Format {
+        name: "joblib-zfile",
+        detect: |probe| Ok(zlib::is_zfile(probe.head).into()),
+        examine: zlib::examine_zfile,
+    },
+    Format {
+        name: "bzip2",
+        detect: |probe| Ok(streams::is_bzip2(probe.head).into()),
+        examine: streams::examine_bzip2,
+    },
     Format { name: "xz", detect: |probe| Ok(xz::is(probe.head).into()), examine: xz::examine },
     Format { name: "lzma", detect: |probe| Ok(streams::is_lzma(probe.head)), examine: streams::examine_lzma },
-    Format { name: "zstd", detect: |probe| Ok(frames::is_zstd(probe)?.into()), examine: frames::examine_zstd },
-    Format { name: "lz4", detect: |probe| Ok(frames::is_lz4(probe.head).into()), examine: frames::examine_lz4 },
+    Format {
+        name: "zstd",
+        detect: |probe| Ok(frames::is_zstd(probe)?.into()),
+        examine: frames::examine_zstd,
+    },
+    Format {
+        name: "lz4",
+        detect: |probe| Ok(frames::is_lz4(probe.head).into()),
+        examine: frames::examine_lz4,
+    },
     Format {
         name: "unsupported-archive",
         detect: |probe| Ok(streams::unsupported(probe.head).is_some().into()),

@@ -23,7 +23,13 @@ pub(super) struct Names {
 impl Names {
     /// Checks the name of the member at `offset`. `content` tells members apart that are not mere copies; directories
     /// have none.
-    pub(super) fn check(&mut self, name: &str, content: Option<u64>, offset: u64, scan: &mut Examination<'_>) {
+    pub(super) fn check(
+        &mut self,
+        name: &str,
+        content: Option<u64>,
+        offset: u64,
+        scan: &mut Examination<'_>,
+    ) {
         let at = Some(offset);
         if let Some(how) = escapes(name) {
             scan.report(PATH_ESCAPE, at, format!("{name:?} {how}"));
@@ -42,7 +48,12 @@ impl Names {
         match self.seen.insert(self.digest(&path.to_lowercase()), (exact, content)) {
             None => {}
             Some((_, same)) if same == content => {
-                scan.report_as(Severity::Low, DUPLICATE_NAME, at, format!("{name:?} stands twice, with one content"));
+                scan.report_as(
+                    Severity::Low,
+                    DUPLICATE_NAME,
+                    at,
+                    format!("{name:?} stands twice, with one content"),
+                );
             }
             Some((before, _)) if before == exact => {
                 scan.report(DUPLICATE_NAME, at, format!("{name:?} stands twice, with different contents"));
@@ -94,7 +105,8 @@ impl Names {
 fn is_rooted(name: &str) -> bool {
     let mut chars = name.chars();
     let (first, second) = (chars.next(), chars.next());
-    matches!(first, Some('/' | '\\')) || (second == Some(':') && first.is_some_and(|c| c.is_ascii_alphabetic()))
+    matches!(first, Some('/' | '\\'))
+        || (second == Some(':') && first.is_some_and(|c| c.is_ascii_alphabetic()))
 }
 
 /// How a name leads out of the folder, if it does. Backslashes separate, as they do on Windows.

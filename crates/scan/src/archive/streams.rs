@@ -95,6 +95,10 @@ pub(super) fn unpack_lzma(
         scan.report(UNSUPPORTED, Some(input.position()), what);
         return None;
     }
+    // The decoder fills its dictionary with zeros, which an archive of many tiny members would make it do too often.
+    if let Err(trouble) = scan.spend(u64::from(dictionary).min(length)) {
+        return Some(Err(trouble));
+    }
     let dictionary = dictionary.max(1 << 12);
     let result = unpack(input, spill, scan, |input| {
         Ok(Box::new(LzmaReader::new_with_props(input, length, properties, dictionary, None)?))

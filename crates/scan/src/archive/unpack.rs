@@ -149,10 +149,12 @@ fn drain(
     let mut decoder = guarded(|| open(input))?;
     let mut chunk = vec![0; CHUNK];
     loop {
-        let count = guarded(|| loop {
-            match decoder.read(&mut chunk) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                done => return done,
+        let count = guarded(|| {
+            loop {
+                match decoder.read(&mut chunk) {
+                    Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                    done => return done,
+                }
             }
         })?;
         if count == 0 {

@@ -2,6 +2,7 @@
 //! File Format", version 1.2.1.
 
 use std::io::{self, Read};
+use std::sync::LazyLock;
 
 use flate2::Crc;
 use lzma_rust2::Lzma2Reader;
@@ -47,7 +48,8 @@ pub(super) fn unpack_xz(
         if !is(&header) || fields::u32_at(&header, 8) != crc32(&flags) {
             return Err(Trouble::malformed(at, "no xz stream header"));
         }
-        let Some(check) = flags.get(1).copied().filter(|_| flags.first() == Some(&0)).and_then(Check::new) else {
+        let Some(check) = flags.get(1).copied().filter(|_| flags.first() == Some(&0)).and_then(Check::new)
+        else {
             scan.report(UNSUPPORTED, Some(at), "has a check of a kind that is not known");
             return Ok(false);
         };
@@ -100,6 +102,8 @@ fn blocks(
                 return Ok(false);
             }
         };
+        // The decoder fills its dictionary with zeros, which a file of many tiny blocks would make it do too often.
+        scan.spend(dictionary)?;
         let before = spill.len();
         let body = input.position();
         unpack(input, spill, scan, |input| {
@@ -118,15 +122,19 @@ fn blocks(
 /// The dictionary's size, or the filter that is not supported.
 fn block_header(header: &[u8], at: u64) -> Result<Result<u64, u64>, Trouble> {
     let broken = |what: &str| Trouble::malformed(at, what.to_owned());
-    let (body, sum) = header.split_last_chunk::<4>().ok_or_else(|| broken("the block's header is too short"))?;
+    let (body, sum) =
+        header.split_last_chunk::<4>().ok_or_else(|| broken("the block's header is too short"))?;
     if crc32(body) != u32::from_le_bytes(*sum) {
         return Err(broken("the block's header does not fit its checksum"));
     }
     let flags = body.get(1).copied().unwrap_or_default();
     let mut rest = body.get(2..).unwrap_or_default();
+    // The unpacked size comes last. No dictionary has to be larger than what the block unpacks to.
+    let mut unpacked = u64::MAX;
     for flag in [0x40, 0x80] {
         if flags & flag != 0 {
-            number(&mut rest).ok_or_else(|| broken("the block's header ends early"))?;
+            let size = number(&mut rest).ok_or_else(|| broken("the block's header ends early"))?;
+            unpacked = if flag == 0x80 { size.max(1 << 12) } else { unpacked };
         }
     }
     let filter = number(&mut rest).ok_or_else(|| broken("the block's header ends early"))?;
@@ -134,8 +142,8 @@ fn block_header(header: &[u8], at: u64) -> Result<Result<u64, u64>, Trouble> {
         return Ok(Err(filter));
     }
     match rest {
-        [1, bits @ 0..=39, ..] => Ok(Ok((2 | u64::from(bits & 1)) << (bits / 2 + 11))),
-        [1, 40, ..] => Ok(Ok(u32::MAX.into())),
+        [1, bits @ 0..=39, ..] => Ok(Ok(unpacked.min((2 | u64::from(bits & 1)) << (bits / 2 + 11)))),
+        [1, 40, ..] => Ok(Ok(unpacked.min(u32::MAX.into()))),
         _ => Err(broken("the filter's properties are not those of LZMA2")),
     }
 }
@@ -285,26 +293,19 @@ fn crc32(bytes: &[u8]) -> u32 {
 }
 
 /// CRC-64 of ECMA-182, reflected, a byte at a time.
-const CRC64: [u64; 256] = {
-    let mut table = [0; 256];
-    let mut index = 0;
-    while index < 256 {
-        let mut value = index as u64;
-        let mut bit = 0;
-        while bit < 8 {
-            value = if value & 1 == 1 { (value >> 1) ^ 0xc96c_5795_d787_0f42 } else { value >> 1 };
-            bit += 1;
-        }
-        table[index] = value;
-        index += 1;
-    }
-    table
-};
+static CRC64: LazyLock<[u64; 256]> = LazyLock::new(|| {
+    std::array::from_fn(|index| {
+        (0..8).fold(index as u64, |value, _| {
+            if value & 1 == 1 { (value >> 1) ^ 0xc96c_5795_d787_0f42 } else { value >> 1 }
+        })
+    })
+});
 
 fn crc64(sum: u64, bytes: &[u8]) -> u64 {
+    let table = &*CRC64;
     bytes.iter().fold(sum, |sum, byte| {
         // INVARIANT: the index is one byte, and the table has 256 entries.
-        let entry = CRC64.get(usize::from(sum.to_le_bytes()[0] ^ byte)).copied().unwrap_or_default();
+        let entry = table.get(usize::from(sum.to_le_bytes()[0] ^ byte)).copied().unwrap_or_default();
         entry ^ (sum >> 8)
     })
 }

@@ -4,8 +4,8 @@ use std::io::{self, BufRead as _, Read};
 
 use flate2::{Decompress, FlushDecompress, Status};
 
-use super::unpack::{Input, conclude, inner_name, rest, unpack};
 use super::READINGS_DIFFER;
+use super::unpack::{Input, conclude, inner_name, rest, unpack};
 use crate::detect::{Match, Probe};
 use crate::examination::Examination;
 use crate::source::View;
@@ -41,7 +41,8 @@ impl Read for Inflate<'_> {
                 return Ok(given);
             }
             if !self.done && taken == 0 {
-                let what = if at_end { "the deflate stream ends early" } else { "the deflate stream is stuck" };
+                let what =
+                    if at_end { "the deflate stream ends early" } else { "the deflate stream is stuck" };
                 return Err(io::Error::new(io::ErrorKind::InvalidData, what));
             }
         }

@@ -67,9 +67,10 @@ impl Header {
 /// A number as octal digits, or in 256s where the first bit is set. `None` if it is neither, or negative.
 fn number(field: &[u8]) -> Option<u64> {
     match field.first()? {
-        0x80 => field.get(1..)?.iter().try_fold(0_u64, |value, byte| {
-            value.checked_mul(256)?.checked_add(u64::from(*byte))
-        }),
+        0x80 => field
+            .get(1..)?
+            .iter()
+            .try_fold(0_u64, |value, byte| value.checked_mul(256)?.checked_add(u64::from(*byte))),
         0x81.. => None,
         _ => {
             let text = std::str::from_utf8(field).ok()?;
@@ -99,7 +100,8 @@ impl Pax {
             let digits = std::str::from_utf8(bytes.get(..space).unwrap_or_default()).map_err(|_| broken())?;
             let len = digits.parse::<usize>().map_err(|_| broken())?;
             let (record, rest) = bytes.split_at_checked(len).ok_or_else(broken)?;
-            let record = record.get(space + 1..).and_then(|record| record.strip_suffix(b"\n")).ok_or_else(broken)?;
+            let record =
+                record.get(space + 1..).and_then(|record| record.strip_suffix(b"\n")).ok_or_else(broken)?;
             let equals = record.iter().position(|byte| *byte == b'=').ok_or_else(broken)?;
             let (key, value) = record.split_at(equals);
             let value = String::from_utf8_lossy(value.get(1..).unwrap_or_default()).into_owned();
@@ -134,7 +136,9 @@ mod tests {
     fn pax_records_are_read_by_their_length() {
         let pax = Pax::parse(b"13 path=a\nb=\n12 size=123\n", 0).unwrap();
         assert_eq!((pax.path.as_deref(), pax.size), (Some("a\nb="), Some(123)));
-        for broken in [&b"99 path=a\n"[..], b"x path=a\n", b"10 path=a", b"8 path\n", b"0 path=a\n", b"11 size=1x\n"] {
+        for broken in
+            [&b"99 path=a\n"[..], b"x path=a\n", b"10 path=a", b"8 path\n", b"0 path=a\n", b"11 size=1x\n"]
+        {
             assert!(Pax::parse(broken, 0).is_err(), "{broken:?}");
         }
     }

@@ -72,7 +72,10 @@ impl Tar<'_> {
             }
             let Some(header) = Header::parse(&block) else {
                 if !ended {
-                    return Err(Trouble::malformed(at, "no tar header, or one that does not fit its checksum"));
+                    return Err(Trouble::malformed(
+                        at,
+                        "no tar header, or one that does not fit its checksum",
+                    ));
                 }
                 let what = format!("{} bytes follow the archive's end", self.view.len() - at);
                 scan.report(HIDDEN_BYTES, Some(at), what);
@@ -80,7 +83,11 @@ impl Tar<'_> {
             };
             if ended {
                 // `tar` stops at the zeros, Python's `ignore_zeros` and loaders of joined archives go on.
-                scan.report(READINGS_DIFFER, Some(at), "members follow the archive's end; some readers take them");
+                scan.report(
+                    READINGS_DIFFER,
+                    Some(at),
+                    "members follow the archive's end; some readers take them",
+                );
                 ended = false;
             }
             self.at = at.saturating_add(BLOCK as u64);
@@ -145,7 +152,8 @@ impl Tar<'_> {
             self.skip_holes(header)?;
         }
         let content = self.view.part(self.at, size);
-        let content = content.ok_or_else(|| Trouble::malformed(at, format!("{name:?} runs past the file's end")))?;
+        let content =
+            content.ok_or_else(|| Trouble::malformed(at, format!("{name:?} runs past the file's end")))?;
         self.at = self.at.saturating_add(padded(size));
         if pax.sparse || matches!(kind, b'S' | b'M') {
             scan.report(UNSUPPORTED, Some(at), format!("{name:?} is stored with holes or in parts"));

@@ -17,7 +17,11 @@ fn examples() -> Vec<Vec<u8>> {
         inner.clone(),
         zip64(&[streamed(deflated("x", &inner), true, true), stored("d/", b"")]),
         torch(&[("m/data.pkl", b"\x80\x02."), ("m/data/0", &text), ("m/version", b"3")]),
-        tar(&[tar_item("a", b'0', "", &inner), tar_item("l", b'2', "a", b""), tar_item("x", b'x', "", b"10 path=b\n")])[..4096]
+        tar(&[
+            tar_item("a", b'0', "", &inner),
+            tar_item("l", b'2', "a", b""),
+            tar_item("x", b'x', "", b"10 path=b\n"),
+        ])[..4096]
             .to_vec(),
         gzip(&tar(&[tar_item("a", b'0', "", &text)])),
         zlib(&text),

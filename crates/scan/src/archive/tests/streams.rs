@@ -19,7 +19,8 @@ fn zstd(bytes: &[u8]) -> Vec<u8> {
 }
 
 fn lz4(bytes: &[u8]) -> Vec<u8> {
-    let mut out = lz4_flex::frame::FrameEncoder::new(Vec::new());
+    let blocks = lz4_flex::frame::FrameInfo::new().block_size(lz4_flex::frame::BlockSize::Max64KB);
+    let mut out = lz4_flex::frame::FrameEncoder::with_frame_info(blocks, Vec::new());
     out.write_all(bytes).unwrap();
     out.finish().unwrap()
 }
@@ -77,8 +78,16 @@ fn zfile(bytes: &[u8]) -> Vec<u8> {
 
 /// LZMA of zeros, made once by `python3 -c 'lzma.compress(bytes(100), lzma.FORMAT_ALONE)'`.
 const LZMA_ZEROS: &[u8] = &[
-    0x5d, 0, 0, 0x80, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0x6f, 0xfd, 0xff, 0xff, 0xa3, 0xb1, 0x72,
-    0xcb, 0x56, 0x2b, 0xb7, 0xff, 0xff, 0xfb, 0xb8, 0x40, 0,
+    0x5d, 0, 0, 0x80, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0, 0x6e, 0xa1, 0x4d, 0x73, 0xdf,
+    0xff, 0xff, 0x80, 0x02, 0, 0,
+];
+
+/// xz with a CRC-64, made once by `python3 -c 'lzma.compress(b"123456789" * 3)'`.
+const XZ_CRC64: &[u8] = &[
+    0xfd, 0x37, 0x7a, 0x58, 0x5a, 0, 0, 0x04, 0xe6, 0xd6, 0xb4, 0x46, 0x02, 0, 0x21, 0x01, 0x16, 0, 0, 0,
+    0x74, 0x2f, 0xe5, 0xa3, 0xe0, 0, 0x1a, 0, 0x0f, 0x5d, 0, 0x18, 0x8c, 0x82, 0xb6, 0xc4, 0x11, 0x34, 0x5c,
+    0x4e, 0xe8, 0xfd, 0x4c, 0x06, 0, 0, 0, 0, 0xf0, 0x6a, 0x52, 0x2b, 0x96, 0x7a, 0x5d, 0x55, 0, 0x01, 0x2b,
+    0x1b, 0xae, 0x81, 0x93, 0xdc, 0x1f, 0xb6, 0xf3, 0x7d, 0x01, 0, 0, 0, 0, 0x04, 0x59, 0x5a,
 ];
 
 const ALL: [(&str, &str, Packer); 7] = [
@@ -122,7 +131,12 @@ fn streams_that_follow_one_another_are_one() {
 #[test]
 fn bytes_after_the_end_are_found_and_padding_is_not() {
     for (format, _, pack) in ALL {
-        finds("archive-hidden-bytes", "", "x", [pack(b"a text of more than one word"), b"more".to_vec()].concat());
+        finds(
+            "archive-hidden-bytes",
+            "",
+            "x",
+            [pack(b"a text of more than one word"), b"more".to_vec()].concat(),
+        );
         let padded = [pack(b"a text of more than one word"), vec![0; 512]].concat();
         assert_eq!(findings("x", padded), Vec::<String>::new(), "{format}");
     }
@@ -172,10 +186,19 @@ fn checksums_are_held_against_the_content() {
 }
 
 #[test]
+fn the_check_that_xz_has_by_default_is_held_against_the_content() {
+    clean("x.txt.xz", XZ_CRC64.to_vec());
+    let check = XZ_CRC64.len() - 12 - 8 - 4 - 4;
+    let mut wrong = XZ_CRC64.to_vec();
+    wrong[check] ^= 1;
+    finds("malformed", "", "x.txt.xz", wrong);
+}
+
+#[test]
 fn lzma_without_a_container_is_unpacked() {
     assert_eq!(formats("x.lzma", LZMA_ZEROS.to_vec()), ["lzma"]);
     clean("x.lzma", LZMA_ZEROS.to_vec());
-    finds("malformed", "", "x.lzma", LZMA_ZEROS[..25].to_vec());
+    finds("malformed", "", "x.lzma", LZMA_ZEROS[..18].to_vec());
     let mut large = LZMA_ZEROS.to_vec();
     large[4] = 0x40;
     finds("archive-unsupported", "", "x.lzma", large);
@@ -208,12 +231,36 @@ fn text_that_begins_like_zlib_is_not_zlib() {
     }
 }
 
+/// A Zstandard frame of zeros: four bytes for each 128 KiB.
+fn zeros(blocks: usize) -> Vec<u8> {
+    let block = ((128_u32 << 10 << 3 | 2).to_le_bytes(), 0);
+    let mut out = [&0xfd2f_b528_u32.to_le_bytes()[..], &[0, 0x38]].concat();
+    for index in 0..blocks {
+        let mut header = block.0;
+        header[0] |= u8::from(index + 1 == blocks);
+        out.extend([header[0], header[1], header[2], block.1]);
+    }
+    out
+}
+
 #[test]
-fn a_bomb_stops_the_file() {
-    let zeros = vec![0; 64 << 20];
-    let bytes = [gzip(&zeros), gzip(&zeros), gzip(&zeros)].concat();
-    let limits = Limits { unpacked: 100 << 20, ..Limits::default() };
-    let found = run(&limits, "x.gz", bytes).findings;
-    assert_eq!(found.len(), 1);
-    assert_eq!(found[0].rule.to_string(), "limit");
+fn a_bomb_is_found_and_nothing_else_of_its_file_is_unpacked() {
+    let item = stored("m.zst", &zeros(4097));
+    let behind = deflated("behind", &marked());
+    let found = findings("x.zip", zip(&[item, behind]));
+    assert!(found.contains(&"archive-bomb!m.zst high".to_owned()), "{found:?}");
+    assert!(found.contains(&"limit high".to_owned()), "{found:?}");
+}
+
+#[test]
+fn zeros_below_the_floor_are_no_bomb() {
+    clean("x.zst", zeros(100));
+}
+
+#[test]
+fn no_more_is_unpacked_than_the_limit() {
+    let limits = Limits { unpacked: 1 << 20, ..Limits::default() };
+    let found = run(&limits, "x", zeros(9)).findings;
+    assert_eq!(found.iter().map(|one| one.rule.to_string()).collect::<Vec<_>>(), ["limit"]);
+    assert!(run(&limits, "x", zeros(8)).findings.is_empty());
 }

@@ -7,7 +7,8 @@ fn pax(records: &[(&str, &str)]) -> Vec<u8> {
     let mut out = String::new();
     for (key, value) in records {
         let rest = format!(" {key}={value}\n");
-        let len = (1..4).map(|digits| rest.len() + digits).find(|len| len.to_string().len() + rest.len() == *len);
+        let len =
+            (1..4).map(|digits| rest.len() + digits).find(|len| len.to_string().len() + rest.len() == *len);
         out.push_str(&format!("{}{rest}", len.unwrap()));
     }
     tar_item("PaxHeaders/x", b'x', "", out.as_bytes())
@@ -22,9 +23,9 @@ fn what_ordinary_tools_write_is_clean() {
     clean("x.tar", tar(&[tar_item("./", b'5', "", b""), file("./a.txt"), file("b/c.txt")]));
     clean("x.tar", tar(&[tar_item("a/b", b'2', "../c", b""), tar_item("d", b'1', "c", b""), file("c")]));
     let long = "d/".repeat(80) + "name.txt";
-    clean("x.tar", tar(&[pax(&[("path", &long), ("mtime", "1.5")]), file(&long[..100])]));
+    clean("x.tar", tar(&[pax(&[("path", &long), ("mtime", "1.5")]), file(long.split_at(100).0)]));
     clean("x.tar", tar(&[pax(&[("path", "grüße")]), file("gr__e")]));
-    clean("x.tar", tar(&[tar_item("././@LongLink", b'L', "", long.as_bytes()), file(&long[..100])]));
+    clean("x.tar", tar(&[tar_item("././@LongLink", b'L', "", long.as_bytes()), file(long.split_at(100).0)]));
     // The file's own size is in the pax records only where the header has no room for it.
     clean("x.tar", tar(&[pax(&[("size", "7")]), tar_sized("a", b'0', "", b"content", 0)]));
     assert_eq!(formats("x.tar", tar(&[file("a")])), ["tar"]);
@@ -57,8 +58,18 @@ fn names_links_and_devices_are_found() {
     finds("archive-link", "", "x.tar", tar(&[tar_item("a/b", b'2', "../..", b"")]));
     finds("archive-link", "", "x.tar", tar(&[tar_item("a", b'1', "../x", b"")]));
     finds("archive-link", "", "x.tar", tar(&[tar_item("a", b'2', "b", b""), file("a/x")]));
-    finds("archive-link", "", "x.tar", tar(&[tar_item("a", b'2', ".", b""), tar_item("b", b'1', "a/x", b"")]));
-    finds("archive-link", "", "x.tar", tar(&[pax(&[("linkpath", "/etc/shadow")]), tar_item("a", b'2', "b", b"")]));
+    finds(
+        "archive-link",
+        "",
+        "x.tar",
+        tar(&[tar_item("a", b'2', ".", b""), tar_item("b", b'1', "a/x", b"")]),
+    );
+    finds(
+        "archive-link",
+        "",
+        "x.tar",
+        tar(&[pax(&[("linkpath", "/etc/shadow")]), tar_item("a", b'2', "b", b"")]),
+    );
     for kind in *b"346" {
         finds("archive-device", "", "x.tar", tar(&[tar_item("a", kind, "", b"")]));
     }

@@ -12,7 +12,9 @@ pub(super) fn zlib(bytes: &[u8]) -> Vec<u8> {
 
 fn compress(bytes: &[u8], header: bool) -> Vec<u8> {
     let mut out = Vec::with_capacity(bytes.len() + 1000);
-    Compress::new(Compression::default(), header).compress_vec(bytes, &mut out, FlushCompress::Finish).unwrap();
+    Compress::new(Compression::default(), header)
+        .compress_vec(bytes, &mut out, FlushCompress::Finish)
+        .unwrap();
     out
 }
 

@@ -34,7 +34,12 @@ pub(super) fn headers(central: &Header, local: &Local, scan: &mut Examination<'_
         let what = format!("{name:?} is UTF-8 by one description and not by the other");
         scan.report_as(Severity::Medium, READINGS_DIFFER, at, what);
     }
-    if !local.is_sizeless() && (central.packed, central.unpacked) != (here.packed, here.unpacked) {
+    let agree = if local.is_sizeless() {
+        here.unpacked == 0 || here.unpacked == central.unpacked
+    } else {
+        (central.packed, central.unpacked) == (here.packed, here.unpacked)
+    };
+    if !agree {
         let what = format!(
             "{name:?} has {} bytes packed and {} unpacked by the table of contents, {} and {} at its place",
             central.packed, central.unpacked, here.packed, here.unpacked
@@ -50,7 +55,12 @@ pub(super) fn headers(central: &Header, local: &Local, scan: &mut Examination<'_
     }
     for header in [central, here] {
         if let Some(wrong) = header.extra.wrong {
-            scan.report_as(Severity::Medium, READINGS_DIFFER, Some(header.at), format!("{name:?} has {wrong}"));
+            scan.report_as(
+                Severity::Medium,
+                READINGS_DIFFER,
+                Some(header.at),
+                format!("{name:?} has {wrong}"),
+            );
         }
     }
 }
@@ -69,7 +79,9 @@ pub(super) fn names(header: &Header, scan: &mut Examination<'_>) {
     let text = String::from_utf8_lossy(other);
     // Where the name's own encoding has no room for it, tools write something readable there and the name here.
     let stands_in = !header.name.is_ascii() || name.contains(['?', '_']) || name.contains("#U");
-    let extension = |name: &str| name.rsplit(['/', '\\']).next().and_then(|name| Some(name.rsplit_once('.')?.1.to_owned()));
+    let extension = |name: &str| {
+        name.rsplit(['/', '\\']).next().and_then(|name| Some(name.rsplit_once('.')?.1.to_owned()))
+    };
     if *other != header.name && (!stands_in || other.is_ascii() || extension(&name) != extension(&text)) {
         scan.report(READINGS_DIFFER, at, format!("{name:?} is {text:?} to readers of Unicode names"));
     }
@@ -95,8 +107,10 @@ pub(super) fn descriptor(
             _ => (u64_at(body, 4), u64_at(body, 12)),
         };
         // Some writers have only 32 bits for what is larger.
-        let same = |value: u64, known: u64| value == known || (body.len() == 12 && value == known & 0xffff_ffff);
-        let fits = u32_at(body, 0) == entry.crc && same(packed, entry.packed) && same(unpacked, entry.unpacked);
+        let same =
+            |value: u64, known: u64| value == known || (body.len() == 12 && value == known & 0xffff_ffff);
+        let fits =
+            u32_at(body, 0) == entry.crc && same(packed, entry.packed) && same(unpacked, entry.unpacked);
         (fits && (body.len() == len || marked)).then_some(len as u64)
     };
     let mut found = [24, 16, 20, 12].into_iter().filter_map(agrees);
@@ -114,6 +128,16 @@ pub(super) fn descriptor(
         scan.report_as(Severity::Medium, READINGS_DIFFER, Some(at), what);
         return Ok(0);
     }
-    scan.report(READINGS_DIFFER, Some(at), format!("{name:?} has other sizes or another checksum behind its content"));
-    Ok(if !marked { 0 } else if room == 24 { 24 } else { room.min(16) })
+    scan.report(
+        READINGS_DIFFER,
+        Some(at),
+        format!("{name:?} has other sizes or another checksum behind its content"),
+    );
+    Ok(if !marked {
+        0
+    } else if room == 24 {
+        24
+    } else {
+        room.min(16)
+    })
 }

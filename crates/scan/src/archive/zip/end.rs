@@ -33,8 +33,12 @@ pub(super) fn candidates(view: &View) -> Result<Vec<u64>, Trouble> {
     let tail = view.bytes(start, usize::try_from(span).unwrap_or(usize::MAX))?;
     let fits = tail.len().saturating_sub(END_LEN as usize - END.len());
     let tail = tail.get(..fits).unwrap_or_default();
-    let mut found: Vec<_> =
-        tail.windows(4).enumerate().filter(|(_, four)| *four == END).map(|(at, _)| start + at as u64).collect();
+    let mut found: Vec<_> = tail
+        .windows(4)
+        .enumerate()
+        .filter(|(_, four)| *four == END)
+        .map(|(at, _)| start + at as u64)
+        .collect();
     found.reverse();
     Ok(found)
 }
@@ -59,7 +63,8 @@ pub(super) fn find(view: &View, scan: &mut Examination<'_>) -> Result<Option<End
     for &other in found.iter().skip(1) {
         // A zip that is stored as a member has an end record too, but not one that fits the end of this file.
         if other >= end.directory || after(view, other)? == view.len() {
-            let what = format!("there is another end record at byte {other}; readers take the one or the other");
+            let what =
+                format!("there is another end record at byte {other}; readers take the one or the other");
             scan.report(SEVERAL_DIRECTORIES, Some(at), what);
         }
     }
@@ -163,16 +168,32 @@ mod tests {
     use super::*;
     use crate::Limits;
 
-    #[test]
-    fn a_member_that_is_a_zip_does_not_count_as_an_end() {
-        let empty = [&END[..], &[0; 18]].concat();
+    fn rules(bytes: Vec<u8>) -> Vec<String> {
         let limits = Limits::default();
         let mut scan = Examination::new(&limits, "x");
-        assert_eq!(find(&View::new(empty.clone()), &mut scan).unwrap().unwrap().directory, 0);
-        assert!(find(&View::new(vec![0; 100]), &mut scan).unwrap().is_none());
-        assert!(scan.end().findings.is_empty());
+        find(&View::new(bytes), &mut scan).unwrap();
+        scan.end().findings.iter().map(|finding| finding.rule.to_string()).collect()
+    }
+
+    #[test]
+    fn the_last_end_record_counts_and_another_is_found() {
+        let empty = [&END[..], &[0; 18]].concat();
+        assert!(rules(empty.clone()).is_empty());
+        assert!(rules(vec![0; 100]).is_empty());
+        let mut around = empty.clone();
+        around[20] = 22;
+        assert_eq!(rules([around, empty].concat()), [SEVERAL_DIRECTORIES]);
+    }
+
+    #[test]
+    fn the_place_before_a_prefix_is_the_archives_beginning() {
+        let directory = [&CENTRAL[..], &[0; 42]].concat();
+        let mut end = [&END[..], &[0; 18]].concat();
+        (end[8], end[10], end[12]) = (1, 1, 46);
+        let limits = Limits::default();
         let mut scan = Examination::new(&limits, "x");
-        find(&View::new([&empty[..], &empty].concat()), &mut scan).unwrap();
-        assert!(!scan.end().findings.is_empty());
+        let view = View::new([vec![9; 7], directory, end].concat());
+        let end = find(&view, &mut scan).unwrap().unwrap();
+        assert_eq!((end.base, end.directory, end.size, end.entries), (7, 7, 46, 1));
     }
 }

@@ -64,11 +64,7 @@ pub(super) struct Entry {
 }
 
 /// Reads the central directory. What was read before an error is kept.
-pub(super) fn directory(
-    view: &View,
-    end: &End,
-    scan: &Examination<'_>,
-) -> (Vec<Entry>, Result<(), Trouble>) {
+pub(super) fn directory(view: &View, end: &End, scan: &Examination<'_>) -> (Vec<Entry>, Result<(), Trouble>) {
     let mut entries = Vec::new();
     let result = read_directory(view, end, scan, &mut entries);
     (entries, result)
@@ -137,9 +133,9 @@ pub(super) struct Local {
 }
 
 impl Local {
-    /// Whether the header leaves the sizes to what follows the content.
+    /// Whether the header leaves the sizes to what follows the content. Info-ZIP knows the unpacked size beforehand.
     pub(super) fn is_sizeless(&self) -> bool {
-        self.header.is_deferred() && self.header.packed == 0 && self.header.unpacked == 0
+        self.header.is_deferred() && self.header.packed == 0
     }
 }
 

@@ -61,7 +61,7 @@ pub(super) fn examine(member: &Member, scan: &mut Examination<'_>) -> Result<(),
     if let Some(len) = member.unpacked.filter(|_| !long) {
         let what = format!("{:?} should unpack to {len} bytes, but has {}", member.name, content.len());
         scan.report(CHECKSUM, Some(member.at), what);
-    } else if !fits && !(member.pytorch && member.crc == Some(0)) {
+    } else if !(fits || member.pytorch && member.crc == Some(0)) {
         let what = format!("{:?} does not fit its checksum", member.name);
         let severity = if member.storage { Severity::Low } else { Severity::High };
         scan.report_as(severity, CHECKSUM, Some(member.at), what);

@@ -12,6 +12,8 @@ mod extra;
 mod member;
 mod pytorch;
 
+use std::collections::BTreeSet;
+
 use ostrom_core::Severity;
 
 use self::entry::{Entry, Local};
@@ -70,7 +72,13 @@ pub(super) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Tro
         Ok(Some(end)) => end,
         none => {
             // Cut off, or broken at the end: loaders that read from the beginning take what is there.
-            let mut archive = Archive { view, names: Names::default(), torch: PyTorch::default(), listed: false };
+            let mut archive = Archive {
+                view,
+                names: Names::default(),
+                torch: PyTorch::default(),
+                links: BTreeSet::new(),
+                listed: false,
+            };
             archive.between(0, view.len(), scan);
             none?;
             return Err(Trouble::malformed(view.len(), "the archive has no end record"));
@@ -78,7 +86,8 @@ pub(super) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Tro
     };
     let (entries, result) = entry::directory(view, &end, scan);
     if result.is_ok() && entries.len() as u64 != end.entries {
-        let what = format!("the end record counts {} entries, the directory has {}", end.entries, entries.len());
+        let what =
+            format!("the end record counts {} entries, the directory has {}", end.entries, entries.len());
         scan.report(READINGS_DIFFER, Some(end.records), what);
     }
     scan.settle(result);
@@ -89,7 +98,11 @@ pub(super) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Tro
     if torch.script {
         scan.is("torchscript");
     }
-    let mut archive = Archive { view, names: Names::default(), torch, listed: true };
+    let mut archive = Archive { view, names: Names::default(), torch, links: BTreeSet::new(), listed: true };
+    for entry in entries.iter().filter(|entry| entry.kind == LINK_KIND) {
+        let result = archive.link(entry, scan);
+        scan.settle(result);
+    }
     for entry in &entries {
         archive.check_names(entry, scan);
     }
@@ -111,6 +124,8 @@ struct Archive<'a> {
     view: &'a View,
     names: Names,
     torch: PyTorch,
+    /// Where members are that hold no more than a link's target.
+    links: BTreeSet<u64>,
     /// Whether there is a directory, so that a member without an entry is a finding.
     listed: bool,
 }
@@ -180,19 +195,23 @@ impl Archive<'_> {
             storage: self.torch.is_storage(&listed.name),
             pytorch: self.torch.is_any(),
         };
-        if entry.kind == LINK_KIND && self.link(&member, scan)? {
+        if self.links.contains(&entry.local) {
             return Ok(end);
         }
         let here = &local.header;
-        let other_sizes = !local.is_sizeless() && (here.packed, here.unpacked) != (listed.packed, listed.unpacked);
+        let other_sizes =
+            !local.is_sizeless() && (here.packed, here.unpacked) != (listed.packed, listed.unpacked);
         if !listed.is_directory() {
             let result = member::examine(&member, scan);
             scan.settle(result);
         }
         if here.method != listed.method || other_sizes {
             // A loader that goes by the local header unpacks something else.
-            let (packed, unpacked) =
-                if local.is_sizeless() { (listed.packed, listed.unpacked) } else { (here.packed, here.unpacked) };
+            let (packed, unpacked) = if local.is_sizeless() {
+                (listed.packed, listed.unpacked)
+            } else {
+                (here.packed, here.unpacked)
+            };
             let other = Member {
                 packed: self.content(&local, packed)?,
                 method: here.method,
@@ -211,25 +230,30 @@ impl Archive<'_> {
         self.view.part(local.content, len).ok_or_else(|| Trouble::malformed(local.header.at, what))
     }
 
-    /// A symbolic link's content is where it leads. `false` if it is more than a path can be: most readers do not make
-    /// links, and load the content of whatever is marked as one.
-    fn link(&mut self, member: &Member, scan: &mut Examination<'_>) -> Result<bool, Trouble> {
-        if member.packed.len() > TARGET {
-            return Ok(false);
+    /// A symbolic link's content is where it leads. Most readers do not make links, and load the content of whatever is
+    /// marked as one; so only what can be a path and nothing else passes for a link.
+    fn link(&mut self, entry: &Entry, scan: &mut Examination<'_>) -> Result<(), Trouble> {
+        let header = &entry.header;
+        if header.packed > TARGET {
+            return Ok(());
         }
-        let target = match member.method {
-            0 => member.packed.bytes(0, TARGET as usize)?,
+        let packed = self.content(&entry::local(self.view, entry.local)?, header.packed)?;
+        let target = match header.method {
+            0 => packed.bytes(0, TARGET as usize)?,
             8 => {
                 let mut spill = Spill::default();
-                let mut input = Input::new(&member.packed, 0);
+                let mut input = Input::new(&packed, 0);
                 unpack(&mut input, &mut spill, scan, |input| Ok(Box::new(Inflate::new(input, false))))?;
                 spill.finish()?.bytes(0, TARGET as usize)?
             }
-            _ => return Ok(false),
+            _ => return Ok(()),
         };
-        let Ok(target) = std::str::from_utf8(&target) else { return Ok(false) };
-        self.names.check_link(&member.name, target, true, member.at, scan);
-        Ok(member.unpacked == Some(target.len() as u64) && !target.chars().any(char::is_control))
+        let Ok(target) = std::str::from_utf8(&target) else { return Ok(()) };
+        self.names.check_link(&header.text(), target, true, entry.local, scan);
+        if header.unpacked == target.len() as u64 && !target.chars().any(char::is_control) {
+            self.links.insert(entry.local);
+        }
+        Ok(())
     }
 
     /// Reads what lies between members as a loader from the beginning would.
@@ -242,13 +266,18 @@ impl Archive<'_> {
         let mut seen = Vec::new();
         while at < end && entry::is_local(self.view, at)? {
             let local = entry::local(self.view, at)?;
-            let len = if local.is_sizeless() { self.measure(&local, scan)? } else { Some(local.header.packed) };
-            let Some(len) = len else { break };
-            let stop = local.content.saturating_add(len);
-            if stop > end {
+            let len =
+                if local.is_sizeless() { self.measure(&local, scan)? } else { Some(local.header.packed) };
+            let stop = len.map(|len| local.content.saturating_add(len)).filter(|stop| *stop <= end);
+            let Some(stop) = stop else {
+                // Where it ends is not known; a loader may take anything up to the next thing that is.
+                let len = end.saturating_sub(local.content);
+                seen.push((local, len));
+                at = end;
                 break;
-            }
+            };
             at = stop.saturating_add(self.descriptor_len(&local, stop)?).min(end);
+            let len = stop.saturating_sub(local.content);
             seen.push((local, len));
             if seen.len() as u64 > scan.limits().members {
                 break;
@@ -266,10 +295,6 @@ impl Archive<'_> {
 
     /// How long a member is whose header does not say it. Only deflate streams show where they end.
     fn measure(&self, local: &Local, scan: &mut Examination<'_>) -> Result<Option<u64>, Trouble> {
-        if local.header.method == 0 && local.header.crc == 0 {
-            // An empty member, or one by PyTorch: the sizes behind the content are not to be found from here.
-            return Ok(None);
-        }
         if local.header.method != 8 {
             return Ok(None);
         }
@@ -306,7 +331,7 @@ impl Archive<'_> {
             self.names.check(&name, None, header.at, scan);
             compare::names(header, scan);
             let Some(packed) = self.view.part(local.content, *len) else { continue };
-            let sizeless = local.is_sizeless();
+            let sizeless = local.is_sizeless() || *len != header.packed;
             let member = Member {
                 name,
                 at: header.at,

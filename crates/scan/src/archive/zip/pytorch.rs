@@ -6,6 +6,8 @@ use std::collections::BTreeSet;
 #[derive(Default)]
 pub(super) struct PyTorch {
     tops: BTreeSet<Vec<u8>>,
+    /// The folders that are `torch.package`s.
+    packages: BTreeSet<Vec<u8>>,
     /// Whether there is TorchScript code.
     pub(super) script: bool,
 }
@@ -13,7 +15,7 @@ pub(super) struct PyTorch {
 impl PyTorch {
     /// Looks through the members' names.
     pub(super) fn recognise<'a>(names: impl Iterator<Item = &'a [u8]> + Clone) -> Self {
-        let tops = |last: &[u8]| -> BTreeSet<Vec<u8>> {
+        let tops_of = |last: &[u8]| -> BTreeSet<Vec<u8>> {
             names
                 .clone()
                 .filter_map(|name| name.strip_suffix(last))
@@ -21,21 +23,23 @@ impl PyTorch {
                 .map(<[u8]>::to_vec)
                 .collect()
         };
-        let versions = &tops(b"version") | &(&tops(b".data/version") | &tops(b".format_version"));
-        let tops = &(&tops(b"data.pkl") | &tops(b"constants.pkl")) & &versions;
+        let versions = &tops_of(b"version") | &(&tops_of(b".data/version") | &tops_of(b".format_version"));
+        let tops = &(&tops_of(b"data.pkl") | &tops_of(b"constants.pkl")) & &versions;
         let script = tops.iter().any(|top| {
             let code = [top.as_slice(), b"code/"].concat();
             names.clone().any(|name| name.starts_with(&code))
         });
-        Self { tops, script }
+        let packages = &tops_of(b".data/extern_modules") & &tops_of(b".data/version");
+        Self { tops, packages, script }
     }
 
     /// Whether the archive is PyTorch's.
     pub(super) fn is_any(&self) -> bool {
-        !self.tops.is_empty()
+        !self.tops.is_empty() || !self.packages.is_empty()
     }
 
-    /// Whether a member is the raw bytes of a storage: `data/0`, `constants/3`.
+    /// Whether a member is the raw bytes of a storage: `data/0`, `constants/3`, `.data/7.storage`. The weights of
+    /// `torch.export` are not among them, for its configuration can have them unpickled.
     ///
     /// PyTorch copies such a member into a tensor's memory, whatever it holds; it hands only `*.pkl` to an unpickler and
     /// only what lies in `code/` to a compiler. No other loader finds it by name: Keras, numpy and scikit-learn ask
@@ -45,11 +49,17 @@ impl PyTorch {
         let Some(slash) = name.iter().rposition(|byte| *byte == b'/') else { return false };
         let (folder, number) = name.split_at(slash);
         let number = number.get(1..).unwrap_or_default();
-        !number.is_empty()
-            && number.iter().all(u8::is_ascii_digit)
-            && [&b"data"[..], b"constants", b"tensors"].iter().any(|kind| {
-                folder.strip_suffix(*kind).is_some_and(|top| self.tops.contains(top))
-            })
+        let is_number = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+        let lies_in = |tops: &BTreeSet<Vec<u8>>, kind: &[u8]| {
+            folder.strip_suffix(kind).is_some_and(|top| tops.contains(top))
+        };
+        match number.strip_suffix(b".storage") {
+            Some(number) => is_number(number) && lies_in(&self.packages, b".data"),
+            None => {
+                is_number(number)
+                    && [&b"data"[..], b"constants", b"tensors"].iter().any(|kind| lies_in(&self.tops, kind))
+            }
+        }
     }
 }
 
@@ -75,6 +85,15 @@ mod tests {
         assert_eq!(storages, [&"m/data/0"]);
         let other = recognise(&["m/data.pkl", "m/data/0"]);
         assert!(!other.is_any() && !other.is_storage(b"m/data/0"));
+    }
+
+    #[test]
+    fn storages_of_packages_are_exempt() {
+        let torch =
+            recognise(&["p/.data/extern_modules", "p/.data/version", "p/.data/0.storage", "p/a/0.storage"]);
+        assert!(torch.is_any());
+        assert!(torch.is_storage(b"p/.data/0.storage") && !torch.is_storage(b"p/a/0.storage"));
+        assert!(!torch.is_storage(b"p/.data/x.storage") && !torch.is_storage(b"p/data/0"));
     }
 
     #[test]
