@@ -77,7 +77,8 @@ const CONTENT: [&str; 12] = [
 ];
 
 /// Variables of renderers that hold the conversation.
-const MESSAGES: [&str; 6] = ["messages", "conversation", "conversations", "history", "dialog", "chat"];
+const MESSAGES: [&str; 7] =
+    ["message", "messages", "conversation", "conversations", "history", "dialog", "chat"];
 
 /// Variables of renderers that hold the date.
 const DATES: [&str; 8] =
@@ -416,7 +417,17 @@ impl<'t> Flow<'t> {
                     self.flag(test, triggers);
                     return;
                 }
-                let origin = self.steps(test, base, steps.split_last().map_or(&[], |(_, before)| before));
+                // Without the last, which asks; a method is a name and a call.
+                let before = match steps.as_slice() {
+                    [
+                        before @ ..,
+                        Step { kind: StepKind::Attr(_), .. },
+                        Step { kind: StepKind::Call(_), .. },
+                    ]
+                    | [before @ .., _] => before,
+                    [] => &[],
+                };
+                let origin = self.steps(test, base, before);
                 self.held(origin, &parts, present, triggers);
             }
             ExprKind::Cond { then, test, otherwise } => {
