@@ -13,28 +13,39 @@ use crate::trouble::Trouble;
 /// Examines a configuration.
 pub(super) fn examine(text: &str, scan: &mut Examination<'_>) -> Result<(), Trouble> {
     let document = json::parse(text)?;
-    let mut open = vec![Task { value: &document, key: "", in_lambda: false }];
-    while let Some(Task { value, key, mut in_lambda }) = open.pop() {
+    let mut open = vec![Task { value: &document, key: "", listed: false, in_lambda: false }];
+    while let Some(Task { value, key, listed, mut in_lambda }) = open.pop() {
         match value {
             Json::Plain | Json::Whole(_) => {}
             Json::Text(text) => {
                 if !in_lambda && special::is_marshalled_code(text) {
                     scan.report(LAMBDA, None, format!("`{key}` holds marshalled Python code"));
                 }
-                special::examine_text(key, text, scan);
+                if !listed {
+                    special::examine_text(key, text, scan);
+                }
             }
             Json::List(list) => {
-                open.extend(list.iter().rev().map(|value| Task { value, key, in_lambda }));
+                open.extend(list.iter().rev().map(|value| Task { value, key, listed: true, in_lambda }));
             }
             Json::Object(object) => {
                 if let Some(key) = object.duplicate() {
-                    scan.report(DUPLICATE_KEY, Some(object.at), format!("`{key}` stands twice in one object"));
+                    scan.report(
+                        DUPLICATE_KEY,
+                        Some(object.at),
+                        format!("`{key}` stands twice in one object"),
+                    );
                 }
                 in_lambda |= examine_object(object, scan);
                 if !in_lambda {
                     in_lambda = special::examine_functions(object, scan);
                 }
-                open.extend(object.members.iter().rev().map(|(key, value)| Task { value, key, in_lambda }));
+                open.extend(object.members.iter().rev().map(|(key, value)| Task {
+                    value,
+                    key,
+                    listed: false,
+                    in_lambda,
+                }));
             }
         }
     }
@@ -53,7 +64,9 @@ pub(super) fn is_likely(text: &str) -> bool {
 
 struct Task<'d> {
     value: &'d Json<'d>,
+    /// The key that it stands under, itself or the list that it is of.
     key: &'d str,
+    listed: bool,
     /// Whether code in this value has been reported already.
     in_lambda: bool,
 }
@@ -82,7 +95,8 @@ fn examine_object(object: &Object<'_>, scan: &mut Examination<'_>) -> bool {
     }
     let mut lambda = false;
     for name in object.all("class_name").filter_map(Json::as_text) {
-        let mut modules: Vec<&str> = object.all("module").map(|module| module.as_text().unwrap_or_default()).collect();
+        let mut modules: Vec<&str> =
+            object.all("module").map(|module| module.as_text().unwrap_or_default()).collect();
         if modules.is_empty() {
             modules.push("");
         }
@@ -137,7 +151,10 @@ fn examine_class(class: &Reference<'_>, registered: &str, scan: &mut Examination
     let names = keras();
     let is_custom = registered.contains('>') || class.name.contains('>');
     match class.module {
-        module if names.gadgets.contains(class.name) && (is_within(&names.modules, module) || module.is_empty()) => {
+        module
+            if names.gadgets.contains(class.name)
+                && (is_within(&names.modules, module) || module.is_empty()) =>
+        {
             gadget(class, scan);
         }
         "" | "__main__" => {

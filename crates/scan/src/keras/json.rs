@@ -265,7 +265,9 @@ impl<'a> Parser<'a> {
             Some(c @ (b'"' | b'\\' | b'/')) => char::from(c),
             Some(b'u') => {
                 let high = self.hex()?;
-                if (0xd800..0xdc00).contains(&high) && self.text.get(self.at..).is_some_and(|t| t.starts_with("\\u")) {
+                if (0xd800..0xdc00).contains(&high)
+                    && self.text.get(self.at..).is_some_and(|t| t.starts_with("\\u"))
+                {
                     let before = self.at;
                     self.at += 2;
                     let low = self.hex()?;
@@ -299,7 +301,9 @@ impl<'a> Parser<'a> {
             .unwrap_or(rest.len());
         let word = rest.get(..length).unwrap_or_default();
         let constant = matches!(word, "null" | "true" | "false" | "NaN" | "Infinity" | "-Infinity");
-        if !constant && !(word.starts_with(|c: char| c.is_ascii_digit() || c == '-') && word.parse::<f64>().is_ok()) {
+        let number =
+            word.starts_with(|c: char| c.is_ascii_digit() || c == '-') && word.parse::<f64>().is_ok();
+        if !constant && !number {
             return Err(self.wrong("neither a JSON value nor a number"));
         }
         self.at += length;
@@ -353,7 +357,20 @@ mod tests {
 
     #[test]
     fn refuses_what_is_no_json() {
-        for text in ["", "{", "[1,]", "{\"a\" 1}", "{\"a\":1,}", "[1] x", "\"\\x\"", "\"\n\"", "+1", "nul", "{1:2}", "[}"] {
+        for text in [
+            "",
+            "{",
+            "[1,]",
+            "{\"a\" 1}",
+            "{\"a\":1,}",
+            "[1] x",
+            "\"\\x\"",
+            "\"\n\"",
+            "+1",
+            "nul",
+            "{1:2}",
+            "[}",
+        ] {
             assert!(parse(text).is_err(), "{text}");
         }
         assert!(matches!(parse(&"[".repeat(DEPTH + 1)), Err(Trouble::Limit(_))));

@@ -54,16 +54,17 @@ pub(super) fn skops() -> &'static SkopsNames {
 
 /// Whether `module` is one of `roots`, or lies below one.
 pub(super) fn is_within(roots: &Names, module: &str) -> bool {
-    module.match_indices('.').map(|(at, _)| at).chain([module.len()]).any(|end| {
-        module.get(..end).is_some_and(|root| roots.contains(root))
-    })
+    module
+        .match_indices('.')
+        .map(|(at, _)| at)
+        .chain([module.len()])
+        .any(|end| module.get(..end).is_some_and(|root| roots.contains(root)))
 }
 
 /// Whether it is a name of Python's that one could write down, dots and all.
 pub(super) fn is_dotted_name(name: &str) -> bool {
-    name.split('.').all(|part| {
-        !part.is_empty() && part.chars().all(|c| c == '_' || c.is_ascii_alphanumeric())
-    })
+    name.split('.')
+        .all(|part| !part.is_empty() && part.chars().all(|c| c == '_' || c.is_ascii_alphanumeric()))
 }
 
 #[cfg(test)]

@@ -15,9 +15,34 @@ const PROTOCOL: u64 = 2;
 
 /// Modules of which nothing belongs into a file: what they offer runs, opens or imports.
 const ACTING: [&str; 28] = [
-    "asyncio", "builtins", "code", "codecs", "commands", "concurrent", "ctypes", "importlib", "io", "joblib", "multiprocessing",
-    "nt", "operator", "os", "pickle", "pip", "pkgutil", "posix", "pty", "runpy", "shutil", "socket", "subprocess", "sys", "tempfile",
-    "timeit", "types", "webbrowser",
+    "asyncio",
+    "builtins",
+    "code",
+    "codecs",
+    "commands",
+    "concurrent",
+    "ctypes",
+    "importlib",
+    "io",
+    "joblib",
+    "multiprocessing",
+    "nt",
+    "operator",
+    "os",
+    "pickle",
+    "pip",
+    "pkgutil",
+    "posix",
+    "pty",
+    "runpy",
+    "shutil",
+    "socket",
+    "subprocess",
+    "sys",
+    "tempfile",
+    "timeit",
+    "types",
+    "webbrowser",
 ];
 
 /// Examines a schema.
@@ -37,7 +62,11 @@ pub(super) fn examine(text: &str, scan: &mut Examination<'_>) -> Result<(), Trou
             Json::List(list) => open.extend(list.iter().rev()),
             Json::Object(object) => {
                 if let Some(key) = object.duplicate() {
-                    scan.report(DUPLICATE_KEY, Some(object.at), format!("`{key}` stands twice in one object"));
+                    scan.report(
+                        DUPLICATE_KEY,
+                        Some(object.at),
+                        format!("`{key}` stands twice in one object"),
+                    );
                 }
                 // With a key twice, readers differ; the objects of all combinations are judged.
                 for loader in object.all("__loader__") {
@@ -104,7 +133,8 @@ impl Node<'_> {
         if known {
             return;
         }
-        let acts = ACTING.contains(&top) || !is_dotted_name(&whole) || name.contains('.') || name.starts_with("__");
+        let acts =
+            ACTING.contains(&top) || !is_dotted_name(&whole) || name.contains('.') || name.starts_with("__");
         if acts {
             self.report(SKOPS_CALL, scan, format!("a {} of {}", self.loader, escape(&whole, 300)));
         } else {
@@ -148,13 +178,19 @@ impl Node<'_> {
 
     /// A generator's state names a class of `numpy.random`, which is called.
     fn bit_generator(&self, scan: &mut Examination<'_>) {
-        let state = self.object.get("content").and_then(Json::as_object).and_then(|content| content.get("bit_generator"));
+        let state = self
+            .object
+            .get("content")
+            .and_then(Json::as_object)
+            .and_then(|content| content.get("bit_generator"));
         let Some(state) = state.and_then(Json::as_object) else {
             return self.report(UNKNOWN_NODE, scan, "a generator without the state of one".to_owned());
         };
         // Protocol 0 has the state as it is, later ones as nodes.
         let name = match state.get("content").and_then(Json::as_object).and_then(|c| c.get("bit_generator")) {
-            Some(Json::Object(node)) => node.text("content").map(|text| text.trim().trim_matches('"').to_owned()),
+            Some(Json::Object(node)) => {
+                node.text("content").map(|text| text.trim().trim_matches('"').to_owned())
+            }
             _ => state.text("bit_generator").map(str::to_owned),
         };
         let name = name.unwrap_or_default();

@@ -26,7 +26,11 @@ pub(super) fn examine_layer(object: &Object<'_>, class: &Reference<'_>, scan: &m
                         lambda = true;
                     }
                     Json::Text(name) if !keras().functions.contains(name.as_ref()) => {
-                        scan.report(CUSTOM_OBJECT, at, format!("a Lambda layer that calls {}", escape(name, 200)));
+                        scan.report(
+                            CUSTOM_OBJECT,
+                            at,
+                            format!("a Lambda layer that calls {}", escape(name, 200)),
+                        );
                     }
                     // A reference to a function is judged as one.
                     Json::Text(_) | Json::Object(_) | Json::Plain | Json::Whole(_) => {}
@@ -35,19 +39,28 @@ pub(super) fn examine_layer(object: &Object<'_>, class: &Reference<'_>, scan: &m
             return lambda;
         }
         "TorchModuleWrapper" => {
-            let holds = configs.iter().flat_map(|config| config.all("module")).any(|module| *module != Json::Plain);
+            let holds =
+                configs.iter().flat_map(|config| config.all("module")).any(|module| *module != Json::Plain);
             if holds {
                 scan.report(TORCH_MODULE, at, "a TorchModuleWrapper layer with a pickled module");
             }
         }
         "TFSMLayer" => {
             for path in configs.iter().flat_map(|config| config.all("filepath")).filter_map(Json::as_text) {
-                scan.report(FILE_REFERENCE, at, format!("a TFSMLayer that loads the SavedModel {}", escape(path, 300)));
+                scan.report(
+                    FILE_REFERENCE,
+                    at,
+                    format!("a TFSMLayer that loads the SavedModel {}", escape(path, 300)),
+                );
             }
         }
         "KerasLayer" => {
             for handle in configs.iter().flat_map(|config| config.all("handle")).filter_map(Json::as_text) {
-                scan.report(FILE_REFERENCE, at, format!("a KerasLayer that loads the SavedModel {}", escape(handle, 300)));
+                scan.report(
+                    FILE_REFERENCE,
+                    at,
+                    format!("a KerasLayer that loads the SavedModel {}", escape(handle, 300)),
+                );
             }
         }
         "TFOpLambda" | "ClassMethod" | "InstanceMethod" | "InstanceProperty" | "SlicingOpLambda" => {
@@ -71,7 +84,8 @@ pub(super) fn examine_layer(object: &Object<'_>, class: &Reference<'_>, scan: &m
 /// Judges what a `TFOpLambda` layer calls: the name of a TensorFlow function, without `tf`.
 fn examine_symbol(name: &str, layer: &Reference<'_>, scan: &mut Examination<'_>) {
     let names = keras();
-    let bare = name.trim_start_matches("tf.").trim_start_matches("compat.v1.").trim_start_matches("compat.v2.");
+    let bare =
+        name.trim_start_matches("tf.").trim_start_matches("compat.v1.").trim_start_matches("compat.v2.");
     if names.tensorflow_functions.contains(bare)
         || bare.contains('.') && is_within(&names.tensorflow_modules, bare)
         // What `ClassMethod` and its like name.
@@ -161,7 +175,9 @@ mod tests {
         for head in ["4wEAAAAA", "4wIA\nAAAA", "YwAAAAAA", "4wAAAAAA"] {
             assert!(is_marshalled_code(&format!("{head}{tail}")), "{head}");
         }
-        for text in ["4wEAAAAA", "", "relu", &"A".repeat(100), &format!("4w/AAAAA{tail}"), &format!("4wE=AAAA{tail}")] {
+        for text in
+            ["4wEAAAAA", "", "relu", &"A".repeat(100), &format!("4w/AAAAA{tail}"), &format!("4wE=AAAA{tail}")]
+        {
             assert!(!is_marshalled_code(text), "{text}");
         }
     }

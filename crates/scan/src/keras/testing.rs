@@ -18,20 +18,3 @@ pub(super) fn check(name: &str, bytes: impl Into<Vec<u8>>, expect: &[(&str, Seve
     let found: Vec<_> = findings.iter().map(|finding| (finding.rule.as_str(), finding.severity)).collect();
     assert_eq!(found, expect, "{name}: {findings:#?}");
 }
-
-#[test]
-fn zz_local() {
-    let Ok(dir) = std::env::var("KERAS_LOCAL") else { return };
-    let mut names: Vec<_> = std::fs::read_dir(dir).unwrap().map(|e| e.unwrap().path()).collect();
-    names.sort();
-    for path in names {
-        let begin = std::time::Instant::now();
-        let limits = Limits::default();
-        let file = crate::source::OpenFile::new(std::fs::File::open(&path).unwrap()).unwrap();
-        let out = Examination::run(&limits, &path.file_name().unwrap().to_string_lossy(), &View::new(file));
-        println!("{:?} {:?} {:?}", path.file_name().unwrap(), out.formats, begin.elapsed());
-        for f in out.findings.iter().take(6) {
-            println!("    {} {:?} {} {}", f.rule.as_str(), f.severity, f.place, f.message);
-        }
-    }
-}

@@ -106,7 +106,10 @@ fn kind_of(mut cursor: Cursor<'_>) -> Result<(Kind, u64), Trouble> {
         3 | 5 => (Kind::Fixed, size),
         9 if bits & 15 == 1 => (Kind::Variable, size),
         // A sequence of bytes of any length: PyTables keeps its pickles so.
-        9 if size >= 8 && cursor.rest().first().is_some_and(|base| base & 15 == 0) && element_size(&cursor) == 1 => {
+        9 if size >= 8
+            && cursor.rest().first().is_some_and(|base| base & 15 == 0)
+            && element_size(&cursor) == 1 =>
+        {
             (Kind::Variable, size)
         }
         _ => (Kind::Other, size),

@@ -78,7 +78,10 @@ impl<'a> Cursor<'a> {
         if self.take(mark.len())? == mark {
             return Ok(());
         }
-        Err(Trouble::malformed(at, format!("an HDF5 block without its mark {}", String::from_utf8_lossy(mark))))
+        Err(Trouble::malformed(
+            at,
+            format!("an HDF5 block without its mark {}", String::from_utf8_lossy(mark)),
+        ))
     }
 
     /// A text that ends at its first zero byte, or with the block.

@@ -50,7 +50,9 @@ pub(super) fn read(file: &mut File<'_>, heap: u64, tree: u64, index: Index) -> R
             Some(object) if !shared => {
                 total = total.saturating_add(object.1.len());
                 if total > BYTES {
-                    return Err(Trouble::Limit(format!("more than {BYTES} bytes of HDF5 links or attributes")));
+                    return Err(Trouble::Limit(format!(
+                        "more than {BYTES} bytes of HDF5 links or attributes"
+                    )));
                 }
                 dense.messages.push(object);
             }
@@ -67,7 +69,10 @@ fn records(file: &mut File<'_>, tree: u64, kind: u8) -> Result<Vec<(u64, Vec<u8>
     cursor.expect(b"BTHD")?;
     let (_, found) = (cursor.u8()?, cursor.u8()?);
     if found != kind {
-        return Err(Trouble::malformed(cursor.at(), format!("an index of type {found} where {kind} belongs")));
+        return Err(Trouble::malformed(
+            cursor.at(),
+            format!("an index of type {found} where {kind} belongs"),
+        ));
     }
     let node_size = cursor.size(4)?;
     let record_size = usize::from(cursor.u16()?);
@@ -168,7 +173,18 @@ impl Heap {
         }
         let offset_bytes = usize::from(max_bits).div_ceil(8);
         let length_bytes = width_of(max_direct).min(width_of(max_managed));
-        Ok(Self { id_length, filtered, huge, width, start, max_direct, offset_bytes, length_bytes, root, rows })
+        Ok(Self {
+            id_length,
+            filtered,
+            huge,
+            width,
+            start,
+            max_direct,
+            offset_bytes,
+            length_bytes,
+            root,
+            rows,
+        })
     }
 
     /// The object of this id; `None` if it lies where nothing here reads.
@@ -249,7 +265,10 @@ impl Heap {
             }
             (block, offset) = (child, inner);
         }
-        Err(Trouble::malformed(file.place(self.root), "a fractal heap without the object that an index names"))
+        Err(Trouble::malformed(
+            file.place(self.root),
+            "a fractal heap without the object that an index names",
+        ))
     }
 
     fn inside(&self, block: u64, offset: u64, size: u64) -> Result<u64, Trouble> {

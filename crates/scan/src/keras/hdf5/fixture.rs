@@ -40,10 +40,28 @@ impl Fixture {
         let end = self.bytes.len() as u64;
         let none = [0xff; 8];
         let block = if self.new {
-            join(&[&super::file::MARK, &[3, 8, 8, 0], &int(0, 8), &none, &int(end, 8), &int(root, 8), &[0; 4]])
+            join(&[
+                &super::file::MARK,
+                &[3, 8, 8, 0],
+                &int(0, 8),
+                &none,
+                &int(end, 8),
+                &int(root, 8),
+                &[0; 4],
+            ])
         } else {
             let head = [0, 0, 0, 0, 0, 8, 8, 0, 4, 0, 16, 0, 0, 0, 0, 0];
-            join(&[&super::file::MARK, &head, &int(0, 8), &none, &int(end, 8), &none, &[0; 8], &int(root, 8), &[0; 24]])
+            join(&[
+                &super::file::MARK,
+                &head,
+                &int(0, 8),
+                &none,
+                &int(end, 8),
+                &none,
+                &[0; 8],
+                &int(root, 8),
+                &[0; 24],
+            ])
         };
         self.bytes[..block.len()].copy_from_slice(&block);
         self.bytes

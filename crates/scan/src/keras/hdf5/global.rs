@@ -39,7 +39,10 @@ impl GlobalHeaps {
         let collection = self.kept.iter().find(|collection| collection.address == address);
         let object = collection.and_then(|collection| collection.object(index));
         let Some(object) = object else {
-            return Err(Trouble::malformed(file.place(address), "a global heap without the object that is asked for"));
+            return Err(Trouble::malformed(
+                file.place(address),
+                "a global heap without the object that is asked for",
+            ));
         };
         let object = object.get(..length).unwrap_or(object);
         file.spend(object.len() as u64)?;
@@ -68,7 +71,9 @@ impl Collection {
             }
             let start = at + 8 + file.length;
             objects.push((index, start, size));
-            let Some(next) = size.checked_next_multiple_of(8).and_then(|size| start.checked_add(size)) else { break };
+            let Some(next) = size.checked_next_multiple_of(8).and_then(|size| start.checked_add(size)) else {
+                break;
+            };
             at = next;
         }
         objects.sort_unstable();

@@ -57,7 +57,8 @@ pub(super) fn symbols(file: &mut File<'_>, at: u64, body: &[u8]) -> Result<Vec<L
                 cursor.skip(20)?;
                 let name = heap_text(&names, name)
                     .ok_or_else(|| Trouble::malformed(cursor.at(), "a member whose name lies outside"))?;
-                let target = if kind == 2 || object == UNDEFINED { Target::Path } else { Target::Object(object) };
+                let target =
+                    if kind == 2 || object == UNDEFINED { Target::Path } else { Target::Object(object) };
                 links.push(Link { name, target });
             }
         } else {
@@ -65,7 +66,10 @@ pub(super) fn symbols(file: &mut File<'_>, at: u64, body: &[u8]) -> Result<Vec<L
             let kind = cursor.u8()?;
             cursor.skip(1)?;
             if kind != 0 {
-                return Err(Trouble::malformed(file.place(address), "a group whose tree is not one of a group"));
+                return Err(Trouble::malformed(
+                    file.place(address),
+                    "a group whose tree is not one of a group",
+                ));
             }
             let count = usize::from(cursor.u16()?);
             let pair = file.length + file.offset;

@@ -32,6 +32,8 @@ use crate::trouble::Trouble;
 
 /// Attributes that Keras reads as JSON.
 const CONFIGS: [&str; 2] = ["model_config", "training_config"];
+/// The attribute by which PyTables marks an array whose elements it unpickles.
+const PICKLED: &str = "PSEUDOATOM";
 /// A filter that h5py brings itself.
 const LZF: u16 = 32_000;
 /// Filters that the HDF Group lists, all compressors with their own packages: blosc, LZ4, bitshuffle, ZFP, Zstandard, SZ3, blosc2…
@@ -98,14 +100,24 @@ struct Walk<'v> {
 }
 
 impl Walk<'_> {
-    fn object(&mut self, address: u64, place: Option<usize>, scan: &mut Examination<'_>) -> Result<(), Trouble> {
+    fn object(
+        &mut self,
+        address: u64,
+        place: Option<usize>,
+        scan: &mut Examination<'_>,
+    ) -> Result<(), Trouble> {
         for message in object::messages(&mut self.file, address)? {
             self.message(&message, place, scan)?;
         }
         Ok(())
     }
 
-    fn message(&mut self, message: &Message, place: Option<usize>, scan: &mut Examination<'_>) -> Result<(), Trouble> {
+    fn message(
+        &mut self,
+        message: &Message,
+        place: Option<usize>,
+        scan: &mut Examination<'_>,
+    ) -> Result<(), Trouble> {
         let Message { kind, shared, at, body } = message;
         let at = *at;
         if *shared {
@@ -176,13 +188,23 @@ impl Walk<'_> {
         }
         let dense = dense::read(&mut self.file, heap, tree, index)?;
         if dense.hidden > 0 {
-            let what = format!("{}: {} links or attributes in a heap that was not read", self.path(place), dense.hidden);
+            let what = format!(
+                "{}: {} links or attributes in a heap that was not read",
+                self.path(place),
+                dense.hidden
+            );
             scan.report(NOT_EXAMINED, Some(message.at), what);
         }
         Ok(dense.messages)
     }
 
-    fn link(&mut self, link: Link, at: u64, place: Option<usize>, scan: &mut Examination<'_>) -> Result<(), Trouble> {
+    fn link(
+        &mut self,
+        link: Link,
+        at: u64,
+        place: Option<usize>,
+        scan: &mut Examination<'_>,
+    ) -> Result<(), Trouble> {
         match link.target {
             Target::Path => {}
             Target::Object(address) => {
@@ -202,7 +224,7 @@ impl Walk<'_> {
                     escape(&path, 200),
                     escape(&file, 300)
                 );
-                scan.report(EXTERNAL_LINK, Some(at), what);
+                scan.report_as(reach(&file), EXTERNAL_LINK, Some(at), what);
             }
             Target::Unknown(kind) => {
                 let what = format!("{}{}: a link of type {kind}", self.path(place), escape(&link.name, 200));
@@ -212,9 +234,24 @@ impl Walk<'_> {
         Ok(())
     }
 
-    fn attribute(&mut self, at: u64, body: &[u8], place: Option<usize>, scan: &mut Examination<'_>) -> Result<(), Trouble> {
+    fn attribute(
+        &mut self,
+        at: u64,
+        body: &[u8],
+        place: Option<usize>,
+        scan: &mut Examination<'_>,
+    ) -> Result<(), Trouble> {
         let Attribute { name, value } = attribute::read(&mut self.file, &mut self.heaps, at, body)?;
         let is_config = CONFIGS.contains(&name.as_str());
+        if name == PICKLED
+            && matches!(&value, Value::Fixed(texts) | Value::Variable(texts) if texts.iter().any(|text| text.starts_with(b"object")))
+        {
+            let what = format!(
+                "{}: an array of pickled objects, as PyTables and pandas write them",
+                self.path(place)
+            );
+            scan.report(NOT_EXAMINED, Some(at), what);
+        }
         match value {
             Value::Other | Value::Unknown if is_config => {
                 let what = format!("{}: {name} that is not text", self.path(place));
@@ -232,7 +269,14 @@ impl Walk<'_> {
 
     /// Text that a loader takes for more than text: JSON that makes objects, or a pickle (PyTables reads each text that ends
     /// with a full stop as one).
-    fn value(&self, name: &str, is_config: bool, mut value: Vec<u8>, place: Option<usize>, scan: &mut Examination<'_>) {
+    fn value(
+        &self,
+        name: &str,
+        is_config: bool,
+        mut value: Vec<u8>,
+        place: Option<usize>,
+        scan: &mut Examination<'_>,
+    ) {
         while value.last() == Some(&0) {
             value.pop();
         }
@@ -249,7 +293,13 @@ impl Walk<'_> {
         }
     }
 
-    fn filters(&mut self, at: u64, body: &[u8], place: Option<usize>, scan: &mut Examination<'_>) -> Result<(), Trouble> {
+    fn filters(
+        &mut self,
+        at: u64,
+        body: &[u8],
+        place: Option<usize>,
+        scan: &mut Examination<'_>,
+    ) -> Result<(), Trouble> {
         for (id, name) in storage::plugins(at, body)? {
             if id == LZF || !self.plugins.insert(id) {
                 continue;
@@ -270,16 +320,18 @@ impl Walk<'_> {
         place: Option<usize>,
         scan: &mut Examination<'_>,
     ) {
-        let severity = if storage::escapes(name) { Severity::Critical } else { Severity::High };
         let what = format!("{}: {what} {}", self.path(place), escape(name, 300));
-        scan.report_as(severity, rule, Some(at), what);
+        scan.report_as(reach(name), rule, Some(at), what);
     }
 
     /// The block that says how a file lies in several: not in this one alone.
     fn driver(&mut self, address: u64, scan: &mut Examination<'_>) -> Result<(), Trouble> {
         let block = self.file.read(address, 16)?;
         let name = String::from_utf8_lossy(block.get(8..).unwrap_or_default()).into_owned();
-        let what = format!("an HDF5 file in several pieces (driver {}): only this one was examined", escape(&name, 8));
+        let what = format!(
+            "an HDF5 file in several pieces (driver {}): only this one was examined",
+            escape(&name, 8)
+        );
         scan.report(NOT_EXAMINED, Some(self.file.place(address)), what);
         Ok(())
     }
@@ -298,6 +350,11 @@ impl Walk<'_> {
         names.reverse();
         if names.is_empty() { "/".to_owned() } else { format!("/{}/", names.join("/")) }
     }
+}
+
+/// How bad it is that a file names another: worst where the name leads out of the folder.
+fn reach(name: &str) -> Severity {
+    if storage::escapes(name) { Severity::Critical } else { Severity::High }
 }
 
 #[cfg(test)]

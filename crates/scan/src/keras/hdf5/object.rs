@@ -123,6 +123,15 @@ fn message(cursor: &mut Cursor<'_>, new: Option<bool>) -> Result<Message, Troubl
 fn matters(kind: u16) -> bool {
     matches!(
         kind,
-        LINK_INFO | LINK | EXTERNAL_FILES | LAYOUT | FILTERS | ATTRIBUTE | SHARED_TABLE | SYMBOL_TABLE | DRIVER | ATTRIBUTE_INFO
+        LINK_INFO
+            | LINK
+            | EXTERNAL_FILES
+            | LAYOUT
+            | FILTERS
+            | ATTRIBUTE
+            | SHARED_TABLE
+            | SYMBOL_TABLE
+            | DRIVER
+            | ATTRIBUTE_INFO
     )
 }
