@@ -176,7 +176,7 @@ fn another_key_and_a_changed_bundle_are_refused() {
     let mut changes = 0;
     for field in ["\"payload\":\"", "\"sig\":\"", "\"hint\":\"", "\"payloadType\":\""] {
         let start = whole.find(field).unwrap() + field.len();
-        let len = whole[start..].find('"').unwrap();
+        let len = whole.bytes().skip(start).position(|byte| byte == b'"').unwrap();
         for place in (start..start + len).step_by(1 + len / 40) {
             let mut bytes = signed.bundle.clone();
             bytes[place] = if bytes[place] == b'A' { b'B' } else { b'A' };
