@@ -1,10 +1,11 @@
-//! Evidence: canonical JSON, signatures in DSSE envelopes, and the keys that make them.
+//! Evidence: canonical JSON, signatures in DSSE envelopes, the keys that make them, and signatures of model folders.
 //!
 //! *Invariant:* what is verified is the bytes as they came, never a re-serialisation of them.
 
 mod canonical;
 mod dsse;
 mod key;
+pub mod oms;
 
 pub use canonical::{CanonicalError, canonical_json, digest_of};
 pub use dsse::{Envelope, EnvelopeError, IN_TOTO_PAYLOAD_TYPE, Verified};
