@@ -155,7 +155,7 @@ mod tests {
         let lines: Vec<_> = drawn.lines().collect();
         assert_eq!(lines[0], format!("corpus  {}  REVOKED", short("corpus")));
         assert_eq!(lines[1], format!("└─ trained-on  base  {}  claim  AFFECTED", short("base")));
-        assert!(lines[2].starts_with("   ├─ merge  a model with a name so long that it"), "{drawn}");
+        assert!(lines[2].starts_with("   ├─ merge  a model with a name so long that "), "{drawn}");
         assert!(lines[2].ends_with("claim, unverified") && lines[2].contains('…'), "{drawn}");
         assert_eq!(lines[3], format!("   └─ fine-tune  chat  {}  claim", short("chat")));
         assert!(
