@@ -1,8 +1,9 @@
 """Makes variants of a real GGUF model with the gguf package's own (independent) dequantisation and quantisation.
 
-    python variants.py MODEL.gguf FOLDER
+    python variants.py MODEL.gguf FOLDER [LAYERS]
 
-Needs: gguf, numpy, safetensors. Nothing is downloaded; the variants take a few times the model's size.
+Only the first LAYERS (all) are taken, so that the variants fit the disk; the model's own file then counts as a part. Needs: gguf,
+numpy, safetensors. Nothing is downloaded.
 """
 
 import json
@@ -41,7 +42,9 @@ def main():
     reader = GGUFReader(source)
     field = lambda name: reader.fields[f"llama.attention.{name}"].contents()
     heads = {"attn_q": field("head_count"), "attn_k": field("head_count_kv")}
-    base = {t.name: quants.dequantize(t.data, t.tensor_type).astype(np.float32) for t in reader.tensors}
+    layers = int(sys.argv[3]) if len(sys.argv) > 3 else 10**6
+    taken = [t for t in reader.tensors if not t.name.startswith("blk.") or int(t.name.split(".")[1]) < layers]
+    base = {t.name: quants.dequantize(t.data, t.tensor_type).astype(np.float32) for t in taken}
     random = np.random.default_rng(7)
 
     def folder(name, tensors, dtype=np.float16):

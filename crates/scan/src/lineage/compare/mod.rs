@@ -188,6 +188,11 @@ impl Comparison {
         self.tensors.iter().filter(|tensor| tensor.verdict == verdict).count()
     }
 
+    /// Tensors with the same numbers, up to rounding.
+    fn exact(&self) -> usize {
+        self.count(TensorVerdict::Identical) + self.count(TensorVerdict::Same)
+    }
+
     /// The middle cosine of the telling matrices.
     pub fn median_cosine(&self) -> Option<f64> {
         let mut all: Vec<f64> =
@@ -214,9 +219,16 @@ impl Comparison {
                 self.largest_residual()
                     .map_or(String::new(), |r| format!(", at most {r:.2} of a step apart elsewhere"))
             ),
+            Verdict::Derived if self.exact() == all => format!(
+                "all {all} tensors that both have are the same; {} and {} are in one model only",
+                self.only[0].len(),
+                self.only[1].len()
+            ),
             Verdict::Derived => format!(
-                "{:.0} % of the parameters compared are alike{cosine}: fine-tune, merge or common origin",
-                self.alike * 100.0
+                "{:.0} % of the parameters compared are alike{cosine}, {} of {all} tensors the same: fine-tune, merge or \
+                 common origin",
+                self.alike * 100.0,
+                self.exact()
             ),
             Verdict::Partial => format!(
                 "{:.0} % of the parameters compared are alike, {} tensors show traces{cosine}",

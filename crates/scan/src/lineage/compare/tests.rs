@@ -402,3 +402,14 @@ fn numbers_that_are_none_are_no_evidence_and_no_panic() {
     check(&place.safetensors("c", &nothing, Type::F32), &b, Verdict::Undecided);
     check(&place.gguf("d.gguf", &odd, Type::Q8, false), &b, Verdict::Undecided);
 }
+
+#[test]
+fn a_model_that_lost_layers_is_derived_and_says_what_is_missing() {
+    let (place, base) = (Place::new(), model(1));
+    let mut shorter = base.clone();
+    shorter.retain(|name, _| !name.contains("layers.1."));
+    let a = place.safetensors("a", &base, Type::F16);
+    let found = check(&a, &place.safetensors("b", &shorter, Type::F16), Verdict::Derived);
+    assert_eq!(found.only.each_ref().map(Vec::len), [10, 0]);
+    assert!(found.summary().ends_with("10 and 0 are in one model only"), "{}", found.summary());
+}
