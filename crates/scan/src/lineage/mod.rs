@@ -18,7 +18,7 @@ pub use compare::{
     CompareError, Comparison, Embeddings, Options, Sample, TensorComparison, TensorVerdict, Verdict, compare,
 };
 pub use edge::{Basis, Claim, Evidence, Lineage, LineageError, Method, Relation};
-pub use graph::{Direction, Edge, Graph, Reached};
+pub use graph::{Direction, Edge, Graph, Reached, Walk};
 pub use layout::Mark;
 pub use record::{Record, RecordError, Signers};
 pub use store::{Problem, Records, Store, StoreError};
