@@ -84,7 +84,11 @@ pub fn scan(path: &Path, options: &Options, progress: &impl Progress) -> Result<
 }
 
 /// Examines every entry, on several threads, the largest first, so that no thread is left with a large one at the end.
-fn examine_all(entries: &[Entry], options: &Options, progress: &impl Progress) -> Vec<(FileReport, folder::Entry)> {
+fn examine_all(
+    entries: &[Entry],
+    options: &Options,
+    progress: &impl Progress,
+) -> Vec<(FileReport, folder::Entry)> {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let threads = if options.threads == 0 { cores } else { options.threads }.min(entries.len().max(1));
     let mut order: Vec<usize> = (0..entries.len()).collect();

@@ -36,7 +36,8 @@ impl Machine {
             return Err(Halt::Told);
         };
         if self.frame_end != u64::MAX && self.frame_end != self.cursor.position() {
-            let message = "an array of joblib begins within a frame, where loaders read on differently".to_owned();
+            let message =
+                "an array of joblib begins within a frame, where loaders read on differently".to_owned();
             judge.report(FRAME, 4, self.at, message);
         }
         self.frame_end = u64::MAX;
@@ -139,7 +140,8 @@ impl Machine {
             Err(Halt::Trouble(Trouble::Malformed { .. })) | Err(Halt::Told) | Ok(Some(_)) => Ok(()),
             Err(other) => Err(other),
             Ok(None) => {
-                let message = "an array of joblib could be opcodes as well, more than can be followed".to_owned();
+                let message =
+                    "an array of joblib could be opcodes as well, more than can be followed".to_owned();
                 judge.report(UNDECIDED, 5, self.at, message);
                 Ok(())
             }

@@ -53,7 +53,8 @@ impl Machine {
             self.nest(args, judge);
         }
         if judge.name_of(id) == "copyreg.add_extension"
-            && let [Some(Value::Text(module)), Some(Value::Text(name)), Some(Value::Int(code))] = self.three(args)
+            && let [Some(Value::Text(module)), Some(Value::Text(name)), Some(Value::Int(code))] =
+                self.three(args)
             && let (Some(module), Some(name)) = (judge.text(module), judge.text(name))
         {
             let global = judge.import(&module, &name, at);
@@ -82,8 +83,9 @@ impl Machine {
         let shown = render::call(&judge.name_of(id), args, &self.heap, judge);
         let imported = judge.import_of(id);
         if fit == Fit::Unclear {
-            let message =
-                format!("loading calls {shown}; whether that is harmless depends on arguments that are not known");
+            let message = format!(
+                "loading calls {shown}; whether that is harmless depends on arguments that are not known"
+            );
             judge.report(UNDECIDED, (2 << 32) + u64::from(id), self.at, message);
         } else {
             let message = format!(
@@ -205,7 +207,13 @@ impl Machine {
     }
 
     /// `class.__new__(class, *args, **kwargs)`.
-    pub(super) fn new_object_ex(&mut self, class: Value, args: Value, kwargs: Value, judge: &mut Judge) -> Value {
+    pub(super) fn new_object_ex(
+        &mut self,
+        class: Value,
+        args: Value,
+        kwargs: Value,
+        judge: &mut Judge,
+    ) -> Value {
         if matches!(self.heap.get(kwargs), Some(Node::Dict { len: 0, .. })) {
             return self.new_object(class, args, judge);
         }
@@ -262,7 +270,9 @@ impl Machine {
             *own = state;
         }
         match entry.special {
-            Some(Special::JoblibArray) if self.joblib && judge.mode == Mode::Plain => self.joblib_array(judge),
+            Some(Special::JoblibArray) if self.joblib && judge.mode == Mode::Plain => {
+                self.joblib_array(judge)
+            }
             _ => Ok(()),
         }
     }

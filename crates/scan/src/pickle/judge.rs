@@ -161,7 +161,8 @@ impl Judge {
             self.report(UNDECIDED, 1, offset, format!("more than {MAX_GLOBALS} different imports"));
             return Value::Unknown;
         };
-        let own_code = self.mode == Mode::TorchScript && (module == "__torch__" || module.starts_with("__torch__."));
+        let own_code =
+            self.mode == Mode::TorchScript && (module == "__torch__" || module.starts_with("__torch__."));
         let entry = match own_code {
             true => self.lists.find("__torch__", "*"),
             false => self.lists.find(module, name),
@@ -346,14 +347,15 @@ impl Judge {
                         MAIN => ": whatever has this name where the file is loaded".to_owned(),
                         _ => ", which no allow-list has".to_owned(),
                     };
-                    let times = if global.calls > 1 { format!(", {} times", global.calls) } else { String::new() };
+                    let times =
+                        if global.calls > 1 { format!(", {} times", global.calls) } else { String::new() };
                     let message =
                         format!("loading calls {text}{times}{why}; it is imported at byte {}", global.offset);
                     self.report(rule, subject, offset, message);
                 }
                 None => {
-                    let known_class =
-                        self.lists.knows(&global.module) && global.name.starts_with(|c: char| c.is_ascii_uppercase());
+                    let known_class = self.lists.knows(&global.module)
+                        && global.name.starts_with(|c: char| c.is_ascii_uppercase());
                     let severity = match danger {
                         None if known_class && global.module != "__main__" => Some(Severity::Medium),
                         _ => None,
@@ -407,7 +409,8 @@ fn unescape(bytes: &[u8], quoted: bool) -> String {
             _ => 0,
         };
         if digits > 0 && (quoted == (kind == 'x')) {
-            let code: String = std::iter::from_fn(|| rest.next_if(char::is_ascii_hexdigit)).take(digits).collect();
+            let code: String =
+                std::iter::from_fn(|| rest.next_if(char::is_ascii_hexdigit)).take(digits).collect();
             let decoded = u32::from_str_radix(&code, 16).ok().and_then(char::from_u32);
             out.push(decoded.unwrap_or(char::REPLACEMENT_CHARACTER));
         } else if quoted {

@@ -130,7 +130,8 @@ impl Machine {
     /// Takes out the middle of the row of items above the last mark.
     #[cold]
     fn elide(&mut self) -> Step<()> {
-        let too_large = || Halt::Trouble(Trouble::Limit("the pickle's stack is too large to be followed".to_owned()));
+        let too_large =
+            || Halt::Trouble(Trouble::Limit("the pickle's stack is too large to be followed".to_owned()));
         let len = self.stack.len();
         let mark = self.marks.last_mut().ok_or_else(too_large)?;
         let (from, to) = (mark.at.saturating_add(KEEP), len.saturating_sub(TOP));
@@ -160,7 +161,9 @@ impl Machine {
     #[cold]
     fn underflow(&self) -> Halt {
         if self.marks.last().is_some_and(|mark| mark.elided > 0) {
-            return Halt::Trouble(Trouble::Limit("the pickle's stack is too large to be followed".to_owned()));
+            return Halt::Trouble(Trouble::Limit(
+                "the pickle's stack is too large to be followed".to_owned(),
+            ));
         }
         self.malformed("takes more from the stack than there is")
     }
@@ -189,7 +192,8 @@ impl Machine {
     }
 
     fn pop_mark(&mut self) -> Step<Mark> {
-        let mark = self.marks.pop().ok_or_else(|| self.malformed("ends a row of items that was not begun"))?;
+        let mark =
+            self.marks.pop().ok_or_else(|| self.malformed("ends a row of items that was not begun"))?;
         self.fence = self.marks.last().map_or(0, |mark| match mark.elided {
             0 => mark.at,
             _ => mark.at.saturating_add(KEEP),
@@ -470,7 +474,8 @@ impl Machine {
             opcode::FROZENSET => {
                 let (_, values) = self.items()?;
                 self.check_keys(values.iter(), judge);
-                let weight = values.iter().fold(1_u64, |sum, value| sum.saturating_add(self.heap.weight(*value)));
+                let weight =
+                    values.iter().fold(1_u64, |sum, value| sum.saturating_add(self.heap.weight(*value)));
                 let set = self.add(Node::FrozenSet { weight });
                 self.push(set)
             }
@@ -503,15 +508,19 @@ impl Machine {
                 let none = values.is_empty();
                 let args = self.tuple(values, mark.elided);
                 self.at = at;
-                let made = if none { self.new_object(class, args, judge) } else { self.call(class, args, judge) };
+                let made =
+                    if none { self.new_object(class, args, judge) } else { self.call(class, args, judge) };
                 self.push(made)
             }
             opcode::OBJ => {
                 let (mark, values) = self.items()?;
                 let Some((class, rest)) = values.split_first() else { return Err(self.underflow()) };
                 let args = self.tuple(rest.iter().copied(), mark.elided);
-                let made =
-                    if rest.is_empty() { self.new_object(*class, args, judge) } else { self.call(*class, args, judge) };
+                let made = if rest.is_empty() {
+                    self.new_object(*class, args, judge)
+                } else {
+                    self.call(*class, args, judge)
+                };
                 self.push(made)
             }
             opcode::REDUCE => {
@@ -576,7 +585,12 @@ impl Machine {
             return Err(self.malformed(format!("protocol {version} is not known")));
         }
         if self.at != self.start {
-            judge.report(UNUSUAL, 0, self.at, "names its protocol in the middle, which no pickler does".to_owned());
+            judge.report(
+                UNUSUAL,
+                0,
+                self.at,
+                "names its protocol in the middle, which no pickler does".to_owned(),
+            );
         }
         Ok(())
     }
@@ -641,7 +655,8 @@ impl Machine {
             opcode::FLOAT => {
                 let word = digits.to_ascii_lowercase();
                 let named = matches!(word.as_str(), "nan" | "inf" | "infinity");
-                let plain = word.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | 'e' | '-' | '+' | '_'));
+                let plain =
+                    word.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | 'e' | '-' | '+' | '_'));
                 (named || (plain && word.contains(|c: char| c.is_ascii_digit()))).then_some(Value::Number)
             }
             opcode::INT if text == "00" => Some(Value::Bool(false)),
@@ -649,7 +664,9 @@ impl Machine {
             _ => {
                 let digits = digits.strip_suffix('L').unwrap_or(digits);
                 let plain = digits.starts_with(|c: char| c.is_ascii_digit())
-                    && digits.chars().all(|c| c.is_ascii_hexdigit() || matches!(c, 'x' | 'X' | 'o' | 'O' | '_'));
+                    && digits
+                        .chars()
+                        .all(|c| c.is_ascii_hexdigit() || matches!(c, 'x' | 'X' | 'o' | 'O' | '_'));
                 let value = match text.strip_suffix('L').unwrap_or(text).parse() {
                     Ok(int) => Value::Int(int),
                     Err(_) if digits == TORCH_MAGIC_TEXT => Value::TorchMagic,
@@ -692,7 +709,12 @@ impl Machine {
         let value = self.top()?;
         // Every entry that a pickler makes takes bytes, so an honest index is below the number of bytes.
         if index > self.cursor.view().len().max(1 << 20) {
-            judge.report(BOMB, 0, self.at, format!("writes to memo index {index}, which makes loaders reserve as much"));
+            judge.report(
+                BOMB,
+                0,
+                self.at,
+                format!("writes to memo index {index}, which makes loaders reserve as much"),
+            );
         }
         self.memo.put(index, value);
         Ok(())

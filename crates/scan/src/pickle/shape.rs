@@ -180,7 +180,11 @@ fn fits_items(shapes: &[(Shape, Times)], items: &Items, heap: &Heap, judge: &Jud
                 for value in items.iter().skip(at) {
                     fit = fit.and(shape.fits_at(value, heap, judge, depth));
                 }
-                return if items.whole() || matches!(shape, Shape::Any) { fit } else { fit.and(Fit::Unclear) };
+                return if items.whole() || matches!(shape, Shape::Any) {
+                    fit
+                } else {
+                    fit.and(Fit::Unclear)
+                };
             }
         }
     }
