@@ -374,7 +374,8 @@ mod tests {
         ] {
             assert!(lists.danger(module, name).is_some(), "{module} {name}");
         }
-        for (module, name) in [("numpy", "ndarray"), ("collections", "OrderedDict"), ("ospath", "system"), ("a", "timeit_x")]
+        for (module, name) in
+            [("numpy", "ndarray"), ("collections", "OrderedDict"), ("ospath", "system"), ("a", "timeit_x")]
         {
             assert!(lists.danger(module, name).is_none(), "{module} {name}");
         }

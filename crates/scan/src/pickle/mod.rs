@@ -10,11 +10,13 @@ mod array;
 mod call;
 mod cursor;
 mod judge;
+mod literal;
 mod machine;
 mod memo;
 mod opcode;
 mod render;
 mod shape;
+mod step;
 mod stream;
 mod value;
 
@@ -54,7 +56,8 @@ crate::rules::declare! {
 
 /// Extensions under which loaders take pickles without a mark.
 const EXTENSIONS: [&str; 16] = [
-    "bin", "ckpt", "data", "dat", "dill", "dump", "joblib", "model", "mdl", "p", "pickle", "pkl", "pt", "pth", "sav", "th",
+    "bin", "ckpt", "data", "dat", "dill", "dump", "joblib", "model", "mdl", "p", "pickle", "pkl", "pt",
+    "pth", "sav", "th",
 ];
 
 fn detect(probe: &Probe<'_>) -> Result<Match, Trouble> {
@@ -82,7 +85,11 @@ pub(crate) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Tro
 ///
 /// # Errors
 /// As [`examine`].
-pub(crate) fn examine_torch(view: &View, mode: Mode, scan: &mut Examination<'_>) -> Result<Vec<Storage>, Trouble> {
+pub(crate) fn examine_torch(
+    view: &View,
+    mode: Mode,
+    scan: &mut Examination<'_>,
+) -> Result<Vec<Storage>, Trouble> {
     stream::file(view, mode, scan)
 }
 
@@ -90,6 +97,10 @@ pub(crate) fn examine_torch(view: &View, mode: Mode, scan: &mut Examination<'_>)
 ///
 /// # Errors
 /// As [`examine`].
-pub(crate) fn examine_at(view: &View, offset: u64, scan: &mut Examination<'_>) -> Result<Option<u64>, Trouble> {
+pub(crate) fn examine_at(
+    view: &View,
+    offset: u64,
+    scan: &mut Examination<'_>,
+) -> Result<Option<u64>, Trouble> {
     stream::one(view, offset, Mode::Plain, scan)
 }

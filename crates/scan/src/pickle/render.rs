@@ -15,7 +15,9 @@ pub(crate) fn call(name: &str, args: Value, heap: &Heap, judge: &Judge) -> Strin
     let mut text = name.to_owned();
     let mut left = MAX_VALUES;
     match heap.get(args) {
-        Some(Node::Tuple { items: parts, .. }) => items(&mut text, ('(', ')'), parts, heap, judge, 0, &mut left),
+        Some(Node::Tuple { items: parts, .. }) => {
+            items(&mut text, ('(', ')'), parts, heap, judge, 0, &mut left)
+        }
         _ => {
             text.push_str("(*");
             value(&mut text, args, heap, judge, 0, &mut left);
@@ -119,6 +121,6 @@ fn literal(text: Text, judge: &Judge) -> String {
         _ => "",
     };
     let shown = escape(&content.escape_debug().to_string(), MAX_TEXT);
-    let more = if content.len() < text.len as usize && !shown.ends_with('…') { "…" } else { "" };
+    let more = if text.len as usize > MAX_TEXT * 4 && !shown.ends_with('…') { "…" } else { "" };
     format!("{mark}\"{shown}{more}\"")
 }

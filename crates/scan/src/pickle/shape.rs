@@ -110,6 +110,12 @@ impl Shape {
             (Self::Float, _) => Fit::from(matches!(value, Value::Number | Value::Int(_))),
             (Self::Str, Value::Text(text)) => Fit::from(text.form.is_str()),
             (Self::Bytes, Value::Text(text)) => Fit::from(text.form.is_bytes()),
+            (Self::Bytes, Value::Object(entry)) => Fit::from(
+                judge
+                    .lists
+                    .entry(entry)
+                    .is_some_and(|entry| matches!(entry.makes.as_str(), "bytes" | "bytearray")),
+            ),
             (Self::Literal(literal), Value::Text(text)) => match judge.text(text) {
                 Some(text) => Fit::from(text == *literal),
                 None => Fit::No,
@@ -180,7 +186,11 @@ fn fits_items(shapes: &[(Shape, Times)], items: &Items, heap: &Heap, judge: &Jud
                 for value in items.iter().skip(at) {
                     fit = fit.and(shape.fits_at(value, heap, judge, depth));
                 }
-                return if items.whole() || matches!(shape, Shape::Any) { fit } else { fit.and(Fit::Unclear) };
+                return if items.whole() || matches!(shape, Shape::Any) {
+                    fit
+                } else {
+                    fit.and(Fit::Unclear)
+                };
             }
         }
     }

@@ -40,7 +40,12 @@ pub(super) fn file(view: &View, mode: Mode, scan: &mut Examination<'_>) -> Resul
 }
 
 /// Examines one pickle; where it ends.
-pub(super) fn one(view: &View, offset: u64, mode: Mode, scan: &mut Examination<'_>) -> Result<Option<u64>, Trouble> {
+pub(super) fn one(
+    view: &View,
+    offset: u64,
+    mode: Mode,
+    scan: &mut Examination<'_>,
+) -> Result<Option<u64>, Trouble> {
     let mut judge = Judge::new(view.clone(), mode, scan.limits().findings);
     let mut machine = Machine::new(view.clone(), offset);
     let result = machine.run(&mut judge);
@@ -93,7 +98,12 @@ fn pickles(machine: &mut Machine, judge: &mut Judge) -> Result<(), Halt> {
 
 fn trailing(machine: &mut Machine, judge: &mut Judge) -> Result<(), Halt> {
     let (position, left) = (machine.position(), machine.cursor().left());
-    judge.report(TRAILING, 0, position, format!("{left} bytes after the last pickle, which loaders leave unread"));
+    judge.report(
+        TRAILING,
+        0,
+        position,
+        format!("{left} bytes after the last pickle, which loaders leave unread"),
+    );
     Ok(())
 }
 
