@@ -14,9 +14,13 @@ static NOBODY: LazyLock<Trust> =
 
 fuzz_target!(|data: &[u8]| {
     let mut parts = data.splitn(3, |byte| *byte == 0);
-    let (Some(root), Some(certificate), Some(bundle)) = (parts.next(), parts.next(), parts.next()) else { return };
+    let (Some(root), Some(certificate), Some(bundle)) = (parts.next(), parts.next(), parts.next()) else {
+        return;
+    };
     assert!(authenticate(bundle, &NOBODY).is_err(), "a signature by a key that was never used");
-    if let Ok(trust) = CertificateTrust::from_pem([&*String::from_utf8_lossy(certificate)], CertificateTime::Issued) {
+    if let Ok(trust) =
+        CertificateTrust::from_pem([&*String::from_utf8_lossy(certificate)], CertificateTime::Issued)
+    {
         let _ = authenticate(bundle, &Trust::Certificates(trust));
     }
     if let Ok(root) = TrustedRoot::from_json(&String::from_utf8_lossy(root)) {

@@ -17,7 +17,9 @@ fuzz_target!(|data: &[u8]| {
     let _ = EcPublicKey::from_pem(&pem("PUBLIC KEY", leaf));
     let _ = EcSecretKey::from_pem(&pem("PRIVATE KEY", leaf), None);
     let _ = EcSecretKey::from_pem(&pem("EC PRIVATE KEY", leaf), None);
-    let Ok(trust) = CertificateTrust::from_pem([&*pem("CERTIFICATE", root)], CertificateTime::Issued) else { return };
+    let Ok(trust) = CertificateTrust::from_pem([&*pem("CERTIFICATE", root)], CertificateTime::Issued) else {
+        return;
+    };
     let bundle = serde_json::json!({
         "mediaType": "application/vnd.dev.sigstore.bundle.v0.3+json",
         "verificationMaterial": {

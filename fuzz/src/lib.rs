@@ -43,7 +43,10 @@ impl Format {
         assert!(report.unkept == 0 || report.findings.len() == LIMITS.findings, "findings were lost");
         for finding in &report.findings {
             let text = [&finding.place, &finding.message];
-            assert!(!text.iter().any(|text| text.contains(char::is_control)), "untrusted text reaches a terminal");
+            assert!(
+                !text.iter().any(|text| text.contains(char::is_control)),
+                "untrusted text reaches a terminal"
+            );
             assert!(ostrom_scan::rule(finding.rule.as_str()).is_some(), "a rule that no catalogue has");
         }
         assert_eq!(report.is_undecided(), report.findings.iter().any(is_undecided));
@@ -86,7 +89,9 @@ fn count(reached: bool) {
 /// A target that is one format and nothing else.
 #[macro_export]
 macro_rules! target {
-    ($name:literal, $formats:expr) => { $crate::target!($name, $formats, None); };
+    ($name:literal, $formats:expr) => {
+        $crate::target!($name, $formats, None);
+    };
     ($name:literal, $formats:expr, $mark:expr) => {
         const FORMAT: $crate::Format = $crate::Format { name: $name, formats: &$formats, mark: $mark };
         $crate::fuzz_target!(|data: &[u8]| -> $crate::Corpus { FORMAT.run(data) });

@@ -1,9 +1,9 @@
 //! Bytes that are in memory already.
 
+use crate::Limits;
 use crate::examination::{Examination, Outcome, escape};
 use crate::report::FileReport;
 use crate::source::View;
-use crate::Limits;
 
 /// Examines `bytes` as a file of this name: an upload that was never written down, a file out of somebody else's archive.
 /// The name is a hint only, as it is in [`crate::scan`]; no file is read. What only a folder as a whole shows is not looked
