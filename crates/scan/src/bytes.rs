@@ -1,6 +1,7 @@
 //! Bytes that are in memory already.
 
 use crate::Limits;
+use crate::detect;
 use crate::examination::{Examination, Outcome, escape};
 use crate::report::FileReport;
 use crate::source::View;
@@ -10,7 +11,21 @@ use crate::source::View;
 /// for.
 pub fn scan_bytes(name: &str, bytes: Vec<u8>, limits: &Limits) -> FileReport {
     let view = View::new(bytes);
-    let Outcome { findings, unkept, formats, facts: _ } = Examination::run(limits, name, &view);
+    report(name, &view, Examination::run(limits, name, &view))
+}
+
+/// The same, looking only for the formats named, as [`FileReport::formats`] names them; members and unpacked streams are
+/// examined in every format. For whoever knows how the bytes will be loaded, and for fuzzing one parser. The report says
+/// nothing of what other loaders make of the bytes: an empty [`FileReport::formats`] is not a clean file.
+pub fn scan_bytes_as(formats: &[&str], name: &str, bytes: Vec<u8>, limits: &Limits) -> FileReport {
+    let view = View::new(bytes);
+    let mut scan = Examination::new(limits, name);
+    detect::examine_as(formats, &view, &mut scan);
+    report(name, &view, scan.end())
+}
+
+fn report(name: &str, view: &View, outcome: Outcome) -> FileReport {
+    let Outcome { findings, unkept, formats, facts: _ } = outcome;
     FileReport {
         path: escape(name, 1024),
         size: view.len(),
@@ -47,5 +62,19 @@ mod tests {
         let report = scan_bytes("a\u{202e}b\x1b.bin", PICKLE.to_vec(), &Limits::default());
         assert_eq!(report.path, "a\\u{202e}b\\u{1b}.bin");
         assert!(report.findings.iter().all(|finding| finding.place.starts_with(&report.path)));
+    }
+
+    #[test]
+    fn only_the_formats_that_are_asked_for_are_looked_for() {
+        // A gzip stream with a pickle in it: what lies inside is examined in every format.
+        use std::io::Write as _;
+        let mut packed = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        packed.write_all(PICKLE).unwrap();
+        let packed = packed.finish().unwrap();
+        let scan = |formats: &[&str]| {
+            scan_bytes_as(formats, "model.pkl.gz", packed.clone(), &Limits::default()).formats
+        };
+        assert_eq!(scan(&["gzip"]), ["gzip", "pickle"]);
+        assert!(scan(&["zip", "hdf5"]).is_empty());
     }
 }

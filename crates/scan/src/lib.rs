@@ -25,7 +25,7 @@ mod text;
 mod trouble;
 mod walk;
 
-pub use bytes::scan_bytes;
+pub use bytes::{scan_bytes, scan_bytes_as};
 pub use limits::Limits;
 pub use report::{FileReport, Report, is_undecided};
 pub use rules::{Rule, rule, rules};
