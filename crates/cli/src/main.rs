@@ -8,11 +8,15 @@ mod demo;
 mod eval;
 mod fail;
 mod fetch;
+mod lineage;
 mod model;
+mod passport;
 mod paths;
 mod progress;
+mod records;
 mod scan;
 mod show;
+mod sign;
 mod suite;
 mod target;
 
@@ -44,6 +48,12 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Eval(command) => block_on(eval::run(command)),
         Command::Model(command) => block_on(model::run(command)),
         Command::Scan(options) => scan::run(&options),
+        Command::Sign(options) => sign::sign(&options),
+        Command::Verify(options) => sign::verify(&options),
+        Command::Key(command) => sign::key(&command),
+        Command::Passport(options) => passport::run(&options),
+        Command::Lineage(command) => lineage::run(command),
+        Command::Revoke(options) => lineage::revoke(&options),
         Command::Suite(command) => suite::run(command),
     }
 }

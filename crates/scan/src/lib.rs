@@ -18,6 +18,7 @@ mod rules;
 mod sarif;
 mod source;
 mod spill;
+mod standing;
 mod template;
 mod tensor;
 mod text;
@@ -26,6 +27,7 @@ mod walk;
 
 pub use limits::Limits;
 pub use report::{FileReport, Report, is_undecided};
-pub use rules::{Rule, rule, rules};
+pub use rules::{Rule, rule, rules, rules_digest};
 pub use sarif::sarif;
+pub use standing::judge;
 pub use walk::{Options, Progress, ScanError, scan};

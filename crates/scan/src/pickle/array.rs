@@ -42,7 +42,7 @@ impl Machine {
         }
         self.frame_end = u64::MAX;
         // `pickle.load` does not know of the array and reads its bytes as opcodes.
-        self.read_otherwise(judge)?;
+        self.read_otherwise(array.layout.objects, judge)?;
         if array.layout.objects {
             self.nested_pickle(judge)?;
         } else {
@@ -110,8 +110,9 @@ impl Machine {
         Some(Array { count, layout, alignment })
     }
 
-    /// Interprets what follows as `pickle.load` does, on a copy, if it could be opcodes at all.
-    fn read_otherwise(&mut self, judge: &mut Judge) -> Step<()> {
+    /// Interprets what follows as `pickle.load` does, on a copy, if it could be opcodes at all. Where a pickle follows, it
+    /// is honest and refers to a memo of its own; read with this one it imports nonsense, so only dangers count.
+    fn read_otherwise(&mut self, pickle: bool, judge: &mut Judge) -> Step<()> {
         if !could_act(self.cursor.peek(GLANCE)?) {
             return Ok(());
         }
@@ -124,11 +125,12 @@ impl Machine {
         }
         let mut other = self.clone();
         other.joblib = false;
-        let before = judge.condition;
+        let before = (judge.condition, judge.only_dangers);
+        judge.only_dangers = pickle;
         judge.condition = " (if pickle.load reads the file, not joblib.load)";
         let from = other.position();
         let end = other.run_at_most(self.spare, judge);
-        judge.condition = before;
+        (judge.condition, judge.only_dangers) = before;
         self.spare = self.spare.saturating_sub(other.position().saturating_sub(from));
         end
     }

@@ -15,8 +15,21 @@ const MAX_APPLY: usize = 4;
 
 impl Machine {
     /// `callee(*args)`; what it gives.
-    pub(super) fn call(&mut self, callee: Value, args: Value, judge: &mut Judge) -> Value {
-        self.call_at(callee, args, judge, MAX_APPLY)
+    ///
+    /// # Errors
+    /// If it is certain that it cannot be called.
+    pub(super) fn call(&mut self, callee: Value, args: Value, judge: &mut Judge) -> Step<Value> {
+        self.callable(callee)?;
+        Ok(self.call_at(callee, args, judge, MAX_APPLY))
+    }
+
+    fn callable(&self, value: Value) -> Step<()> {
+        let object = matches!(self.heap.get(value), Some(Node::Object { .. }));
+        match value {
+            Value::Global(_) | Value::Object(_) | Value::Unknown | Value::Storage => Ok(()),
+            Value::Node(_) if object => Ok(()),
+            _ => Err(self.malformed("calls data")),
+        }
     }
 
     fn call_at(&mut self, callee: Value, args: Value, judge: &mut Judge, depth: usize) -> Value {
@@ -66,7 +79,7 @@ impl Machine {
     fn call_indirect(&mut self, callee: Value, args: Value, judge: &mut Judge) -> Value {
         let shown = render::call(&render::any(callee, &self.heap, judge), args, &self.heap, judge);
         match callee {
-            Value::Unknown | Value::Data => {
+            Value::Unknown => {
                 let message = format!("loading calls {shown}; what that is could not be decided");
                 judge.report(UNDECIDED, self.at, self.at, message);
             }
@@ -91,7 +104,7 @@ impl Machine {
             let message = format!(
                 "loading calls {shown}, imported at byte {imported}; it is never called so for honest data"
             );
-            let severity = judge.severity_of(id);
+            let severity = judge.is_dangerous(id).then_some(Severity::Critical);
             judge.report_as(severity, ARGUMENTS, u64::from(id), self.at, message);
         }
     }
@@ -121,7 +134,7 @@ impl Machine {
         match special {
             Special::Reconstructor => {
                 let none = self.tuple([], 0);
-                self.new_object(first, none, judge)
+                self.new_at(first, none, judge)
             }
             Special::Newobj => {
                 let rest: Vec<_> = match self.heap.get(args) {
@@ -129,22 +142,10 @@ impl Machine {
                     _ => Vec::new(),
                 };
                 let rest = self.tuple(rest, 0);
-                self.new_object(first, rest, judge)
+                self.new_at(first, rest, judge)
             }
-            Special::NewobjEx => self.new_object_ex(first, second, third, judge),
-            Special::Member => {
-                let member = match second {
-                    Value::Text(text) if !text.dunder => judge.text(text),
-                    _ => None,
-                };
-                let plain = |name: &str| {
-                    !name.starts_with('_') && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
-                };
-                if !member.is_some_and(|name| plain(&name)) {
-                    self.misfit(id, args, Fit::No, judge);
-                }
-                Value::Object(entry.id)
-            }
+            Special::NewobjEx => self.new_ex_at(first, second, third, judge),
+            Special::Member => self.member(id, entry, args, judge),
             Special::Import => {
                 let text = |value: Value| match value {
                     Value::Text(text) => judge.text(text),
@@ -177,6 +178,30 @@ impl Machine {
         }
     }
 
+    /// `getattr`: a member of an enumeration, or a method that the lists have under its dotted name.
+    fn member(&mut self, id: u32, entry: &Entry, args: Value, judge: &mut Judge) -> Value {
+        let [class, name, _] = self.three(args);
+        let name = match name {
+            Some(Value::Text(text)) => judge.text(text).unwrap_or_default(),
+            _ => String::new(),
+        };
+        if let Some(Value::Global(class)) = class {
+            if let Some(method) = judge.import_member(class, &name, self.at) {
+                return method;
+            }
+            let plain = !name.starts_with('_') && name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+            match judge.entry_of(class) {
+                Some(enumeration) if plain && enumeration.is_class(Some("enum")) => {
+                    return Value::Object(entry.id);
+                }
+                None if plain && !judge.is_dangerous(class) => return self.call_unlisted(class, args, judge),
+                _ => {}
+            }
+        }
+        self.misfit(id, args, Fit::No, judge);
+        Value::Unknown
+    }
+
     /// The first argument is loaded as a file of its own.
     fn nest(&mut self, args: Value, judge: &mut Judge) {
         match self.item(args, 0) {
@@ -191,7 +216,15 @@ impl Machine {
     }
 
     /// `class.__new__(class, *args)`.
-    pub(super) fn new_object(&mut self, class: Value, args: Value, judge: &mut Judge) -> Value {
+    ///
+    /// # Errors
+    /// If it is certain that it is no class.
+    pub(super) fn new_object(&mut self, class: Value, args: Value, judge: &mut Judge) -> Step<Value> {
+        self.callable(class)?;
+        Ok(self.new_at(class, args, judge))
+    }
+
+    fn new_at(&mut self, class: Value, args: Value, judge: &mut Judge) -> Value {
         judge.called = judge.called.saturating_add(1);
         let Value::Global(id) = class else { return self.call_indirect(class, args, judge) };
         let Some(entry) = judge.entry_of(id) else { return self.call_unlisted(id, args, judge) };
@@ -207,15 +240,23 @@ impl Machine {
     }
 
     /// `class.__new__(class, *args, **kwargs)`.
+    ///
+    /// # Errors
+    /// If it is certain that it is no class.
     pub(super) fn new_object_ex(
         &mut self,
         class: Value,
         args: Value,
         kwargs: Value,
         judge: &mut Judge,
-    ) -> Value {
+    ) -> Step<Value> {
+        self.callable(class)?;
+        Ok(self.new_ex_at(class, args, kwargs, judge))
+    }
+
+    fn new_ex_at(&mut self, class: Value, args: Value, kwargs: Value, judge: &mut Judge) -> Value {
         if matches!(self.heap.get(kwargs), Some(Node::Dict { len: 0, .. })) {
-            return self.new_object(class, args, judge);
+            return self.new_at(class, args, judge);
         }
         let both = self.tuple([args, kwargs], 0);
         match class {
@@ -224,7 +265,7 @@ impl Machine {
                 self.misfit(id, both, Fit::No, judge);
                 Value::Unknown
             }
-            _ => self.new_object(class, both, judge),
+            _ => self.new_at(class, both, judge),
         }
     }
 
@@ -402,8 +443,7 @@ impl Machine {
         }
         let shown = render::any(id, &self.heap, judge);
         let message = format!("loading takes whatever the loader has for the persistent id {shown}");
-        let severity = if judge.mode == Mode::Plain { None } else { Some(Severity::High) };
-        judge.report_as(severity, PERSISTENT, 0, self.at, message);
+        judge.report(PERSISTENT, 0, self.at, message);
         Value::Unknown
     }
 

@@ -82,6 +82,8 @@ pub(crate) struct Judge {
     extensions: HashMap<i64, Value>,
     /// Said of whatever is reported: "if loaded in such a way".
     pub(crate) condition: &'static str,
+    /// Whether only what is known to be dangerous is reported: the stream is read as it is hardly meant.
+    pub(crate) only_dangers: bool,
     texts: RefCell<Vec<Option<(Text, String)>>>,
     /// How many imports were looked at, listed or not.
     pub(crate) imports: u64,
@@ -107,6 +109,7 @@ impl Judge {
             storage_of: HashMap::new(),
             extensions: HashMap::new(),
             condition: "",
+            only_dangers: false,
             texts: RefCell::new(vec![None; CACHE]),
             imports: 0,
             called: 0,
@@ -126,6 +129,9 @@ impl Judge {
         offset: u64,
         message: String,
     ) {
+        if self.only_dangers && severity != Some(Severity::Critical) {
+            return;
+        }
         if let Some(index) = self.reported.get(&(rule, subject)) {
             if let Some(report) = self.reports.get_mut(*index) {
                 report.count = report.count.saturating_add(1);
@@ -161,6 +167,12 @@ impl Judge {
             self.report(UNDECIDED, 1, offset, format!("more than {MAX_GLOBALS} different imports"));
             return Value::Unknown;
         };
+        if self.only_dangers
+            && self.lists.find(module, name).is_none()
+            && self.lists.danger(module, name).is_none()
+        {
+            return Value::Unknown;
+        }
         let own_code =
             self.mode == Mode::TorchScript && (module == "__torch__" || module.starts_with("__torch__."));
         let entry = match own_code {
@@ -178,6 +190,14 @@ impl Judge {
         });
         self.by_name.insert(names, id);
         Value::Global(id)
+    }
+
+    /// A method of a class that was imported, if the lists have it.
+    pub(crate) fn import_member(&mut self, class: u32, member: &str, offset: u64) -> Option<Value> {
+        let global = self.globals.get(class as usize)?;
+        let (module, name) = (global.module.clone(), format!("{}.{member}", global.name));
+        self.lists.find(&module, &name)?;
+        Some(self.import(&module, &name, offset))
     }
 
     /// The allow-list's entry of something imported.
@@ -201,12 +221,11 @@ impl Judge {
         })
     }
 
-    /// The usual severity of calling something that is listed, in a way that is not.
-    pub(crate) fn severity_of(&self, id: u32) -> Option<Severity> {
+    /// Whether something imported is known to be dangerous.
+    pub(crate) fn is_dangerous(&self, id: u32) -> bool {
         self.globals
             .get(id as usize)
-            .and_then(|global| self.lists.danger(&global.module, &global.name))
-            .map(|_| Severity::Critical)
+            .is_some_and(|global| self.lists.danger(&global.module, &global.name).is_some())
     }
 
     /// Something that is not listed is called.

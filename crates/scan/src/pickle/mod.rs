@@ -10,11 +10,13 @@ mod array;
 mod call;
 mod cursor;
 mod judge;
+mod literal;
 mod machine;
 mod memo;
 mod opcode;
 mod render;
 mod shape;
+mod step;
 mod stream;
 mod value;
 

@@ -110,6 +110,12 @@ impl Shape {
             (Self::Float, _) => Fit::from(matches!(value, Value::Number | Value::Int(_))),
             (Self::Str, Value::Text(text)) => Fit::from(text.form.is_str()),
             (Self::Bytes, Value::Text(text)) => Fit::from(text.form.is_bytes()),
+            (Self::Bytes, Value::Object(entry)) => Fit::from(
+                judge
+                    .lists
+                    .entry(entry)
+                    .is_some_and(|entry| matches!(entry.makes.as_str(), "bytes" | "bytearray")),
+            ),
             (Self::Literal(literal), Value::Text(text)) => match judge.text(text) {
                 Some(text) => Fit::from(text == *literal),
                 None => Fit::No,

@@ -7,9 +7,9 @@ use crate::trouble::Trouble;
 use super::{HOLE, OVERLAP, TRAILING};
 
 /// Up to how many tensors have their names kept for messages. Files have thousands; hostile ones have millions.
-const NAMED: usize = 20_000;
-/// The most tensors whose places are held, 48 bytes each.
-const MOST: usize = 1_000_000;
+pub(super) const NAMED: usize = 20_000;
+/// The most tensors whose places are held, 40 bytes each.
+const MOST: usize = 300_000;
 /// Up to how many bytes of a gap are read to tell whether they are zero.
 const PEEK: usize = 64 << 10;
 
