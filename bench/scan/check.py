@@ -4,7 +4,7 @@
     bench/scan/corpus.py FOLDER
     bench/scan/check.py FOLDER [--ostrom target/release/ostrom] [--alarm high]
 
-Prints what was missed and what was alarmed falsely, and ends with 1 if there is any. A finding fails a scan if it is
+`suspicious` files must raise a finding of medium severity. Prints what was missed and what was alarmed falsely, and ends with 1 if there is any. A finding fails a scan if it is
 severe enough, or says that something could not be decided.
 """
 
@@ -31,9 +31,9 @@ def main() -> None:
     parser.add_argument("--ostrom", default="target/release/ostrom")
     parser.add_argument("--alarm", default="high", choices=SEVERITIES, help="severity that fails a scan (high)")
     arguments = parser.parse_args()
-    least = SEVERITIES.index(arguments.alarm)
     bad = 0
-    for kind in ("malicious", "benign"):
+    for kind in ("malicious", "suspicious", "benign"):
+        least = SEVERITIES.index("medium" if kind == "suspicious" else arguments.alarm)
         report = scan(arguments.ostrom, arguments.folder / kind)["report"]
         loud: dict[str, list[dict]] = {file["path"]: [] for file in report["files"]}
         for finding in [f for file in report["files"] for f in file["findings"]] + report["folder"]:

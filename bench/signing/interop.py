@@ -265,8 +265,8 @@ def links(bench, method, model, signature):
         (model / "inside").symlink_to("weights.txt")
         (model / "outside").symlink_to(bench.folder / "outside.txt")
         (bench.folder / "outside.txt").write_text("outside")
-    linked()
     for who in ("theirs", "ours"):
+        linked()
         if who == "theirs":
             method[1](signing.Config()).set_hashing_config(hashing_config("sha256", False, True)).sign(model, signature)
         else:
@@ -377,9 +377,7 @@ def sigstore(bench, assets):
     from cryptography import x509
     from sigstore.models import Bundle, TrustedRoot
     from sigstore.verify import Verifier, policy
-    store = pathlib.Path(package.__file__).parent / "_store"
-    trust_file = next(path for path in store.glob("*/trusted_root.json") if "sigstore.dev" in str(path.parent))
-    verifier = Verifier(trusted_root=TrustedRoot.from_file(str(trust_file)))
+    store = pathlib.Path(package.__file__).parent / "_store"  # of the public instance and of its staging twin
     for path in sorted(assets.glob("*.attestation")):
         attestation = json.loads(path.read_text())
         material = attestation["verification_material"]
@@ -396,6 +394,12 @@ def sigstore(bench, assets):
             },
         }
         certificate = x509.load_der_x509_certificate(base64.b64decode(material["certificate"]))
+        log = material["transparency_entries"][0]["logId"]["keyId"]
+        trust_file = next((file for file in store.glob("*/trusted_root.json") if log in file.read_text()), None)
+        if trust_file is None:
+            print(f"--    {path.name}: its log is in none of the trust roots")
+            continue
+        verifier = Verifier(trusted_root=TrustedRoot.from_file(str(trust_file)))
         names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
         identity = (names.get_values_for_type(x509.RFC822Name) + names.get_values_for_type(x509.UniformResourceIdentifier))[0]
         issuer = certificate.extensions.get_extension_for_oid(
@@ -429,16 +433,19 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--venv", type=pathlib.Path, default=pathlib.Path(tempfile.gettempdir()) / "ostrom-model-signing")
     parser.add_argument("--sigstore", type=pathlib.Path)
+    parser.add_argument("--only", choices=["sigstore"], help="leave out the rest")
     parser.add_argument("--program", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if not arguments.program:
         python, program = prepare(arguments.venv)
         more = ["--sigstore", arguments.sigstore.resolve()] if arguments.sigstore else []
+        more += ["--only", arguments.only] if arguments.only else []
         command = [str(word) for word in (python, __file__, "--program", program, *more)]
         sys.exit(subprocess.run(command).returncode)
     with tempfile.TemporaryDirectory() as folder:
         bench = Bench(arguments.program, pathlib.Path(folder).resolve())
-        matrix(bench)
+        if not arguments.only:
+            matrix(bench)
         if arguments.sigstore:
             sigstore(bench, arguments.sigstore)
     print(f"{bench.cases} cases, {bench.wrong} wrong")

@@ -118,7 +118,8 @@ pub fn defences(ids: &[String]) -> Result<Vec<Defence>, Failure> {
     Ok(defences)
 }
 
-fn now() -> u64 {
+/// Unix seconds.
+pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 

@@ -61,8 +61,18 @@ from!(
     ostrom_models::http::BaseUrlError,
     ostrom_models::http::ConfigError,
     ostrom_scan::ScanError,
+    ostrom_scan::lineage::ArtifactError,
+    ostrom_scan::lineage::CompareError,
+    ostrom_scan::lineage::LineageError,
+    ostrom_scan::lineage::StoreError,
+    ostrom_scan::passport::PassportError,
+    ostrom_scan::passport::VerifyError,
+    ostrom_scan::revocation::RevocationError,
     ostrom_trust::CanonicalError,
+    ostrom_trust::EnvelopeError,
     ostrom_trust::KeyError,
+    ostrom_trust::oms::EcKeyError,
+    ostrom_trust::oms::OmsError,
 );
 
 /// Adds what was being done to an error of the system.

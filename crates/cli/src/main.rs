@@ -3,16 +3,27 @@
 //! *Invariant:* results go to standard output, everything else to standard error; every failure is one line that says
 //! what to do, and a non-zero exit status.
 
+/// As the standard library's, but a reader who has seen enough (`ostrom … | head`) ends the program quietly and not with a
+/// panic.
+macro_rules! println {
+    () => { crate::show::line(format_args!("")) };
+    ($($arg:tt)*) => { crate::show::line(format_args!($($arg)*)) };
+}
+
 mod args;
 mod demo;
 mod eval;
 mod fail;
 mod fetch;
+mod lineage;
 mod model;
+mod passport;
 mod paths;
 mod progress;
+mod records;
 mod scan;
 mod show;
+mod sign;
 mod suite;
 mod target;
 
@@ -44,6 +55,12 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Eval(command) => block_on(eval::run(command)),
         Command::Model(command) => block_on(model::run(command)),
         Command::Scan(options) => scan::run(&options),
+        Command::Sign(options) => sign::sign(&options),
+        Command::Verify(options) => sign::verify(&options),
+        Command::Key(command) => sign::key(&command),
+        Command::Passport(options) => passport::run(&options),
+        Command::Lineage(command) => lineage::run(command),
+        Command::Revoke(options) => lineage::revoke(&options),
         Command::Suite(command) => suite::run(command),
     }
 }
@@ -59,4 +76,14 @@ fn block_on(work: impl Future<Output = Result<ExitCode, Failure>>) -> Result<Exi
     // A task that still waits for an answer must not hold the program up.
     runtime.shutdown_background();
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
 }

@@ -21,7 +21,26 @@ pub fn models() -> Result<PathBuf, Failure> {
     Ok(folder("cache", |dirs| dirs.cache_dir().to_owned())?.join("models"))
 }
 
+fn data() -> Result<PathBuf, Failure> {
+    folder("data", |dirs| dirs.data_dir().to_owned())
+}
+
 /// The signing key.
 pub fn key() -> Result<PathBuf, Failure> {
-    Ok(folder("data", |dirs| dirs.data_dir().to_owned())?.join("keys").join("default.pem"))
+    Ok(data()?.join("keys").join("default.pem"))
+}
+
+/// Public keys of others whose records count, one PEM file each.
+pub fn trusted_keys() -> Result<PathBuf, Failure> {
+    Ok(data()?.join("keys").join("trusted"))
+}
+
+/// Records of lineage and revocation.
+pub fn records() -> Result<PathBuf, Failure> {
+    Ok(data()?.join("lineage"))
+}
+
+/// Digests that `ostrom verify --fast` has confirmed.
+pub fn fast_cache() -> Result<PathBuf, Failure> {
+    Ok(data()?.join("verified.json"))
 }

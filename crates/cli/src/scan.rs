@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use ostrom_core::{Finding, Severity};
-use ostrom_scan::{Options, Progress, Report, rule, sarif, scan};
+use ostrom_scan::{Options, Progress, Report, judge, rule, sarif, scan};
 use serde_json::json;
 
 use crate::args::ScanOptions;
 use crate::fail::Failure;
+use crate::records::Records;
 use crate::show;
 
 /// Findings were made.
@@ -18,11 +19,21 @@ const FOUND: u8 = 1;
 /// Runs the command.
 pub fn run(options: &ScanOptions) -> Result<ExitCode, Failure> {
     let started = Instant::now();
-    let settings = Options { threads: options.threads, digests: options.digests, ..Options::default() };
+    let records = Records::load(&options.trust)?;
+    let look_up = !records.is_empty();
+    let digests = options.digests || look_up;
+    let settings = Options { threads: options.threads, digests, ..Options::default() };
     let progress = ScanProgress::new();
     let result = scan(&options.path, &settings, &progress);
     progress.bar.finish_and_clear();
-    let report = result?;
+    let mut report = result?;
+    if look_up {
+        let name = options
+            .path
+            .file_name()
+            .map_or_else(|| ".".to_owned(), |name| name.to_string_lossy().into_owned());
+        judge(&mut report, &name, options.path.is_dir(), &records.graph, &records.revocations)?;
+    }
     let fails = report.fails_at(options.fail_on);
     if options.sarif {
         show::json(&sarif(&report))?;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::LazyLock;
 
-use ostrom_core::{Id, Severity};
+use ostrom_core::{Digest, Id, Severity};
 use serde::{Deserialize, Serialize};
 
 /// What a rule is about, why it matters and what to do.
@@ -72,6 +72,7 @@ const FILES: &[&str] = &[
     include_str!("../rules/keras.toml"),
     include_str!("../rules/text.toml"),
     include_str!("../rules/folder.toml"),
+    include_str!("../rules/records.toml"),
 ];
 
 static CATALOGUE: LazyLock<BTreeMap<Id, Rule>> = LazyLock::new(|| {
@@ -94,6 +95,11 @@ pub fn rules() -> impl Iterator<Item = &'static Rule> {
     CATALOGUE.values()
 }
 
+/// Names the catalogue: the SHA-256 of its files.
+pub fn rules_digest() -> Digest {
+    Digest::of(FILES.join("\0").as_bytes())
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
@@ -113,6 +119,7 @@ mod tests {
         crate::keras::DECLARED,
         crate::text::DECLARED,
         crate::folder::DECLARED,
+        crate::standing::DECLARED,
     ];
 
     #[test]

@@ -16,12 +16,15 @@ use ostrom_trust::oms::{
     authenticate, sign, verify, verify_fast,
 };
 
+use sha2::{Digest as _, Sha256};
+
 type Failure = Box<dyn std::error::Error>;
 
 const USAGE: &str = "oms keygen p256|p384|p521 SECRET PUBLIC
 oms sign MODEL SIGNATURE --key SECRET [--passphrase P] [--certificate C [--chain C]…] [--hash H] [--shards [SIZE]]
 oms verify MODEL SIGNATURE TRUST [--links] [--ignore NAME]… [--ignore-unsigned] [--fast CACHE]
 oms authenticate SIGNATURE TRUST
+oms ceiling BYTES                     seconds that SHA-256 takes for as many bytes in memory, on all cores
 TRUST: --public KEY | --root C… [--at now|issued|SECONDS] | --trusted-root F --identity I --issuer I
 also: --links, --ignore NAME, --no-ignore-git, --threads N, --time";
 
@@ -95,8 +98,27 @@ fn run(arguments: &Arguments) -> Result<String, Failure> {
             let found = authenticate(&fs::read(arguments.word(1)?)?, &trust(arguments)?)?;
             Ok(format!("{:?}\n{}", found.signer, String::from_utf8_lossy(&found.payload)))
         }
+        "ceiling" => ceiling(arguments),
         _ => Err(USAGE.into()),
     }
+}
+
+/// What SHA-256 can do on the cores at hand when nothing has to be read.
+fn ceiling(arguments: &Arguments) -> Result<String, Failure> {
+    let bytes: u64 = arguments.word(1)?.parse()?;
+    let cores = std::thread::available_parallelism()?.get();
+    let rounds = bytes / cores as u64 / (256 << 10);
+    let start = Instant::now();
+    std::thread::scope(|scope| {
+        for _ in 0..cores {
+            scope.spawn(|| {
+                let (buffer, mut hasher) = (vec![7_u8; 256 << 10], Sha256::new());
+                (0..rounds).for_each(|_| hasher.update(&buffer));
+                std::hint::black_box(hasher.finalize())
+            });
+        }
+    });
+    Ok(format!("{:.3}", start.elapsed().as_secs_f64()))
 }
 
 fn keygen(arguments: &Arguments) -> Result<String, Failure> {

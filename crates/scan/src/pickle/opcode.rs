@@ -4,6 +4,7 @@ macro_rules! opcodes {
     ($($name:ident = $byte:literal, $tail:ident;)*) => {
         $(pub(crate) const $name: u8 = $byte;)*
 
+        #[allow(clippy::indexing_slicing, reason = "a byte is below 256, and constants cannot call get_mut")]
         const fn tails() -> [Option<Tail>; 256] {
             let mut tails = [None; 256];
             $(tails[$byte as usize] = Some(Tail::$tail);)*

@@ -121,6 +121,6 @@ fn literal(text: Text, judge: &Judge) -> String {
         _ => "",
     };
     let shown = escape(&content.escape_debug().to_string(), MAX_TEXT);
-    let more = if content.len() < text.len as usize && !shown.ends_with('…') { "…" } else { "" };
+    let more = if text.len as usize > MAX_TEXT * 4 && !shown.ends_with('…') { "…" } else { "" };
     format!("{mark}\"{shown}{more}\"")
 }

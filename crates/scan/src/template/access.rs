@@ -455,10 +455,10 @@ impl Check<'_, '_> {
                     self.computed(wanted, at, true);
                 }
             }
-            "center" | "indent" | "wordwrap" | "truncate" | "format" | "batch" | "slice" => {
-                if args.all().any(|arg| self.is_huge(arg)) {
-                    self.report(EXHAUSTION, at, format!("the filter {name:?} with a huge number"));
-                }
+            "center" | "indent" | "wordwrap" | "truncate" | "format" | "batch" | "slice"
+                if args.all().any(|arg| self.is_huge(arg)) =>
+            {
+                self.report(EXHAUSTION, at, format!("the filter {name:?} with a huge number"));
             }
             _ if !FILTERS.contains(&name) => {
                 self.report(UNKNOWN_CALLABLE, at, format!("the filter {name:?}"));

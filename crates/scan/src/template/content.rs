@@ -119,7 +119,12 @@ impl Check<'_, '_> {
             if !self.branch(test.at, &triggers, body, Some(shows_content)) {
                 self.body(body);
             }
-            carried.extend(own.into_iter().map(|trigger| Trigger { present: !trigger.present, ..trigger }));
+            for trigger in own {
+                let trigger = Trigger { present: !trigger.present, ..trigger };
+                if !carried.contains(&trigger) {
+                    carried.push(trigger);
+                }
+            }
         }
         let at = otherwise.first().map_or(0, |stmt| stmt.at);
         if !self.branch(at, &carried, otherwise, Some(shows_content)) {

@@ -147,7 +147,18 @@ impl Parser {
         };
         let mut steps = Vec::new();
         self.postfix(&mut steps)?;
-        while filters {
+        if filters {
+            self.filters(&mut steps)?;
+        }
+        if !steps.is_empty() {
+            expr = Expr { at, kind: ExprKind::Postfix(Box::new(expr), steps) };
+        }
+        Ok(expr)
+    }
+
+    /// Filters, tests and calls of what they give.
+    fn filters(&mut self, steps: &mut Vec<Step>) -> Parsed<()> {
+        loop {
             let at = self.at();
             if self.sign("|") {
                 steps.push(self.filter()?);
@@ -158,13 +169,9 @@ impl Parser {
                 let args = self.args()?;
                 steps.push(Step { at, kind: StepKind::Call(args) });
             } else {
-                break;
+                return Ok(());
             }
         }
-        if !steps.is_empty() {
-            expr = Expr { at, kind: ExprKind::Postfix(Box::new(expr), steps) };
-        }
-        Ok(expr)
     }
 
     fn primary(&mut self) -> Parsed<Expr> {

@@ -141,11 +141,17 @@ const KNOWN_MARKS: [&str; 16] = [
 /// How many times the flow is followed before it is given up. Assignments mostly come before uses.
 const PASSES: usize = 12;
 
+/// The parameters of a macro, as they are called where it is called and as they are called in it.
+struct Params<'t> {
+    in_order: Vec<&'t str>,
+    by_name: BTreeMap<&'t str, &'t str>,
+}
+
 /// The flow of a template.
 pub(super) struct Flow<'t> {
     constants: &'t Constants,
     origins: BTreeMap<String, Origin>,
-    macros: BTreeMap<&'t str, &'t [(String, Option<Expr>)]>,
+    macros: BTreeMap<&'t str, Params<'t>>,
     changed: bool,
 }
 
@@ -154,7 +160,9 @@ impl<'t> Flow<'t> {
         let mut macros = BTreeMap::new();
         super::ast::walk(body, &mut |stmt| {
             if let StmtKind::Macro { name, params, .. } = &stmt.kind {
-                macros.insert(name.as_str(), params.as_slice());
+                let in_order: Vec<&str> = params.iter().map(|(param, _)| param.as_str()).collect();
+                let by_name = in_order.iter().map(|param| (scope::plain(param), *param)).collect();
+                macros.insert(name.as_str(), Params { in_order, by_name });
             }
         });
         let mut flow = Self { constants, origins: BTreeMap::new(), macros, changed: true };
@@ -244,16 +252,14 @@ impl<'t> Flow<'t> {
     /// What the parameters of a macro that is called here hold.
     fn call(&mut self, expr: &Expr) {
         let Some((name, args)) = expr.called() else { return };
-        let Some(params) = self.macros.get(name).copied() else { return };
-        for (value, (param, _)) in args.places.iter().zip(params) {
+        let Some(params) = self.macros.get(name) else { return };
+        let places = args.places.iter().zip(&params.in_order).map(|(value, param)| (value, *param));
+        let names =
+            args.names.iter().filter_map(|(name, value)| Some((value, *params.by_name.get(name.as_str())?)));
+        let given: Vec<(&Expr, &str)> = places.chain(names).collect();
+        for (value, param) in given {
             let origin = self.origin(value);
-            self.mark(param.clone(), origin);
-        }
-        for (name, value) in &args.names {
-            if let Some((param, _)) = params.iter().find(|(param, _)| scope::plain(param) == name) {
-                let origin = self.origin(value);
-                self.mark(param.clone(), origin);
-            }
+            self.mark(param.to_owned(), origin);
         }
     }
 

@@ -16,13 +16,13 @@ use crate::template;
 use crate::trouble::Trouble;
 
 use super::input::Input;
-use super::layout::Layout;
+use super::layout::{self, Layout};
 use super::{ALIGNMENT, DUPLICATE, GGUF_TEXT, NONSTANDARD, OUTSIDE, SIZE, TYPE, ggml, metadata};
 
 const MAGIC: &[u8] = b"GGUF";
 const DEFAULT_ALIGNMENT: u64 = 32;
-/// The most metadata entries, and the most tensors.
-const MAX_ENTRIES: u64 = 1_000_000;
+/// The most metadata entries, and the most tensors. The largest models have some 100,000, over all their files.
+const MAX_ENTRIES: u64 = 300_000;
 /// How deep arrays may lie in arrays. Loaders take one or two levels.
 const MAX_DEPTH: usize = 4;
 /// More extents than ggml has.
@@ -254,7 +254,7 @@ impl Reader<'_, '_, '_> {
                 let what = format!("the tensor {:?} occurs twice", escape(&tensor.name, 100));
                 self.scan.report(DUPLICATE, Some(tensor.at), what);
             }
-            tensor.name = escape(&tensor.name, 80);
+            tensor.name = if table.len() < layout::NAMED { escape(&tensor.name, 80) } else { String::new() };
             table.push(tensor);
         }
         // Without an alignment nobody knows where the data begin; that has been reported.

@@ -23,7 +23,7 @@ use super::{DUPLICATE, NONSTANDARD, OUTSIDE, SIZE, TYPE, metadata};
 /// The longest header that the reference implementation takes.
 const MAX_HEADER: u64 = 100_000_000;
 /// The most names of tensors or metadata entries.
-const MAX_NAMES: usize = 1_000_000;
+const MAX_NAMES: usize = 300_000;
 
 pub(super) fn detect(probe: &Probe<'_>) -> Result<Match, Trouble> {
     let named = probe.extension() == "safetensors";

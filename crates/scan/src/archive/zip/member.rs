@@ -11,6 +11,7 @@ use crate::archive::unpack::{Input, unpack};
 use crate::archive::zlib::Inflate;
 use crate::archive::{CHECKSUM, ENCRYPTED, READINGS_DIFFER, UNSUPPORTED, fields, frames, streams, xz};
 use crate::examination::Examination;
+use crate::pickle::{self, Mode};
 use crate::source::View;
 use crate::spill::Spill;
 use crate::trouble::Trouble;
@@ -28,6 +29,8 @@ pub(super) struct Member {
     pub(super) encrypted: bool,
     /// The raw bytes of a tensor.
     pub(super) storage: bool,
+    /// PyTorch unpickles it, with its own persistent ids.
+    pub(super) unpickled: Option<Mode>,
     /// In an archive of PyTorch's, which does not look at checksums and can be told not to write them.
     pub(super) pytorch: bool,
 }
@@ -67,8 +70,15 @@ pub(super) fn examine(member: &Member, scan: &mut Examination<'_>) -> Result<(),
         scan.report_as(severity, CHECKSUM, Some(member.at), what);
     }
     let skip = member.storage && !pytorch::looks_loadable(&content.bytes(0, 8)?);
-    if content.len() > 0 && !skip {
-        scan.descend(&member.name, &content);
+    match member.unpickled {
+        // PyTorch unpickles it whatever it looks like, and nobody else reads it.
+        Some(mode) => scan.within(&member.name, |scan| {
+            scan.is("pickle");
+            let result = pickle::examine_torch(&content, mode, scan);
+            scan.settle(result.map(drop));
+        }),
+        None if content.len() > 0 && !skip => scan.descend(&member.name, &content),
+        None => {}
     }
     trouble.map_err(|trouble| in_member(member, trouble))
 }

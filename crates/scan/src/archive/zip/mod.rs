@@ -193,6 +193,7 @@ impl Archive<'_> {
             crc: Some(listed.crc),
             encrypted: listed.is_encrypted() || local.header.is_encrypted(),
             storage: self.torch.is_storage(&listed.name),
+            unpickled: self.torch.unpickles(&listed.name),
             pytorch: self.torch.is_any(),
         };
         if self.links.contains(&entry.local) {
@@ -341,6 +342,7 @@ impl Archive<'_> {
                 method: header.method,
                 encrypted: header.is_encrypted(),
                 storage: torch.is_storage(&header.name),
+                unpickled: torch.unpickles(&header.name),
                 pytorch: torch.is_any(),
             };
             let result = member::examine(&member, scan);

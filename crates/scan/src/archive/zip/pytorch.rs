@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use crate::pickle::Mode;
+
 /// The folders in an archive that PyTorch would load from: usually one, at the top.
 #[derive(Default)]
 pub(super) struct PyTorch {
@@ -60,6 +62,19 @@ impl PyTorch {
                     && [&b"data"[..], b"constants", b"tensors"].iter().any(|kind| lies_in(&self.tops, kind))
             }
         }
+    }
+}
+
+impl PyTorch {
+    /// How PyTorch unpickles a member, if it does: whatever is called `*.pkl` in the folder that it loads from.
+    pub(super) fn unpickles(&self, name: &[u8]) -> Option<Mode> {
+        let is_inside = |top: &Vec<u8>| name.starts_with(top);
+        let inside = self.tops.iter().any(is_inside) || self.packages.iter().any(is_inside);
+        (inside && name.ends_with(b".pkl")).then_some(if self.script {
+            Mode::TorchScript
+        } else {
+            Mode::Torch
+        })
     }
 }
 

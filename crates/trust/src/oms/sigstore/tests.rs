@@ -383,3 +383,25 @@ fn what_only_a_time_stamp_dates_is_refused_by_name() {
     let error = check(&bundle, &world.root(), WHO, ISSUER).unwrap_err();
     assert!(matches!(error, OmsError::Unsupported(_)), "{error}");
 }
+
+#[test]
+fn no_changed_character_makes_another_statement_pass_and_none_panics() {
+    let world = World::new();
+    let (text, root) = (world.bundle().to_string(), world.root().to_string());
+    let trust = Trust::Sigstore(Box::new(SigstoreTrust {
+        root: TrustedRoot::from_json(&root).unwrap(),
+        identity: WHO.to_owned(),
+        issuer: ISSUER.to_owned(),
+    }));
+    let sound = authenticate(text.as_bytes(), &trust).unwrap();
+    for place in (0..text.len()).step_by(7) {
+        for byte in [b'A', b'9', b'"'] {
+            let mut changed = text.clone().into_bytes();
+            changed[place] = byte;
+            if let Ok(found) = authenticate(&changed, &trust) {
+                assert_eq!(found.payload, sound.payload);
+            }
+        }
+        assert!(authenticate(&text.as_bytes()[..place], &trust).is_err());
+    }
+}

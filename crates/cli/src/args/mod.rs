@@ -1,8 +1,15 @@
 //! The command line.
 
+mod supply;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+
+pub use supply::{
+    CurveName, KeyCommand, LineageCommand, PassportOptions, RevokeOptions, ScanOptions, ShowOptions,
+    SignOptions, VerifyModelOptions, WalkOptions,
+};
 
 /// Collective AI security: test, share, harden, prove, show.
 #[derive(Debug, Parser)]
@@ -38,6 +45,38 @@ pub enum Command {
 
 Exit status: 0 nothing at or above --fail-on and everything was decided, 1 findings or something undecided, 2 usage.")]
     Scan(ScanOptions),
+    /// Sign a model, so that `ostrom verify` and every OpenSSF Model Signing tool can check it.
+    #[command(after_help = "Examples:
+  ostrom key new model-key.pem
+  ostrom sign ./model-folder --key model-key.pem
+  ostrom sign ./model-folder --key leaf.pem --certificate leaf.crt --chain ca.crt")]
+    Sign(SignOptions),
+    /// Check a model against its signature, and against revocations.
+    #[command(after_help = "Examples:
+  ostrom verify ./model-folder --key model-key.pub.pem
+  ostrom verify ./model-folder --root ca.crt
+  ostrom verify ./model-folder --trusted-root trusted_root.json --identity lab@example.org --issuer https://issuer.example
+
+Exit status: 0 it is what was signed and nothing is revoked, 1 it is not.")]
+    Verify(VerifyModelOptions),
+    /// Write one signed statement of what a model is: files, digests, licence, parents, scan, signatures.
+    #[command(after_help = "Examples:
+  ostrom passport ./model-folder
+  ostrom passport ./model-folder --cyclonedx bom.json
+  ostrom passport ./model-folder --verify")]
+    Passport(PassportOptions),
+    /// Record and follow what came from what.
+    #[command(subcommand)]
+    Lineage(LineageCommand),
+    /// Say, signed, that something must not be used any more. `scan` and `verify` honour it.
+    #[command(after_help = "Examples:
+  ostrom revoke 9f86d081884c7d65… --reason \"trained on a poisoned corpus\"
+  ostrom revoke ./model --reason \"backdoored\" --replacement ./model-fixed
+  ostrom revoke ./model --reinstate 5994471abb01… --reason \"false alarm\"")]
+    Revoke(RevokeOptions),
+    /// Make keys for signing models.
+    #[command(subcommand)]
+    Key(KeyCommand),
     /// Print a completion script for a shell.
     #[command(
         after_help = "Example:\n  ostrom completions bash > ~/.local/share/bash-completion/completions/ostrom"
@@ -336,29 +375,4 @@ pub enum SuiteCommand {
         #[arg(long)]
         json: bool,
     },
-}
-
-/// `ostrom scan`.
-#[derive(Debug, Args)]
-pub struct ScanOptions {
-    /// A file, or a folder with everything below it.
-    pub path: PathBuf,
-    /// Fail from this severity on: info, low, medium, high or critical. What could not be decided always fails.
-    #[arg(long, default_value = "high")]
-    pub fail_on: ostrom_core::Severity,
-    /// Print the report as SARIF 2.1.0.
-    #[arg(long, conflicts_with = "json")]
-    pub sarif: bool,
-    /// Print the report as JSON.
-    #[arg(long)]
-    pub json: bool,
-    /// Leave findings below medium out of the table.
-    #[arg(long, short)]
-    pub quiet: bool,
-    /// Take the SHA-256 of every file as well (in the JSON).
-    #[arg(long)]
-    pub digests: bool,
-    /// Threads; one a core by default.
-    #[arg(long, default_value_t = 0, hide_default_value = true)]
-    pub threads: usize,
 }

@@ -1,0 +1,269 @@
+//! `ostrom lineage` and `ostrom revoke`.
+
+use std::io::IsTerminal as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use ostrom_core::Digest;
+use ostrom_scan::lineage::{
+    Basis, Charset, Claims, Comparison, Direction, Graph, Lineage, Options as CompareOptions, Relation,
+    Sample, Store, Verdict, svg, tree,
+};
+use ostrom_scan::revocation::{Reinstatement, Revocation};
+use ostrom_trust::Envelope;
+use serde_json::json;
+
+use crate::args::{LineageCommand, RevokeOptions, ShowOptions, WalkOptions};
+use crate::eval::now;
+use crate::fail::{Failure, io};
+use crate::records::{self, Records, artifact, record};
+use crate::{paths, show};
+
+/// The largest record that is taken in, in bytes.
+const MAX_RECORD: u64 = 1 << 20;
+
+/// `ostrom lineage`.
+pub fn run(command: LineageCommand) -> Result<ExitCode, Failure> {
+    match command {
+        LineageCommand::Add { child, from, relation, evidence, sign_key } => {
+            add(&child, &from, relation, evidence, sign_key.as_deref())
+        }
+        LineageCommand::Show(options) => show_tree(&options),
+        LineageCommand::AffectedBy(options) => affected_by(&options),
+        LineageCommand::Claims { path, json } => claims(&path, json),
+        LineageCommand::Compare { a, b, all, json } => compare(&a, &b, all, json),
+        LineageCommand::Import { files } => import(&files),
+    }
+}
+
+fn add(
+    child: &str,
+    from: &[String],
+    relation: Relation,
+    evidence: bool,
+    sign_key: Option<&Path>,
+) -> Result<ExitCode, Failure> {
+    let basis = if evidence { compared(child, from)? } else { Basis::signer_says() };
+    let said = basis.describe();
+    let children = vec![artifact(child)?];
+    let parents = from.iter().map(|parent| artifact(parent)).collect::<Result<Vec<_>, _>>()?;
+    let lineage = Lineage { children, parents, relation, basis, recorded_unix: now() };
+    let id = record(&lineage.to_statement()?, sign_key)?;
+    for (name, digest) in &lineage.children {
+        for (parent, parent_digest) in &lineage.parents {
+            println!(
+                "{name} ({}): {} {parent} ({})",
+                digest.short(),
+                relation.phrase(),
+                parent_digest.short()
+            );
+        }
+    }
+    println!("{said}\nrecord  sha256:{id}");
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Compares tensors; without a likeness nothing is recorded.
+fn compared(child: &str, from: &[String]) -> Result<Basis, Failure> {
+    let [parent] = from else {
+        return Err(Failure::new("--evidence compares with one parent; record the others without it"));
+    };
+    let options = CompareOptions { seed: random_seed()?, ..CompareOptions::default() };
+    let comparison = Comparison::of_paths(Path::new(child), Path::new(parent), options)?;
+    comparison.evidence().map(Basis::Evidence).ok_or_else(|| {
+        Failure::new(format!("the tensors are no evidence: {}; nothing was recorded", comparison.summary()))
+    })
+}
+
+/// Rows to compare that nobody could foresee.
+fn random_seed() -> Result<u64, Failure> {
+    let key = ostrom_trust::SecretKey::generate()?;
+    Ok(Digest::of(key.public().to_pem()?.as_bytes()).seed())
+}
+
+fn show_tree(options: &ShowOptions) -> Result<ExitCode, Failure> {
+    let records = Records::load(&options.trust)?;
+    let (name, digest) = records.find(&options.artifact)?;
+    let direction = if options.descendants { Direction::Descendants } else { Direction::Ancestors };
+    let marks = records.revocations.marks(&records.graph);
+    let plain = options.ascii || !std::io::stdout().is_terminal() && std::env::var_os("LANG").is_none();
+    let charset = if plain { Charset::Ascii } else { Charset::Unicode };
+    if records.graph.knows(digest) {
+        show::text_out(format_args!("{}", tree(&records.graph, digest, direction, &marks, charset)));
+    } else {
+        println!("{name} sha256:{digest}\nnothing is on record about it");
+    }
+    if let Some(out) = &options.svg {
+        crate::sign::replace(out, svg(&records.graph, digest, direction, &marks).as_bytes())?;
+        println!("wrote   {}", out.display());
+    }
+    complain(&records)
+}
+
+/// Broken records are told, and make the exit status non-zero: any of them may say something else.
+fn complain(records: &Records) -> Result<ExitCode, Failure> {
+    if records.problems.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    Err(Failure::new(format!(
+        "records in {} could not be used:\n  {}",
+        paths::records()?.display(),
+        records.problems.join("\n  ")
+    )))
+}
+
+fn affected_by(options: &WalkOptions) -> Result<ExitCode, Failure> {
+    let records = Records::load(&options.trust)?;
+    let (name, digest) = records.find(&options.artifact)?;
+    let walk = records.graph.affected_by(digest);
+    let reached: Vec<_> = walk.reached().iter().filter(|reached| reached.distance > 0).collect();
+    if options.json {
+        let list: Vec<_> = reached
+            .iter()
+            .map(|reached| {
+                let chain: Vec<_> = walk
+                    .chain(reached.digest)
+                    .iter()
+                    .map(|edge| json!({"child": edge.child, "parent": edge.parent, "relation": edge.relation.name(),
+                                       "basis": edge.basis.name(), "trusted": edge.trusted, "record": edge.record}))
+                    .collect();
+                json!({"digest": reached.digest, "name": records.graph.name(reached.digest), "distance": reached.distance,
+                       "trusted": reached.trusted, "chain": chain})
+            })
+            .collect();
+        show::json(&json!({"artifact": {"name": name, "digest": digest}, "affected": list}))?;
+        return complain(&records);
+    }
+    println!("{} artifacts descend from {name} (sha256:{})", reached.len(), digest.short());
+    for reached in reached {
+        let unverified = if reached.trusted { "" } else { "  (by records of keys that are not trusted)" };
+        println!("\n{}  sha256:{}{unverified}", label(&records.graph, reached.digest), reached.digest);
+        for edge in walk.chain(reached.digest) {
+            let line = format!(
+                "{}: {} {}, {}",
+                label(&records.graph, edge.child),
+                edge.relation.phrase(),
+                label(&records.graph, edge.parent),
+                edge.basis.describe()
+            );
+            println!("{}", show::wrapped(&line, "    "));
+        }
+    }
+    complain(&records)
+}
+
+fn label(graph: &Graph, digest: Digest) -> String {
+    graph.name(digest).filter(|name| !name.is_empty()).map_or_else(|| digest.short(), str::to_owned)
+}
+
+fn claims(path: &Path, json: bool) -> Result<ExitCode, Failure> {
+    let claims = Claims::read(path)?;
+    let problems: Vec<String> =
+        claims.problems.iter().map(|problem| format!("{}: {}", problem.name, problem.what)).collect();
+    if json {
+        show::json(
+            &json!({"parents": claims.parents, "dataSets": claims.data_sets, "licences": claims.licences,
+                           "notes": claims.notes, "problems": problems}),
+        )?;
+    } else {
+        for parent in &claims.parents {
+            let relation = parent.relation.map_or("comes from", Relation::phrase);
+            println!("parent    {relation} {}  ({})", parent.name, parent.source);
+        }
+        for set in &claims.data_sets {
+            println!("data set  {}  ({})", set.name, set.source);
+        }
+        for licence in &claims.licences {
+            println!("licence   {}  ({})", licence.name, licence.source);
+        }
+        for (key, value) in &claims.notes {
+            println!("{key}: {value}");
+        }
+        println!("These are claims of the files themselves; nothing of it is proved.");
+    }
+    if problems.is_empty() {
+        return Ok(ExitCode::SUCCESS);
+    }
+    Err(Failure::new(format!("claims that could not be read:\n  {}", problems.join("\n  "))))
+}
+
+fn compare(a: &Path, b: &Path, all: bool, json: bool) -> Result<ExitCode, Failure> {
+    let sample = if all { Sample::All } else { CompareOptions::default().sample };
+    let comparison = Comparison::of_paths(a, b, CompareOptions { seed: random_seed()?, sample })?;
+    if json {
+        show::json(&comparison)?;
+    } else {
+        println!("{}", show::wrapped(&comparison.summary(), ""));
+    }
+    if comparison.verdict == Verdict::Undecided {
+        return Err(Failure::new("too little could be compared to decide"));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Takes in what others have signed. Each file is checked as far as it can be without their key.
+fn import(files: &[PathBuf]) -> Result<ExitCode, Failure> {
+    use std::io::Read as _;
+    let store = Store::new(paths::records()?);
+    let keys = records::trusted(&[])?;
+    for path in files {
+        let mut bytes = Vec::new();
+        let file = std::fs::File::open(path).map_err(io(path.display()))?;
+        file.take(MAX_RECORD + 1).read_to_end(&mut bytes).map_err(io(path.display()))?;
+        if bytes.len() as u64 > MAX_RECORD {
+            return Err(Failure::new(format!("{} is larger than any record", path.display())));
+        }
+        let record = ostrom_scan::lineage::Record::from_slice(&bytes, &keys)
+            .map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+        let id = store.add(&Envelope::from_slice(&bytes)?)?;
+        let known = if record.signers.is_trusted() { "signed by a trusted key" } else { "of an unknown key" };
+        println!("{}  {}, {known}", id.short(), record.statement.predicate_type());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `ostrom revoke`.
+pub fn revoke(options: &RevokeOptions) -> Result<ExitCode, Failure> {
+    let artifacts = vec![artifact(&options.artifact)?];
+    let sign_key = options.sign_key.as_deref();
+    let (name, digest) = artifacts.first().cloned().unwrap_or_else(|| (String::new(), Digest::of(b"")));
+    if let Some(revocation) = options.reinstate {
+        let lifted =
+            Reinstatement { artifacts, revocation, reason: options.reason.clone(), recorded_unix: now() };
+        let id = record(&lifted.to_statement()?, sign_key)?;
+        let still = Records::load(&[])?.revocations.check(digest).is_some();
+        println!("reinstated {name} (sha256:{digest})\nrecord  sha256:{id}");
+        if still {
+            return Err(Failure::new(
+                "it is still revoked: no such revocation is on record, another key made it, or there is a second one",
+            ));
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let replacement = options.replacement.as_deref().map(artifact).transpose()?;
+    let revocation = Revocation {
+        artifacts,
+        reason: options.reason.clone(),
+        severity: options.severity,
+        replacement,
+        recorded_unix: now(),
+    };
+    record(&revocation.to_statement()?, sign_key)?;
+    let mut trust = Vec::new();
+    trust.extend(options.sign_key.clone());
+    let records = Records::load(&trust)?;
+    let statement = records.revocations.check(digest).map(|revoked| revoked.statement);
+    println!("revoked {name} (sha256:{digest})");
+    if let Some(statement) = statement {
+        println!("to lift it: ostrom revoke {} --reinstate {statement} --reason …", options.artifact);
+    }
+    let walk = records.graph.affected_by(digest);
+    let affected = walk.reached().iter().filter(|reached| reached.distance > 0).count();
+    if affected > 0 {
+        println!(
+            "{affected} artifacts on record descend from it: ostrom lineage affected-by {}",
+            digest.short()
+        );
+    }
+    complain(&records)
+}

@@ -1,0 +1,307 @@
+//! `ostrom sign`, `ostrom verify` and `ostrom key`.
+
+use std::fs::{self, OpenOptions};
+use std::io::{Read as _, Write as _};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+use ostrom_scan::lineage::Artifact;
+use ostrom_scan::revocation::Standing;
+use ostrom_trust::oms::{
+    self, CertificateTime, CertificateTrust, Curve, EcPublicKey, EcSecretKey, FastCache, Method, Passphrase,
+    Progress, SignedBy, Signer, SigstoreTrust, Trust, TrustedRoot, Verified,
+};
+use serde_json::json;
+
+use crate::args::{CurveName, KeyCommand, SignOptions, VerifyModelOptions};
+use crate::fail::{Failure, io};
+use crate::records::{Records, explain, standing_json};
+use crate::{paths, show};
+
+/// The largest signature that is read, in bytes.
+const MAX_SIGNATURE: u64 = 256 << 20;
+
+/// `ostrom key`.
+pub fn key(command: &KeyCommand) -> Result<ExitCode, Failure> {
+    let KeyCommand::New { file, curve, passphrase_env } = command;
+    let curve = match curve {
+        CurveName::P256 => Curve::P256,
+        CurveName::P384 => Curve::P384,
+        CurveName::P521 => Curve::P521,
+    };
+    let public = file.with_extension("pub.pem");
+    if public.exists() {
+        return Err(Failure::new(format!("{} exists; keys are never overwritten", public.display())));
+    }
+    let key = EcSecretKey::generate(curve)?;
+    key.save(file, passphrase(passphrase_env.as_deref())?.as_ref())?;
+    let mut written =
+        OpenOptions::new().write(true).create_new(true).open(&public).map_err(io(public.display()))?;
+    written.write_all(key.public().to_pem().as_bytes()).map_err(io(public.display()))?;
+    println!("secret  {}\npublic  {}\n{curve} key {}", file.display(), public.display(), key.public().id());
+    Ok(ExitCode::SUCCESS)
+}
+
+fn passphrase(variable: Option<&str>) -> Result<Option<Passphrase>, Failure> {
+    let Some(variable) = variable else { return Ok(None) };
+    match std::env::var(variable) {
+        Ok(text) if !text.is_empty() => Ok(Some(Passphrase::new(text))),
+        _ => Err(Failure::new(format!("the environment variable {variable} is not set, or empty"))),
+    }
+}
+
+/// Where a signature lies if nobody says: in the folder, or beside the file.
+pub fn default_signature(model: &Path) -> PathBuf {
+    if model.is_dir() {
+        return model.join("model.sig");
+    }
+    let mut name = model.as_os_str().to_owned();
+    name.push(".sig");
+    PathBuf::from(name)
+}
+
+/// `ostrom sign`.
+pub fn sign(options: &SignOptions) -> Result<ExitCode, Failure> {
+    let key = EcSecretKey::load(&options.key, passphrase(options.passphrase_env.as_deref())?.as_ref())?;
+    let signer = match &options.certificate {
+        None => Signer::key(key),
+        Some(certificate) => {
+            let read = |path: &PathBuf| fs::read_to_string(path).map_err(io(path.display()));
+            let chain = options.chain.iter().map(read).collect::<Result<Vec<_>, _>>()?;
+            Signer::certificate(key, &read(certificate)?, chain.iter().map(String::as_str))?
+        }
+    };
+    let settings = oms::SignOptions {
+        hash: options.hash,
+        method: options.shards.map_or(Method::Files, Method::Shards),
+        allow_symlinks: options.allow_symlinks,
+        ignore: options.ignore.clone(),
+        ..oms::SignOptions::default()
+    };
+    let out = options.out.clone().unwrap_or_else(|| default_signature(&options.path));
+    let bar = Bar::new("signing");
+    let signed = oms::sign(&options.path, Some(&out), &signer, &settings, &|progress| bar.set(progress));
+    bar.clear();
+    let signed = signed?;
+    replace(&out, &signed.bundle)?;
+    if options.json {
+        show::json(
+            &json!({"signature": out, "root": signed.root, "files": signed.files, "bytes": signed.bytes,
+                           "ignored": signed.ignored, "uncovered": signed.uncovered, "key": signer.public().id()}),
+        )?;
+    } else {
+        println!("signed  {} files, {}", signed.files, indicatif::HumanBytes(signed.bytes));
+        list("left out", &signed.ignored);
+        list("empty, not covered by shards", &signed.uncovered);
+        println!("root    sha256:{}\nwrote   {}", signed.root, out.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// `ostrom verify`.
+pub fn verify(options: &VerifyModelOptions) -> Result<ExitCode, Failure> {
+    let signature = options.signature.clone().unwrap_or_else(|| default_signature(&options.path));
+    let bundle = read_signature(&signature)?;
+    let settings = oms::VerifyOptions {
+        allow_symlinks: options.allow_symlinks,
+        ignore: options.ignore.clone(),
+        ignore_unsigned: options.ignore_unsigned,
+        threads: 0,
+    };
+    let trust = trust(options)?;
+    let bar = Bar::new("verifying");
+    let on_progress = |progress: Progress| bar.set(progress);
+    let verified = if options.fast {
+        let mut cache = FastCache::open(&paths::fast_cache()?)?;
+        oms::verify_fast(
+            &options.path,
+            Some(&signature),
+            &bundle,
+            &trust,
+            &settings,
+            &mut cache,
+            &on_progress,
+        )
+    } else {
+        oms::verify(&options.path, Some(&signature), &bundle, &trust, &settings, &on_progress)
+    };
+    bar.clear();
+    let verified = verified?;
+    let records = Records::load(&options.trust)?;
+    let standing = if records.is_empty() {
+        Standing::Clear
+    } else {
+        records.standing(&Artifact::read(&options.path)?.digests())
+    };
+    let clear = standing == Standing::Clear && records.problems.is_empty();
+    if options.json {
+        let files: Vec<_> = verified
+            .files
+            .iter()
+            .map(|file| json!({"path": file.path, "size": file.len, "digest": file.digest}))
+            .collect();
+        show::json(&json!({
+            "holds": clear, "signer": signer(&verified.signer), "root": verified.root, "hash": verified.hash.to_string(),
+            "files": files, "ignored": verified.ignored, "uncovered": verified.uncovered,
+            "unsigned": verified.unsigned, "fast": verified.fast.map(|fast| json!({"byBlake3": fast.by_blake3, "inFull": fast.in_full})),
+            "revocation": standing_json(&standing), "unusableRecords": records.problems,
+        }))?;
+    } else {
+        table(&verified);
+    }
+    match &standing {
+        Standing::Clear if clear => {
+            if !options.json {
+                println!("holds: every file is what was signed, and nothing on record is revoked");
+            }
+            Ok(ExitCode::SUCCESS)
+        }
+        Standing::Clear => Err(Failure::new(format!(
+            "the signature holds, but records could not be read, and any of them may be a revocation:\n  {}",
+            records.problems.join("\n  ")
+        ))),
+        Standing::Revoked(revoked) => Err(Failure::new(format!(
+            "the signature holds, but it must not be used: {}",
+            explain(&records.graph, revoked, &[])
+        ))),
+        Standing::Affected(revoked, chain) => Err(Failure::new(format!(
+            "the signature holds, but it descends from something revoked: {}",
+            explain(&records.graph, revoked, chain)
+        ))),
+        Standing::Suspected(revoked, chain) => Err(Failure::new(format!(
+            "the signature holds, but somebody whose key is not trusted here says: {}\nTrust their key with --trust, or remove the record",
+            explain(&records.graph, revoked, chain)
+        ))),
+    }
+}
+
+fn trust(options: &VerifyModelOptions) -> Result<Trust, Failure> {
+    if let Some(key) = &options.key {
+        return Ok(Trust::Key(EcPublicKey::load(key)?));
+    }
+    if let (Some(root), Some(identity), Some(issuer)) =
+        (&options.trusted_root, &options.identity, &options.issuer)
+    {
+        return Ok(Trust::Sigstore(Box::new(SigstoreTrust {
+            root: TrustedRoot::load(root)?,
+            identity: identity.clone(),
+            issuer: issuer.clone(),
+        })));
+    }
+    let time =
+        match options.at.as_str() {
+            "now" => CertificateTime::Now,
+            "issued" => CertificateTime::Issued,
+            seconds => CertificateTime::At(seconds.parse().map_err(|_| {
+                Failure::new(format!("--at {seconds}: use now, issued, or seconds since 1970"))
+            })?),
+        };
+    Ok(Trust::Certificates(CertificateTrust::load(&options.root, time)?))
+}
+
+/// Who signed, in one line without anything that could forge another.
+pub fn signer(signer: &SignedBy) -> String {
+    let plain = |text: &str| text.chars().flat_map(char::escape_debug).take(200).collect::<String>();
+    match signer {
+        SignedBy::Key { id, curve } => format!("{curve} key {id}"),
+        SignedBy::Certificate { subject, fingerprint, .. } => {
+            format!("certificate of {} (sha256:{fingerprint})", plain(subject))
+        }
+        SignedBy::Sigstore(signer) => {
+            format!(
+                "{} as {} attests, log entry {}",
+                plain(&signer.identity),
+                plain(&signer.issuer),
+                signer.log_index
+            )
+        }
+    }
+}
+
+fn table(verified: &Verified) {
+    println!("signer  {}", signer(&verified.signer));
+    println!(
+        "files   {}, {}, {}",
+        verified.files.len(),
+        indicatif::HumanBytes(verified.bytes),
+        verified.hash
+    );
+    println!("root    sha256:{}", verified.root);
+    list("left out by the signer or by you", &verified.ignored);
+    list("empty, not covered by shards", &verified.uncovered);
+    list("not signed, accepted by --ignore-unsigned", &verified.unsigned);
+    for problem in &verified.unexamined {
+        println!("not examined: {problem}");
+    }
+    if let Some(fast) = verified.fast {
+        println!(
+            "fast    {} compared by BLAKE3 with an earlier result, {} in full",
+            fast.by_blake3, fast.in_full
+        );
+    }
+    if let SignedBy::Sigstore(signer) = &verified.signer {
+        for what in &signer.not_checked {
+            println!("not checked: {what}");
+        }
+    }
+}
+
+fn list(what: &str, names: &[String]) {
+    if !names.is_empty() {
+        let shown: Vec<String> =
+            names.iter().take(8).map(|name| name.chars().flat_map(char::escape_debug).collect()).collect();
+        let more = if names.len() > 8 { format!(" and {} more", names.len() - 8) } else { String::new() };
+        println!("{what}: {}{more}", shown.join(", "));
+    }
+}
+
+/// Reads a signature file, bounded.
+pub fn read_signature(path: &Path) -> Result<Vec<u8>, Failure> {
+    let mut bytes = Vec::new();
+    let file = fs::File::open(path).map_err(io(format_args!("signature {}", path.display())))?;
+    file.take(MAX_SIGNATURE + 1).read_to_end(&mut bytes).map_err(io(path.display()))?;
+    if bytes.len() as u64 > MAX_SIGNATURE {
+        return Err(Failure::new(format!("{} is larger than any signature", path.display())));
+    }
+    Ok(bytes)
+}
+
+/// Writes a file wholly or not at all.
+pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io(folder.display()))?;
+    file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(io(path.display()))?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        file.as_file().set_permissions(fs::Permissions::from_mode(0o644)).map_err(io(path.display()))?;
+    }
+    file.persist(path).map_err(|error| Failure::new(format!("{}: {}", path.display(), error.error)))?;
+    Ok(())
+}
+
+/// A bar over bytes, on standard error.
+struct Bar(ProgressBar);
+
+impl Bar {
+    fn new(what: &'static str) -> Self {
+        let bar = ProgressBar::new(0).with_prefix(what);
+        let style = "{prefix} {wide_bar:.dim} {bytes}/{total_bytes}  {bytes_per_sec}  {eta} left";
+        if let Ok(style) = ProgressStyle::with_template(style) {
+            bar.set_style(style);
+        }
+        bar.enable_steady_tick(Duration::from_millis(250));
+        Self(bar)
+    }
+
+    fn set(&self, progress: Progress) {
+        self.0.set_length(progress.total);
+        self.0.set_position(progress.done);
+    }
+
+    fn clear(&self) {
+        self.0.finish_and_clear();
+    }
+}

@@ -1,0 +1,150 @@
+//! What is on record against what was scanned.
+
+use ostrom_core::{Finding, Severity};
+
+use crate::Limits;
+use crate::examination::Examination;
+use crate::lineage::{Artifact, ArtifactError, FileDigest, Graph, IGNORED};
+use crate::report::Report;
+use crate::revocation::{Revocations, Revoked, Standing};
+
+crate::rules::declare! {
+    REVOKED = "revoked",
+    DESCENDS = "descends-from-revoked",
+    SUSPECTED = "revocation-by-unknown-key",
+    RECORDS = "record-unusable",
+}
+
+/// Adds to a report what the records say against the files in it, taken together (as `name`, a folder or a single file) and
+/// one by one. The report must have been made with digests.
+///
+/// # Errors
+/// If a file of the report has no digest (it could not be read), or the paths make no folder.
+pub fn judge(
+    report: &mut Report,
+    name: &str,
+    is_folder: bool,
+    graph: &Graph,
+    revocations: &Revocations,
+) -> Result<(), ArtifactError> {
+    let ignored = |path: &str| is_folder && path.split('/').next().is_some_and(|top| IGNORED.contains(&top));
+    let files: Vec<FileDigest> = report
+        .files
+        .iter()
+        .filter(|file| !ignored(&file.path))
+        .filter_map(|file| {
+            Some(FileDigest { path: file.path.clone(), size: file.size, sha256: file.sha256? })
+        })
+        .collect();
+    let mut found = Vec::new();
+    if is_folder && !files.is_empty() {
+        let whole = Artifact::of_files(name.to_owned(), files.clone(), Vec::new())?;
+        found.extend(finding(name, &revocations.standing(graph, &[whole.digest])));
+    }
+    for file in &files {
+        found.extend(finding(&file.path, &revocations.standing(graph, &[file.sha256])));
+    }
+    for problem in revocations.problems().iter().chain(graph.problems()) {
+        found.extend(one(name, RECORDS, None, &format!("{}: {}", problem.name, problem.what)));
+    }
+    found.sort();
+    found.dedup();
+    report.folder.extend(found);
+    Ok(())
+}
+
+fn finding(place: &str, standing: &Standing) -> Vec<Finding> {
+    let say = |revoked: &Revoked| {
+        let instead = match &revoked.replacement {
+            Some((name, digest)) => format!("; use {name} (sha256:{digest}) instead"),
+            None => String::new(),
+        };
+        format!("{} (sha256:{}): {}{instead}", revoked.name, revoked.digest.short(), revoked.reason)
+    };
+    match standing {
+        Standing::Clear => Vec::new(),
+        Standing::Revoked(revoked) => one(place, REVOKED, Some(revoked.severity), &say(revoked)),
+        Standing::Affected(revoked, chain) => {
+            let what = format!("{} steps from {}", chain.len(), say(revoked));
+            one(place, DESCENDS, Some(revoked.severity), &what)
+        }
+        Standing::Suspected(revoked, _) => one(place, SUSPECTED, None, &say(revoked)),
+    }
+}
+
+fn one(place: &str, id: &str, severity: Option<Severity>, what: &str) -> Vec<Finding> {
+    let limits = Limits::default();
+    let mut scan = Examination::new(&limits, place);
+    match severity {
+        Some(severity) => scan.report_as(severity, id, None, what),
+        None => scan.report(id, None, what),
+    }
+    scan.end().findings
+}
+
+#[cfg(test)]
+mod tests {
+    use ostrom_core::Digest;
+    use ostrom_trust::{Envelope, SecretKey};
+
+    use super::*;
+    use crate::lineage::{Basis, Lineage, Relation, Store};
+    use crate::report::FileReport;
+    use crate::revocation::Revocation;
+
+    fn file(path: &str, content: &[u8]) -> FileReport {
+        FileReport {
+            path: path.to_owned(),
+            size: content.len() as u64,
+            sha256: Some(Digest::of(content)),
+            formats: Vec::new(),
+            findings: Vec::new(),
+            unkept: 0,
+        }
+    }
+
+    /// The findings for a folder of two files, of which a trusted key (or another) has said something.
+    fn check(revoked: &[u8], edge: Option<(&[u8], &[u8])>, trusted: bool) -> Vec<(String, String, Severity)> {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path());
+        let key = SecretKey::generate().unwrap();
+        let revocation = Revocation {
+            artifacts: vec![("bad".to_owned(), Digest::of(revoked))],
+            reason: "poisoned".to_owned(),
+            severity: Severity::High,
+            replacement: None,
+            recorded_unix: 0,
+        };
+        store.add(&Envelope::sign(&revocation.to_statement().unwrap(), &key).unwrap()).unwrap();
+        if let Some((child, parent)) = edge {
+            let lineage = Lineage {
+                children: vec![("child".to_owned(), Digest::of(child))],
+                parents: vec![("parent".to_owned(), Digest::of(parent))],
+                relation: Relation::FineTune,
+                basis: Basis::signer_says(),
+                recorded_unix: 0,
+            };
+            store.add(&Envelope::sign(&lineage.to_statement().unwrap(), &key).unwrap()).unwrap();
+        }
+        let keys = if trusted { vec![key.public()] } else { Vec::new() };
+        let records = store.load(&keys).unwrap();
+        let mut report = Report { files: vec![file("a", b"a"), file("model.sig", b"s")], folder: Vec::new() };
+        judge(&mut report, "folder", true, &Graph::new(&records).unwrap(), &Revocations::new(&records))
+            .unwrap();
+        report.folder.into_iter().map(|f| (f.place, f.rule.to_string(), f.severity)).collect()
+    }
+
+    fn said(place: &str, rule: &str, severity: Severity) -> Vec<(String, String, Severity)> {
+        vec![(place.to_owned(), rule.to_owned(), severity)]
+    }
+
+    #[test]
+    fn revocations_reach_files_and_what_descends() {
+        assert_eq!(check(b"a", None, true), said("a", "revoked", Severity::High));
+        assert_eq!(check(b"x", Some((b"a", b"x")), true), said("a", "descends-from-revoked", Severity::High));
+        assert_eq!(check(b"x", None, true), []);
+        assert_eq!(check(b"a", None, false), said("a", "revocation-by-unknown-key", Severity::Medium));
+        // A signature is not part of the model.
+        assert_eq!(check(b"s", None, true), []);
+    }
+}
