@@ -21,6 +21,9 @@ TARGETS = """pickle zip gguf safetensors template hdf5 npy onnx python compresse
 json_config notebook card tokenizer weights claims records oms_bundle oms_certificate oms_trusted_root oms_keys yaml html
 torchscript shell sentencepiece onnx_tensor tensorflow_text tensorflow_index requirements path_file any""".split()
 
+TEXTS = """template python keras_config skops json_config notebook card tokenizer yaml html torchscript shell tensorflow_text
+requirements path_file""".split()
+
 COLUMNS = ["target", "runs", "reached", "seconds", "features", "corpus", "crashes", "slow", "rss_mb"]
 
 
@@ -43,7 +46,7 @@ def turn(target: str, arguments: argparse.Namespace, runs: int, row: dict[str, i
     failed.mkdir(parents=True, exist_ok=True)
     counts.unlink(missing_ok=True)
     own = arguments.seeds / target
-    seeds = own if own.is_dir() else arguments.seeds / "all"
+    seeds = own if own.is_dir() else arguments.seeds / ("text" if target in TEXTS else "all")
     folders = [str(corpus)] if row["runs"] else [str(corpus), str(seeds)]
     options = f"-rss_limit_mb=2048 -timeout=10 -report_slow_units=2 -max_len=65536 -close_fd_mask=3 -print_final_stats=1 -reload=0 -max_total_time={arguments.seconds} -runs={runs}"
     command = [str(arguments.binaries / target), *options.split(), f"-artifact_prefix={failed}/", *folders]

@@ -4,8 +4,9 @@
     bench/scan/corpus.py MADE
     fuzz/seeds.py SEEDS MADE [FOLDER...]     small files of the folders, and what lies in their archives
 
-SEEDS/all is for every target of the scanner: an input that does not reach a target's parser is not kept by it. Targets
-whose input is not a file as it is have a folder of their own. Needs Python 3.11 and, for certificates, `openssl`.
+SEEDS/all is for every target of the scanner: an input that does not reach a target's parser is not kept by it. Those of text
+take SEEDS/text, since any bytes under the name of a text would do. Targets whose input is not a file as it is have a folder
+of their own. Needs Python 3.11 and, for certificates, `openssl`.
 """
 
 from __future__ import annotations
@@ -84,6 +85,13 @@ def gather(folders: list[Path]) -> set[bytes]:
         found.add(b"\x28\xb5\x2f\xfd\x20" + bytes([len(data) & 0xFF]) + (1 | (len(data) & 0xFF) << 3).to_bytes(3, "little") + data[:255])
         found.add(b"\x04\x22\x4d\x18\x60\x40\x82" + (len(data) | 1 << 31).to_bytes(4, "little") + data + bytes(4))
     return found
+
+
+def is_text(data: bytes) -> bool:
+    try:
+        return b"\0" not in data and len(data.decode()) < 8192
+    except UnicodeDecodeError:
+        return False
 
 
 def digest(text: str) -> str:
@@ -167,7 +175,7 @@ def main() -> None:
         raise SystemExit(__doc__)
     out, folders = Path(sys.argv[1]), [Path(folder) for folder in sys.argv[2:]]
     found = sorted(gather(folders))
-    seeds: dict[str, list[bytes]] = {"all": found}
+    seeds: dict[str, list[bytes]] = {"all": found, "text": [data for data in found if is_text(data)]}
     bom = {"bomFormat": "CycloneDX", "specVersion": "1.6", "components": [{"type": "machine-learning-model", "name": "x", "pedigree": {"ancestors": [{"name": "a", "hashes": [{"alg": "SHA-256", "content": digest("a")}]}]}, "licenses": [{"license": {"id": "MIT"}}]}]}
     adapter = {"base_model_name_or_path": "a/b", "peft_type": "LORA", "revision": "main"}
     texts = [TEXTS["card"], TEXTS["config"], json.dumps(adapter), json.dumps(bom)]

@@ -1,6 +1,7 @@
 //! What the targets have in common: a scan of bytes that has to reach one format's parser.
 
 use std::fs;
+use std::io::Write as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{LazyLock, Once};
@@ -66,8 +67,11 @@ fn quiet() {
     ONCE.call_once(|| {
         drop(std::panic::take_hook());
         std::panic::set_hook(Box::new(|info| {
-            if let Some(path) = &*CAUGHT {
-                let _ = fs::write(path.with_extension("panic"), info.to_string());
+            let open = |path: &PathBuf| {
+                fs::OpenOptions::new().append(true).create(true).open(path.with_extension("panics"))
+            };
+            if let Some(Ok(mut file)) = CAUGHT.as_ref().map(open) {
+                let _ = writeln!(file, "{info}");
             }
         }));
     });
