@@ -2,18 +2,21 @@
 
     python peer.py TOOL LIMIT_SECONDS < paths        prints one line of JSON for each path
 
-The peer is imported once; then each file gets a process of its own, in which the peer's command line is called as a person
-would call it, on a folder that holds only this file. So a crash or a hang costs one file, and starting Python is not counted.
+The peer is imported once; then its command line is called as a person would call it, for each file, on a folder that holds
+only this file. So starting Python and loading the peer's rules is not counted, and what it keeps between files helps it. A file
+that ends this process is for peers.py to notice.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import resource
 import shutil
 import signal
 import sys
 import tempfile
+import time
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -87,38 +90,53 @@ def modelaudit() -> Callable[[Path, Path], int]:
     return call
 
 
+class Hung(BaseException):
+    pass
+
+
+def alarm(*_: object) -> None:
+    raise Hung
+
+
+def cpu() -> float:
+    return time.process_time() + sum(getattr(resource.getrusage(resource.RUSAGE_CHILDREN), name) for name in ("ru_utime", "ru_stime"))
+
+
 def one(call: Callable[[Path, Path], int], path: Path, limit: int) -> dict:
     with tempfile.TemporaryDirectory(prefix="peer-") as place:
         folder, scratch, log = Path(place, "model"), Path(place, "scratch"), Path(place, "log")
         folder.mkdir(), scratch.mkdir()
         shutil.copyfile(path, folder / path.name)
-        child = os.fork()
-        if child == 0:
-            output = os.open(log, os.O_WRONLY | os.O_CREAT)
-            os.dup2(output, 1), os.dup2(output, 2)
-            signal.alarm(limit)
-            os.chdir(scratch)
-            try:
-                code = call(folder, scratch)
-                sys.stdout.flush()
-            except BaseException:
-                traceback.print_exc()
-                sys.stderr.flush()
-                code = 99
-            os._exit(code)
-        _, status, usage = os.wait4(child, 0)
-        code = os.waitstatus_to_exitcode(status)
+        output = os.open(log, os.O_WRONLY | os.O_CREAT)
+        kept = os.dup(1), os.dup(2)
+        os.dup2(output, 1), os.dup2(output, 2)
+        before = cpu()
+        signal.alarm(limit)
+        try:
+            code = call(folder, scratch)
+        except BaseException:
+            traceback.print_exc()
+            code = 99
+        finally:
+            signal.alarm(0)
+            sys.stdout.flush(), sys.stderr.flush()
+            os.dup2(kept[0], 1), os.dup2(kept[1], 2)
+            for handle in (*kept, output):
+                os.close(handle)
+        used = cpu() - before
         said = log.read_text(errors="replace")
     if code == 0 and "Scanned files: 0" in said:
         code = UNSUPPORTED
     verdict = {0: "clean", 1: "alarm", 2: "error", UNSUPPORTED: "unsupported"}.get(code, "crash")
-    return {"path": str(path), "verdict": verdict, "exit": code, "cpu_s": usage.ru_utime + usage.ru_stime, "said": said[-300:]}
+    return {"path": str(path), "verdict": verdict, "exit": code, "cpu_s": used, "said": said[-300:]}
 
 
 def main() -> None:
-    call = {f.__name__: f for f in (picklescan, fickling, modelscan, modelaudit)}[sys.argv[1]]()
+    tool, limit = sys.argv[1], int(sys.argv[2])
+    signal.signal(signal.SIGALRM, alarm)
+    call = {f.__name__: f for f in (picklescan, fickling, modelscan, modelaudit)}[tool]()
     for line in sys.stdin.read().splitlines():
-        print(json.dumps(one(call, Path(line), int(sys.argv[2]))), flush=True)
+        print(json.dumps(one(call, Path(line), limit)), flush=True)
 
 
 if __name__ == "__main__":
