@@ -5,8 +5,8 @@
     bench/scan/real.py FOLDER        (if wanted)
     bench/scan/check.py FOLDER [--ostrom target/release/ostrom] [--alarm high]
 
-Prints what was missed and what was alarmed falsely, and ends with 1 if there is any. A finding fails a scan if it is
-severe enough, or says that something could not be decided.
+`suspicious` files must raise a finding of medium severity. Prints what was missed and what was alarmed falsely, and ends
+with 1 if there is any. A finding fails a scan if it is severe enough, or says that something could not be decided.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ RULES = Path(__file__).resolve().parents[2] / "crates" / "scan" / "rules"
 UNDECIDED = {
     rule["id"] for path in RULES.glob("*.toml") for rule in tomllib.loads(path.read_text())["rule"] if rule.get("undecided")
 }
+BAD = ("malicious", "suspicious")
 
 
 def scan(ostrom: str, folder: Path) -> dict:
@@ -37,22 +38,20 @@ def main() -> None:
     parser.add_argument("--ostrom", default="target/release/ostrom")
     parser.add_argument("--alarm", default="high", choices=SEVERITIES, help="severity that fails a scan (high)")
     arguments = parser.parse_args()
-    least = SEVERITIES.index(arguments.alarm)
     bad = 0
-    for kind in ("malicious", "benign", "real"):
-        if not (arguments.folder / kind).exists():
-            if kind == "real":
-                continue
-            raise SystemExit(f"check: {arguments.folder / kind} is missing")
+    for kind in ("malicious", "suspicious", "benign", "real"):
+        if kind == "real" and not (arguments.folder / kind).exists():
+            continue
+        least = SEVERITIES.index("medium" if kind == "suspicious" else arguments.alarm)
         report = scan(arguments.ostrom, arguments.folder / kind)["report"]
         loud: dict[str, list[dict]] = {file["path"]: [] for file in report["files"]}
         for finding in [f for file in report["files"] for f in file["findings"]] + report["folder"]:
             if finding["rule"] in UNDECIDED or SEVERITIES.index(finding["severity"]) >= least:
                 loud.setdefault(finding["place"].split("!")[0], []).append(finding)
-        wrong = {path: found for path, found in loud.items() if bool(found) != (kind == "malicious")}
+        wrong = {path: found for path, found in loud.items() if bool(found) != (kind in BAD)}
         for path, found in sorted(wrong.items()):
             said = "; ".join(f"{f['severity']} {f['rule']} {f['message'][:100]}" for f in found[:2])
-            print(f"{'missed' if kind == 'malicious' else 'false alarm'}: {path}{': ' + said if said else ''}")
+            print(f"{'missed' if kind in BAD else 'false alarm'}: {path}{': ' + said if said else ''}")
         print(f"{kind}: {len(loud)} files, {len(wrong)} wrong")
         bad += len(wrong)
     raise SystemExit(1 if bad else 0)

@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
 """Writes the corpus: malicious and harmless files across formats, made in code and inert.
 
-    bench/scan/corpus.py FOLDER      FOLDER/malicious and FOLDER/benign; needs only Python 3.11
+    bench/scan/corpus.py FOLDER      FOLDER/malicious, suspicious and benign; needs only Python 3.11
 
-Each file of `malicious` must raise a finding that fails a scan, none of `benign` may raise one.
+Each file of `malicious` must raise a finding that fails a scan, none of `benign` may raise one. `suspicious` files need code
+from elsewhere, and must raise a finding of medium severity.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ def main() -> None:
     if folder.exists() and any(folder.iterdir()):
         raise SystemExit(f"corpus: {folder} is not empty")
     bad, good = write(folder / "malicious", malicious.files()), write(folder / "benign", benign.files())
+    write(folder / "suspicious", malicious.suspicious())
     print(f"{bad} malicious and {good} benign files in {folder}")
 
 

@@ -221,7 +221,6 @@ def graphs() -> dict[str, bytes]:
     return {
         "external-traversal.onnx": builders.onnx(external="../../../etc/passwd"),
         "external-absolute.onnx": builders.onnx(external="/etc/shadow"),
-        "custom-domain.onnx": builders.onnx(op="Evil", domain="com.attacker"),
         "python-op.onnx": builders.onnx(op="PyOp", domain="ai.onnx.contrib"),
         "function-shadows.onnx": builders.onnx(function="Relu"),
         "read-file/saved_model.pb": builders.saved_model(["Placeholder", "ReadFile"]),
@@ -256,7 +255,6 @@ def keras() -> dict[str, bytes]:
         "module-subprocess.keras": model({"module": "subprocess", "class_name": "Popen", "config": {}, "registered_name": None}),
         "get-file.keras": model(function("keras.utils", "get_file")),
         "load-model.keras": model(function("keras.saving", "load_model")),
-        "custom-object.keras": model(dense | {"module": None, "class_name": "Mine", "registered_name": "pkg>Mine"}),
         "nested.keras": model(
             {"module": "keras.layers", "class_name": "TimeDistributed", "config": {"layer": layer(function=[marshal])}, "registered_name": None}
         ),
@@ -281,9 +279,19 @@ def configurations() -> dict[str, bytes]:
         "code-alias/x.py": b"from os import system as s\ns('echo inert')\n",
         "code-subprocess/handler.py": b"import subprocess as sp\nsp.Popen(['true'])\n",
         "notebook/n.ipynb": json.dumps(notebook).encode(),
-        "sentence/modules.json": json.dumps([{"idx": 0, "name": "0", "path": "", "type": "evil_package.Module"}]).encode(),
         "index/model.safetensors.index.json": json.dumps({"weight_map": {"a": "../../secret.safetensors"}}).encode(),
         "startup/evil.pth": b"import os; os.system('echo inert')\n",
+    }
+
+
+def suspicious() -> dict[str, bytes]:
+    """Files that do nothing by themselves, but need code from elsewhere: worth a word, not an alarm."""
+    custom = {"module": None, "class_name": "Mine", "config": {}, "registered_name": "pkg>Mine"}
+    model = {"module": "keras", "class_name": "Sequential", "config": {"name": "m", "layers": [custom]}, "registered_name": None}
+    return {
+        "custom-domain.onnx": builders.onnx(op="Own", domain="com.somebody"),
+        "custom-object.keras": zipped({"metadata.json": b'{"keras_version": "3.8.0"}', "config.json": json.dumps(model).encode()}),
+        "sentence/modules.json": json.dumps([{"idx": 0, "name": "0", "path": "", "type": "own_package.Module"}]).encode(),
     }
 
 

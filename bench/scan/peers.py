@@ -33,7 +33,7 @@ from real import cache
 HERE = Path(__file__).resolve().parent
 PEERS = ("picklescan", "fickling", "modelscan", "modelaudit")
 TOOLS = ("ostrom", *PEERS)
-KINDS = ("malicious", "benign", "real")
+KINDS = ("malicious", "suspicious", "benign", "real")
 VERDICTS = ("alarm", "clean", "error", "crash", "unsupported")
 QUIET = {
     "PROMPTFOO_DISABLE_TELEMETRY": "1", "NO_ANALYTICS": "1", "TF_CPP_MIN_LOG_LEVEL": "3", "CUDA_VISIBLE_DEVICES": "",

@@ -89,7 +89,7 @@ fn show_tree(options: &ShowOptions) -> Result<ExitCode, Failure> {
     let plain = options.ascii || !std::io::stdout().is_terminal() && std::env::var_os("LANG").is_none();
     let charset = if plain { Charset::Ascii } else { Charset::Unicode };
     if records.graph.knows(digest) {
-        print!("{}", tree(&records.graph, digest, direction, &marks, charset));
+        show::text_out(format_args!("{}", tree(&records.graph, digest, direction, &marks, charset)));
     } else {
         println!("{name} sha256:{digest}\nnothing is on record about it");
     }

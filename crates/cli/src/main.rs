@@ -3,6 +3,13 @@
 //! *Invariant:* results go to standard output, everything else to standard error; every failure is one line that says
 //! what to do, and a non-zero exit status.
 
+/// As the standard library's, but a reader who has seen enough (`ostrom … | head`) ends the program quietly and not with a
+/// panic.
+macro_rules! println {
+    () => { crate::show::line(format_args!("")) };
+    ($($arg:tt)*) => { crate::show::line(format_args!($($arg)*)) };
+}
+
 mod args;
 mod demo;
 mod eval;
@@ -69,4 +76,14 @@ fn block_on(work: impl Future<Output = Result<ExitCode, Failure>>) -> Result<Exi
     // A task that still waits for an answer must not hold the program up.
     runtime.shutdown_background();
     result
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_sound() {
+        Cli::command().debug_assert();
+    }
 }

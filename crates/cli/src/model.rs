@@ -69,7 +69,7 @@ async fn say(
     let answer = model.start(&Request::new(messages.clone(), sampling), Some(sender))?;
     let printer = tokio::task::spawn_blocking(move || {
         for piece in stream {
-            print!("{piece}");
+            crate::show::text_out(format_args!("{piece}"));
             let _ = std::io::stdout().flush();
         }
         println!();

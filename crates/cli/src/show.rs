@@ -9,6 +9,25 @@ use crate::fail::Failure;
 /// The width that texts are wrapped to.
 const WIDTH: usize = 80;
 
+/// What a shell reports for a program whose reader went away. Not 0: what was found has not been told.
+const NOBODY_READS: i32 = 141;
+
+/// Writes a line to standard output.
+pub fn line(text: std::fmt::Arguments<'_>) {
+    text_out(format_args!("{text}\n"));
+}
+
+/// Writes text to standard output.
+pub fn text_out(text: std::fmt::Arguments<'_>) {
+    use std::io::Write as _;
+    if let Err(error) = std::io::stdout().lock().write_fmt(text) {
+        if error.kind() != std::io::ErrorKind::BrokenPipe {
+            eprintln!("error: standard output: {error}");
+        }
+        std::process::exit(NOBODY_READS);
+    }
+}
+
 /// Prints a value as JSON.
 pub fn json<T: Serialize>(value: &T) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).map_err(|error| Failure::new(error.to_string()))?;

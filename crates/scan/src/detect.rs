@@ -88,16 +88,26 @@ const MODEL_EXTENSIONS: [&str; 27] = [
 
 /// Examines bytes in every format that they are in.
 pub(crate) fn examine(view: &View, scan: &mut Examination<'_>) {
-    let result = try_examine(view, scan);
+    let result = try_examine(view, scan, |_| true);
     scan.settle(result);
 }
 
-fn try_examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Trouble> {
+/// Examines bytes in those formats that are named, as far as they are in them.
+pub(crate) fn examine_as(formats: &[&str], view: &View, scan: &mut Examination<'_>) {
+    let result = try_examine(view, scan, |format| formats.contains(&format.name));
+    scan.settle(result);
+}
+
+fn try_examine(
+    view: &View,
+    scan: &mut Examination<'_>,
+    wanted: impl Fn(&Format) -> bool,
+) -> Result<(), Trouble> {
     let head = view.bytes(0, HEAD)?;
     let name = scan.name().to_owned();
     let probe = Probe { head: &head, view, name: &name };
     let mut found = Vec::new();
-    for format in FORMATS.into_iter().flatten() {
+    for format in FORMATS.into_iter().flatten().filter(|format| wanted(format)) {
         match (format.detect)(&probe)? {
             Match::No => {}
             sure => found.push((format, sure)),

@@ -3,6 +3,7 @@
 //! *Invariant:* every examiner is bounded in memory, depth and work, and what it could not examine is a finding.
 
 mod archive;
+mod bytes;
 mod detect;
 mod examination;
 mod folder;
@@ -25,6 +26,7 @@ mod text;
 mod trouble;
 mod walk;
 
+pub use bytes::{scan_bytes, scan_bytes_as};
 pub use limits::Limits;
 pub use report::{FileReport, Report, is_undecided};
 pub use rules::{Rule, rule, rules, rules_digest};

@@ -105,7 +105,7 @@ pub struct SignOptions {
 
 /// `ostrom verify`.
 #[derive(Debug, Args)]
-#[command(group(clap::ArgGroup::new("trust").required(true).args(["key", "root", "trusted_root"])))]
+#[command(group(clap::ArgGroup::new("signers").required(true).args(["key", "root", "trusted_root"])))]
 pub struct VerifyModelOptions {
     /// The model: a folder, or one file.
     pub path: PathBuf,

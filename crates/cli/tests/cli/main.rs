@@ -12,3 +12,4 @@ mod commands;
 mod endpoint;
 mod place;
 mod runs;
+mod supply;

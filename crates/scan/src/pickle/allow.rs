@@ -48,6 +48,16 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
+    /// Whether it may be kept to be called later, with arguments that nobody holds against a shape.
+    pub(crate) fn is_data(&self) -> bool {
+        self.kind != Kind::Callable || self.is_class(None)
+    }
+
+    /// Whether it does so much that honest pickles only ever call it, and never keep it.
+    pub(crate) fn is_only_called(&self) -> bool {
+        !matches!(self.special, None | Some(Special::JoblibArray | Special::JoblibFile))
+    }
+
     /// Whether it is a class, of this group where one is named.
     pub(crate) fn is_class(&self, group: Option<&str>) -> bool {
         match group {
@@ -109,6 +119,8 @@ pub(crate) enum Special {
     TorchLoad,
     /// joblib's stand-in for an array, whose data follow in the stream.
     JoblibArray,
+    /// joblib's older stand-in, whose data are in a file beside this one.
+    JoblibFile,
 }
 
 #[derive(Deserialize)]

@@ -75,9 +75,11 @@ impl Machine {
         let mut inner = Machine::new(self.cursor.view().clone(), self.cursor.position());
         inner.joblib = false;
         inner.spare = 0;
-        inner.run(judge)?;
-        self.cursor.seek(inner.position());
-        Ok(())
+        // It reads on through the same window, so that many small ones are not many reads.
+        std::mem::swap(&mut self.cursor, &mut inner.cursor);
+        let result = inner.run(judge);
+        std::mem::swap(&mut self.cursor, &mut inner.cursor);
+        result.map(|_| ())
     }
 
     fn describe(&self, stand_in: Value, judge: &Judge) -> Option<Array> {
@@ -113,7 +115,9 @@ impl Machine {
     /// Interprets what follows as `pickle.load` does, on a copy, if it could be opcodes at all. Where a pickle follows, it
     /// is honest and refers to a memo of its own; read with this one it imports nonsense, so only dangers count.
     fn read_otherwise(&mut self, pickle: bool, judge: &mut Judge) -> Step<()> {
-        if !could_act(self.cursor.peek(GLANCE)?) {
+        let (acts, seen) = could_act(self.cursor.peek(GLANCE)?);
+        self.spare = self.spare.saturating_sub(seen as u64);
+        if !acts {
             return Ok(());
         }
         let cost = (self.size() as u64).saturating_mul(4);
@@ -151,8 +155,9 @@ impl Machine {
     }
 }
 
-/// Whether bytes could be opcodes that import or call something before one comes that is none.
-fn could_act(bytes: &[u8]) -> bool {
+/// Whether bytes could be opcodes that import or call something before one comes that is none; and how many bytes that
+/// took to see.
+fn could_act(bytes: &[u8]) -> (bool, usize) {
     let mut rest = bytes;
     while let Some((opcode, after)) = rest.split_first() {
         let acts = matches!(
@@ -171,14 +176,17 @@ fn could_act(bytes: &[u8]) -> bool {
                 | opcode::PERSID
                 | opcode::BINPERSID
         );
+        let seen = bytes.len() - after.len();
         if acts {
-            return true;
+            return (true, seen);
         }
-        let Some(tail) = opcode::tail(*opcode).filter(|_| *opcode != opcode::STOP) else { return false };
+        let Some(tail) = opcode::tail(*opcode).filter(|_| *opcode != opcode::STOP) else {
+            return (false, seen);
+        };
         rest = past(tail, after).unwrap_or_default();
     }
     // Nothing but opcodes as far as one can see.
-    bytes.len() >= GLANCE
+    (bytes.len() >= GLANCE, bytes.len())
 }
 
 /// What comes after an opcode's tail; empty if the tail reaches beyond what is seen.
@@ -263,10 +271,10 @@ mod tests {
     #[test]
     fn what_joblib_writes_before_its_arrays_is_no_opcode() {
         for padding in 1..=16 {
-            assert!(!could_act(&[padding, 0xff, b'c', b'o', b's', b'\n', b'x', b'\n']));
+            assert_eq!(could_act(&[padding, 0xff, b'c', b'o', b's', b'\n', b'x', b'\n']), (false, 1));
         }
-        assert!(could_act(b"K\x01cos\nsystem\n"));
-        assert!(!could_act(b"K\x01K\x02."));
-        assert!(!could_act(b"X\xff\xff\xff\xffabc"));
+        assert!(could_act(b"K\x01cos\nsystem\n").0);
+        assert!(!could_act(b"K\x01K\x02.").0);
+        assert!(!could_act(b"X\xff\xff\xff\xffabc").0);
     }
 }

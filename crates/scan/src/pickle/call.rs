@@ -7,7 +7,7 @@ use super::judge::{Judge, Mode, Storage};
 use super::machine::{Machine, Step, is_dunder};
 use super::render;
 use super::shape::{Fit, Shape};
-use super::value::{Items, Node, Value};
+use super::value::{Form, Items, Node, Value};
 use super::{ARGUMENTS, INDIRECT, PATCH, PERSISTENT, STATE, UNDECIDED};
 
 /// How deep calls may lie in the arguments of calls.
@@ -52,10 +52,13 @@ impl Machine {
 
     /// What a listed callable makes.
     fn made(&mut self, entry: &Entry, args: Value) -> Value {
-        match entry.keep {
-            true => self.add(Node::Object { entry: entry.id, args, state: Value::None }),
-            false => Value::Object(entry.id),
+        if entry.keep
+            && let kept @ Value::Node(_) =
+                self.add(Node::Object { entry: entry.id, args, state: Value::None })
+        {
+            return kept;
         }
+        Value::Object(entry.id)
     }
 
     fn call_unlisted(&mut self, id: u32, args: Value, judge: &mut Judge) -> Value {
@@ -77,35 +80,40 @@ impl Machine {
     }
 
     fn call_indirect(&mut self, callee: Value, args: Value, judge: &mut Judge) -> Value {
-        let shown = render::call(&render::any(callee, &self.heap, judge), args, &self.heap, judge);
-        match callee {
-            Value::Unknown => {
-                let message = format!("loading calls {shown}; what that is could not be decided");
-                judge.report(UNDECIDED, self.at, self.at, message);
-            }
-            _ => {
-                let message = format!("loading calls {shown}: something that was made while loading");
-                judge.report(INDIRECT, 0, self.at, message);
-            }
+        let unknown = matches!(callee, Value::Unknown);
+        let (rule, subject) = if unknown { (UNDECIDED, self.at) } else { (INDIRECT, 0) };
+        if !judge.repeats(rule, subject) {
+            let shown = render::call(&render::any(callee, &self.heap, judge), args, &self.heap, judge);
+            let message = match unknown {
+                true => format!("loading calls {shown}; what that is could not be decided"),
+                false => format!("loading calls {shown}: something that was made while loading"),
+            };
+            judge.report(rule, subject, self.at, message);
         }
         Value::Unknown
     }
 
     /// Something listed is called with other arguments than the lists have.
     fn misfit(&mut self, id: u32, args: Value, fit: Fit, judge: &mut Judge) {
+        let unclear = fit == Fit::Unclear;
+        let (rule, subject) =
+            if unclear { (UNDECIDED, (2 << 32) + u64::from(id)) } else { (ARGUMENTS, u64::from(id)) };
+        if judge.repeats(rule, subject) {
+            return;
+        }
         let shown = render::call(&judge.name_of(id), args, &self.heap, judge);
         let imported = judge.import_of(id);
         if fit == Fit::Unclear {
             let message = format!(
                 "loading calls {shown}; whether that is harmless depends on arguments that are not known"
             );
-            judge.report(UNDECIDED, (2 << 32) + u64::from(id), self.at, message);
+            judge.report(rule, subject, self.at, message);
         } else {
             let message = format!(
                 "loading calls {shown}, imported at byte {imported}; it is never called so for honest data"
             );
             let severity = judge.is_dangerous(id).then_some(Severity::Critical);
-            judge.report_as(severity, ARGUMENTS, u64::from(id), self.at, message);
+            judge.report_as(severity, rule, subject, self.at, message);
         }
     }
 
@@ -174,7 +182,7 @@ impl Machine {
                 self.nest(args, judge);
                 Value::Object(entry.id)
             }
-            Special::JoblibArray => self.made(entry, args),
+            Special::JoblibArray | Special::JoblibFile => self.made(entry, args),
         }
     }
 
@@ -204,10 +212,18 @@ impl Machine {
 
     /// The first argument is loaded as a file of its own.
     fn nest(&mut self, args: Value, judge: &mut Judge) {
-        match self.item(args, 0) {
-            Some(Value::Text(text)) if text.form.is_bytes() && text.len < u32::MAX => {
-                judge.nest(text.start, u64::from(text.len));
-            }
+        let bytes = self.item(args, 0).unwrap_or(Value::Unknown);
+        let (text, encoded) = match (bytes, self.heap.get(bytes)) {
+            (Value::Text(text), _) if text.form.is_bytes() => (Some(text), false),
+            // How Python 3 writes bytes in protocols 0 to 2: `_codecs.encode(text, "latin1")`.
+            (_, Some(Node::Object { args, .. })) => match self.item(*args, 0) {
+                Some(Value::Text(text)) if text.form == Form::Utf8 => (Some(text), true),
+                _ => (None, false),
+            },
+            _ => (None, false),
+        };
+        match text {
+            Some(text) if text.len < u32::MAX => judge.nest(text.start, u64::from(text.len), encoded),
             _ => {
                 let message = "loads a pickle from bytes that are made while loading".to_owned();
                 judge.report(UNDECIDED, self.at, self.at, message);
@@ -281,6 +297,9 @@ impl Machine {
     /// `BUILD`: the state of what is on top.
     pub(super) fn build(&mut self, target: Value, state: Value, judge: &mut Judge) -> Step<()> {
         if let Value::Global(id) = target {
+            if judge.repeats(PATCH, u64::from(id)) {
+                return Ok(());
+            }
             let shown = render::any(state, &self.heap, judge);
             let message = format!(
                 "loading changes {}, imported at byte {}: sets {shown}",
@@ -311,11 +330,31 @@ impl Machine {
             *own = state;
         }
         match entry.special {
+            Some(Special::JoblibFile) if !self.names_neighbour(state, judge) => {
+                self.odd_state("reads a file from elsewhere by", target, state, Fit::No, judge);
+                Ok(())
+            }
             Some(Special::JoblibArray) if self.joblib && judge.mode == Mode::Plain => {
                 self.joblib_array(judge)
             }
             _ => Ok(()),
         }
+    }
+
+    /// Whether the file that a stand-in names lies in the same folder.
+    fn names_neighbour(&self, state: Value, judge: &Judge) -> bool {
+        let Some(Node::Dict { entries, .. }) = self.heap.get(state) else { return false };
+        let text = |value: &Value| match value {
+            Value::Text(text) => judge.text(*text),
+            _ => None,
+        };
+        let mut names =
+            entries.iter().filter(|(key, _)| text(key).is_some_and(|key| key == "filename")).peekable();
+        names.peek().is_some()
+            && names.all(|(_, name)| {
+                text(name)
+                    .is_some_and(|name| !name.is_empty() && !name.contains(['/', '\\', ':']) && name != "..")
+            })
     }
 
     /// `APPEND` and the like call the methods of these names, which attributes could replace.
@@ -337,22 +376,25 @@ impl Machine {
     }
 
     fn odd_state(&mut self, verb: &str, target: Value, state: Value, fit: Fit, judge: &mut Judge) {
-        let shown = render::any(target, &self.heap, judge);
-        let state = render::any(state, &self.heap, judge);
         let subject = match self.entry(target, judge) {
             Some(entry) => u64::from(entry.id),
             None => self.at.saturating_add(1 << 32),
         };
-        match fit {
-            Fit::Unclear => {
-                let message = format!("loading {verb} {shown}; what it holds is not known");
-                judge.report(UNDECIDED, (3 << 32) + subject, self.at, message);
-            }
-            _ => {
-                let message = format!("loading {verb} {shown} as honest data never do: {state}");
-                judge.report(STATE, subject, self.at, message);
-            }
+        let unclear = fit == Fit::Unclear;
+        let (rule, subject) =
+            if unclear { (UNDECIDED, subject.saturating_add(3 << 32)) } else { (STATE, subject) };
+        if judge.repeats(rule, subject) {
+            return;
         }
+        let shown = render::any(target, &self.heap, judge);
+        let message = match unclear {
+            true => format!("loading {verb} {shown}; what it holds is not known"),
+            false => {
+                let state = render::any(state, &self.heap, judge);
+                format!("loading {verb} {shown} as honest data never do: {state}")
+            }
+        };
+        judge.report(rule, subject, self.at, message);
     }
 
     /// `APPEND`, `APPENDS` and `LIST`.
@@ -363,6 +405,7 @@ impl Machine {
         elided: u64,
         judge: &mut Judge,
     ) -> Step<()> {
+        judge.keep(values, self.at);
         let keep = self.heap.keep(self.keep);
         let mut grown = 0;
         if let Some(Node::List(items)) = self.heap.get_mut(target) {
@@ -386,6 +429,7 @@ impl Machine {
             return Err(self.malformed("a key without a value"));
         }
         self.check_keys(pairs.iter().map(|[key, _]| key), judge);
+        judge.keep(values, self.at);
         let odd_key = pairs.iter().find_map(|[key, _]| match key {
             Value::Text(text) if is_dunder(*text, judge) => Some(*text),
             _ => None,
@@ -433,13 +477,26 @@ impl Machine {
     }
 
     /// Something that the loader gets by an id of its own.
-    pub(super) fn persistent(&mut self, id: Value, judge: &mut Judge) -> Value {
+    ///
+    /// # Errors
+    /// If bytes are only looked at, whether they are a pickle: loaders refuse such ids unless they are told otherwise.
+    pub(super) fn persistent(&mut self, id: Value, judge: &mut Judge) -> Step<Value> {
+        if self.probing {
+            return Err(self.malformed("a persistent id"));
+        }
+        Ok(self.persistent_value(id, judge))
+    }
+
+    fn persistent_value(&mut self, id: Value, judge: &mut Judge) -> Value {
         let items = match self.heap.get(id) {
             Some(Node::Tuple { items, .. }) if judge.mode != Mode::Plain => Some(items.clone()),
             _ => None,
         };
         if let Some(value) = items.and_then(|items| self.torch_persistent(&items, judge)) {
             return value;
+        }
+        if judge.repeats(PERSISTENT, 0) {
+            return Value::Unknown;
         }
         let shown = render::any(id, &self.heap, judge);
         let message = format!("loading takes whatever the loader has for the persistent id {shown}");

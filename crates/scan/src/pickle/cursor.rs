@@ -90,7 +90,8 @@ impl Cursor {
     /// The next bytes without going on: up to `count` of them, at most a window.
     pub(crate) fn peek(&mut self, count: usize) -> Result<&[u8], Trouble> {
         let count = count.min(WINDOW);
-        if self.window.len().saturating_sub(self.at) < count {
+        let ends = self.base.saturating_add(self.window.len() as u64) >= self.view.len();
+        if (self.window.is_empty() || !ends) && self.window.len().saturating_sub(self.at) < count {
             self.refill(count)?;
         }
         let rest = self.window.get(self.at..).unwrap_or_default();

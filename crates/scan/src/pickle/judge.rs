@@ -2,14 +2,16 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
+use std::io::{BufReader, BufWriter, Read as _, Write as _};
 
 use ostrom_core::Severity;
 
 use super::allow::{Entry, Lists, lists};
 use super::value::{Form, Text, Value};
-use super::{DANGEROUS_CALL, IMPORT, MAIN, UNDECIDED, UNLISTED};
+use super::{DANGEROUS_CALL, IMPORT, MAIN, STATE, UNDECIDED, UNLISTED};
 use crate::examination::Examination;
-use crate::source::View;
+use crate::source::{OpenFile, View};
+use crate::trouble::Trouble;
 
 /// Who loads the pickle, as far as it changes what opcodes do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -44,8 +46,14 @@ struct Global {
     /// How and where it was called first, if it is not listed.
     call: Option<(u64, String)>,
     calls: u64,
-    /// Nothing need be said of the import: another finding says it.
-    told: bool,
+}
+
+/// A stretch of the file that is loaded as a file of its own.
+struct Nested {
+    start: u64,
+    len: u64,
+    /// Whether it is text whose characters are the bytes.
+    encoded: bool,
 }
 
 struct Report {
@@ -58,6 +66,8 @@ struct Report {
 
 /// The longest string whose content is looked at.
 pub(crate) const MAX_TEXT: u32 = 4096;
+/// The package of a TorchScript archive's own classes.
+const OWN_CODE: &str = "__torch__";
 const MAX_GLOBALS: usize = 10_000;
 const MAX_STORAGES: usize = 200_000;
 const CACHE: usize = 64;
@@ -74,7 +84,7 @@ pub(crate) struct Judge {
     max_reports: usize,
     unkept: u64,
     /// Stretches of the file that are loaded as files of their own.
-    nested: Vec<(u64, u64)>,
+    nested: Vec<Nested>,
     nested_at: HashSet<u64>,
     storages: Vec<Storage>,
     storage_of: HashMap<String, usize>,
@@ -145,9 +155,16 @@ impl Judge {
         }
     }
 
-    /// Whether anything was reported so far, or will be.
-    pub(crate) fn has_findings(&self) -> bool {
-        !self.reports.is_empty() || self.globals.iter().any(|global| global.entry.is_none() && !global.told)
+    /// Whether a report would only be counted. Then it is, and nobody need write its message.
+    pub(crate) fn repeats(&mut self, rule: &'static str, subject: u64) -> bool {
+        let known = self.reported.get(&(rule, subject)).copied();
+        if let Some(report) = known.and_then(|index| self.reports.get_mut(index)) {
+            report.count = report.count.saturating_add(1);
+            return true;
+        }
+        let full = self.reports.len() >= self.max_reports;
+        self.unkept = self.unkept.saturating_add(u64::from(full));
+        full
     }
 
     /// Whether something was imported that is known to be dangerous.
@@ -174,9 +191,10 @@ impl Judge {
             return Value::Unknown;
         }
         let own_code =
-            self.mode == Mode::TorchScript && (module == "__torch__" || module.starts_with("__torch__."));
+            self.mode == Mode::TorchScript && (module == OWN_CODE || module.starts_with("__torch__."));
         let entry = match own_code {
-            true => self.lists.find("__torch__", "*"),
+            true => self.lists.find(OWN_CODE, "*"),
+            false if module == OWN_CODE => None,
             false => self.lists.find(module, name),
         };
         self.globals.push(Global {
@@ -186,7 +204,6 @@ impl Judge {
             offset,
             call: None,
             calls: 0,
-            told: false,
         });
         self.by_name.insert(names, id);
         Value::Global(id)
@@ -221,6 +238,19 @@ impl Judge {
         })
     }
 
+    /// Values are kept as data: honest pickles never keep what does so much that they only call it.
+    pub(crate) fn keep(&mut self, values: &[Value], offset: u64) {
+        for value in values {
+            let Value::Global(id) = value else { continue };
+            if self.entry_of(*id).is_some_and(Entry::is_only_called)
+                && !self.repeats(STATE, (4 << 32) + u64::from(*id))
+            {
+                let message = format!("keeps {} as data, which honest files only call", self.name_of(*id));
+                self.report(STATE, (4 << 32) + u64::from(*id), offset, message);
+            }
+        }
+    }
+
     /// Whether something imported is known to be dangerous.
     pub(crate) fn is_dangerous(&self, id: u32) -> bool {
         self.globals
@@ -241,18 +271,11 @@ impl Judge {
         }
     }
 
-    /// Another finding says already that this was imported.
-    pub(crate) fn tell(&mut self, id: u32) {
-        if let Some(global) = self.globals.get_mut(id as usize) {
-            global.told = true;
-        }
-    }
-
     /// A stretch of the file is loaded as a file of its own.
-    pub(crate) fn nest(&mut self, start: u64, len: u64) {
+    pub(crate) fn nest(&mut self, start: u64, len: u64, encoded: bool) {
         if self.nested.len() < 100_000 {
             if self.nested_at.insert(start) {
-                self.nested.push((start, len));
+                self.nested.push(Nested { start, len, encoded });
             }
         } else {
             self.report(UNDECIDED, 2, start, "more than 100,000 files within the pickle".to_owned());
@@ -336,9 +359,12 @@ impl Judge {
             let message = format!("{} more findings in the pickle are not listed", self.unkept);
             scan.report(UNDECIDED, None, message);
         }
-        for (start, len) in self.nested {
-            if let Some(part) = self.view.part(start, len) {
-                scan.descend(&format!("bytes at {start}"), &part);
+        for Nested { start, len, encoded } in self.nested {
+            let Some(part) = self.view.part(start, len) else { continue };
+            let name = format!("bytes at {start}");
+            match if encoded { encode(&part, scan) } else { Ok(part) } {
+                Ok(bytes) => scan.descend(&name, &bytes),
+                Err(trouble) => scan.within(&name, |scan| scan.settle(Err(trouble))),
             }
         }
     }
@@ -347,7 +373,7 @@ impl Judge {
     fn report_globals(&mut self) {
         self.condition = "";
         for (id, global) in std::mem::take(&mut self.globals).into_iter().enumerate() {
-            if global.entry.is_some() || (global.told && global.call.is_none()) {
+            if global.entry.is_some() {
                 continue;
             }
             let subject = (1 << 32) + id as u64;
@@ -396,6 +422,30 @@ fn name(module: &str, name: &str) -> String {
             .collect()
     };
     format!("{}.{}", escape(module), escape(name))
+}
+
+/// The bytes that a text stands for, one for each character.
+fn encode(text: &View, scan: &mut Examination<'_>) -> Result<View, Trouble> {
+    let mut from = BufReader::new(text.reader()).bytes();
+    let file = tempfile::tempfile()?;
+    let mut to = BufWriter::new(file);
+    let mut len = 0_u64;
+    while let Some(byte) = from.next().transpose()? {
+        let byte = match byte {
+            0..0x80 => byte,
+            // U+0080 to U+00FF in UTF-8.
+            0xc2 | 0xc3 => match from.next().transpose()? {
+                Some(low) => (byte & 3) << 6 | (low & 0x3f),
+                None => return Err(Trouble::malformed(0, "a character is cut off")),
+            },
+            _ => return Err(Trouble::malformed(0, "a character that is no byte")),
+        };
+        to.write_all(&[byte])?;
+        len = len.saturating_add(1);
+    }
+    scan.spend(len)?;
+    let file = to.into_inner().map_err(std::io::IntoInnerError::into_error)?;
+    Ok(View::new(OpenFile::new(file)?))
 }
 
 /// The content of a string as loaders read it; what they could not read is kept visible.

@@ -1,6 +1,7 @@
 //! The abstract interpreter: what every opcode does to stack, marks and memo, with symbolic values. Follows CPython's
 //! `_pickle.c`; where the Python implementation differs and somebody could hide in the difference, that is reported.
 
+use super::allow::lists;
 use super::cursor::Cursor;
 use super::judge::Judge;
 use super::memo::Memo;
@@ -60,6 +61,8 @@ pub(crate) struct Machine {
     pub(crate) keep: usize,
     /// Whether joblib's arrays are stepped over, as `joblib.load` does.
     pub(super) joblib: bool,
+    /// Whether it is only looked whether the bytes are a pickle.
+    pub(super) probing: bool,
     /// How much work may go into reading the stream in other ways.
     pub(super) spare: u64,
 }
@@ -79,6 +82,7 @@ impl Machine {
             start: position,
             keep: KEEP,
             joblib: true,
+            probing: false,
             spare,
         }
     }
@@ -214,7 +218,7 @@ impl Machine {
     #[cold]
     fn collect(&mut self) {
         // What is on the stack keeps its parts, what only the memo has does not.
-        self.memo.let_go(&self.heap);
+        self.memo.let_go(&self.heap, lists());
         self.heap.collect(self.stack.iter().copied().chain(self.memo.values()));
     }
 
@@ -232,11 +236,12 @@ impl Machine {
         self.add(Node::Tuple { items, weight })
     }
 
-    pub(super) fn push_tuple(&mut self, count: usize) -> Step<()> {
+    pub(super) fn push_tuple(&mut self, count: usize, judge: &mut Judge) -> Step<()> {
         let at = self.stack.len().saturating_sub(count);
         if at < self.fence || self.stack.len() < count {
             return Err(self.underflow());
         }
+        judge.keep(self.stack.get(at..).unwrap_or_default(), self.at);
         let keep = self.heap.keep(KEEP);
         let mut items = Items::default();
         let mut weight = 1_u64;

@@ -2,7 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::value::{Heap, Value};
+use super::allow::Lists;
+use super::value::{Heap, Node, Value};
 use crate::trouble::Trouble;
 
 /// How many entries are exact; 16 bytes each.
@@ -88,13 +89,17 @@ impl Memo {
         }
     }
 
-    /// Lets go of containers, which are seldom needed again.
-    pub(crate) fn let_go(&mut self, heap: &Heap) {
-        use super::value::Node;
+    /// Lets go of containers, which are seldom needed again, and of what instances other than dtypes were made of.
+    pub(crate) fn let_go(&mut self, heap: &Heap, lists: &Lists) {
         let values = self.dense.iter_mut().flatten().chain(self.sparse.values_mut());
         for value in values {
-            if !matches!(heap.get(*value), None | Some(Node::Object { .. })) {
-                *value = Value::Data;
+            match heap.get(*value) {
+                None => {}
+                Some(Node::Object { entry, .. }) => {
+                    let dtype = lists.entry(*entry).is_some_and(|entry| entry.makes == "dtype");
+                    *value = if dtype { *value } else { Value::Object(*entry) };
+                }
+                Some(_) => *value = Value::Data,
             }
         }
     }

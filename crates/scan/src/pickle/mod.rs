@@ -54,20 +54,27 @@ crate::rules::declare! {
     BOMB = "pickle-bomb",
 }
 
-/// Extensions under which loaders take pickles without a mark.
-const EXTENSIONS: [&str; 16] = [
-    "bin", "ckpt", "data", "dat", "dill", "dump", "joblib", "model", "mdl", "p", "pickle", "pkl", "pt",
-    "pth", "sav", "th",
-];
+/// Extensions of pickles: whatever can be read as one under these is one, mark or no mark.
+const EXTENSIONS: [&str; 7] = ["dill", "joblib", "p", "pickle", "pkl", "sav", "th"];
+
+/// Extensions under which loaders take pickles among other things.
+const SHARED_EXTENSIONS: [&str; 9] = ["bin", "ckpt", "dat", "data", "dump", "mdl", "model", "pt", "pth"];
 
 fn detect(probe: &Probe<'_>) -> Result<Match, Trouble> {
-    let by_name = EXTENSIONS.contains(&probe.extension().as_str());
     let marked = matches!(probe.head, [opcode::PROTO, 0..=5, ..]);
     if marked && stream::plausible(probe.head) {
         return Ok(Match::Strong);
     }
+    let extension = probe.extension();
+    let enough = if EXTENSIONS.contains(&extension.as_str()) {
+        stream::Enough::End
+    } else if SHARED_EXTENSIONS.contains(&extension.as_str()) {
+        stream::Enough::Import
+    } else {
+        stream::Enough::Call
+    };
     let possible = probe.head.first().is_some_and(|byte| opcode::tail(*byte).is_some());
-    if possible && stream::acts(probe.view, by_name)? {
+    if possible && stream::acts(probe.view, enough)? {
         return Ok(Match::Weak);
     }
     Ok(Match::No)

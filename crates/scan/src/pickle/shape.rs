@@ -2,9 +2,10 @@
 //!
 //! `none bool int float num str bytes list dict set tuple storage data any` name kinds of values; `"text"` and `0` stand
 //! for themselves; `(int, str?, any*)` is a tuple (`?` may be left out, `*` any number of times); `class` is a listed class,
-//! `class:group` one of a group, `function` a listed function or class; `object:label` an instance made by a listed
+//! `class:group` one of a group, `function` one that may be kept as data, or a class; `object:label` an instance made by a listed
 //! callable; `state` is what an instance without a `__setstate__` of its own gets; `a|b` is either.
 
+use super::allow::Entry;
 use super::judge::Judge;
 use super::value::{Heap, Items, Node, Value};
 
@@ -110,12 +111,7 @@ impl Shape {
             (Self::Float, _) => Fit::from(matches!(value, Value::Number | Value::Int(_))),
             (Self::Str, Value::Text(text)) => Fit::from(text.form.is_str()),
             (Self::Bytes, Value::Text(text)) => Fit::from(text.form.is_bytes()),
-            (Self::Bytes, Value::Object(entry)) => Fit::from(
-                judge
-                    .lists
-                    .entry(entry)
-                    .is_some_and(|entry| matches!(entry.makes.as_str(), "bytes" | "bytearray")),
-            ),
+            (Self::Bytes, _) => Fit::from(matches!(made(value, node, judge), Some("bytes" | "bytearray"))),
             (Self::Literal(literal), Value::Text(text)) => match judge.text(text) {
                 Some(text) => Fit::from(text == *literal),
                 None => Fit::No,
@@ -126,16 +122,8 @@ impl Shape {
             (Self::Class(group), Value::Global(id)) => {
                 Fit::from(judge.entry_of(id).is_some_and(|entry| entry.is_class(group.as_deref())))
             }
-            (Self::Function, Value::Global(id)) => Fit::from(judge.entry_of(id).is_some()),
-            (Self::Object(label), Value::Object(entry)) => {
-                Fit::from(judge.lists.entry(entry).is_some_and(|entry| entry.makes == *label))
-            }
-            (Self::Object(label), _) => match node {
-                Some(Node::Object { entry, .. }) => {
-                    Fit::from(judge.lists.entry(*entry).is_some_and(|entry| entry.makes == *label))
-                }
-                _ => Fit::No,
-            },
+            (Self::Function, Value::Global(id)) => Fit::from(judge.entry_of(id).is_some_and(Entry::is_data)),
+            (Self::Object(label), _) => Fit::from(made(value, node, judge) == Some(label.as_str())),
             (Self::List, _) => Fit::from(matches!(node, Some(Node::List(_)))),
             (Self::Dict, _) => Fit::from(matches!(node, Some(Node::Dict { .. }))),
             (Self::Set, _) => Fit::from(matches!(node, Some(Node::Set | Node::FrozenSet { .. }))),
@@ -151,6 +139,16 @@ impl Shape {
             _ => Fit::No,
         }
     }
+}
+
+/// By which name lists know what an instance is.
+fn made(value: Value, node: Option<&Node>, judge: &Judge) -> Option<&'static str> {
+    let entry = match (value, node) {
+        (Value::Object(entry), _) => entry,
+        (_, Some(Node::Object { entry, .. })) => *entry,
+        _ => return None,
+    };
+    judge.lists.entry(entry).map(|entry| entry.makes.as_str())
 }
 
 /// `None`, a dict without names of Python's own machinery as keys, or a pair of such (attributes, then slots).

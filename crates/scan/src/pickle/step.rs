@@ -60,10 +60,10 @@ impl Machine {
             opcode::NONE => self.push(Value::None),
             opcode::NEWTRUE => self.push(Value::Bool(true)),
             opcode::NEWFALSE => self.push(Value::Bool(false)),
-            opcode::EMPTY_TUPLE => self.push_tuple(0),
-            opcode::TUPLE1 => self.push_tuple(1),
-            opcode::TUPLE2 => self.push_tuple(2),
-            opcode::TUPLE3 => self.push_tuple(3),
+            opcode::EMPTY_TUPLE => self.push_tuple(0, judge),
+            opcode::TUPLE1 => self.push_tuple(1, judge),
+            opcode::TUPLE2 => self.push_tuple(2, judge),
+            opcode::TUPLE3 => self.push_tuple(3, judge),
             opcode::APPEND => {
                 let value = self.pop()?;
                 let target = self.top()?;
@@ -148,6 +148,7 @@ impl Machine {
             }
             opcode::TUPLE => {
                 let (mark, values) = self.items()?;
+                judge.keep(&values, self.at);
                 let tuple = self.tuple(values, mark.elided);
                 self.push(tuple)
             }
@@ -274,12 +275,12 @@ impl Machine {
             opcode::PERSID => {
                 let line = self.cursor.line()?;
                 let text = Text { start: line.start, len: clamp(line.len), form: Form::Utf8, dunder: false };
-                let value = self.persistent(Value::Text(text), judge);
+                let value = self.persistent(Value::Text(text), judge)?;
                 self.push(value)
             }
             opcode::BINPERSID => {
                 let id = self.pop()?;
-                let value = self.persistent(id, judge);
+                let value = self.persistent(id, judge)?;
                 self.push(value)
             }
             opcode::NEXT_BUFFER => {

@@ -57,15 +57,29 @@ pub(super) fn one(
     }
 }
 
-/// Whether loading the bytes as a pickle would do anything: for bytes without a mark.
-pub(super) fn acts(view: &View, by_name: bool) -> Result<bool, Trouble> {
+/// What makes bytes without a mark a pickle.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Enough {
+    /// They can be read to their end.
+    End,
+    /// They import something.
+    Import,
+    /// They call something, import something dangerous, or import something and can be read to their end.
+    Call,
+}
+
+/// Whether bytes without a mark are a pickle. What they do before they break off counts.
+pub(super) fn acts(view: &View, enough: Enough) -> Result<bool, Trouble> {
     let mut judge = Judge::new(view.clone(), Mode::Plain, 1);
     let mut machine = Machine::new(view.clone(), 0);
+    machine.probing = true;
     match machine.run(&mut judge) {
-        Ok(_) => Ok(by_name || judge.imports > 0),
+        Ok(_) => Ok(enough == Enough::End || judge.imports > 0),
         Err(Halt::Trouble(trouble @ (Trouble::Read(_) | Trouble::Changed))) => Err(trouble),
-        // What it did before it broke off counts.
-        Err(_) => Ok(judge.called > 0 || judge.imported_danger() || (by_name && judge.imports > 0)),
+        Err(_) => {
+            let imported = enough != Enough::Call && judge.imports > 0;
+            Ok(judge.called > 0 || imported || judge.imported_danger())
+        }
     }
 }
 

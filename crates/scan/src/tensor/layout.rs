@@ -4,6 +4,8 @@ use crate::examination::Examination;
 use crate::source::View;
 use crate::trouble::Trouble;
 
+use ostrom_core::Severity;
+
 use super::{HOLE, OVERLAP, TRAILING};
 
 /// Up to how many tensors have their names kept for messages. Files have thousands; hostile ones have millions.
@@ -96,9 +98,19 @@ impl Layout {
         } else {
             "follow the header, which names no tensor"
         };
-        scan.report(TRAILING, Some(end), format!("{rest} bytes {before}{}", zero.words()));
+        scan.report_as(
+            severity(alignment),
+            TRAILING,
+            Some(end),
+            format!("{rest} bytes {before}{}", zero.words()),
+        );
         Ok(())
     }
+}
+
+/// Without alignment there is no reason for a gap, and the format's own library refuses the file.
+fn severity(alignment: u64) -> Severity {
+    if alignment <= 1 { Severity::High } else { Severity::Medium }
 }
 
 /// Reports a gap, unless it is what alignment needs and is empty.
@@ -110,7 +122,8 @@ fn gap(view: &View, from: u64, to: u64, alignment: u64, scan: &mut Examination<'
     let is_padding =
         to - from < alignment && to.checked_rem(alignment) == Some(0) && alignment <= PEEK as u64;
     if !(is_padding && zero == Zero::Yes) {
-        scan.report(HOLE, Some(from), format!("{} bytes belong to no tensor{}", to - from, zero.words()));
+        let what = format!("{} bytes belong to no tensor{}", to - from, zero.words());
+        scan.report_as(severity(alignment), HOLE, Some(from), what);
     }
     Ok(())
 }

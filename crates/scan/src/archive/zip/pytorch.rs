@@ -70,7 +70,11 @@ impl PyTorch {
     pub(super) fn unpickles(&self, name: &[u8]) -> Option<Mode> {
         let is_inside = |top: &Vec<u8>| name.starts_with(top);
         let inside = self.tops.iter().any(is_inside) || self.packages.iter().any(is_inside);
-        (inside && name.ends_with(b".pkl")).then_some(if self.script { Mode::TorchScript } else { Mode::Torch })
+        (inside && name.ends_with(b".pkl")).then_some(if self.script {
+            Mode::TorchScript
+        } else {
+            Mode::Torch
+        })
     }
 }
 

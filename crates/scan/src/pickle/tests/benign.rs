@@ -234,3 +234,15 @@ fn more_findings_than_are_kept_are_counted() {
     let findings = findings(asm.op(op::NONE).stop());
     assert!(findings.len() <= Limits::default().findings);
 }
+
+#[test]
+fn old_arrays_of_joblib_lie_in_the_same_folder() {
+    let file = |name: &str| {
+        let asm =
+            Asm::proto(2).global("joblib.numpy_pickle", "NDArrayWrapper").new_object().op(op::EMPTY_DICT);
+        asm.text("filename").text(name).op(op::SETITEM).op(op::BUILD).stop()
+    };
+    clean(file("model.pkl_01.npy"));
+    check(file("../model.pkl_01.npy"), &["pickle-state"]);
+    check(file("/tmp/x.npy"), &["pickle-state"]);
+}

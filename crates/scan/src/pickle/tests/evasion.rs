@@ -137,7 +137,7 @@ fn registered_extensions_are_undecided_unless_the_pickle_registers_them() {
 
 #[test]
 fn what_is_not_in_the_file_is_undecided() {
-    check(Asm::new().line(op::PERSID, "os.system").stop(), &["pickle-persistent-id"]);
+    check(Asm::proto(2).line(op::PERSID, "os.system").stop(), &["pickle-persistent-id"]);
     check(Asm::proto(2).text("x").op(op::BINPERSID).stop(), &["pickle-persistent-id"]);
     check(
         Asm::proto(2).text("x").op(op::BINPERSID).call1("x").stop(),
@@ -249,6 +249,9 @@ fn prose_and_pictures_are_no_pickles() {
     ] {
         assert!(named("notes.txt", text.as_bytes().to_vec()).is_empty(), "{text}");
     }
+    // Archives begin with the opcode of persistent ids, and this one holds an uncompressed pickle after a line's end.
+    let inner = Asm::proto(2).global("os", "system").call1("id").stop();
+    assert!(named("x.txt", [b"PK\x03\x04\n".to_vec(), inner].concat()).is_empty());
     assert!(named("image.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec()).is_empty());
     assert!(
         named("random.raw", [&[0x80, 0x02][..], &[0x13, 0x99, 0xfe, 0x01].repeat(50)].concat()).is_empty()

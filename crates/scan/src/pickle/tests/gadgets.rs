@@ -288,3 +288,31 @@ fn pickles_within_pickles_are_examined() {
         assert!(inner.place.starts_with("model.pkl!bytes at "), "{inner:#?}");
     }
 }
+
+#[test]
+fn pickles_within_pickles_of_old_protocols_are_examined() {
+    let inner = Asm::proto(2).global("os", "system").call1("id").stop();
+    let text: String = inner.iter().map(|byte| char::from(*byte)).collect();
+    let bytes =
+        Asm::new().global("_codecs", "encode").text(&text).text("latin1").op(op::TUPLE2).op(op::REDUCE);
+    let outer =
+        Asm::proto(2).global("torch.storage", "_load_from_bytes").raw(&bytes.unfinished()).op(op::TUPLE1);
+    critical(outer.op(op::REDUCE).stop(), &["os.system(\"id\")"]);
+}
+
+#[test]
+fn helpers_are_not_kept_for_later() {
+    let load = || Asm::proto(2).global("torch.storage", "_load_from_bytes");
+    check(load().op(op::TUPLE1).stop(), &["pickle-state"]);
+    check(
+        Asm::proto(2).op(op::EMPTY_LIST).raw(&load().unfinished()[2..]).op(op::APPEND).stop(),
+        &["pickle-state"],
+    );
+    let partial = Asm::proto(2).global("functools", "partial").raw(&load().unfinished()[2..]).op(op::TUPLE1);
+    check(partial.op(op::REDUCE).stop(), &["pickle-arguments", "pickle-state"]);
+    let partial = Asm::proto(2)
+        .global("functools", "partial")
+        .global("torch.nn.modules.linear", "Linear")
+        .op(op::TUPLE1);
+    check(partial.op(op::REDUCE).stop(), &[]);
+}

@@ -1,0 +1,104 @@
+#!/usr/bin/env python3
+"""Runs targets in turns, one process at a time, until each has had its executions; adds up the figures of all turns.
+
+    fuzz/campaign.py BINARIES SEEDS WORK [--seconds N] [--executions N] [--hours H] [TARGET...]
+
+BINARIES is where `cargo fuzz build` left them, SEEDS what seeds.py gathered. WORK keeps corpora, what failed, and figures.tsv:
+run it again to go on. Stands back for everything else on the machine (nice 19).
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import subprocess
+import time
+from pathlib import Path
+
+# The parsers that see the most hostile bytes come first.
+TARGETS = """pickle zip gguf safetensors template hdf5 npy onnx python compressed tar savedmodel tflite keras_config skops
+json_config notebook card tokenizer weights claims records oms_bundle oms_certificate oms_trusted_root oms_keys yaml html
+torchscript shell sentencepiece onnx_tensor tensorflow_text tensorflow_index requirements path_file any""".split()
+
+COLUMNS = ["target", "runs", "reached", "seconds", "features", "corpus", "crashes", "slow", "rss_mb"]
+
+
+def read(path: Path) -> dict[str, dict[str, int]]:
+    if not path.exists():
+        return {}
+    rows = [line.split("\t") for line in path.read_text().splitlines()[1:]]
+    return {row[0]: dict(zip(COLUMNS[1:], map(int, row[1:]))) for row in rows}
+
+
+def write(path: Path, figures: dict[str, dict[str, int]]) -> None:
+    lines = ["\t".join(COLUMNS)] + ["\t".join([name, *(str(row[key]) for key in COLUMNS[1:])]) for name, row in figures.items()]
+    path.write_text("\n".join(lines) + "\n")
+
+
+def turn(target: str, arguments: argparse.Namespace, runs: int, row: dict[str, int]) -> None:
+    work = arguments.work
+    corpus, failed, counts = work / "corpus" / target, work / "failed" / target, work / f"{target}.counts"
+    corpus.mkdir(parents=True, exist_ok=True)
+    failed.mkdir(parents=True, exist_ok=True)
+    counts.unlink(missing_ok=True)
+    own = arguments.seeds / target
+    seeds = own if own.is_dir() else arguments.seeds / "all"
+    folders = [str(corpus)] if row["runs"] else [str(corpus), str(seeds)]
+    options = f"-rss_limit_mb=2048 -timeout=10 -report_slow_units=2 -max_len=65536 -close_fd_mask=3 -print_final_stats=1 -reload=0 -max_total_time={arguments.seconds} -runs={runs}"
+    command = [str(arguments.binaries / target), *options.split(), f"-artifact_prefix={failed}/", *folders]
+    shm = Path("/dev/shm")
+    environment = os.environ | {"OSTROM_FUZZ_COUNTS": str(counts)} | ({"TMPDIR": str(shm)} if shm.is_dir() else {})
+    start = time.monotonic()
+    with (work / f"{target}.log").open("wb") as log:
+        subprocess.run(command, env=environment, stderr=log, stdout=log, check=False)
+    text = (work / f"{target}.log").read_text(errors="replace")
+    stat = {key: int(value) for key, value in re.findall(r"stat::(\w+):\s+(\d+)", text)}
+    seen = [int(number) for number in re.findall(r"^#(\d+)", text, re.MULTILINE)]
+    done = stat.get("number_of_executed_units", max(seen, default=0))
+    row["runs"] += done
+    row["seconds"] += round(time.monotonic() - start)
+    if counts.exists():
+        total, reached = map(int, counts.read_text().split())
+        row["reached"] += done * reached // total
+    row["features"] = max([row["features"], *map(int, re.findall(r" ft: (\d+)", text))])
+    row["corpus"] = sum(1 for _ in corpus.iterdir())
+    names = [path.name for path in failed.iterdir()]
+    row["slow"] = sum(name.startswith("slow-unit") for name in names)
+    row["crashes"] = len(names) - row["slow"]
+    row["rss_mb"] = max(row["rss_mb"], stat.get("peak_rss_mb", 0))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("binaries", type=Path)
+    parser.add_argument("seeds", type=Path)
+    parser.add_argument("work", type=Path)
+    parser.add_argument("targets", nargs="*")
+    parser.add_argument("--seconds", type=int, default=60, help="of one turn")
+    parser.add_argument("--executions", type=int, default=10_000_000, help="per target")
+    parser.add_argument("--hours", type=float, default=24.0, help="at most")
+    arguments = parser.parse_args()
+    os.nice(19 - os.nice(0))
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    path = arguments.work / "figures.tsv"
+    end = time.monotonic() + arguments.hours * 3600
+    targets = arguments.targets or TARGETS
+    while True:
+        figures = read(path)
+        empty = dict.fromkeys(COLUMNS[1:], 0)
+        left = {name: arguments.executions - figures.get(name, empty)["runs"] for name in targets}
+        left = {name: runs for name, runs in left.items() if runs > 0}
+        if not left:
+            break
+        for name, runs in left.items():
+            if time.monotonic() > end:
+                return
+            row = figures.setdefault(name, dict(empty))
+            turn(name, arguments, runs, row)
+            write(path, figures)
+            print(name, row, flush=True)
+
+
+if __name__ == "__main__":
+    main()

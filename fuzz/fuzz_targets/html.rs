@@ -1,0 +1,4 @@
+//! HTML and SVG.
+#![no_main]
+
+ostrom_fuzz::target!("index.html", ["html"]);

@@ -1,0 +1,4 @@
+//! Notebooks.
+#![no_main]
+
+ostrom_fuzz::target!("train.ipynb", ["notebook"]);

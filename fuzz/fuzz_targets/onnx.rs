@@ -1,0 +1,4 @@
+//! ONNX models.
+#![no_main]
+
+ostrom_fuzz::target!("model.onnx", ["onnx"]);

@@ -1,0 +1,4 @@
+//! Python's path configuration files.
+#![no_main]
+
+ostrom_fuzz::target!("site.pth", ["path-configuration"]);

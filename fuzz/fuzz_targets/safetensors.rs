@@ -1,0 +1,4 @@
+//! Headers of safetensors files.
+#![no_main]
+
+ostrom_fuzz::target!("model.safetensors", ["safetensors"]);

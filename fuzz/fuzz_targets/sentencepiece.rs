@@ -1,0 +1,4 @@
+//! Tokenizers of SentencePiece.
+#![no_main]
+
+ostrom_fuzz::target!("tokenizer.model", ["sentencepiece"]);

@@ -1,0 +1,4 @@
+//! Shell scripts.
+#![no_main]
+
+ostrom_fuzz::target!("setup.sh", ["shell-script"]);

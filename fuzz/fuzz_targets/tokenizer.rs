@@ -1,0 +1,4 @@
+//! tokenizer.json.
+#![no_main]
+
+ostrom_fuzz::target!("tokenizer.json", ["tokenizer"]);

@@ -1,0 +1,4 @@
+//! YAML.
+#![no_main]
+
+ostrom_fuzz::target!("config.yaml", ["yaml"]);
