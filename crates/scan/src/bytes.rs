@@ -52,7 +52,7 @@ mod tests {
         fs::write(&path, PICKLE).unwrap();
         let files = scan(&path, &Options::default(), &()).unwrap().files;
         let report = scan_bytes("model.pkl", PICKLE.to_vec(), &Limits::default());
-        assert_eq!(files, [report.clone()]);
+        assert_eq!(files, std::slice::from_ref(&report));
         assert_eq!(report.formats, ["pickle"]);
         assert!(report.findings.iter().any(|finding| finding.severity == ostrom_core::Severity::Critical));
     }
