@@ -18,6 +18,8 @@ pub(crate) mod fact {
     pub(crate) const USES_CODE: &str = "uses-code";
     /// Its weights lie in this file beside it.
     pub(crate) const NEEDS_SHARD: &str = "needs-shard";
+    /// Its tensors lie in this file beside it, as bytes without any format.
+    pub(crate) const RAW_TENSORS: &str = "raw-tensors";
 }
 
 crate::rules::declare! {
@@ -109,6 +111,13 @@ pub(crate) fn examine(entries: &[Entry]) -> Vec<Finding> {
     findings.dedup();
     findings.sort_by(|a, b| b.severity.cmp(&a.severity).then_with(|| a.place.cmp(&b.place)));
     findings
+}
+
+/// The files that others explain: bytes in no format, which is what a model beside them says that they are.
+pub(crate) fn raw_tensors(entries: &[Entry]) -> BTreeSet<String> {
+    let places =
+        |entry: &Entry| entry.facts(fact::RAW_TENSORS).map(|name| beside(entry, name)).collect::<Vec<_>>();
+    entries.iter().flat_map(places).collect()
 }
 
 fn report(findings: &mut Vec<Finding>, severity: Option<Severity>, id: &str, place: &str, message: String) {
@@ -339,5 +348,12 @@ mod tests {
             &[entry("pytorch_model.bin", &[]), entry("model.safetensors", &[]), entry("other.bin", &[])],
             &[("weights-in-two-formats", "pytorch_model.bin", Severity::Info)],
         );
+    }
+
+    #[test]
+    fn bytes_without_a_format_are_explained_by_the_model_beside_them_alone() {
+        let model = entry("a/model.onnx", &[(fact::RAW_TENSORS, "model.onnx_data")]);
+        let found = raw_tensors(&[model, entry("a/model.onnx_data", &[]), entry("model.onnx_data", &[])]);
+        assert_eq!(found, BTreeSet::from(["a/model.onnx_data".to_owned()]));
     }
 }

@@ -29,10 +29,6 @@ impl Asm {
         self.raw(&[opcode])
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.bytes.len()
-    }
-
     /// `BINUNICODE`.
     pub(crate) fn text(self, text: &str) -> Self {
         self.op(op::BINUNICODE).raw(&u32::try_from(text.len()).unwrap().to_le_bytes()).raw(text.as_bytes())

@@ -24,10 +24,8 @@ pub(crate) struct Cursor {
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Line {
     pub(crate) start: u64,
-    /// Without what ends it.
+    /// Without what ends it. Where the file ends first, loaders drop its last byte all the same.
     pub(crate) len: u64,
-    /// Whether the line ends, rather than the file. Loaders drop the last byte either way.
-    pub(crate) ended: bool,
 }
 
 impl Cursor {
@@ -125,7 +123,7 @@ impl Cursor {
             if let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
                 self.at += end + 1;
                 let len = self.position().saturating_sub(start).saturating_sub(1);
-                return Ok(Line { start, len, ended: true });
+                return Ok(Line { start, len });
             }
             self.at += rest.len();
             self.refill(1)?;
@@ -134,7 +132,7 @@ impl Cursor {
                 if len < 2 {
                     return Err(self.early_end());
                 }
-                return Ok(Line { start, len: len - 1, ended: false });
+                return Ok(Line { start, len: len - 1 });
             }
         }
     }
@@ -172,7 +170,7 @@ mod tests {
         assert_eq!(&cursor.array::<8>().unwrap(), b"12345678");
         assert_eq!(cursor.line().unwrap().len, 0);
         let last = cursor.line().unwrap();
-        assert_eq!((last.len, last.ended), (8, false));
+        assert_eq!(last.len, 8);
         assert_eq!(cursor.text(last.start, last.len, 100).unwrap(), b"last lin");
         assert_eq!(cursor.next().unwrap(), None);
         assert!(cursor.skip(1).is_err());

@@ -167,9 +167,10 @@ impl Judge {
         full
     }
 
-    /// Whether something was imported that is known to be dangerous.
+    /// Whether a module was imported that is known to be dangerous. Its name alone says so: two lines of ordinary text may
+    /// read as the import of `os` from some module that nobody has.
     pub(crate) fn imported_danger(&self) -> bool {
-        self.globals.iter().any(|global| self.lists.danger(&global.module, &global.name).is_some())
+        self.globals.iter().any(|global| self.lists.danger(&global.module, "").is_some())
     }
 
     /// Something is imported: `None` if it is more than can be followed.

@@ -99,15 +99,3 @@ pub(crate) fn examine_torch(
 ) -> Result<Vec<Storage>, Trouble> {
     stream::file(view, mode, scan)
 }
-
-/// Examines one pickle at `offset`, as `numpy.load` reads arrays of objects; where it ends, if that is certain.
-///
-/// # Errors
-/// As [`examine`].
-pub(crate) fn examine_at(
-    view: &View,
-    offset: u64,
-    scan: &mut Examination<'_>,
-) -> Result<Option<u64>, Trouble> {
-    stream::one(view, offset, Mode::Plain, scan)
-}

@@ -39,24 +39,6 @@ pub(super) fn file(view: &View, mode: Mode, scan: &mut Examination<'_>) -> Resul
     }
 }
 
-/// Examines one pickle; where it ends.
-pub(super) fn one(
-    view: &View,
-    offset: u64,
-    mode: Mode,
-    scan: &mut Examination<'_>,
-) -> Result<Option<u64>, Trouble> {
-    let mut judge = Judge::new(view.clone(), mode, scan.limits().findings);
-    let mut machine = Machine::new(view.clone(), offset);
-    let result = machine.run(&mut judge);
-    judge.finish(scan);
-    match result {
-        Ok(_) => Ok(Some(machine.position())),
-        Err(Halt::Told) => Ok(None),
-        Err(Halt::Trouble(trouble)) => Err(trouble),
-    }
-}
-
 /// What makes bytes without a mark a pickle.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Enough {

@@ -152,7 +152,7 @@ pub(super) enum StepKind {
     /// `|name(…)`
     Filter(String, Args),
     /// `is name(…)`, `is not name(…)`
-    Test { name: String, negated: bool, args: Args },
+    Test { negated: bool, args: Args },
 }
 
 /// Arguments: by place (also `*x`) and by name (`**x` has none).

@@ -340,7 +340,7 @@ impl Parser {
     /// A test, with its "is" taken.
     fn test(&mut self) -> Parsed<StepKind> {
         let negated = self.word("not");
-        let name = self.dotted()?;
+        self.dotted()?;
         let mut args = Args::default();
         let begins = match self.peek() {
             Some(Kind::Name(name)) => {
@@ -359,7 +359,7 @@ impl Parser {
             let kind = ExprKind::Postfix(Box::new(base), steps);
             args.places.push(Expr { at, kind });
         }
-        Ok(StepKind::Test { name, negated, args })
+        Ok(StepKind::Test { negated, args })
     }
 
     fn dotted(&mut self) -> Parsed<String> {

@@ -39,7 +39,7 @@ const WHITE: [&str; 4] = ["color:white", "color:#fff", "color:#ffffff", "color:r
 pub(super) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Trouble> {
     let text = text_of(view, scan)?;
     if let Some(matter) = super::front_matter(&text) {
-        yaml::examine_text(text.get(..matter.len).unwrap_or(""), scan);
+        yaml::examine_text(matter, scan);
     }
     prose(&text, scan);
     Ok(())

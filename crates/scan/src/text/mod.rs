@@ -96,6 +96,7 @@ crate::rules::declare! {
     PYTHON_OBFUSCATED = "python-obfuscated",
     PYTHON_DYNAMIC_IMPORT = "python-dynamic-import",
     PYTHON_REMOTE_CODE = "python-remote-code",
+    #[allow(dead_code, reason = "named by lists/python.toml only")]
     PYTHON_DELETES = "python-deletes",
     PYTHON_UNREAD = "python-unread",
     DATASET_SCRIPT = "dataset-script",

@@ -335,7 +335,7 @@ fn torchscript_code_is_held_to_its_operators() {
 #[test]
 fn text_does_not_pass_for_weights() {
     assert_eq!(verdict("model.bin", b"just a text\n").1, ["unknown-format"]);
-    assert_eq!(verdict("model.safetensors", b"hello, this is text\n").1, ["unknown-format"]);
+    assert_eq!(verdict("model.safetensors", b"hello, this is text\n").1, ["malformed"]);
 }
 
 const SAMPLES: [(&str, &str); 10] = [

@@ -25,8 +25,10 @@ fn findings(name: &str, bytes: Vec<u8>) -> Vec<String> {
         .collect()
 }
 
+/// The formats that are archives'; members may be in others.
 fn formats(name: &str, bytes: Vec<u8>) -> Vec<&'static str> {
-    run(&Limits::default(), name, bytes).formats.into_iter().collect()
+    let formats = run(&Limits::default(), name, bytes).formats;
+    formats.into_iter().filter(|format| !matches!(*format, "text" | "pickle")).collect()
 }
 
 #[track_caller]

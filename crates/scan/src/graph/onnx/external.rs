@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::examination::{Examination, escape};
+use crate::folder::fact;
 use crate::graph::wire::{Span, Value, Wire};
 use crate::graph::{ONNX_EXTERNAL_DATA, ONNX_EXTERNAL_KEY, ONNX_EXTERNAL_PATH, location};
 use crate::trouble::Trouble;
@@ -93,6 +94,7 @@ impl ExternalData {
                 file.end
             );
             scan.report(ONNX_EXTERNAL_DATA, Some(file.offset), what);
+            scan.note(fact::RAW_TENSORS, place);
         }
         if self.unkept > 0 {
             let what = format!("{} tensors lie in files beyond the first {FILES}", self.unkept);

@@ -3,7 +3,7 @@
 use super::{check, clean, critical, findings, named};
 use crate::pickle::asm::Asm;
 use crate::pickle::judge::{Mode, Storage};
-use crate::pickle::{examine_at, examine_torch, opcode as op};
+use crate::pickle::{examine_torch, opcode as op};
 use crate::source::View;
 use crate::{Limits, examination::Examination};
 
@@ -199,17 +199,6 @@ fn legacy_torch_files_are_pickles_and_storages() {
     check([legacy(tensors(), &["17", "5"]), raw(2, 8), raw(1, 8)].concat(), &["pickle-undecided"]);
     let bad = legacy(Asm::new().global("os", "system").call1("id"), &[]);
     critical(bad, &["os.system"]);
-}
-
-#[test]
-fn a_pickle_within_a_file_ends_where_it_ends() {
-    let limits = Limits::default();
-    let mut scan = Examination::new(&limits, "x.npy");
-    let pickle = array("numpy.core.multiarray").stop();
-    let file = View::new([b"header".to_vec(), pickle.clone(), b"rest".to_vec()].concat());
-    let end = examine_at(&file, 6, &mut scan).unwrap();
-    assert_eq!(end, Some(6 + pickle.len() as u64));
-    assert!(scan.end().findings.is_empty());
 }
 
 #[test]

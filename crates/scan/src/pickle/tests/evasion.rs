@@ -219,6 +219,11 @@ fn text_that_acts_is_a_pickle_whatever_its_name() {
     assert!(found.iter().any(|finding| finding.rule.as_str() == "pickle-import"), "{found:#?}");
 }
 
+/// Findings of the rules about pickles; other formats have their own to say.
+fn pickled(name: &str, bytes: Vec<u8>) -> Vec<ostrom_core::Finding> {
+    named(name, bytes).into_iter().filter(|finding| finding.rule.as_str().starts_with("pickle-")).collect()
+}
+
 #[test]
 fn prose_and_pictures_are_no_pickles() {
     for text in [
@@ -247,13 +252,13 @@ fn prose_and_pictures_are_no_pickles() {
         "i\nj\nk\n",
         "Vocabulary\nof words\n.",
     ] {
-        assert!(named("notes.txt", text.as_bytes().to_vec()).is_empty(), "{text}");
+        assert!(pickled("notes.txt", text.as_bytes().to_vec()).is_empty(), "{text}");
     }
     // Archives begin with the opcode of persistent ids, and this one holds an uncompressed pickle after a line's end.
     let inner = Asm::proto(2).global("os", "system").call1("id").stop();
-    assert!(named("x.txt", [b"PK\x03\x04\n".to_vec(), inner].concat()).is_empty());
-    assert!(named("image.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec()).is_empty());
+    assert!(pickled("x.txt", [b"PK\x03\x04\n".to_vec(), inner].concat()).is_empty());
+    assert!(pickled("image.png", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR".to_vec()).is_empty());
     assert!(
-        named("random.raw", [&[0x80, 0x02][..], &[0x13, 0x99, 0xfe, 0x01].repeat(50)].concat()).is_empty()
+        pickled("random.raw", [&[0x80, 0x02][..], &[0x13, 0x99, 0xfe, 0x01].repeat(50)].concat()).is_empty()
     );
 }
