@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs targets in turns, one process at a time, until each has had its executions; adds up the figures of all turns.
 
-    fuzz/campaign.py BINARIES SEEDS WORK [--seconds N] [--executions N] [--hours H] [TARGET...]
+    fuzz/campaign.py BINARIES SEEDS WORK [TARGET...] [--seconds N] [--executions N] [--hours H]
 
 BINARIES is where `cargo fuzz build` left them, SEEDS what seeds.py gathered. WORK keeps corpora, what failed, and figures.tsv:
 run it again to go on. Stands back for everything else on the machine (nice 19).
