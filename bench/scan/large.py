@@ -13,12 +13,13 @@ from pathlib import Path
 from benign import tensor_pickle
 
 BLOCK = 1 << 20
+SMALL = "opcodes-10mb.pkl"
 
 
 def make(folder: Path, opcodes_mb: int) -> list[Path]:
     folder.mkdir(parents=True, exist_ok=True)
     makers = {
-        "opcodes-10mb.pkl": lambda path: opcodes(path, 10),
+        SMALL: lambda path: opcodes(path, 10),
         f"opcodes-{opcodes_mb}mb.pkl": lambda path: opcodes(path, opcodes_mb),
         "tensor-1gb.pt": tensor,
         "tensors-1gb.safetensors": safetensors,

@@ -3,7 +3,7 @@
 
     bench/scan/setup.sh
     bench/scan/corpus.py FOLDER && bench/scan/real.py FOLDER
-    bench/scan/peers.py FOLDER [--ostrom target/release/ostrom] [--part verdicts|speed] [--out target/bench-scan]
+    bench/scan/peers.py FOLDER [--ostrom target/release/ostrom] [--part verdicts|speed] [--resume] [--out target/bench-scan]
 
 Verdicts are what a pipeline sees, file by file: `alarm` (the tool says that it found something), `clean`, `error` (it says that it
 could not scan, or that it is not sure), `crash` (it ended otherwise, or hung), `unsupported` (it says, or documents, that it
@@ -23,6 +23,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 sys.dont_write_bytecode = True
@@ -42,6 +43,7 @@ QUIET = {
 }  # fmt: skip
 FILE_LIMIT_S = 60
 SPEED_LIMIT_S = 120
+ROUNDS = 3
 SPEED_MEMORY = 10 << 30
 
 
@@ -91,11 +93,12 @@ def peer_verdicts(tool: str, python: Path, folder: Path, budget: float) -> tuple
     return found, used
 
 
-def verdicts(arguments: argparse.Namespace) -> dict:
-    results: dict = {tool: {} for tool in TOOLS}
+def verdicts(arguments: argparse.Namespace, results: dict, keep: Callable[[], None]) -> None:
     for turn, kind in enumerate(KINDS):
         folder = (arguments.folder / kind).resolve()
         for tool in TOOLS[turn:] + TOOLS[:turn]:
+            if kind in results.setdefault(tool, {}):
+                continue
             if tool == "ostrom":
                 found, used = ostrom_verdicts(arguments.ostrom, folder)
             else:
@@ -103,7 +106,7 @@ def verdicts(arguments: argparse.Namespace) -> dict:
             counted = Counter(found.values())
             results[tool][kind] = {"files": found, "counts": {name: counted[name] for name in VERDICTS}, "cpu_s": used}
             print(f"{kind} {tool}: {dict(counted)}, {used:.2f} CPU s", flush=True)
-    return results
+            keep()
 
 
 def python_of(arguments: argparse.Namespace, tool: str) -> Path:
@@ -146,29 +149,29 @@ def measure(call: list[str], limit: float) -> dict:
     }  # fmt: skip
 
 
-def speed(arguments: argparse.Namespace) -> dict:
+def speed(arguments: argparse.Namespace, results: dict, keep: Callable[[], None]) -> None:
     made = large.make(arguments.out / "large", arguments.opcodes)
-    results: dict = {path.name: {tool: [] for tool in TOOLS} for path in made}
-    for turn in range(3):
+    for turn in range(ROUNDS):
         for path in made:
+            row = results.setdefault(path.name, {"bytes": path.stat().st_size, "runs": {tool: [] for tool in TOOLS}})
             for tool in TOOLS[turn:] + TOOLS[:turn]:
-                runs = results[path.name][tool]
-                if runs and (runs[-1]["exit"] not in (0, 1) or runs[-1]["cpu_s"] > 20):
-                    continue  # it will not do better the next time, and the machine is others' too
+                runs = row["runs"][tool]
+                slow = runs and (runs[-1]["exit"] not in (0, 1) or runs[-1]["cpu_s"] > 20)
+                # It will not do better the next time, nor be quicker on more of the same.
+                if len(runs) > turn or slow or hopeless(results, path, tool):
+                    continue
                 run = measure(command(arguments, tool, path, arguments.out), SPEED_LIMIT_S)
                 runs.append(run)
                 print(f"{path.name} {tool}: exit {run['exit']}, {run['cpu_s']:.2f} CPU s, {run['peak_mb']:.0f} MB", flush=True)
-    rows = {}
-    for path in made:
-        size = path.stat().st_size
-        rows[path.name] = {"bytes": size, "tools": {}}
-        for tool, runs in results[path.name].items():
-            used = statistics.median(run["cpu_s"] for run in runs)
-            rows[path.name]["tools"][tool] = {
-                "runs": len(runs), "exit": runs[-1]["exit"], "cpu_s": used, "mb_per_cpu_s": size / 1e6 / used,
-                "wall_s": statistics.median(run["wall_s"] for run in runs), "peak_mb": max(run["peak_mb"] for run in runs),
-            }  # fmt: skip
-    return rows
+                keep()
+
+
+def hopeless(results: dict, path: Path, tool: str) -> bool:
+    """Whether the small pickle took so long that this one would run out of time."""
+    small = results.get(large.SMALL)
+    if not small or not small["runs"][tool] or path.suffix != ".pkl":
+        return False
+    return small["runs"][tool][0]["cpu_s"] * path.stat().st_size / small["bytes"] > 2 * SPEED_LIMIT_S
 
 
 def versions(arguments: argparse.Namespace) -> dict[str, str]:
@@ -186,24 +189,32 @@ def table(header: list[str], rows: list[list[object]]) -> str:
 
 def report(results: dict) -> str:
     out = ["Versions: " + ", ".join(f"{tool} {version}" for tool, version in results["versions"].items()) + "\n"]
-    for kind in KINDS if "verdicts" in results else ():
+    for kind in KINDS if results.get("verdicts") else ():
         rows = []
         for tool in TOOLS:
-            row = results["verdicts"][tool][kind]
+            row = results["verdicts"].get(tool, {}).get(kind)
+            if row is None:
+                continue
             counts, total = row["counts"], sum(row["counts"].values())
             ran = max(1, total - row["counts"]["not run"])
             passed, stopped = counts["clean"] + counts["unsupported"], counts["alarm"] + counts["error"] + counts["crash"]
             rows.append([tool, *(counts[name] for name in VERDICTS), passed, stopped, f"{row['cpu_s']:.1f}", f"{1000 * row['cpu_s'] / ran:.1f}"])
-        out.append(f"### {kind}: {total} files\n\n" + table(["tool", *VERDICTS, "let through", "stopped", "CPU s", "CPU ms a file"], rows))
+        if rows:
+            out.append(f"### {kind}: {total} files\n\n" + table(["tool", *VERDICTS, "let through", "stopped", "CPU s", "CPU ms a file"], rows))
     for name, row in results.get("speed", {}).items():
-        best = max((r["mb_per_cpu_s"] for tool, r in row["tools"].items() if tool != "ostrom" and r["exit"] in (0, 1)), default=None)
-        rows = [
-            [tool, ended(r["exit"]), r["runs"], f"{r['cpu_s']:.2f}", f"{r['wall_s']:.2f}", f"{r['mb_per_cpu_s']:.1f}" if r["exit"] in (0, 1) else "", f"{r['peak_mb']:.0f}"]
-            for tool, r in row["tools"].items()
-        ]
-        heading = f"### {name}: {row['bytes'] / 1e6:.0f} MB\n\n" + table(["tool", "ended", "runs", "CPU s", "wall s", "MB per CPU s", "peak MB"], rows)
-        ours = row["tools"]["ostrom"]["mb_per_cpu_s"]
-        out.append(heading + (f"\nOstrom to the fastest peer that finished: {ours / best:.1f} ×\n" if best else "\nNo peer finished.\n"))
+        rows, rates = [], {}
+        for tool, runs in row["runs"].items():
+            if not runs:
+                rows.append([tool, "not run: see the smaller one", *[""] * 5])
+                continue
+            used, wall = (statistics.median(run[key] for run in runs) for key in ("cpu_s", "wall_s"))
+            if runs[-1]["exit"] in (0, 1):
+                rates[tool] = row["bytes"] / 1e6 / used
+            rate = f"{rates[tool]:.1f}" if tool in rates else ""
+            rows.append([tool, ended(runs[-1]["exit"]), len(runs), f"{used:.2f}", f"{wall:.2f}", rate, f"{max(run['peak_mb'] for run in runs):.0f}"])
+        out.append(f"### {name}: {row['bytes'] / 1e6:.0f} MB\n\n" + table(["tool", "ended", "runs", "CPU s", "wall s", "MB per CPU s", "peak MB"], rows))
+        best = max((rate for tool, rate in rates.items() if tool != "ostrom"), default=None)
+        out.append(f"Ostrom to the fastest peer that finished: {rates['ostrom'] / best:.1f} ×\n" if best and "ostrom" in rates else "No peer finished.\n")
     return "\n".join(out)
 
 
@@ -217,7 +228,8 @@ def main() -> None:
     parser.add_argument("--ostrom", default="target/release/ostrom")
     parser.add_argument("--cache", type=Path, default=cache(), help="where setup.sh installed to")
     parser.add_argument("--out", type=Path, default=Path("target/bench-scan"))
-    parser.add_argument("--part", choices=["verdicts", "speed"], help="only this part; the other's results are kept")
+    parser.add_argument("--part", choices=["verdicts", "speed"], help="only this part")
+    parser.add_argument("--resume", action="store_true", help="keep what earlier runs have measured, and measure the rest")
     parser.add_argument("--budget", type=float, default=3600, help="seconds for a tool on one kind of files; the rest is not run")
     parser.add_argument("--opcodes", type=int, default=200, help="megabytes of the large pickle")
     arguments = parser.parse_args()
@@ -227,12 +239,15 @@ def main() -> None:
     arguments.out = arguments.out.resolve()
     arguments.out.mkdir(parents=True, exist_ok=True)
     kept = arguments.out / "results.json"
-    results = json.loads(kept.read_text()) if kept.exists() and arguments.part else {}
+    results = json.loads(kept.read_text()) if kept.exists() and arguments.resume else {}
     results["versions"] = versions(arguments)
+
+    def keep() -> None:
+        kept.write_text(json.dumps(results, indent=1))
+
     for part, run in (("verdicts", verdicts), ("speed", speed)):
         if arguments.part in (None, part):
-            results[part] = run(arguments)
-    kept.write_text(json.dumps(results, indent=1))
+            run(arguments, results.setdefault(part, {}), keep)
     (arguments.out / "results.md").write_text(report(results))
     print(report(results))
 
