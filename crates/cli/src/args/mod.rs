@@ -15,7 +15,7 @@ pub use supply::{
 #[derive(Debug, Parser)]
 #[command(name = "ostrom", version, about, arg_required_else_help = true, max_term_width = 100)]
 #[command(
-    after_help = "Start here:\n  ostrom demo                 test a small local model, end to end\n  ostrom eval run --help      test a model of yours"
+    after_help = "Start here:\n  ostrom demo                 test a small local model, end to end\n  ostrom eval run --help      test a model of yours\n  ostrom scan ./model         look into model files"
 )]
 pub struct Cli {
     /// What to do.
