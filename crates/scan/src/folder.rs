@@ -115,7 +115,8 @@ pub(crate) fn examine(entries: &[Entry]) -> Vec<Finding> {
 
 /// The files that others explain: bytes in no format, which is what a model beside them says that they are.
 pub(crate) fn raw_tensors(entries: &[Entry]) -> BTreeSet<String> {
-    let places = |entry: &Entry| entry.facts(fact::RAW_TENSORS).map(|name| beside(entry, name)).collect::<Vec<_>>();
+    let places =
+        |entry: &Entry| entry.facts(fact::RAW_TENSORS).map(|name| beside(entry, name)).collect::<Vec<_>>();
     entries.iter().flat_map(places).collect()
 }
 

@@ -78,7 +78,8 @@ pub fn scan(path: &Path, options: &Options, progress: &impl Progress) -> Result<
     }
     entries.sort_by(|a, b| a.name.cmp(&b.name));
     progress.total(entries.len(), entries.iter().map(|entry| entry.size).sum());
-    let (mut files, seen) = examine_all(&entries, options, progress).into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
+    let (mut files, seen) =
+        examine_all(&entries, options, progress).into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
     let raw = folder::raw_tensors(&seen);
     for file in files.iter_mut().filter(|file| raw.contains(&file.path)) {
         file.findings.retain(|finding| finding.rule.as_str() != rules::UNKNOWN);
