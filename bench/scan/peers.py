@@ -231,7 +231,7 @@ def main() -> None:
     parser.add_argument("--part", choices=["verdicts", "speed"], help="only this part")
     parser.add_argument("--resume", action="store_true", help="keep what earlier runs have measured, and measure the rest")
     parser.add_argument("--budget", type=float, default=3600, help="seconds for a tool on one kind of files; the rest is not run")
-    parser.add_argument("--opcodes", type=int, default=200, help="megabytes of the large pickle")
+    parser.add_argument("--opcodes", type=int, default=100, help="megabytes of the large pickle")
     arguments = parser.parse_args()
     missing = [tool for tool in PEERS if not python_of(arguments, tool).exists()]
     if missing:
