@@ -56,7 +56,7 @@ const FORMATS: [&[Format]; 6] =
     [pickle::FORMATS, archive::FORMATS, tensor::FORMATS, graph::FORMATS, keras::FORMATS, text::FORMATS];
 
 /// Extensions under which loaders look for models. A file that has one and is in no known format is undecided.
-const MODEL_EXTENSIONS: [&str; 27] = [
+pub(crate) const MODEL_EXTENSIONS: [&str; 27] = [
     "bin",
     "ckpt",
     "data",

@@ -1,7 +1,7 @@
 //! Which kind of text a file is: by its first bytes, and by the name under which loaders look for it.
 
 use super::base_name;
-use crate::detect::{Match, Probe};
+use crate::detect::{MODEL_EXTENSIONS, Match, Probe};
 use crate::trouble::Trouble;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,35 +27,11 @@ pub(super) enum Kind {
     Pointer,
 }
 
-/// Extensions that only models have: text under one of these is not taken for just a text.
-const MODELS: [&str; 26] = [
-    "bin",
-    "ckpt",
-    "data",
-    "dill",
-    "dump",
-    "gguf",
-    "ggml",
-    "h5",
-    "hdf5",
-    "joblib",
-    "keras",
-    "mar",
-    "msgpack",
-    "npy",
-    "npz",
-    "onnx",
-    "ot",
-    "pb",
-    "pickle",
-    "pkl",
-    "pt",
-    "pt2",
-    "safetensors",
-    "skops",
-    "tflite",
-    "model",
-];
+/// Whether only models have this extension: text under one of these is not taken for just a text. In folders of Python
+/// packages a `.pth` is a text that Python reads.
+fn is_model(extension: &str) -> bool {
+    extension != "pth" && MODEL_EXTENSIONS.contains(&extension)
+}
 
 /// Lists of tokens, full of characters that are odd anywhere else.
 const VOCABULARIES: [&str; 9] = [
@@ -137,7 +113,7 @@ fn by_name(probe: &Probe<'_>, name: &str, extension: &str, text: bool) -> Option
 }
 
 fn by_content(probe: &Probe<'_>, extension: &str, text: bool) -> Option<Kind> {
-    let model = MODELS.contains(&extension);
+    let model = is_model(extension);
     if !text {
         return (model || extension == "spm")
             .then(|| is_sentencepiece(probe))
