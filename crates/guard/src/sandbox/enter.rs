@@ -127,7 +127,7 @@ fn confine(spec: &Spec) -> Result<Report, EnterError> {
     privileges::limit(&spec.limits)?;
     privileges::give_up()?;
     let landlock = filesystem::restrict(spec, &network)?;
-    let filter = syscalls::restrict(spec, &network)?;
+    let filter = syscalls::restrict(spec, &network);
     let mut report = enforced(spec, &network, landlock, &filter);
     report.unavailable = unavailable;
     Ok(report)

@@ -26,7 +26,8 @@ mod privileges;
 #[cfg(target_os = "linux")]
 mod syscalls;
 
-#[cfg(all(test, target_os = "linux"))]
+#[cfg(test)]
+#[cfg(target_os = "linux")]
 mod tests;
 
 pub use enter::{EnterError, enter_and_exec};

@@ -16,7 +16,12 @@ use super::super::spec::{Network, Spec};
 /// keeps out the x32 variants, whose numbers have a high bit and would pass by every rule.
 pub(super) const KNOWN: u32 = 466;
 
-/// Calls newer than the `libc` crate's names.
+/// Calls that the `libc` crate does not name, or not on every system.
+#[cfg(target_arch = "x86_64")]
+const KEXEC_FILE_LOAD: c_long = 320;
+#[cfg(target_arch = "aarch64")]
+const KEXEC_FILE_LOAD: c_long = 294;
+const FCHMODAT2: c_long = 452;
 const SETXATTRAT: c_long = 463;
 const REMOVEXATTRAT: c_long = 466;
 
@@ -82,7 +87,7 @@ pub(super) const FORBIDDEN: &[c_long] = &[
     libc::SYS_finit_module,
     libc::SYS_delete_module,
     libc::SYS_kexec_load,
-    libc::SYS_kexec_file_load,
+    KEXEC_FILE_LOAD,
     libc::SYS_reboot,
     libc::SYS_acct,
     libc::SYS_syslog,
@@ -106,9 +111,6 @@ pub(super) const FORBIDDEN_HERE: &[c_long] = &[
     libc::SYS_ustat,
     libc::SYS_sysfs,
     libc::SYS__sysctl,
-    libc::SYS_create_module,
-    libc::SYS_get_kernel_syms,
-    libc::SYS_query_module,
 ];
 #[cfg(target_arch = "aarch64")]
 pub(super) const FORBIDDEN_HERE: &[c_long] = &[];
@@ -116,7 +118,7 @@ pub(super) const FORBIDDEN_HERE: &[c_long] = &[];
 /// Modes, owners and attributes by path, which Landlock lets be changed anywhere.
 pub(super) const MODES: &[c_long] = &[
     libc::SYS_fchmodat,
-    libc::SYS_fchmodat2,
+    FCHMODAT2,
     libc::SYS_fchownat,
     libc::SYS_setxattr,
     libc::SYS_lsetxattr,
