@@ -104,6 +104,12 @@ impl Engine {
         self.unresolved.iter().chain(self.open.keys()).copied()
     }
 
+    /// The server and tool of a call that is under way.
+    #[must_use]
+    pub fn place(&self, call: CallId) -> Option<(Arc<str>, Arc<str>)> {
+        self.open.get(&call).map(|open| (open.server.clone(), open.tool.clone()))
+    }
+
     /// Of control and arguments of a call that is under way.
     #[must_use]
     pub fn under_way(&self, call: CallId) -> Option<&Label> {

@@ -17,6 +17,14 @@ pub enum Subject {
     Argument(String),
 }
 
+impl Subject {
+    /// Whether it is the argument of this name.
+    #[must_use]
+    pub fn is(&self, argument: &str) -> bool {
+        matches!(self, Self::Argument(name) if name == argument)
+    }
+}
+
 /// A reason to refuse a call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "rule")]

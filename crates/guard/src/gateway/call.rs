@@ -481,7 +481,7 @@ fn touched(
 }
 
 /// The label that a server claims for its result (rule 8).
-fn claim(result: &Map<String, Value>) -> Option<Label> {
+pub fn claim(result: &Map<String, Value>) -> Option<Label> {
     let claimed = result.get("_meta")?.get(super::LABEL)?;
     // A claim that cannot be read is one that nobody may rely on.
     Some(

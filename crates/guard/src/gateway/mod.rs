@@ -28,6 +28,7 @@ use serde_json::{Map, Value, json};
 use tokio::sync::broadcast;
 
 pub use approvals::{Approvals, Request};
+pub use call::claim;
 pub use catalogue::{Catalogue, Held};
 pub use handles::{Capacity, PREFIX};
 pub use names::Names;

@@ -8,8 +8,8 @@ mod lines;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use futures_util::{FutureExt as _, StreamExt as _};
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
@@ -74,7 +74,10 @@ where
 }
 
 /// Writes what comes, and what has come meanwhile along with it.
-async fn write<W: AsyncWrite + Unpin>(mut messages: mpsc::Receiver<Vec<u8>>, mut output: W) -> std::io::Result<()> {
+async fn write<W: AsyncWrite + Unpin>(
+    mut messages: mpsc::Receiver<Vec<u8>>,
+    mut output: W,
+) -> std::io::Result<()> {
     while let Some(mut bytes) = messages.recv().await {
         while let Ok(more) = messages.try_recv() {
             bytes.extend_from_slice(&more);
@@ -201,7 +204,10 @@ impl<H: Handler> Client<H> {
             "ping" => Ok(Some(Map::new())),
             _ => Err(RpcError::new(
                 RpcError::INVALID_REQUEST,
-                format!("begin with initialize, or name the revision in params._meta as {}", metadata::VERSION),
+                format!(
+                    "begin with initialize, or name the revision in params._meta as {}",
+                    metadata::VERSION
+                ),
             )),
         }
     }
