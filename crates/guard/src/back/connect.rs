@@ -1,6 +1,7 @@
 //! From a way to a server to a live connection: which revision does it speak?
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Map;
 use tokio::time::timeout;
@@ -19,6 +20,16 @@ use crate::wire::Revision;
 pub(super) enum Target {
     Command(MakeCommand),
     Http(Arc<Endpoint>),
+}
+
+impl Target {
+    /// How long a person may take to allow the guard, on top of what a start may take.
+    pub(super) fn patience(&self) -> Duration {
+        match self {
+            Self::Command(_) => Duration::ZERO,
+            Self::Http(endpoint) => endpoint.patience(),
+        }
+    }
 }
 
 /// Connects and finds out what the server speaks, unless `era` says so.

@@ -50,9 +50,9 @@ mod stdio;
 mod table;
 
 pub use clean::Secret;
-pub use config::{Auth, Connection, Era, Limits, Settings, StderrSink};
+pub use config::{Auth, Connection, Era, Limits, MakeCommand, Settings, StderrSink};
 pub use error::{BackError, Fault};
-pub use oauth::{OAuth, Registration};
+pub use oauth::{OAuth, Registration, ShowUrl};
 pub use server::Server;
 pub use shape::ServerInfo;
 pub use table::Misdeeds;

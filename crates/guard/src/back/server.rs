@@ -407,7 +407,8 @@ impl Shared {
     async fn connect(&self) -> Result<Live, Fault> {
         let era = *lock(&self.era);
         let limits = self.common.limits();
-        let (link, info) = match timeout(limits.start, connect(&self.target, &self.common, era)).await {
+        let patience = limits.start.saturating_add(self.target.patience());
+        let (link, info) = match timeout(patience, connect(&self.target, &self.common, era)).await {
             Ok(Ok(found)) => found,
             Ok(Err(fault)) => {
                 // What was remembered may no longer be true.

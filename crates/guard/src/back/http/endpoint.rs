@@ -1,5 +1,7 @@
 //! The MCP endpoint: requests with a token, and once more with a better one.
 
+use std::time::Duration;
+
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use reqwest::{Method, Request, Url};
 
@@ -23,6 +25,11 @@ impl Endpoint {
         let client = build(tls).map_err(Fault::CannotStart)?;
         let authorizer = Authorizer::new(auth, url)?;
         Ok(Self { client, url: url.clone(), authorizer })
+    }
+
+    /// How long a person may take to allow the guard.
+    pub(in crate::back) fn patience(&self) -> Duration {
+        self.authorizer.patience()
     }
 
     /// Sends a message.

@@ -20,7 +20,7 @@ use super::state::Common;
 use super::table::{Caller, Channel, Kind, Table, Ticket};
 use super::{Answer, Fault, ServerInfo, shape};
 use crate::wire::{Message, Notification, Response, Revision, RpcError};
-use client::read;
+pub(super) use client::{address, build as client, cause, is_loopback, read};
 pub(super) use endpoint::Endpoint;
 use session::Session;
 use stream::{Ended, Replies, Stream};
