@@ -41,8 +41,12 @@ impl Decimal {
             Some(digits) => (true, digits),
             None => (false, digits.strip_prefix('+').unwrap_or(digits)),
         };
-        let (whole, fraction) = digits.split_once('.').unwrap_or((digits, "0"));
-        if whole.is_empty() || fraction.is_empty() || fraction.len() > 40 {
+        let (whole, fraction) = match digits.split_once('.') {
+            Some((_, "")) => return None,
+            Some(parts) => parts,
+            None => (digits, ""),
+        };
+        if whole.is_empty() || fraction.len() > 40 {
             return None;
         }
         let mut mantissa = 0i128;

@@ -340,7 +340,8 @@ fn fits(at: &str, tool: &Tool<'_>, argument: &str, value: &Expr, kind: &Type) ->
         if schema.get("additionalProperties").is_some_and(|more| *more != Value::Bool(false)) {
             return Ok(());
         }
-        let names: Vec<&str> = properties.keys().map(String::as_str).collect();
+        let mut names: Vec<&str> = properties.keys().map(String::as_str).collect();
+        names.sort_unstable();
         return Err(PlanError::new(
             at,
             format!("the tool has no argument {argument:?}, but {}", listed(&names)),

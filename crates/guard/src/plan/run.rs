@@ -234,11 +234,11 @@ impl Interpreter {
         self.seen = self.seen.join(&whole);
         let status =
             status.unwrap_or_else(|| if outcome.is_ok() { tree.label.clone() } else { whole.clone() });
-        let status = status.join(&waiting.label);
         let base = if self.rules.keep(Rule::ArgumentsIntoResult) { &waiting.label } else { &self.pc };
+        let status = status.join(base);
         let outcome = match outcome {
-            Ok(tree) => Ok(tree.under(base).under(&status)),
-            Err(tree) => Err(Tree::failed(complaint(&tree), whole.join(base).join(&status))),
+            Ok(tree) => Ok(tree.under(&status)),
+            Err(tree) => Err(Tree::failed(complaint(&tree), whole.join(&status))),
         };
         self.settle(&waiting.steps, waiting.at, &waiting.step, outcome, &status, "failed")
     }

@@ -253,7 +253,7 @@ fn a_refusal_says_where_and_what_to_write_instead() {
     let be = |expression: Value| json!({"plan": [{"let": "v", "be": expression}]});
     let mail = |with: Value| step(json!({"call": "mail", "with": with}));
     for (plan, wanted) in [
-        (json!([]), "write {\"plan\": [STEP, …]}"),
+        (json!([]), "a plan is an object {\"plan\": [STEP, …]}"),
         (json!({"plan": [], "then": 1}), "the key \"then\""),
         (
             step(json!({"call": "mial"})),
