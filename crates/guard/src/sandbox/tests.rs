@@ -30,6 +30,10 @@ fn child() {
 #[test]
 #[ignore = "what the other tests run in the sandbox"]
 fn probe() {
+    if std::env::args().any(|word| word == "--spec") {
+        // The confined side's process, which has the probe's name among its arguments.
+        return;
+    }
     let mut words = std::env::args().skip_while(|word| word != "PROBE").skip(1);
     while let (Some(action), Some(object)) = (words.next(), words.next()) {
         match attempt(&action, &object) {
