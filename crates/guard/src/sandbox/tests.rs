@@ -399,6 +399,7 @@ fn ordinary_programs_run() {
         let arguments: Vec<OsString> = arguments.into_iter().map(OsString::from).collect();
         let prepared = Prepared::new(&Grants::default(), false, program.as_ref(), &arguments).unwrap();
         let output = start(&prepared);
+        assert_eq!(prepared.report().unwrap().shortfalls().is_empty(), kernel_has_all());
         let stdout = String::from_utf8_lossy(&output.stdout);
         assert!(stdout.contains(expect), "{program}: {stdout} {}", String::from_utf8_lossy(&output.stderr));
     }
