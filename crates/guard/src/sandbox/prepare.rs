@@ -161,8 +161,7 @@ impl Prepared {
         let user_home = std::env::home_dir();
         let located = locate(program, arguments, &search, user_home.as_deref())
             .ok_or_else(|| SandboxError::NoProgram(program.into()))?;
-        let folder =
-            tempfile::Builder::new().prefix("ostrom-guard-").tempdir().map_err(SandboxError::Folder)?;
+        let folder = private_folder().map_err(SandboxError::Folder)?;
         // Resolved, since Landlock's rules are about the folder and programs compare paths.
         let base = folder.path().canonicalize().map_err(SandboxError::Folder)?;
         let (home, report) = (base.join("home"), base.join("report"));
@@ -233,6 +232,12 @@ impl Prepared {
     pub fn close(self) -> io::Result<()> {
         self.folder.close()
     }
+}
+
+/// A new folder that only its owner can enter, from the first moment on.
+fn private_folder() -> io::Result<TempDir> {
+    let owner_only = std::os::unix::fs::PermissionsExt::from_mode(0o700);
+    tempfile::Builder::new().prefix("ostrom-guard-").permissions(owner_only).tempdir()
 }
 
 fn granted(paths: &[PathBuf]) -> Result<Vec<PathBuf>, SandboxError> {
