@@ -64,11 +64,22 @@ impl Publisher {
             _ => self.sign(log, head)?,
         };
         if self.unpublished {
-            let path = log.folder.join(CHECKPOINT);
-            replace(&log.folder, CHECKPOINT, signed.to_string().as_bytes()).map_err(LogError::io(&path))?;
+            Self::replace(log, &signed)?;
             self.unpublished = false;
         }
         Ok(signed)
+    }
+
+    pub(super) fn publish_again(&self, log: &Shared, cosigned: &SignedCheckpoint) -> Result<(), LogError> {
+        if self.latest.as_ref().map(SignedCheckpoint::text) != Some(cosigned.text()) {
+            return Err(LogError::Options("only the latest checkpoint can be published"));
+        }
+        Self::replace(log, cosigned)
+    }
+
+    fn replace(log: &Shared, signed: &SignedCheckpoint) -> Result<(), LogError> {
+        let path = log.folder.join(CHECKPOINT);
+        replace(&log.folder, CHECKPOINT, signed.to_string().as_bytes()).map_err(LogError::io(&path))
     }
 
     /// Signs a checkpoint and puts it into the history.

@@ -5,7 +5,7 @@ use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 use super::error::LogError;
-use super::files::ENTRIES;
+use super::files::{ENTRIES, OFFSETS};
 use super::frame::{self, Found, Frames};
 use super::open::offset_of;
 use super::tiles::WIDTH;
@@ -58,6 +58,12 @@ pub fn read_from(folder: &Path, index: u64) -> Result<Entries, LogError> {
         (full, offset) = (index / WIDTH, found);
     }
     let frames = frame::open(folder, offset, None).map_err(LogError::io(&path))?;
+    if offset > frames.end() {
+        return Err(LogError::damaged(
+            folder,
+            format!("{OFFSETS} says that record {} lies behind the end", full * WIDTH),
+        ));
+    }
     let first = full.saturating_mul(WIDTH);
     let mut entries =
         Entries { folder: folder.to_owned(), frames, index: first, synced, is_done: false, unfinished: 0 };

@@ -157,6 +157,15 @@ impl Log {
         self.shared.checkpoint()
     }
 
+    /// Publishes the latest checkpoint again, with the cosignatures of witnesses that it has got meanwhile.
+    ///
+    /// # Errors
+    /// If it is not the latest one, or cannot be written.
+    pub fn publish(&self, cosigned: &SignedCheckpoint) -> Result<(), LogError> {
+        let publisher = self.shared.publisher.lock().unwrap_or_else(PoisonError::into_inner);
+        publisher.publish_again(&self.shared, cosigned)
+    }
+
     /// The checkpoint that was made last.
     pub fn latest(&self) -> Option<SignedCheckpoint> {
         self.shared.publisher.lock().unwrap_or_else(PoisonError::into_inner).latest().cloned()

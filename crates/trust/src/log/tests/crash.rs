@@ -267,7 +267,7 @@ fn survived(initial: &[u8], name: &str, ops: &[Op], random: &mut impl FnMut() ->
         }
         match op {
             Op::Write(_, offset, bytes) => {
-                write(&mut image, *offset, bytes, || at < synced || random() % 2 == 0)
+                write(&mut image, *offset, bytes, || at < synced || random().is_multiple_of(2))
             }
             Op::Length(_, length) => image.resize(*length as usize, 0),
             _ => {}

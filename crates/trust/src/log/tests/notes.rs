@@ -171,7 +171,7 @@ fn malformed_checkpoints_are_refused() {
         format!("o\n-1\n{root}\n"),
         format!("o\n\n{root}\n"),
         format!("o\n18446744073709551616\n{root}\n"),
-        format!("o\n1\n{}\n", &root[4..]),
+        format!("o\n1\n{}\n", root.trim_start_matches("CsUY")),
         format!("o\n1\n{}\n", root.trim_end_matches('=')),
         format!("o\n1\n{root}\n\nx\n"),
         "o\n1\n".to_owned(),
@@ -188,7 +188,7 @@ fn no_part_of_a_verifier_key_can_be_changed() {
         changed[at] ^= 1;
         let text = String::from_utf8(changed).unwrap();
         assert!(text.parse::<VerifierKey>().is_err(), "{text}");
-        assert!(EXAMPLE[..at].parse::<VerifierKey>().is_err());
+        assert!(EXAMPLE.split_at(at).0.parse::<VerifierKey>().is_err());
     }
     assert!(
         "PeterNeumann+173116ae+ZRpc2QcUPDhMQegwxbzhKqiBfsVkmqq/LDE4izWy10TW".parse::<VerifierKey>().is_err()

@@ -13,10 +13,11 @@ use std::time::Duration;
 use ostrom_core::Digest;
 
 use super::super::files::Medium;
+use super::super::frame::encode;
 use super::super::merkle::{Tree, leaf_hash, verify_consistency, verify_inclusion};
 use super::super::tiles::{Builder, Kind, path, width};
 use super::super::{Durability, Log, LogError, Options, SignedCheckpoint, Tiles, read_from};
-use super::{Fixture, ORIGIN, record, records};
+use super::{Fixture, ORIGIN, offset, record, records};
 use crate::SecretKey;
 
 #[test]
@@ -195,15 +196,40 @@ fn a_checkpoint_without_new_records_is_the_one_before() {
 }
 
 #[test]
-fn a_cosigned_checkpoint_may_be_put_in_place_of_the_published_one() {
+fn the_latest_checkpoint_is_published_again_with_cosignatures() {
     let fixture = Fixture::new();
     fixture.fill(0, 3);
-    let witness = SecretKey::generate().unwrap();
-    let mut signed = fixture.open().latest().unwrap();
+    let (log, witness) = (fixture.open(), SecretKey::generate().unwrap());
+    let mut signed = log.latest().unwrap();
     signed.cosign("witness.example", &witness, 1_700_000_000).unwrap();
-    fs::write(fixture.path("checkpoint"), signed.to_string()).unwrap();
-    assert!(fixture.open().recovery().is_clean());
+    log.publish(&signed).unwrap();
+    assert_eq!(fs::read_to_string(fixture.path("checkpoint")).unwrap(), signed.to_string());
+    drop(log);
+    let log = fixture.open();
+    assert!(log.recovery().is_clean());
+    assert_eq!(log.latest(), Some(signed.clone()));
     assert!(fixture.verify().is_sound());
+    log.append(b"more").unwrap();
+    log.checkpoint().unwrap();
+    assert!(matches!(log.publish(&signed), Err(LogError::Options(_))), "an old checkpoint was published");
+}
+
+#[test]
+fn what_is_signed_is_what_lies_on_the_disk() {
+    let fixture = Fixture::new();
+    fixture.fill(0, 3);
+    let log = fixture.open();
+    log.append(b"true").unwrap();
+    log.sync().unwrap();
+    let entries = fs::read(fixture.path("entries")).unwrap();
+    let file = fs::OpenOptions::new().write(true).open(fixture.path("entries")).unwrap();
+    let mut forged = Vec::new();
+    encode(b"fake", &leaf_hash(b"fake"), &mut forged);
+    file.write_at(&forged, offset(3) as u64).unwrap();
+    assert!(matches!(log.checkpoint(), Err(LogError::Damaged { .. })));
+    assert_eq!(log.latest().unwrap().checkpoint().size(), 3);
+    file.write_at(&entries, 0).unwrap();
+    assert_eq!(log.checkpoint().unwrap().checkpoint().size(), 4);
 }
 
 #[test]
