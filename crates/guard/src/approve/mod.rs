@@ -1,0 +1,1 @@
+//! A person's answers: endorsement, declassification, a wider plan, a changed pin.

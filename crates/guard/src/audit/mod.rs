@@ -1,0 +1,1 @@
+//! Intent and outcome records in the transparency log; replay, explain, verify.

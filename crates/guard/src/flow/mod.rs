@@ -1,0 +1,1 @@
+//! Facts about tools, and the pure decision about a call.

@@ -1,0 +1,1 @@
+//! The typed plan language of `run_plan`.

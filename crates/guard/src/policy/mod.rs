@@ -1,0 +1,1 @@
+//! `guard.toml`, profiles of common servers, Cedar.

@@ -1,0 +1,73 @@
+//! What goes back from a server to the agent while a request is under way.
+//!
+//! Inside the guard there is one form for all revisions of MCP: a request with a relay. See `docs/design/guard.md`.
+
+use serde_json::{Map, Value};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::wire::{Notification, RpcError};
+
+/// How many things may wait in a relay before a server has to wait for the agent.
+pub const RELAY_CAPACITY: usize = 64;
+
+/// Something that a server sends while it works on a request.
+#[derive(Debug)]
+pub enum FromServer {
+    /// Progress, a log message.
+    Notification(Notification),
+    /// A question to the client: `elicitation/create`, `sampling/createMessage`, `roots/list`.
+    Question(Question),
+}
+
+/// A question to the client, and where its answer goes. Dropping it unanswered means that nobody can answer.
+#[derive(Debug)]
+pub struct Question {
+    /// `elicitation/create`, `sampling/createMessage` or `roots/list`.
+    pub method: String,
+    /// Its parameters.
+    pub params: Map<String, Value>,
+    /// Where the client's result or error goes.
+    pub answer: oneshot::Sender<Result<Map<String, Value>, RpcError>>,
+}
+
+/// The server's end of a relay.
+#[derive(Debug, Clone)]
+pub struct Relay(mpsc::Sender<FromServer>);
+
+impl Relay {
+    /// A relay and the end at which the front listens.
+    #[must_use]
+    pub fn new() -> (Self, mpsc::Receiver<FromServer>) {
+        let (sender, receiver) = mpsc::channel(RELAY_CAPACITY);
+        (Self(sender), receiver)
+    }
+
+    /// A relay that nobody listens to.
+    #[must_use]
+    pub fn nowhere() -> Self {
+        Self::new().0
+    }
+
+    /// Passes a notification on; one that nobody listens for is dropped.
+    pub async fn notify(&self, notification: Notification) {
+        // A client that has gone needs no progress; its request is cancelled elsewhere.
+        let _gone = self.0.send(FromServer::Notification(notification)).await;
+    }
+
+    /// Asks the client.
+    ///
+    /// # Errors
+    /// The client's error, or that nobody is there to answer.
+    pub async fn ask(
+        &self,
+        method: &str,
+        params: Map<String, Value>,
+    ) -> Result<Map<String, Value>, RpcError> {
+        let (answer, answered) = oneshot::channel();
+        let question = Question { method: method.to_owned(), params, answer };
+        let nobody =
+            || RpcError::new(RpcError::INVALID_REQUEST, format!("the client cannot answer {method}"));
+        self.0.send(FromServer::Question(question)).await.map_err(|_| nobody())?;
+        answered.await.map_err(|_| nobody())?
+    }
+}

@@ -1,0 +1,1 @@
+//! Interventions: stop a run, a principal, a tool, or everything.
