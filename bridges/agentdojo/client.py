@@ -122,6 +122,10 @@ class Suite:
         """The calls that the planted text makes an obedient agent do, and what it says."""
         return self._order(op="injected")
 
+    def trace(self) -> list[dict[str, Any]]:
+        """The calls that arrived so far."""
+        return self._order(op="trace")["trace"]
+
     def verdict(self, output: str) -> dict[str, Any]:
         """AgentDojo's `utility` and `security`, and the calls that arrived."""
         return self._order(op="verdict", output=output)

@@ -117,7 +117,7 @@ def from_prompt(value: Any, prompt: str, also: list[str] | None = None) -> str |
 
 
 def _moment(value: str, prompt: str) -> bool:
-    match = re.fullmatch(r"(\d{4})-(\d{2})-(\d{2})(?: (\d{2}):(\d{2}))?", value)
+    match = re.fullmatch(r"(\d{4})-(\d{2})-(\d{2})(?:[ T](\d{2}):(\d{2})(?::00)?)?", value)
     if not match:
         return False
     year, month, day = int(match[1]), int(match[2]), int(match[3])
@@ -188,6 +188,6 @@ class Knowledge:
             return "c: inferred from everything shown"
         return None
 
-    def unknown(self, arguments: dict[str, Any]) -> list[tuple[str, Any]]:
-        """The scalars in `arguments` that the agent may not type now."""
-        return [(name, value) for name, value in leaves(arguments) if self.why(name, value) is None]
+    def unknown_to_prompt(self, arguments: dict[str, Any]) -> bool:
+        """Whether something in `arguments` does not follow from the prompt."""
+        return any(not (self.why(name, value) or "").startswith("a") for name, value in leaves(arguments))

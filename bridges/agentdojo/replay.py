@@ -38,6 +38,7 @@ class Episode:
     read_injection: bool = False
     injected_calls: int = 0
     injected_done: int = 0
+    injected_asked: int = 0
     approvals: int = 0
     refused: list[str] = field(default_factory=list)
     truth_calls: int = 0

@@ -173,7 +173,7 @@ def serve(state: State, source: TextIO, sink: TextIO) -> None:
 
 
 def control(state: State, source: TextIO, sink: TextIO) -> None:
-    """Answers the measuring side: `load`, `injected`, `verdict`, one JSON object a line."""
+    """Answers the measuring side: `load`, `injected`, `trace`, `verdict`, one JSON object a line."""
     for line in source:
         order = json.loads(line)
         with state.lock:
@@ -182,6 +182,8 @@ def control(state: State, source: TextIO, sink: TextIO) -> None:
                     reply = state.load(order.get("user"), order.get("injection"))
                 case "injected":
                     reply = state.injected()
+                case "trace":
+                    reply = {"trace": [_plain(call) for call in state.trace]}
                 case "verdict":
                     reply = state.verdict(order["output"])
                 case op:
