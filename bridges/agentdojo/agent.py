@@ -120,7 +120,10 @@ class Agent:
     def _ask_all(self, actions: list[dict[str, Any]], first: Outcome) -> None:
         for action in actions:
             self._honest(action["args"], also_shown=True)
-        steps = [{"id": f"s{number}", "call": one["tool"], "args": one["args"]} for number, one in enumerate(actions, 1)]
+        steps = [
+            {"call": one["tool"], "with": literal(one["args"], outermost=True), "id": f"s{number}"}
+            for number, one in enumerate(actions, 1)
+        ]
         outcome = self.door.plan(steps)
         if outcome.status == "refused" and outcome.approval:
             assert self.person
@@ -207,32 +210,41 @@ def scripts(suite: str) -> dict[str, list[dict[str, Any]]]:
 
 _SCRIPTS: dict[str, dict[str, list[dict[str, Any]]]] = {}
 
-# Where a plan's literals are no values of a call: patterns and pointers say what results look like, not what is in them.
-_SHAPES = {"match", "at", "by", "max", "id", "for", "ref", "template", "index", "call", "tool"}
+# Where a plan's texts are no values of a call: patterns and pointers say what results look like, not what is in them.
+_SHAPES = {"ref", "pattern", "at", "order", "by", "max", "id", "let", "endorse", "as", "for", "index", "call"}
+_NUMBERS = {"amount", "n", "id"}
 
 
-def plan_literals(form: Any, name: str = "") -> list[tuple[str, Any]]:
+def plan_literals(form: Any, argument: str = "") -> list[tuple[str, Any]]:
     """The values that the author of a plan typed, with the argument that each is for."""
     found: list[tuple[str, Any]] = []
     if isinstance(form, list):
         for item in form:
-            found += plan_literals(item, name)
+            found += plan_literals(item, argument)
     elif isinstance(form, dict):
-        if "template" in form:
-            found += [(name, word) for word in re.split(r"\{\w+\}", form["template"]) if re.search(r"\w", word)]
         for key, item in form.items():
-            if key in ("eq", "contains", "starts", "lt", "gt") and isinstance(item, list) and isinstance(item[0], str):
-                found += plan_literals(item[1:], key)
-            elif key == "match":
-                found += plan_literals(item[0], name)
+            if key == "with":
+                for name, value in item.items():
+                    found += plan_literals(value, name)
+            elif key == "template":
+                parts = re.split(r"\{\w+\}", item["text"])
+                found += [("", part.strip(" .,:")) for part in parts if re.search(r"\w", part)]
+                found += plan_literals(item["values"], argument)
             elif key not in _SHAPES:
-                inner = key if key not in ("args", "let", "then", "else", "do", "with", "collect") else name
-                found += plan_literals(item, inner)
-    elif isinstance(form, str):
-        found.append((name, form))
-    elif isinstance(form, (int, float)) and not isinstance(form, bool) and name in ("amount", "n", "id"):
-        found.append((name, form))
+                found += plan_literals(item, argument)
+    elif isinstance(form, str) or (argument in _NUMBERS and isinstance(form, (int, float))):
+        found.append((argument, form))
     return found
+
+
+def literal(value: Any, outermost: bool = False) -> Any:
+    """`value` as the plan language writes it."""
+    if isinstance(value, dict):
+        members = {key: literal(item) for key, item in value.items()}
+        return members if outermost else {"object": members}
+    if isinstance(value, list):
+        return [literal(item) for item in value]
+    return value
 
 
 def same_calls(wanted: list[dict[str, Any]], allowed: list[dict[str, Any]]) -> bool:

@@ -28,7 +28,7 @@ class ModelDoor:
         return self._outcome(self.guard.call(tool, arguments))
 
     def plan(self, steps: list[dict[str, Any]]) -> agent.Outcome:
-        result = self.guard.call("run_plan", {"steps": steps})
+        result = self.guard.call("run_plan", {"plan": steps})
         outcome = self._outcome(result)
         if "structuredContent" in result:
             outcome.status = result["structuredContent"]["status"]

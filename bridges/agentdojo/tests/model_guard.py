@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import re
 import tomllib
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,7 +111,9 @@ class ModelGuard:
 
     def __init__(self, policy: Path, server: Any) -> None:
         with open(policy, "rb") as source:
-            (self.name, facts), *_ = tomllib.load(source)["servers"].items()
+            whole = tomllib.load(source)
+        self.endorsements = whole.get("endorse", [])
+        (self.name, facts), *_ = whole["servers"].items()
         self.tools = facts["tools"]
         self.server = server
         self.context = USER
@@ -127,7 +131,7 @@ class ModelGuard:
                 return self._run_plan(arguments)
             digest = _digest([tool, arguments])
             nodes = {key: self._argument(value) for key, value in arguments.items()}
-            node = self._dispatch(tool, nodes, self.context, Label(), digest)
+            node = self._dispatch(tool, nodes, self.context, digest)
             return self._shown(tool, node)
         except Refused as refused:
             number = _digest([tool, arguments])
@@ -158,12 +162,12 @@ class ModelGuard:
         self.handles[handle] = node
         return handle
 
-    def _dispatch(self, tool: str, arguments: dict[str, Node], control: Label, yes_no: Label, digest: str) -> Node:
+    def _dispatch(self, tool: str, arguments: dict[str, Node], control: Label, digest: str) -> Node:
         facts = self.tools[tool]
         plain = {key: node.plain() for key, node in arguments.items()}
-        self._check(tool, facts, arguments, plain, control, yes_no, digest)
+        self._check(tool, facts, arguments, plain, control, digest)
         result = self.server.call(tool, plain)
-        carried = control.join(yes_no, *(node.total() for node in arguments.values()))
+        carried = control.join(*(node.total() for node in arguments.values()))
         if result.get("isError"):
             text = result["content"][0]["text"]
             raise ToolError(text)
@@ -175,20 +179,16 @@ class ModelGuard:
         return node
 
     def _check(
-        self, tool: str, facts: dict[str, Any], arguments: dict[str, Node], plain: dict[str, Any], control: Label,
-        yes_no: Label, digest: str,
+        self, tool: str, facts: dict[str, Any], arguments: dict[str, Node], plain: dict[str, Any], control: Label, digest: str
     ) -> None:  # fmt: skip
         if digest in self.approved:
             return
         refusal = [{"tool": tool, "args": plain}]
         if facts["critical"]:
             allowed = facts["influencers"]
-            conditions = set(facts.get("conditions", []))
             if allowed != "anyone":
                 if not control.by <= set(allowed):
                     raise Refused(f"{tool}: control is influenced by {sorted(control.by - set(allowed))}", refusal)
-                if not yes_no.by <= set(allowed) | conditions:
-                    raise Refused(f"{tool}: a condition is influenced by {sorted(yes_no.by)}", refusal)
             for key, node in arguments.items():
                 rule = facts.get("arguments", {}).get(key, {})
                 may = rule.get("influencers", allowed)
@@ -199,7 +199,7 @@ class ModelGuard:
                 if may != "anyone" and not node.total().by <= set(may):
                     raise Refused(f"{tool}: {key} is influenced by {sorted(node.total().by - set(may))}", refusal)
         audience = {f"server:{self.name}", *facts.get("audience", [])}
-        for key, label in [("control", control.join(yes_no)), *((key, node.total()) for key, node in arguments.items())]:
+        for key, label in [("control", control), *((key, node.total()) for key, node in arguments.items())]:
             if label.readers is not None and not audience <= label.readers:
                 raise Refused(f"{tool}: {key} must not reach {sorted(audience - label.readers)}", refusal)
 
@@ -239,11 +239,11 @@ class ModelGuard:
         digest = _digest(["run_plan", plan])
         run = _Run(self, digest if digest in self.approved else "")
         if not run.approved:
-            blocked = [step for step in run.calls(plan["steps"]) if self._tainted(step["call"])]
+            blocked = [step for step in run.calls(plan["plan"]) if self._tainted(step["call"])]
             if blocked:
                 raise Refused("run_plan: the context is influenced", [_plain_call(step) for step in blocked])
         try:
-            run.steps(plan["steps"], self.context, Label())
+            run.steps(plan["plan"], self.context)
             status = {"status": "done"}
         except Failed as failed:
             self.context = self.context.join(failed.label)
@@ -254,6 +254,14 @@ class ModelGuard:
             status = {"status": "refused", "why": str(refused)}
         data = {**status, "refs": run.refs}
         return {"content": [{"type": "text", "text": json.dumps(data)}], "structuredContent": data, "isError": status["status"] != "done"}
+
+    def _endorsed(self, node: Node, shape: Any) -> Node:
+        """`node` without the influencers that the policy lets this shape shed; no value if it has not the shape."""
+        if not _has(node.data, shape):
+            raise Failed(node.total())
+        shed = [rule["influencers"] for rule in self.endorsements if any(_narrower(shape, one) for one in rule["shapes"])]
+        label = node.total()
+        return Node(node.data, Label(label.by - {name for names in shed for name in names}, label.readers))
 
     def _tainted(self, tool: str) -> bool:
         facts = self.tools[tool]
@@ -270,7 +278,7 @@ class ToolError(Exception):
 
 
 def _plain_call(step: dict[str, Any]) -> dict[str, Any]:
-    return {"tool": step["call"], "args": step["args"]}
+    return {"tool": step["call"], "args": step["with"]}
 
 
 def _digest(value: Any) -> str:
@@ -280,6 +288,21 @@ def _digest(value: Any) -> str:
 def _error(text: str, approval: str | None) -> dict[str, Any]:
     meta = {"ostrom/approval": approval} if approval else {}
     return {"content": [{"type": "text", "text": text}], "isError": True, "_meta": meta}
+
+
+def _has(data: Any, shape: Any) -> bool:
+    if shape == "boolean":
+        return isinstance(data, bool)
+    number = shape["number"]
+    fits = isinstance(data, (int, float)) and number["min"] <= data <= number["max"]
+    return fits and round(data, number["decimals"]) == data
+
+
+def _narrower(shape: Any, allowed: Any) -> bool:
+    if not isinstance(shape, dict) or not isinstance(allowed, dict):
+        return shape == allowed
+    one, other = shape["number"], allowed["number"]
+    return one["min"] >= other["min"] and one["max"] <= other["max"] and one["decimals"] <= other["decimals"]
 
 
 class _Run:
@@ -300,24 +323,26 @@ class _Run:
                 found += self.calls(step.get(part, []))
         return found
 
-    def steps(self, steps: list[dict[str, Any]], control: Label, yes_no: Label) -> None:
+    def steps(self, steps: list[dict[str, Any]], control: Label) -> None:
         for step in steps:
             if "call" in step:
-                arguments = {key: self.value(item) for key, item in step["args"].items()}
-                node = self.guard._dispatch(step["call"], arguments, control, yes_no, self.approved)
+                arguments = {key: self.value(item) for key, item in step.get("with", {}).items()}
+                node = self.guard._dispatch(step["call"], arguments, control, self.approved)
                 self.refs.append(self.guard._keep(node))
-                self.names[step["id"]] = node
+                self.names[step["id"]] = Node({"result": node}, control)
             elif "let" in step:
-                self.names[step["id"]] = self.value(step["let"])
+                self.names[step["let"]] = self.value(step["be"])
+            elif "endorse" in step:
+                self.names[step["endorse"]] = self.guard._endorsed(self.value(step["be"]), step["as"])
             elif "for" in step:
-                self._each(step, control, yes_no)
+                self._each_round(step, control)
             else:
                 condition = self.value(step["if"])
                 branch = step["then"] if condition.data is True else step.get("else", [])
-                self.steps(branch, control, yes_no.join(condition.total()))
+                self.steps(branch, control.join(condition.total()))
 
-    def _each(self, step: dict[str, Any], control: Label, yes_no: Label) -> None:
-        items = self.value(step["in"])
+    def _each_round(self, step: dict[str, Any], control: Label) -> None:
+        items = self._list(step["in"])
         control = control.join(items.label)
         collected = []
         if len(items.data) > step["max"]:
@@ -326,24 +351,19 @@ class _Run:
             self.names[step["for"]] = item
             if "index" in step:
                 self.names[step["index"]] = Node(index, items.label)
-            self.steps(step["do"], control, yes_no)
+            self.steps(step["do"], control)
             if "collect" in step:
                 collected.append(self.value(step["collect"]))
-        self.names[step["id"]] = Node(collected, items.label)
+        if "collect" in step:
+            self.names[step["id"]] = Node(collected, items.label)
 
     def value(self, form: Any) -> Node:
         if isinstance(form, list):
             return Node([self.value(item) for item in form], USER)
         if not isinstance(form, dict):
             return Node(form, USER)
-        if "ref" in form:
-            return self.names[form["ref"]].at(form.get("at", ""))
-        for operation in OPERATIONS:
-            if operation in form:
-                return getattr(self, "_" + operation)(form)
-        return Node({key: self.value(item) for key, item in form.items()}, USER)
-
-    # Lists.
+        ((name, operand),) = form.items()
+        return OPERATIONS[name](self, operand)
 
     def _list(self, form: Any) -> Node:
         node = self.value(form)
@@ -351,177 +371,160 @@ class _Run:
             raise Failed(node.total())
         return node
 
-    def _first(self, form: Any) -> Node:
-        return self._pick(self._list(form["first"]), 0, False)
+    def _with_item(self, item: Node, form: Any) -> Node:
+        outer = self.names.get("item")
+        self.names["item"] = item
+        try:
+            return self.value(form)
+        finally:
+            if outer is not None:
+                self.names["item"] = outer
 
-    def _last(self, form: Any) -> Node:
-        return self._pick(self._list(form["last"]), -1, False)
+    def ref(self, operand: str) -> Node:
+        name, slash, pointer = operand.partition("/")
+        return self.names[name].at(slash + pointer)
 
-    def _only(self, form: Any) -> Node:
-        return self._pick(self._list(form["only"]), 0, True)
+    def object(self, operand: dict[str, Any]) -> Node:
+        return Node({key: self.value(item) for key, item in operand.items()}, USER)
+
+    # Lists.
+
+    def first(self, operand: Any) -> Node:
+        return self._pick(self._list(operand), 0, alone=False)
+
+    def last(self, operand: Any) -> Node:
+        return self._pick(self._list(operand), -1, alone=False)
+
+    def only(self, operand: Any) -> Node:
+        return self._pick(self._list(operand), 0, alone=True)
 
     def _pick(self, node: Node, index: int, alone: bool) -> Node:
         if not node.data or (alone and len(node.data) != 1):
             raise Failed(node.label)
         return _under(node.data[index], node.label)
 
-    def _filter(self, form: Any) -> Node:
-        node = self._list(form["filter"])
-        kept, label = [], node.label
-        for item in node.data:
-            verdict = self._test(item, form["where"])
-            label = label.join(verdict.label)
-            if verdict.data:
-                kept.append(item)
-        return Node(kept, label)
+    def filter(self, operand: Any) -> Node:
+        node = self._list(operand["list"])
+        verdicts = [self._with_item(item, operand["where"]) for item in node.data]
+        kept = [item for item, verdict in zip(node.data, verdicts, strict=True) if verdict.data]
+        return Node(kept, node.label.join(*(verdict.total() for verdict in verdicts)))
 
-    def _exists(self, form: Any) -> Node:
-        node = self._list(form["exists"])
-        verdicts = [self._test(item, form["where"]) for item in node.data]
-        return Node(any(one.data for one in verdicts), node.label.join(*(one.label for one in verdicts)))
+    def any(self, operand: Any) -> Node:
+        node = self._list(operand["list"])
+        verdicts = [self._with_item(item, operand["where"]) for item in node.data]
+        return Node(any(one.data for one in verdicts), node.label.join(*(one.total() for one in verdicts)))
 
-    def _test(self, item: Node, where: dict[str, Any]) -> Node:
-        ((name, operands),) = where.items()
-        if name in ("all", "any"):
-            parts = [self._test(item, one) for one in operands]
-            return Node((all if name == "all" else any)(one.data for one in parts), Label().join(*(one.label for one in parts)))
-        if name == "not":
-            inner = self._test(item, operands)
-            return Node(not inner.data, inner.label)
-        return _compare(name, item.at(operands[0]), self.value(operands[1]))
+    def map(self, operand: Any) -> Node:
+        node = self._list(operand["list"])
+        return Node([self._with_item(item, operand["to"]) for item in node.data], node.label)
 
-    def _map(self, form: Any) -> Node:
-        node = self._list(form["map"])
-        return Node([item.at(form["at"]) for item in node.data], node.label)
+    def entries(self, operand: Any) -> Node:
+        node = self.value(operand)
+        return Node([Node({"key": Node(key, node.label), "value": item}, node.label) for key, item in node.data.items()], node.label)
 
-    def _flatten(self, form: Any) -> Node:
-        node = self._list(form["flatten"])
-        label = node.label.join(*(item.label for item in node.data))
-        return Node([one for item in node.data for one in item.data], label)
+    def flatten(self, operand: Any) -> Node:
+        node = self._list(operand)
+        return Node([one for item in node.data for one in item.data], node.label.join(*(item.label for item in node.data)))
 
-    def _unique(self, form: Any) -> Node:
-        node = self._list(form["unique"])
+    def unique(self, operand: Any) -> Node:
+        node = self._list(operand)
         seen: dict[str, Node] = {}
         for item in node.data:
             seen.setdefault(json.dumps(item.plain()), item)
         return Node(list(seen.values()), node.total())
 
-    def _difference(self, form: Any) -> Node:
-        left, right = (self._list(part) for part in form["difference"])
+    def difference(self, operand: Any) -> Node:
+        left, right = (self._list(part) for part in operand)
         gone = {json.dumps(item.plain()) for item in right.data}
         kept = [item for item in left.data if json.dumps(item.plain()) not in gone]
         return Node(kept, left.total().join(right.total()))
 
-    def _length(self, form: Any) -> Node:
-        node = self._list(form["length"])
+    def length(self, operand: Any) -> Node:
+        node = self._list(operand)
         return Node(len(node.data), node.label)
 
-    def _values(self, form: Any) -> Node:
-        node = self.value(form["values"])
-        return Node(list(node.data.values()), node.label)
-
-    def _sort(self, form: Any) -> Node:
-        node = self._list(form["sort"])
+    def sort_by(self, operand: Any) -> Node:
+        node = self._list(operand["list"])
         items, label = list(node.data), node.label
-        for pointer, order in reversed(form["by"]):
+        for key in reversed(operand["by"]):
+            pointer, order = (key, "ascending") if isinstance(key, str) else (key["at"], key["order"])
             label = label.join(*(item.at(pointer).total() for item in items))
-            items.sort(key=lambda item: item.at(pointer).plain(), reverse=order == "desc")
+            items.sort(key=lambda item, pointer=pointer: item.at(pointer).plain(), reverse=order == "descending")
         return Node(items, label)
 
-    def _count_by(self, form: Any) -> Node:
-        node = self._list(form["count_by"])
-        counts: dict[str, int] = {}
-        for item in node.data:
-            key = item.at(form["at"]).plain()
-            counts[key] = counts.get(key, 0) + 1
-        label = node.label.join(*(item.at(form["at"]).total() for item in node.data))
+    def count_by(self, operand: Any) -> Node:
+        node = self._list(operand["list"])
+        keys = [self._with_item(item, operand["key"]) for item in node.data]
+        label = node.label.join(*(key.total() for key in keys))
+        plain = [key.plain() for key in keys]
         return Node(
-            [Node({"key": Node(key, label), "count": Node(count, label)}, label) for key, count in counts.items()], label
+            [Node({"key": Node(key, label), "count": Node(plain.count(key), label)}, label) for key in dict.fromkeys(plain)], label
         )
 
     # Text, numbers, truth.
 
-    def _match(self, form: Any) -> Node:
-        text, pattern = self.value(form["match"][0]), form["match"][1]
-        found = re.search(pattern, str(text.data))
+    def match(self, operand: Any) -> Node:
+        text = self.value(operand["in"])
+        found = re.search(operand["pattern"], str(text.data))
         if not found:
             raise Failed(text.label)
         return Node(found[1], text.label)
 
-    def _number(self, form: Any) -> Node:
-        node = self.value(form["number"])
+    def number(self, operand: Any) -> Node:
+        node = self.value(operand)
         try:
             return Node(float(str(node.data).replace(",", "")), node.label)
         except ValueError as error:
             raise Failed(node.label) from error
 
-    def _arithmetic(self, form: Any, name: str) -> Node:
-        left, right = (self.value(part) for part in form[name])
-        a, b = left.data, right.data
-        value = {"add": lambda: a + b, "sub": lambda: a - b, "mul": lambda: a * b, "div": lambda: a / b, "round": lambda: round(a, b)}
-        return Node(value[name](), left.label.join(right.label))
-
-    def _add(self, form: Any) -> Node:
-        return self._arithmetic(form, "add")
-
-    def _sub(self, form: Any) -> Node:
-        return self._arithmetic(form, "sub")
-
-    def _mul(self, form: Any) -> Node:
-        return self._arithmetic(form, "mul")
-
-    def _div(self, form: Any) -> Node:
-        return self._arithmetic(form, "div")
-
-    def _round(self, form: Any) -> Node:
-        return self._arithmetic(form, "round")
-
-    def _gt(self, form: Any) -> Node:
-        return _compare("gt", *(self.value(part) for part in form["gt"]))
-
-    def _lt(self, form: Any) -> Node:
-        return _compare("lt", *(self.value(part) for part in form["lt"]))
-
-    def _and(self, form: Any) -> Node:
-        parts = [self.value(part) for part in form["and"]]
-        return Node(all(part.data for part in parts), Label().join(*(part.label for part in parts)))
-
-    def _not(self, form: Any) -> Node:
-        node = self.value(form["not"])
-        return Node(not node.data, node.label)
-
-    def _if(self, form: Any) -> Node:
-        condition = self.value(form["if"])
-        return _under(self.value(form["then"] if condition.data else form["else"]), condition.total())
-
-    def _template(self, form: Any) -> Node:
-        parts = {key: self.value(item) for key, item in form["with"].items()}
-        text = form["template"]
+    def template(self, operand: Any) -> Node:
+        parts = {key: self.value(item) for key, item in operand["values"].items()}
+        text = operand["text"]
         for key, node in parts.items():
             text = text.replace("{" + key + "}", str(node.data))
         return Node(text, USER.join(*(node.total() for node in parts.values())))
 
+    def round(self, operand: Any) -> Node:
+        node = self.value(operand["number"])
+        return Node(round(node.data, operand["decimals"]), node.label)
 
-OPERATIONS = [
-    "first", "last", "only", "filter", "exists", "map", "flatten", "unique", "difference", "length", "values", "sort", "count_by",
-    "match", "number", "add", "sub", "mul", "div", "round", "gt", "lt", "and", "not", "if", "template",
-]  # fmt: skip
+    def choose(self, operand: Any) -> Node:
+        condition, one, other = (self.value(part) for part in operand)
+        return _under(one if condition.data else other, condition.total())
+
+    def fold(self, operand: Any, what: Callable[..., Any]) -> Node:
+        nodes = [self.value(part) for part in (operand if isinstance(operand, list) else [operand])]
+        try:
+            data = what(*(node.plain() for node in nodes))
+        except (TypeError, ZeroDivisionError) as error:
+            raise Failed(Label().join(*(node.total() for node in nodes))) from error
+        return Node(data, Label().join(*(node.total() for node in nodes)))
+
+
+def _whole(what: Callable[..., Any]) -> Callable[[_Run, Any], Node]:
+    return lambda run, operand: run.fold(operand, what)
+
+
+OPERATIONS: dict[str, Callable[[_Run, Any], Node]] = {
+    name: getattr(_Run, name)
+    for name in (
+        "ref", "object", "first", "last", "only", "filter", "any", "map", "entries", "flatten", "unique", "difference", "length",
+        "sort_by", "count_by", "match", "number", "template", "round", "choose",
+    )
+} | {
+    "==": _whole(lambda a, b: a == b),
+    "<": _whole(lambda a, b: a < b),
+    ">": _whole(lambda a, b: a > b),
+    "+": _whole(lambda *numbers: sum(numbers)),
+    "-": _whole(lambda a, b: a - b),
+    "*": _whole(lambda *numbers: math.prod(numbers)),
+    "/": _whole(lambda a, b: a / b),
+    "and": _whole(lambda *truths: all(truths)),
+    "not": _whole(lambda truth: not truth),
+    "starts_with": _whole(lambda text, start: text.startswith(start)),
+    "contains_ignoring_case": _whole(lambda text, part: part.lower() in text.lower()),
+}  # fmt: skip
 
 
 def _under(node: Node, label: Label) -> Node:
     return Node(node.data, node.label.join(label))
-
-
-def _compare(name: str, left: Node, right: Node) -> Node:
-    a, b = left.plain(), right.plain()
-    label = left.total().join(right.total())
-    match name:
-        case "eq":
-            return Node(a == b, label)
-        case "contains":
-            return Node(str(b).lower() in str(a).lower(), label)
-        case "starts":
-            return Node(str(a).startswith(str(b)), label)
-    if isinstance(a, str) != isinstance(b, str):
-        raise Failed(label)
-    return Node(a < b if name == "lt" else a > b, label)
