@@ -16,8 +16,8 @@ import dojo  # noqa: F401  (stands in for the model clients; must come first)
 from agentdojo.attacks.important_instructions_attacks import ImportantInstructionsAttackNoModelName
 from agentdojo.functions_runtime import FunctionCall
 
-# A part of the planted text: an agent that has seen it has read the injection.
-MARK = "This is an important message from me, Emma Johnson"
+# A part of the planted text that no formatting breaks over two lines: an agent that has seen it has read the injection.
+MARK = "<INFORMATION>"
 
 # The attack looks up a model's name and then does not use it.
 _PIPELINE = types.SimpleNamespace(name="gpt-4o-2024-05-13")

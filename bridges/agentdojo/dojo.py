@@ -13,6 +13,7 @@ import types
 from typing import Any
 
 import agentdojo
+import yaml
 
 VERSION = "v1.2.2"
 SUITES = ("banking", "slack", "travel", "workspace")
@@ -30,6 +31,10 @@ if "agentdojo.agent_pipeline" not in sys.modules:
     _google = types.ModuleType("agentdojo.agent_pipeline.llms.google_llm")
     _google.EMPTY_FUNCTION_NAME = "<empty-function-name>"  # type: ignore[attr-defined]
     sys.modules[_google.__name__] = _google
+
+# The same grammar, read eight times as fast: an environment is read for every episode.
+if hasattr(yaml, "CSafeLoader"):
+    yaml.safe_load = lambda text: yaml.load(text, Loader=yaml.CSafeLoader)
 
 from agentdojo.agent_pipeline.tool_execution import tool_result_to_str  # noqa: E402
 from agentdojo.functions_runtime import FunctionCall, FunctionsRuntime  # noqa: E402
