@@ -14,7 +14,7 @@ use super::matching::Seen;
 use super::memory::Memory;
 use super::mutant::{Mutant, mutated};
 use super::violation::Violation;
-use crate::label::{Label, Readers};
+use crate::label::{GUARD, Label, Readers};
 
 /// Whose context: rule 2.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -287,7 +287,7 @@ impl Engine {
             Event::Revoked { source, .. } => {
                 self.revoked.insert(source.clone());
             }
-            Event::Answered { .. } | Event::Pinned { .. } => {}
+            Event::Answered { .. } | Event::Pinned { .. } | Event::Endorsed { .. } => {}
         }
     }
 
@@ -307,6 +307,13 @@ impl Engine {
             .values()
             .filter_map(|record| self.argument(context, &control, record))
             .fold(control.clone(), |all, label| all.join(&label));
+        // A person who approved a plan has read what it does: from then on it is theirs.
+        let approved_plan = decision.approval.is_some() && &*decision.server == GUARD;
+        let label = if approved_plan {
+            Label { provenance: label.provenance, ..Label::user(Readers::Everyone) }
+        } else {
+            label
+        };
         let open = Open {
             context: context.clone(),
             server: decision.server.clone(),
@@ -339,11 +346,11 @@ impl Engine {
 
     fn finished(&mut self, outcome: &Outcome, facts: Option<&ToolFacts>) {
         let Some(open) = self.open.remove(&outcome.call) else { return };
-        if let Some(handle) = outcome.kept {
-            let memory = facts.and_then(|facts| facts.memory.as_ref());
-            let conditional = memory.is_some_and(|memory| memory.access == MemoryAccess::Read);
-            let kept = Kept { owner: open.context.clone(), label: outcome.label.clone(), conditional };
-            self.kept.insert(handle, kept);
+        let memory = facts.and_then(|facts| facts.memory.as_ref());
+        let conditional = memory.is_some_and(|memory| memory.access == MemoryAccess::Read);
+        for kept in &outcome.kept {
+            let value = Kept { owner: open.context.clone(), label: kept.label.clone(), conditional };
+            self.kept.insert(kept.handle, value);
         }
         if outcome.revealed && !mutated(Mutant::ResultDoesNotJoin) {
             self.join(&open.context, &outcome.label);

@@ -120,6 +120,16 @@ pub struct Decision {
     pub at: u64,
 }
 
+/// A value that the guard keeps and the agent has a handle of.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KeptValue {
+    /// Its handle.
+    pub handle: HandleId,
+    /// Of the value.
+    pub label: Label,
+}
+
 /// What came of a call that was dispatched.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -130,11 +140,11 @@ pub struct Outcome {
     pub commitment: Digest,
     /// Whether the server said that it failed, or did not answer.
     pub failed: bool,
-    /// Of the result.
+    /// Of the result, as far as it is not kept.
     pub label: Label,
-    /// The handle under which it is kept, if the agent got one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub kept: Option<HandleId>,
+    /// The values of which the agent got handles: all of the result, or fields of it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub kept: Vec<KeptValue>,
     /// Whether the agent saw it, so that its label joined the context.
     pub revealed: bool,
     /// Strings in it, as rule 9 remembers them.
@@ -180,6 +190,17 @@ pub enum Event {
         what: String,
         /// Its label.
         label: Label,
+        /// Seconds since 1970.
+        at: u64,
+    },
+    /// The agent saw a part of a kept value that the policy endorses: its label did not join.
+    Endorsed {
+        /// Who saw it.
+        context: ContextKey,
+        /// What it was.
+        what: String,
+        /// The influence that remains, in bits.
+        bits: f64,
         /// Seconds since 1970.
         at: u64,
     },

@@ -73,6 +73,29 @@ pub struct ResultFacts {
     pub readers: Readers,
     /// How much of it the agent sees.
     pub reveal: Reveal,
+    /// Fields of a structured result that differ from the rest, by JSON pointer; `*` stands for every element or member.
+    #[serde(default)]
+    pub fields: BTreeMap<String, FieldFacts>,
+    /// Parts that the agent may see without their label: rule 5 at the source.
+    #[serde(default)]
+    pub endorse: Vec<Endorse>,
+}
+
+/// What differs for a field of a structured result.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
+pub struct FieldFacts {
+    /// Who may have influenced it, besides those who influenced the call.
+    pub influencers: Integrity,
+    /// Who may read it; otherwise as for the result.
+    #[serde(default)]
+    pub readers: Option<Readers>,
+    /// How much of it the agent sees; a field cannot be shown as a status.
+    #[serde(default)]
+    pub reveal: Reveal,
+    /// Values that the agent may see without their label, and parts that it may ask for.
+    #[serde(default)]
+    pub endorse: Vec<Endorse>,
 }
 
 /// How a tool touches stored objects.
@@ -113,6 +136,8 @@ impl ToolFacts {
                 influencers: Integrity::by(&server),
                 readers: Readers::Only([USER, server.as_str()].into_iter().collect()),
                 reveal: Reveal::Value,
+                fields: BTreeMap::new(),
+                endorse: Vec::new(),
             },
             memory: None,
         }
@@ -129,15 +154,26 @@ impl ResultFacts {
     /// The declared label of a result of `server`'s `tool`.
     #[must_use]
     pub fn label(&self, server: &str, tool: &str) -> Label {
-        let readers = match &self.readers {
-            Readers::Everyone => Readers::Everyone,
-            Readers::Only(names) => Readers::Only(names.union(&[server_name(server)].into_iter().collect())),
-        };
-        Label {
-            integrity: self.influencers.clone(),
-            readers,
-            provenance: [format!("{server}/{tool}")].into_iter().collect(),
-        }
+        declared(&self.influencers, &self.readers, server, tool)
+    }
+
+    /// The declared label of a field of it.
+    #[must_use]
+    pub fn field_label(&self, field: &FieldFacts, server: &str, tool: &str) -> Label {
+        declared(&field.influencers, field.readers.as_ref().unwrap_or(&self.readers), server, tool)
+    }
+}
+
+fn declared(influencers: &Integrity, readers: &Readers, server: &str, tool: &str) -> Label {
+    let readers = match readers {
+        Readers::Everyone => Readers::Everyone,
+        // A server knows what it says.
+        Readers::Only(names) => Readers::Only(names.union(&[server_name(server)].into_iter().collect())),
+    };
+    Label {
+        integrity: influencers.clone(),
+        readers,
+        provenance: [format!("{server}/{tool}")].into_iter().collect(),
     }
 }
 

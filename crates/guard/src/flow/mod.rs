@@ -19,8 +19,10 @@ mod violation;
 pub use decide::{Argument, Call, Endorsed, Verdict, decide};
 pub use endorse::{Endorse, EndorseError};
 pub use engine::{ContextKey, Engine};
-pub use event::{ArgumentRecord, CallId, Decision, Event, HandleId, Outcome, PlanStep, Scope};
-pub use facts::{ArgumentFacts, MemoryAccess, MemoryFacts, Otherwise, ResultFacts, Reveal, ToolFacts};
+pub use event::{ArgumentRecord, CallId, Decision, Event, HandleId, KeptValue, Outcome, PlanStep, Scope};
+pub use facts::{
+    ArgumentFacts, FieldFacts, MemoryAccess, MemoryFacts, Otherwise, ResultFacts, Reveal, ToolFacts,
+};
 pub use violation::Violation;
 
 #[cfg(test)]

@@ -213,13 +213,17 @@ impl Player<'_> {
             commitment: Digest::of(b""),
             failed: false,
             label: Label::constant(),
-            kept: (reveal == Reveal::Reference).then(|| Digest::of(handle.as_bytes())),
+            kept: Vec::new(),
             revealed: reveal == Reveal::Value,
             seen: Vec::new(),
             content: tool.facts.memory.as_ref().map(|_| Digest::of(content.as_bytes())),
             object: tool.facts.memory.as_ref().map(|_| Arc::from(object)),
         };
         outcome.label = self.engine.result(&outcome, &tool.facts, tool.claims.as_ref());
+        if reveal == Reveal::Reference {
+            let handle = Digest::of(handle.as_bytes());
+            outcome.kept.push(KeptValue { handle, label: outcome.label.clone() });
+        }
         self.engine.apply(&Event::Finished(Box::new(outcome)), Some(&tool.facts));
         let shown = match reveal {
             Reveal::Value => result.to_owned(),
@@ -255,7 +259,13 @@ fn facts(critical: bool, result: Label, reveal: Reveal) -> ToolFacts {
     ToolFacts {
         critical,
         audience: Readers::Only(Names::default()),
-        result: ResultFacts { influencers: result.integrity, readers: result.readers, reveal },
+        result: ResultFacts {
+            influencers: result.integrity,
+            readers: result.readers,
+            reveal,
+            fields: BTreeMap::new(),
+            endorse: Vec::new(),
+        },
         otherwise: Otherwise::Deny,
         ..ToolFacts::unknown("s")
     }

@@ -76,7 +76,7 @@ fn outcome(call: CallId) -> Outcome {
         commitment: Digest::of(b"result"),
         failed: false,
         label: Label::constant(),
-        kept: None,
+        kept: Vec::new(),
         revealed: false,
         seen: Vec::new(),
         content: None,
@@ -123,7 +123,7 @@ fn a_handle_is_worth_nothing_in_another_context() {
     let facts = ToolFacts { critical: false, ..ToolFacts::unknown("mail") };
     let call = dispatch(&mut engine, ana(), "read", &facts);
     let handle = Digest::of(b"handle");
-    let kept = Outcome { kept: Some(handle), label: outside(), ..outcome(call) };
+    let kept = Outcome { kept: vec![KeptValue { handle, label: outside() }], ..outcome(call) };
     engine.apply(&Event::Finished(Box::new(kept)), Some(&facts));
     let with_handle = |context| {
         let mut decision = proposal(&engine, context, "send", &json!({"body": "x"}));
@@ -151,7 +151,8 @@ fn handles_end_with_a_restart_and_with_a_reset() {
         let mut engine = Engine::default();
         let facts = ToolFacts { critical: false, ..ToolFacts::unknown("mail") };
         let call = dispatch(&mut engine, ana(), "read", &facts);
-        let kept = Outcome { kept: Some(Digest::of(b"h")), ..outcome(call) };
+        let kept =
+            Outcome { kept: vec![KeptValue { handle: Digest::of(b"h"), label: outside() }], ..outcome(call) };
         engine.apply(&Event::Finished(Box::new(kept)), Some(&facts));
         assert!(engine.kept(&Digest::of(b"h"), &ana()).is_some());
         engine.apply(&end, None);
@@ -200,7 +201,8 @@ fn a_refusal_that_depended_on_an_unseen_value_tells_something_about_it() {
     let endorse = Some(Endorse::OneOf(vec![json!("low")]));
     facts.arguments.insert("text".into(), ArgumentFacts { influencers: None, endorse });
     let call = dispatch(&mut engine, ana(), "read", &facts);
-    let kept = Outcome { kept: Some(Digest::of(b"h")), label: outside(), ..outcome(call) };
+    let kept =
+        Outcome { kept: vec![KeptValue { handle: Digest::of(b"h"), label: outside() }], ..outcome(call) };
     engine.apply(&Event::Finished(Box::new(kept)), Some(&facts));
     let mut decision = proposal(&engine, ana(), "send", &json!({"text": "x"}));
     decision.arguments.get_mut("text").unwrap().handles.push(Digest::of(b"h"));
