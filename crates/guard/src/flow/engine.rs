@@ -104,6 +104,12 @@ impl Engine {
         self.unresolved.iter().chain(self.open.keys()).copied()
     }
 
+    /// Of control and arguments of a call that is under way.
+    #[must_use]
+    pub fn under_way(&self, call: CallId) -> Option<&Label> {
+        self.open.get(&call).map(|open| &open.label)
+    }
+
     /// What is stopped.
     pub fn stopped(&self) -> impl Iterator<Item = &Scope> {
         self.stopped.iter()

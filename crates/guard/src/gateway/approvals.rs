@@ -166,7 +166,13 @@ mod tests {
     fn an_approval_is_for_this_call_under_these_labels_and_this_policy_only() {
         let one = request("bob", 1);
         let of = |tool: &str, to: &str, label: &Label, policy: &[u8]| {
-            digest(&one.context, ("mail", tool), &BTreeMap::from([("to".to_owned(), json!(to))]), label, Digest::of(policy))
+            digest(
+                &one.context,
+                ("mail", tool),
+                &BTreeMap::from([("to".to_owned(), json!(to))]),
+                label,
+                Digest::of(policy),
+            )
         };
         assert_eq!(of("send", "bob", &one.label, b"policy"), one.digest);
         for other in [

@@ -121,7 +121,7 @@ impl Drop for Flight<'_> {
     }
 }
 
-fn empty_outcome(call: CallId) -> Outcome {
+pub(super) fn empty_outcome(call: CallId) -> Outcome {
     Outcome {
         call,
         commitment: Digest::of(b""),
@@ -154,6 +154,26 @@ impl Gateway {
         let (done, written) = self.land(&proposed, &decided, &facts, answer)?;
         self.shared.settle(written).await?;
         Ok(done)
+    }
+
+    /// Decides about a plan, as a call of the guard's own. Gives its number and the label that its steps are under.
+    ///
+    /// # Errors
+    /// If it cannot be recorded. The inner error is a plan that is not run.
+    pub(super) fn submit(
+        &self,
+        proposed: &Proposed,
+        facts: &Arc<ToolFacts>,
+    ) -> Result<Result<(CallId, Label), Done>, JournalError> {
+        let (decided, written) = match self.decide(proposed, facts)? {
+            Ok(decided) => decided,
+            Err(done) => return Ok(Err(done)),
+        };
+        // Each step's own intent is settled before it is dispatched, and the log keeps its order.
+        let _settled_with_the_first_step = written;
+        let call = decided.decision.call;
+        let under = self.shared.lock().engine.under_way(call).cloned().unwrap_or(decided.label);
+        Ok(Ok((call, under)))
     }
 
     /// Resolves handles, decides, and records the decision. The inner error is a call that does not go out.
@@ -257,7 +277,8 @@ impl Gateway {
         let stopped = violations.iter().any(|violation| matches!(violation, Violation::Stopped { .. }));
         if !self.shared.rules.enforces() && !stopped {
             // Handles of others cannot be resolved, so there is nothing to dispatch.
-            let resolvable = !violations.iter().any(|violation| matches!(violation, Violation::UnknownHandle { .. }));
+            let resolvable =
+                !violations.iter().any(|violation| matches!(violation, Violation::UnknownHandle { .. }));
             decision.dispatched = resolvable;
             return None;
         }
@@ -296,11 +317,10 @@ impl Gateway {
         let mut records = BTreeMap::new();
         for (name, value) in &proposed.arguments {
             let found = references(value);
-            let owned = |state: &State, handle| state.engine.kept(handle, &proposed.context).is_some();
             let store = &state.store;
             let resolved = replace(value, &mut |reference| {
                 // What this context was never given stays as it is: the engine refuses it by the record.
-                if !owned(state, &reference.handle) {
+                if state.engine.kept(&reference.handle, &proposed.context).is_none() {
                     return Some(Value::Null);
                 }
                 part(&store.get(&reference.handle)?.value, &reference.pointer)
@@ -309,7 +329,8 @@ impl Gateway {
                 Ok(value) => value,
                 Err(missing) => {
                     let control = state.engine.context(&proposed.context).clone();
-                    let label = state.engine.kept(&missing.handle, &proposed.context).cloned().unwrap_or(control);
+                    let label =
+                        state.engine.kept(&missing.handle, &proposed.context).cloned().unwrap_or(control);
                     let forgotten = state.store.get(&missing.handle).is_none();
                     if !forgotten {
                         let what = format!("no {} in a kept value", missing.pointer);
@@ -318,7 +339,9 @@ impl Gateway {
                         let _written = self.shared.record(state, &event, None, None)?;
                     }
                     let text = if forgotten {
-                        format!("The value of the handle in {name} is no longer kept: call the tool that gave it again.")
+                        format!(
+                            "The value of the handle in {name} is no longer kept: call the tool that gave it again."
+                        )
                     } else {
                         format!("The value of the handle in {name} has no {}.", missing.pointer)
                     };
@@ -416,8 +439,9 @@ impl Gateway {
                         label: &label,
                         call: &decided.label,
                     };
-                    let Shown { result, revealed, kept, endorsed } = present(origin, result, &mut state.store)
-                        .map_err(|error| JournalError(error.to_string()))?;
+                    let Shown { result, revealed, kept, endorsed } =
+                        present(origin, result, &mut state.store)
+                            .map_err(|error| JournalError(error.to_string()))?;
                     outcome.revealed = revealed;
                     outcome.kept = kept;
                     for endorsed in endorsed {
@@ -460,10 +484,10 @@ fn touched(
 fn claim(result: &Map<String, Value>) -> Option<Label> {
     let claimed = result.get("_meta")?.get(super::LABEL)?;
     // A claim that cannot be read is one that nobody may rely on.
-    Some(serde_json::from_value(claimed.clone()).unwrap_or_else(|_| Label {
-        integrity: crate::label::Integrity::Anyone,
-        ..Label::constant()
-    }))
+    Some(
+        serde_json::from_value(claimed.clone())
+            .unwrap_or_else(|_| Label { integrity: crate::label::Integrity::Anyone, ..Label::constant() }),
+    )
 }
 
 fn count(state: &mut State, decision: &Decision) {

@@ -78,13 +78,16 @@ impl Store {
         getrandom::fill(&mut random)?;
         let text = format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(random));
         let handle = Digest::of(text.as_bytes());
-        let bytes = weight(&value).saturating_add(shown.as_ref().map_or(0, |shown| {
-            shown.values().fold(0_usize, |sum, value| sum.saturating_add(weight(value)))
-        }));
+        let bytes =
+            weight(&value).saturating_add(shown.as_ref().map_or(0, |shown| {
+                shown.values().fold(0_usize, |sum, value| sum.saturating_add(weight(value)))
+            }));
         self.values.insert(handle, Arc::new(Kept { value, shown, endorse, from, bytes }));
         self.order.push_back(handle);
         self.bytes = self.bytes.saturating_add(bytes);
-        while self.values.len() > self.capacity.values || (self.bytes > self.capacity.bytes && self.values.len() > 1) {
+        while self.values.len() > self.capacity.values
+            || (self.bytes > self.capacity.bytes && self.values.len() > 1)
+        {
             let Some(oldest) = self.order.pop_front() else { break };
             if let Some(kept) = self.values.remove(&oldest) {
                 self.bytes = self.bytes.saturating_sub(kept.bytes);
@@ -150,9 +153,10 @@ pub fn part(value: &Value, pointer: &str) -> Option<Value> {
         return Some(value.clone());
     }
     match value {
-        Value::String(text) => {
-            crate::wire::parse_value(text.as_bytes(), &crate::wire::Limits::default()).ok()?.pointer(pointer).cloned()
-        }
+        Value::String(text) => crate::wire::parse_value(text.as_bytes(), &crate::wire::Limits::default())
+            .ok()?
+            .pointer(pointer)
+            .cloned(),
         _ => value.pointer(pointer).cloned(),
     }
 }
@@ -208,7 +212,13 @@ mod tests {
     fn only_whole_strings_are_references() {
         let text = format!("{PREFIX}{}", "A".repeat(22));
         assert!(reference(&text).is_some() && reference(&format!("{text}#/a/0")).is_some());
-        for no in [format!("see {text}"), format!("{text} "), format!("{text}#a"), format!("{PREFIX}short"), text.to_uppercase()] {
+        for no in [
+            format!("see {text}"),
+            format!("{text} "),
+            format!("{text}#a"),
+            format!("{PREFIX}short"),
+            text.to_uppercase(),
+        ] {
             assert!(reference(&no).is_none(), "{no}");
         }
     }

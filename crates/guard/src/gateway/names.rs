@@ -82,6 +82,8 @@ mod tests {
             let uri = two.outer_uri(server, "file:///x:y");
             assert_eq!(two.inner_uri(&uri).unwrap(), (server.into(), "file:///x:y"));
         }
-        assert!(two.inner("x").is_none() && two.inner("c__x").is_none() && two.inner_uri("file:///x").is_none());
+        assert!(
+            two.inner("x").is_none() && two.inner("c__x").is_none() && two.inner_uri("file:///x").is_none()
+        );
     }
 }

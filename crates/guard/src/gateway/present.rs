@@ -41,7 +41,9 @@ pub fn value(result: &Map<String, Value>) -> Value {
         return structured.clone();
     }
     match result.get("content").and_then(Value::as_array).map(Vec::as_slice) {
-        Some([only]) if only.get("type") == Some(&json!("text")) => only.get("text").cloned().unwrap_or(Value::Null),
+        Some([only]) if only.get("type") == Some(&json!("text")) => {
+            only.get("text").cloned().unwrap_or(Value::Null)
+        }
         _ => Value::Object(result.clone()),
     }
 }
@@ -68,10 +70,16 @@ pub fn present(
         }
         Reveal::Reference => {
             let from = format!("{}/{}", origin.server, origin.tool);
-            let (text, handle) = store.keep(value(&result), Some(result), origin.facts.endorse.clone(), from)?;
+            let (text, handle) =
+                store.keep(value(&result), Some(result), origin.facts.endorse.clone(), from)?;
             let label = origin.label.clone();
             let result = text_result(&by_reference(&text), false);
-            Ok(Shown { result, revealed: false, kept: vec![KeptValue { handle, label }], endorsed: Vec::new() })
+            Ok(Shown {
+                result,
+                revealed: false,
+                kept: vec![KeptValue { handle, label }],
+                endorsed: Vec::new(),
+            })
         }
     }
 }
@@ -119,7 +127,10 @@ fn by_fields(
     let shown = walk.show(&whole, &mut Vec::new())?;
     let (kept, endorsed) = (walk.kept, walk.endorsed);
     let mut result = text_result(&serde_json::to_string_pretty(&shown).unwrap_or_default(), false);
-    result.insert("structuredContent".to_owned(), if shown.is_object() { shown } else { json!({"result": shown}) });
+    result.insert(
+        "structuredContent".to_owned(),
+        if shown.is_object() { shown } else { json!({"result": shown}) },
+    );
     Ok(Shown { result, revealed: true, kept, endorsed })
 }
 
@@ -159,7 +170,12 @@ impl Walk<'_> {
         })
     }
 
-    fn field(&mut self, value: &Value, facts: &FieldFacts, path: &[String]) -> Result<Value, getrandom::Error> {
+    fn field(
+        &mut self,
+        value: &Value,
+        facts: &FieldFacts,
+        path: &[String],
+    ) -> Result<Value, getrandom::Error> {
         let origin = self.origin;
         if let Some(endorse) = facts.endorse.iter().find(|endorse| endorse.accepts(value)) {
             let bits = endorse.residual_bits(value);
@@ -231,14 +247,19 @@ mod tests {
             (text.replace(&handle, "H"), shown.result.len())
         };
         let short = looks(json!({"content": [{"type": "text", "text": "x"}]}));
-        let failed = looks(json!({"content": [{"type": "text", "text": "y".repeat(9_999)}], "isError": true, "_meta": {"z": 1}}));
+        let failed = looks(
+            json!({"content": [{"type": "text", "text": "y".repeat(9_999)}], "isError": true, "_meta": {"z": 1}}),
+        );
         let structured = looks(json!({"content": [], "structuredContent": {"a": 1}}));
         assert!(short == failed && failed == structured, "{short:?} {failed:?} {structured:?}");
     }
 
     #[test]
     fn a_status_is_one_bit() {
-        let (a, _) = shown(&facts(Reveal::Status), json!({"content": [{"type": "text", "text": "secret"}], "structuredContent": {"b": 2}}));
+        let (a, _) = shown(
+            &facts(Reveal::Status),
+            json!({"content": [{"type": "text", "text": "secret"}], "structuredContent": {"b": 2}}),
+        );
         assert_eq!(a.result, text_result("The call succeeded.", false));
     }
 
@@ -263,21 +284,33 @@ mod tests {
         );
         assert!(!serde_json::to_string(&shown.result).unwrap().contains(secret));
         let first = &shown.result["structuredContent"]["result"][0];
-        assert!(first["id"] == 7 && first["stars"] == 4 && first["subject"].as_str().unwrap().starts_with(PREFIX));
-        assert!(shown.result["structuredContent"]["result"][1]["stars"].as_str().unwrap().starts_with(PREFIX));
+        assert!(
+            first["id"] == 7 && first["stars"] == 4 && first["subject"].as_str().unwrap().starts_with(PREFIX)
+        );
+        assert!(
+            shown.result["structuredContent"]["result"][1]["stars"].as_str().unwrap().starts_with(PREFIX)
+        );
         assert!(shown.kept.len() == 3 && shown.endorsed.len() == 1 && shown.revealed);
-        assert!(shown.kept.iter().all(|kept| kept.label.integrity.is_within(&Integrity::Of(
-            ["payers", "user"].into_iter().collect()
-        ))));
+        assert!(shown.kept.iter().all(|kept| {
+            kept.label.integrity.is_within(&Integrity::Of(["payers", "user"].into_iter().collect()))
+        }));
         assert_eq!(store.get(&shown.kept[0].handle).unwrap().value, json!(secret));
     }
 
     #[test]
     fn a_result_without_the_expected_fields_is_not_shown() {
         let mut facts = facts(Reveal::Value);
-        let field = FieldFacts { influencers: Integrity::Anyone, readers: None, reveal: Reveal::Reference, endorse: Vec::new() };
+        let field = FieldFacts {
+            influencers: Integrity::Anyone,
+            readers: None,
+            reveal: Reveal::Reference,
+            endorse: Vec::new(),
+        };
         facts.fields.insert("/a".into(), field);
-        let (shown, _) = shown(&facts, json!({"content": [{"type": "text", "text": "an error of the server"}], "isError": true}));
+        let (shown, _) = shown(
+            &facts,
+            json!({"content": [{"type": "text", "text": "an error of the server"}], "isError": true}),
+        );
         assert!(!shown.revealed && shown.kept.len() == 1);
     }
 

@@ -53,7 +53,8 @@ fn told(
     facts: &ToolFacts,
     mut notification: Notification,
 ) -> Option<Notification> {
-    let by_value = facts.result.reveal == Reveal::Value && facts.result.fields.is_empty() && proposed.step.is_none();
+    let by_value =
+        facts.result.reveal == Reveal::Value && facts.result.fields.is_empty() && proposed.step.is_none();
     if by_value && reveal(gateway, proposed, facts, "a message of a server").is_ok() {
         return Some(notification);
     }
@@ -68,7 +69,9 @@ fn told(
 
 /// Whether a question may be passed on: its text is revealed, and what the client says goes to the server.
 fn asked(gateway: &Gateway, proposed: &Proposed, facts: &ToolFacts) -> Result<(), RpcError> {
-    let refused = |why: &str| RpcError::new(RpcError::INVALID_REQUEST, format!("the guard lets no question through here: {why}"));
+    let refused = |why: &str| {
+        RpcError::new(RpcError::INVALID_REQUEST, format!("the guard lets no question through here: {why}"))
+    };
     if facts.result.reveal != Reveal::Value || proposed.step.is_some() {
         return Err(refused("the results of this tool are not shown to the agent"));
     }
@@ -92,5 +95,9 @@ fn reveal(gateway: &Gateway, proposed: &Proposed, facts: &ToolFacts, what: &str)
     }
     let context = proposed.context.clone();
     let event = Event::Revealed { context, what: what.to_owned(), label, at: now() };
-    gateway.shared.record(&mut state, &event, None, None).map(|_written| ()).map_err(|error| error.to_string())
+    gateway
+        .shared
+        .record(&mut state, &event, None, None)
+        .map(|_written| ())
+        .map_err(|error| error.to_string())
 }

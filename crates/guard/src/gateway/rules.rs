@@ -79,7 +79,9 @@ pub trait Journal: Send + Sync {
 
 /// Why an event could not be recorded.
 #[derive(Debug, thiserror::Error)]
-#[error("the audit log cannot be written ({0}); calls stop until it can: free some space or move it ([audit] folder)")]
+#[error(
+    "the audit log cannot be written ({0}); calls stop until it can: free some space or move it ([audit] folder)"
+)]
 pub struct JournalError(pub String);
 
 /// A future in a box.
@@ -111,5 +113,8 @@ pub trait Upstream: Send + Sync {
     /// Its own notifications.
     fn changes(&self) -> tokio::sync::broadcast::Receiver<Notification>;
     /// Wants to hear of changes of a resource until the result is dropped.
-    fn watch<'a>(&'a self, uri: &'a str) -> Boxed<'a, Result<Box<dyn std::any::Any + Send + Sync>, Unanswered>>;
+    fn watch<'a>(
+        &'a self,
+        uri: &'a str,
+    ) -> Boxed<'a, Result<Box<dyn std::any::Any + Send + Sync>, Unanswered>>;
 }
