@@ -17,6 +17,8 @@ import yaml
 
 PLANS = Path(__file__).resolve().parent / "plans"
 READS = ("get_", "read_", "search_", "list_", "check_")
+# In the report of a plan: something was not done.
+FAILURE = re.compile(r'"undone_in_all"\s*:\s*[1-9]')
 REFERENCE = re.compile(r"ostrom:ref:[0-9A-Za-z_-]+")
 
 
@@ -83,10 +85,7 @@ class Agent:
             self.episode.approvals += 1
             if self.person(outcome.approval):
                 outcome = self.door.plan(step["plan"])
-        self._take(outcome)
-        if outcome.status != "done":
-            self.episode.notes.append(f"plan {outcome.status}: {outcome.text[:300]}")
-        return outcome.status == "done"
+        return self._ran("plan", outcome)
 
     def _rest(self, calls: list[dict[str, Any]]) -> None:
         while calls:
@@ -108,7 +107,7 @@ class Agent:
                 continue
             self._rest(reads)
             self._look()
-            self._ask_all(actions, outcome)
+            self._ask_all(actions)
             return
 
     def _ask(self, call: dict[str, Any], outcome: Outcome) -> None:
@@ -117,7 +116,8 @@ class Agent:
         if self.person(outcome.approval):
             self._call(call)
 
-    def _ask_all(self, actions: list[dict[str, Any]], first: Outcome) -> None:
+    def _ask_all(self, actions: list[dict[str, Any]]) -> None:
+        """Asks once for all, as a plan; where that is not to be had, one by one."""
         for action in actions:
             self._honest(action["args"], also_shown=True)
         steps = [
@@ -130,9 +130,23 @@ class Agent:
             self.episode.approvals += 1
             if self.person(outcome.approval):
                 outcome = self.door.plan(steps)
+        if self._ran("batch", outcome):
+            return
+        for action in remaining(actions, self.suite.trace()):
+            single = self._call(action)
+            if single.status == "refused" and single.approval:
+                self._ask(action, single)
+
+    def _ran(self, what: str, outcome: Outcome) -> bool:
+        """Whether a plan did all that it was to do. To know, the agent may have to look at the report."""
         self._take(outcome)
-        if outcome.status != "done":
-            self.episode.notes.append(f"batch {outcome.status}: {outcome.text[:300]}")
+        texts = [outcome.text]
+        if outcome.status == "done" and self.hidden:
+            texts += self._look()
+        complete = outcome.status == "done" and not any(FAILURE.search(text) for text in texts)
+        if not complete:
+            self.episode.notes.append(f"{what} {outcome.status}: {' '.join(texts)[-400:]}")
+        return complete
 
     def _call(self, call: dict[str, Any]) -> Outcome:
         outcome = self.door.call(call["tool"], call["args"])
@@ -147,14 +161,16 @@ class Agent:
         if outcome.text:
             self._see(outcome.text)
 
-    def _look(self) -> None:
+    def _look(self) -> list[str]:
         """Has everything shown that was fetched."""
         if not self.hidden:
-            return
+            return []
         references, self.hidden = self.hidden, []
         self.known.hidden = 0
-        for text in self.door.reveal(references):
+        texts = self.door.reveal(references)
+        for text in texts:
             self._see(text)
+        return texts
 
     def _see(self, text: str) -> None:
         self.known.shown.append(text)

@@ -89,6 +89,7 @@ class Suite:
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.truth: list[dict[str, Any]] = []
         self._folder = tempfile.TemporaryDirectory(prefix="ostrom-dojo-")
         self.socket = os.path.join(self._folder.name, "mcp.sock")
         control = os.path.join(self._folder.name, "control.sock")
@@ -116,7 +117,9 @@ class Suite:
 
     def load(self, user: str, injection: str | None) -> dict[str, Any]:
         """Starts `user`'s task over, with `injection` planted; its prompt, ground truth and expected output."""
-        return self._order(op="load", user=user, injection=injection)
+        task = self._order(op="load", user=user, injection=injection)
+        self.truth = task["truth"]
+        return task
 
     def injected(self) -> dict[str, Any]:
         """The calls that the planted text makes an obedient agent do, and what it says."""

@@ -17,22 +17,24 @@ from pathlib import Path
 from typing import Any
 
 REF = "ostrom:ref:"
+REFUSED = "org.ostrom/refused"
 
 
 @dataclass(frozen=True)
 class Label:
-    """Possible influencers, and permitted readers (None: everyone)."""
+    """Possible influencers, permitted readers (None: everyone), and the tools that it comes from."""
 
     by: frozenset[str] = frozenset()
     readers: frozenset[str] | None = None
+    origins: frozenset[str] = frozenset()
 
     def join(self, *others: "Label") -> "Label":
-        by, readers = self.by, self.readers
+        by, readers, origins = self.by, self.readers, self.origins
         for other in others:
-            by = by | other.by
+            by, origins = by | other.by, origins | other.origins
             if other.readers is not None:
                 readers = other.readers if readers is None else readers & other.readers
-        return Label(by, readers)
+        return Label(by, readers, origins)
 
 
 USER = Label(frozenset({"user"}))
@@ -95,8 +97,7 @@ def label_of(facts: dict[str, Any]) -> Label:
 def lift(data: Any, label: Label, fields: list[tuple[list[str], dict[str, Any]]], base: Label, path: tuple[str, ...] = ()) -> Node:
     for pattern, facts in fields:
         if len(pattern) == len(path) and all(want in ("*", part) for want, part in zip(pattern, path, strict=True)):
-            endorse = facts.get("endorse", {}).get("pattern")
-            if not (endorse and isinstance(data, str) and re.fullmatch(endorse, data)):
+            if not any(accepts(one, data) for one in facts.get("endorse", [])):
                 label = base.join(Label(frozenset(facts["influencers"])))
             fields = []
     if isinstance(data, dict):
@@ -112,7 +113,6 @@ class ModelGuard:
     def __init__(self, policy: Path, server: Any) -> None:
         with open(policy, "rb") as source:
             whole = tomllib.load(source)
-        self.endorsements = whole.get("endorse", [])
         (self.name, facts), *_ = whole["servers"].items()
         self.tools = facts["tools"]
         self.server = server
@@ -126,7 +126,7 @@ class ModelGuard:
     def call(self, tool: str, arguments: dict[str, Any]) -> dict[str, Any]:
         try:
             if tool == "reveal":
-                return self._reveal(arguments["refs"])
+                return self._reveal(arguments["ref"])
             if tool == "run_plan":
                 return self._run_plan(arguments)
             digest = _digest([tool, arguments])
@@ -136,7 +136,7 @@ class ModelGuard:
         except Refused as refused:
             number = _digest([tool, arguments])
             self.pending[number] = refused.calls
-            return _error(f"refused: {refused}", number)
+            return _error(f"The guard did not let this call through: {refused}", {"code": "approval-needed", "request": number})
         except ToolError as error:
             return _error(str(error), None)
 
@@ -173,8 +173,8 @@ class ModelGuard:
             raise ToolError(text)
         declared = facts.get("result", {})
         fields = [(pattern.split("/")[1:], rule) for pattern, rule in declared.get("fields", {}).items()]
-        base = carried.join(Label(frozenset(), label_of(declared).readers))
-        node = lift(result["structuredContent"]["result"], base.join(label_of(declared)), fields, base)
+        base = carried.join(Label(frozenset(), label_of(declared).readers, frozenset({tool})))
+        node = lift(result["structuredContent"], base.join(label_of(declared)), fields, base)
         node.text = result["content"][0]["text"]  # type: ignore[attr-defined]
         return node
 
@@ -215,7 +215,7 @@ class ModelGuard:
             return {"content": [{"type": "text", "text": node.text}]}  # type: ignore[attr-defined]
         outside = frozenset(name for rule in fields.values() for name in rule["influencers"])
         data = self._inline(node, outside)
-        return {"content": [{"type": "text", "text": json.dumps(data)}], "structuredContent": {"result": data}}
+        return {"content": [{"type": "text", "text": json.dumps(data)}], "structuredContent": data}
 
     def _inline(self, node: Node, outside: frozenset[str]) -> Any:
         if node.label.by & outside - self.context.by:
@@ -232,8 +232,8 @@ class ModelGuard:
         for ref in refs:
             node = self.handles[ref]
             self.context = self.context.join(node.total())
-            values.append(getattr(node, "text", None) or json.dumps(node.plain(), ensure_ascii=False))
-        return {"content": [{"type": "text", "text": value} for value in values]}
+            values.append(node.plain())
+        return {"content": [{"type": "text", "text": json.dumps(values, ensure_ascii=False)}]}
 
     def _run_plan(self, plan: dict[str, Any]) -> dict[str, Any]:
         digest = _digest(["run_plan", plan])
@@ -242,26 +242,35 @@ class ModelGuard:
             blocked = [step for step in run.calls(plan["plan"]) if self._tainted(step["call"])]
             if blocked:
                 raise Refused("run_plan: the context is influenced", [_plain_call(step) for step in blocked])
+        undone: list[dict[str, Any]] = []
         try:
             run.steps(plan["plan"], self.context)
-            status = {"status": "done"}
         except Failed as failed:
             self.context = self.context.join(failed.label)
-            status = {"status": "failed"}
+            undone.append({"is": "failed"})
         except ToolError as error:
-            status = {"status": "failed", "error": str(error)}
+            undone.append({"is": "failed", "why": str(error)})
         except Refused as refused:
-            status = {"status": "refused", "why": str(refused)}
-        data = {**status, "refs": run.refs}
-        return {"content": [{"type": "text", "text": json.dumps(data)}], "structuredContent": data, "isError": status["status"] != "done"}
+            undone.append({"is": "refused", "why": str(refused)})
+        report = {"done": run.done, "undone": undone, "undone_in_all": len(undone)}
+        names = run.outputs or run.names
+        data = {"outputs": {name: self._keep(node) for name, node in names.items()}, "report": report}
+        return {"content": [{"type": "text", "text": json.dumps(data)}]}
 
-    def _endorsed(self, node: Node, shape: Any) -> Node:
-        """`node` without the influencers that the policy lets this shape shed; no value if it has not the shape."""
+    def _endorsed(self, node: Node, shape: Any, control: Label) -> Node:
+        """`node` as the plan's author could have written it, if every tool that it comes from accepts the value; no value if it has not
+        the shape."""
         if not _has(node.data, shape):
             raise Failed(node.total())
-        shed = [rule["influencers"] for rule in self.endorsements if any(_narrower(shape, one) for one in rule["shapes"])]
-        label = node.total()
-        return Node(node.data, Label(label.by - {name for names in shed for name in names}, label.readers))
+        origins = node.total().origins - control.origins
+        if origins and all(self._accepted(tool, node.data) for tool in origins):
+            return Node(node.data, control)
+        return node
+
+    def _accepted(self, tool: str, data: Any) -> bool:
+        declared = self.tools[tool].get("result", {})
+        rules = [*declared.get("endorse", []), *(one for rule in declared.get("fields", {}).values() for one in rule.get("endorse", []))]
+        return any(accepts(one, data) for one in rules)
 
     def _tainted(self, tool: str) -> bool:
         facts = self.tools[tool]
@@ -285,9 +294,11 @@ def _digest(value: Any) -> str:
     return hashlib.sha256(json.dumps(value, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def _error(text: str, approval: str | None) -> dict[str, Any]:
-    meta = {"ostrom/approval": approval} if approval else {}
-    return {"content": [{"type": "text", "text": text}], "isError": True, "_meta": meta}
+def _error(text: str, refused: dict[str, Any] | None) -> dict[str, Any]:
+    result: dict[str, Any] = {"content": [{"type": "text", "text": text}], "isError": True}
+    if refused:
+        result["_meta"] = {REFUSED: refused}
+    return result
 
 
 def _has(data: Any, shape: Any) -> bool:
@@ -298,11 +309,13 @@ def _has(data: Any, shape: Any) -> bool:
     return fits and round(data, number["decimals"]) == data
 
 
-def _narrower(shape: Any, allowed: Any) -> bool:
-    if not isinstance(shape, dict) or not isinstance(allowed, dict):
-        return shape == allowed
-    one, other = shape["number"], allowed["number"]
-    return one["min"] >= other["min"] and one["max"] <= other["max"] and one["decimals"] <= other["decimals"]
+def accepts(rule: dict[str, Any], data: Any) -> bool:
+    """Whether an endorsement of the policy has `data`."""
+    if "one-of" in rule:
+        return any(type(data) is type(one) and data == one for one in rule["one-of"])
+    if "range" in rule:
+        return isinstance(data, (int, float)) and not isinstance(data, bool) and rule["range"][0] <= data <= rule["range"][1]
+    return isinstance(data, str) and re.fullmatch(rule["pattern"], data) is not None
 
 
 class _Run:
@@ -312,7 +325,8 @@ class _Run:
         self.guard = guard
         self.approved = approved
         self.names: dict[str, Node] = {}
-        self.refs: list[str] = []
+        self.done = 0
+        self.outputs: dict[str, Node] = {}
 
     def calls(self, steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
         found = []
@@ -328,12 +342,14 @@ class _Run:
             if "call" in step:
                 arguments = {key: self.value(item) for key, item in step.get("with", {}).items()}
                 node = self.guard._dispatch(step["call"], arguments, control, self.approved)
-                self.refs.append(self.guard._keep(node))
-                self.names[step["id"]] = Node({"result": node}, control)
+                self.done += 1
+                self.names[step["id"]] = node
             elif "let" in step:
                 self.names[step["let"]] = self.value(step["be"])
             elif "endorse" in step:
-                self.names[step["endorse"]] = self.guard._endorsed(self.value(step["be"]), step["as"])
+                self.names[step["endorse"]] = self.guard._endorsed(self.value(step["be"]), step["as"], control)
+            elif "return" in step:
+                self.outputs = {name: self.value(form) for name, form in step["return"].items()}
             elif "for" in step:
                 self._each_round(step, control)
             else:
