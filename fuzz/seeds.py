@@ -167,6 +167,8 @@ def trust(folder: Path) -> dict[str, list[bytes]]:
         "oms_certificate": [pair(der(leaf), der(root)), pair(der(root), der(root))] + [pair(der(key), der(root)) for key in keys[:2] + keys[3:]],
         "oms_trusted_root": [trusted],
         "oms_keys": keys,
+        "log_note": [note.encode(), b"example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k", note.split("\n\n")[0].encode() + b"\n"],
+        "log_open": [bytes([which]) + rest for which in range(16) for rest in (b"", bytes(16), (3).to_bytes(4) + bytes(11), note.encode() + b"\n")],
     }
 
 

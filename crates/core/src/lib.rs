@@ -5,12 +5,14 @@
 
 mod digest;
 mod finding;
+mod hidden;
 mod id;
 mod statement;
 mod taxonomy;
 
 pub use digest::{Digest, DigestError};
 pub use finding::{Finding, Severity, SeverityError};
+pub use hidden::Hidden;
 pub use id::{Id, IdError};
 pub use statement::{PredicateType, Statement, StatementError, Subject};
 pub use taxonomy::{Framework, TaxonomyId, TaxonomyIdError};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use ostrom_core::{Finding, Severity};
+use ostrom_core::{Finding, Hidden, Severity};
 
 use crate::Limits;
 use crate::detect;
@@ -189,11 +189,7 @@ pub(crate) fn escape(text: &str, max: usize) -> String {
 
 /// Whether a character shows as what it is.
 pub(crate) fn is_plain(c: char) -> bool {
-    !c.is_control()
-        && !matches!(c,
-            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
-            | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
-            | '\u{feff}' | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+    !c.is_control() && Hidden::of(c).is_none()
 }
 
 #[cfg(test)]

@@ -109,6 +109,13 @@ impl Envelope {
         Ok(bytes)
     }
 
+    /// Whether every signature says that it is by `key`. Key ids are not signed: this is a check of form, not of origin.
+    #[must_use]
+    pub fn names_only(&self, key: &KeyId) -> bool {
+        let key = key.to_string();
+        self.signatures.iter().all(|signature| signature.keyid == key)
+    }
+
     /// Checks that `key` signed the payload and reads the statement from the signed bytes.
     ///
     /// # Errors

@@ -174,6 +174,16 @@ impl PublicKey {
         }
     }
 
+    /// The 32 bytes of RFC 8032.
+    pub(crate) fn to_bytes(&self) -> [u8; 32] {
+        self.0.to_bytes()
+    }
+
+    /// Reads the 32 bytes of RFC 8032.
+    pub(crate) fn from_bytes(bytes: &[u8; 32]) -> Result<Self, KeyError> {
+        VerifyingKey::from_bytes(bytes).map(Self).map_err(|_| KeyError::NotPublic)
+    }
+
     /// Whether `signature` is this key's over `message`. Strict: no malleable signatures, no weak keys.
     pub(crate) fn verify(&self, message: &[u8], signature: &[u8]) -> bool {
         ed25519_dalek::Signature::from_slice(signature)

@@ -1,10 +1,12 @@
-//! Evidence: canonical JSON, signatures in DSSE envelopes, the keys that make them, and signatures of model folders.
+//! Evidence: canonical JSON, signatures in DSSE envelopes, the keys that make them, signatures of model folders, and the
+//! transparency log.
 //!
 //! *Invariant:* what is verified is the bytes as they came, never a re-serialisation of them.
 
 mod canonical;
 mod dsse;
 mod key;
+pub mod log;
 pub mod oms;
 
 pub use canonical::{CanonicalError, canonical_json, digest_of};

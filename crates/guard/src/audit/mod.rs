@@ -1,1 +1,55 @@
-//! Intent and outcome records in the transparency log; replay, explain, verify.
+//! The audit log: every event before it takes effect, in the transparency log; what replays it, explains it and verifies it.
+//!
+//! A record is the canonical JSON of an [`Event`](crate::flow::Event). Arguments and results stand in it as salted
+//! commitments; what opens them lies beside the log, a file a day, and can be deleted.
+//!
+//! | file | what |
+//! |---|---|
+//! | `log/` | the transparency log (`docs/log.md`) |
+//! | `openings/YYYY-MM-DD.jsonl` | salts and values |
+//! | `policies/DIGEST.json` | each policy that was ever in force |
+
+mod explain;
+mod log;
+mod openings;
+mod replay;
+mod rules;
+
+pub use explain::{Explanation, explain};
+pub use log::{AuditLog, Mode, Opened, events};
+pub use openings::Openings;
+pub use replay::{Difference, Replay, replay};
+pub use rules::{Policies, Snapshot};
+
+/// What goes wrong with an audit log.
+#[derive(Debug, thiserror::Error)]
+pub enum AuditError {
+    /// The log itself.
+    #[error("the audit log: {0}")]
+    Log(#[from] ostrom_trust::log::LogError),
+    /// A file beside it.
+    #[error("{path}: {source}")]
+    File {
+        /// Which.
+        path: std::path::PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A record that is no event.
+    #[error("record {index} of the audit log is no event of this version of Ostrom: {reason}")]
+    Record {
+        /// Its number.
+        index: u64,
+        /// Why.
+        reason: String,
+    },
+    /// A policy that was in force and is not there.
+    #[error("the audit log names the policy {0}, and policies/{0}.json beside it is missing or changed")]
+    Policy(ostrom_core::Digest),
+    /// No such call.
+    #[error("there is no call {0} in this log")]
+    NoCall(u64),
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,535 @@
 //! The life of a call.
+//!
+//! [`Gateway`] is what the fronts talk to. It knows one kind of request and one kind of server ([`Upstream`]); revisions of MCP
+//! are the fronts' and servers' business. Read `call` for what happens to a call, `state` for the order in which events are
+//! written and take effect.
+//!
+//! *Invariant:* nothing is dispatched whose intent is not on record, and nothing is shown whose outcome is not.
+
+mod approvals;
+mod call;
+mod catalogue;
+mod handles;
+mod names;
+mod own;
+mod present;
+mod questions;
+mod rules;
+mod state;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use ostrom_core::Digest;
+use serde_json::{Map, Value, json};
+use tokio::sync::broadcast;
+
+pub use approvals::{Approvals, Request};
+pub use call::claim;
+pub use catalogue::{Catalogue, Held};
+pub use handles::{Capacity, PREFIX};
+pub use names::Names;
+pub use rules::{Boxed, Journal, JournalError, Question, Rules, Unanswered, Upstream, operation};
+pub use state::{Shared, State, commitment, now};
+
+use crate::flow::{ContextKey, Event, Reveal};
+use crate::front::{Caller, Handler};
+use crate::pin::Kind;
+use crate::relay::Relay;
+use crate::wire::{Notification, Request as RpcRequest, RpcError};
+use call::{Proposed, Route};
+
+/// The member of `_meta` in which a server may claim a label for its result.
+pub const LABEL: &str = "org.ostrom/label";
+/// The member of `_meta` that says why a call was refused.
+pub const REFUSED: &str = "org.ostrom/refused";
+
+/// Definitions of one kind that a server may offer.
+const MAX_DEFINITIONS: usize = 10_000;
+/// Pages of a list.
+const MAX_PAGES: usize = 1_000;
+
+/// What stands between agents and servers.
+pub struct Gateway {
+    /// The state and its log.
+    pub shared: Shared,
+    /// What the servers define.
+    pub catalogue: Catalogue,
+    names: Names,
+    upstreams: BTreeMap<Arc<str>, Arc<dyn Upstream>>,
+    deadline: Duration,
+    /// Digests of run tokens, and the contexts that they open.
+    runs: Mutex<HashMap<Digest, ContextKey>>,
+    changes: broadcast::Sender<Notification>,
+}
+
+impl std::fmt::Debug for Gateway {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Gateway").field("names", &self.names).finish_non_exhaustive()
+    }
+}
+
+impl Gateway {
+    /// A gateway before these servers.
+    #[must_use]
+    pub fn new(
+        shared: Shared,
+        catalogue: Catalogue,
+        upstreams: BTreeMap<Arc<str>, Arc<dyn Upstream>>,
+        deadline: Duration,
+    ) -> Self {
+        let names = Names::new(upstreams.keys().cloned().collect());
+        let (changes, _) = broadcast::channel(256);
+        Self { shared, catalogue, names, upstreams, deadline, runs: Mutex::default(), changes }
+    }
+
+    /// Passes on what the servers say of their lists and resources, for as long as it is polled.
+    pub async fn relay_changes(self: Arc<Self>) {
+        let mut tasks = tokio::task::JoinSet::new();
+        for (server, upstream) in &self.upstreams {
+            let (gateway, server, mut changes) = (self.clone(), server.clone(), upstream.changes());
+            tasks.spawn(async move {
+                loop {
+                    match changes.recv().await {
+                        Ok(change) => gateway.changed(&server, change),
+                        Err(broadcast::error::RecvError::Lagged(_)) => {}
+                        Err(broadcast::error::RecvError::Closed) => return,
+                    }
+                }
+            });
+        }
+        while tasks.join_next().await.is_some() {}
+    }
+
+    fn changed(&self, server: &str, mut change: Notification) {
+        // Only what is known to carry no text of the server's.
+        let keep: &[&str] = match change.method.as_str() {
+            "notifications/tools/list_changed"
+            | "notifications/prompts/list_changed"
+            | "notifications/resources/list_changed" => &[],
+            "notifications/resources/updated" => &["uri"],
+            _ => return,
+        };
+        change.params.retain(|key, _| keep.contains(&key.as_str()));
+        if let Some(Value::String(uri)) = change.params.get_mut("uri") {
+            *uri = self.names.outer_uri(server, uri);
+        }
+        // Nobody may be listening.
+        let _nobody = self.changes.send(change);
+    }
+
+    /// Mints a run for a principal, and gives its name and the token that opens it. The token is on no record.
+    ///
+    /// # Errors
+    /// If the system has no randomness, or the run cannot be recorded.
+    pub fn mint(&self, principal: &str) -> Result<(Arc<str>, String), JournalError> {
+        let random = || -> Result<String, JournalError> {
+            let mut bytes = [0; 16];
+            getrandom::fill(&mut bytes).map_err(|error| JournalError(error.to_string()))?;
+            Ok(URL_SAFE_NO_PAD.encode(bytes))
+        };
+        let (run, token) = (Arc::<str>::from(random()?), random()?);
+        let context = ContextKey { principal: principal.into(), run: Some(run.clone()) };
+        let event = Event::Opened { context: context.clone(), at: now() };
+        let _written = self.shared.record(&mut self.shared.lock(), &event, None, None)?;
+        self.runs
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(Digest::of(token.as_bytes()), context);
+        Ok((run, token))
+    }
+
+    /// All definitions of a kind that the agent may see, under their outer names.
+    async fn list(&self, caller: &Caller, kind: Kind) -> Result<Vec<Value>, RpcError> {
+        let mut all = Vec::new();
+        let (mut failed, mut answered) = (None, false);
+        for server in self.names.servers() {
+            match self.list_of(caller, server, kind).await {
+                Ok(definitions) => {
+                    answered = true;
+                    for definition in definitions {
+                        let Some(name) = definition.get(kind.key()).and_then(Value::as_str) else { continue };
+                        if self.names.servers().count() == 1 && (name == own::REVEAL || name == own::RUN_PLAN)
+                        {
+                            continue;
+                        }
+                        let (outer, keeps) = match kind {
+                            Kind::Tool => {
+                                let facts = self.shared.rules.facts(server, name);
+                                let plain =
+                                    facts.result.reveal == Reveal::Value && facts.result.fields.is_empty();
+                                (self.names.outer(server, name), plain)
+                            }
+                            Kind::Prompt => (self.names.outer(server, name), true),
+                            Kind::Resource | Kind::ResourceTemplate => {
+                                (self.names.outer_uri(server, name), true)
+                            }
+                        };
+                        all.push(catalogue::outer(&definition, kind, outer, keeps));
+                    }
+                }
+                Err(error) => failed = Some(error),
+            }
+        }
+        // Of several servers one may be down; the others' tools are still there.
+        match failed {
+            Some(error) if !answered => Err(error),
+            _ => Ok(all),
+        }
+    }
+
+    /// The approved definitions of one server, asked for anew.
+    async fn list_of(
+        &self,
+        caller: &Caller,
+        server: &Arc<str>,
+        kind: Kind,
+    ) -> Result<Vec<Arc<Value>>, RpcError> {
+        let internal = |text: String| RpcError::new(RpcError::INTERNAL, text);
+        let Some(upstream) = self.upstreams.get(server) else { return Ok(Vec::new()) };
+        let (method, member) = catalogue::list_method(kind);
+        let capability = method.split('/').next().unwrap_or(method);
+        if upstream.info().get("capabilities").and_then(|all| all.get(capability)).is_none() {
+            return Ok(Vec::new());
+        }
+        let mut offered = Vec::new();
+        let mut cursor: Option<Value> = None;
+        for _ in 0..MAX_PAGES {
+            let params = cursor.take().map(|cursor| ("cursor".to_owned(), cursor)).into_iter().collect();
+            let relay = Relay::nowhere();
+            let answer = upstream.request(&caller.capabilities, method, params, relay, self.deadline).await;
+            let mut result = match answer.map_err(|unanswered| internal(unanswered.message))? {
+                Ok(result) => result,
+                // Templates are optional even where resources are not.
+                Err(error) if error.code == RpcError::METHOD_NOT_FOUND && kind == Kind::ResourceTemplate => {
+                    break;
+                }
+                Err(error) => {
+                    return Err(RpcError::new(error.code, format!("the server {server} gave no list")));
+                }
+            };
+            if let Some(Value::Array(page)) = result.remove(member) {
+                offered.extend(page);
+            }
+            if offered.len() > MAX_DEFINITIONS {
+                return Err(internal(format!(
+                    "the server {server} defines more than {MAX_DEFINITIONS} things"
+                )));
+            }
+            cursor = result.remove("nextCursor").filter(Value::is_string);
+            if cursor.is_none() {
+                break;
+            }
+        }
+        let at = now();
+        let (shown, pinned) =
+            self.catalogue.take(server, kind, &offered, at).map_err(|error| internal(error.to_string()))?;
+        for name in pinned {
+            let Some(definition) = self.catalogue.find(server, kind, &name) else { continue };
+            let digest =
+                ostrom_trust::digest_of(&*definition).map_err(|error| internal(error.to_string()))?;
+            let what = format!("{kind} {name}");
+            let event =
+                Event::Pinned { server: server.clone(), what, digest, by: "first use".to_owned(), at };
+            let _written = self
+                .shared
+                .record(&mut self.shared.lock(), &event, None, None)
+                .map_err(|error| error.to_rpc())?;
+        }
+        Ok(shown)
+    }
+
+    /// Makes sure that what a server offers of a kind was taken in once.
+    async fn known(&self, caller: &Caller, server: &Arc<str>, kind: Kind) -> Result<(), RpcError> {
+        if self.catalogue.knows(server, kind) {
+            return Ok(());
+        }
+        self.list_of(caller, server, kind).await.map(|_| ())
+    }
+
+    async fn tools_call(
+        &self,
+        caller: &Caller,
+        mut params: Map<String, Value>,
+        relay: Relay,
+    ) -> Result<Map<String, Value>, RpcError> {
+        let arguments = match params.remove("arguments") {
+            None => Map::new(),
+            Some(Value::Object(arguments)) => arguments,
+            Some(_) => return Err(RpcError::new(RpcError::INVALID_PARAMS, "arguments must be an object")),
+        };
+        let Some(Value::String(outer)) = params.remove("name") else {
+            return Err(RpcError::new(RpcError::INVALID_PARAMS, "tools/call needs the name of a tool"));
+        };
+        let context = context(caller);
+        if outer == own::REVEAL || outer == own::RUN_PLAN {
+            for server in self.names.servers() {
+                self.known(caller, server, Kind::Tool).await?;
+            }
+            return self.own(caller, context, &outer, arguments, relay).await;
+        }
+        let unknown = || RpcError::new(RpcError::INVALID_PARAMS, format!("there is no tool {outer}"));
+        let (server, name) = self.names.inner(&outer).ok_or_else(unknown)?;
+        self.known(caller, &server, Kind::Tool).await?;
+        if self.catalogue.tool(&server, name).is_none() {
+            let held = self
+                .catalogue
+                .held()
+                .into_iter()
+                .any(|held| held.server == server && held.checked.name == name);
+            return Err(if held {
+                let text = format!(
+                    "the tool {outer} is held until a person approves its definition: ostrom guard pin"
+                );
+                RpcError::new(RpcError::INVALID_PARAMS, text)
+            } else {
+                unknown()
+            });
+        }
+        params.insert("name".to_owned(), Value::String(name.to_owned()));
+        let proposed = Proposed {
+            context,
+            server,
+            tool: name.into(),
+            arguments: arguments.into_iter().collect(),
+            step: None,
+        };
+        let route = Route {
+            method: "tools/call",
+            capabilities: &caller.capabilities,
+            params,
+            under: Some("arguments"),
+            relay,
+        };
+        self.call(proposed, route).await.map_err(|error| error.to_rpc())?.into_result()
+    }
+
+    async fn resources_read(
+        &self,
+        caller: &Caller,
+        mut params: Map<String, Value>,
+        relay: Relay,
+    ) -> Result<Map<String, Value>, RpcError> {
+        let Some(Value::String(outer)) = params.remove("uri") else {
+            return Err(RpcError::new(RpcError::INVALID_PARAMS, "resources/read needs a uri"));
+        };
+        let unknown = || RpcError::new(RpcError::INVALID_PARAMS, format!("there is no resource {outer}"));
+        let (server, uri) = self.names.inner_uri(&outer).ok_or_else(unknown)?;
+        let proposed = Proposed {
+            context: context(caller),
+            server,
+            tool: operation::READ.into(),
+            arguments: BTreeMap::from([("uri".to_owned(), json!(uri))]),
+            step: None,
+        };
+        let route =
+            Route { method: operation::READ, capabilities: &caller.capabilities, params, under: None, relay };
+        let mut result = self.call(proposed, route).await.map_err(|error| error.to_rpc())?.into_result()?;
+        refused_as_error(&result)?;
+        if let Some(Value::Array(contents)) = result.get_mut("contents") {
+            for content in contents.iter_mut() {
+                if content.get("uri").and_then(Value::as_str) == Some(uri) {
+                    content["uri"] = json!(outer);
+                }
+            }
+        } else if let Some(kept) = result.remove("content") {
+            // By reference: a resource has contents, and a text of the guard's is one.
+            let text = kept.pointer("/0/text").cloned().unwrap_or_default();
+            result.insert(
+                "contents".to_owned(),
+                json!([{"uri": outer, "mimeType": "text/plain", "text": text}]),
+            );
+            result.insert("ttlMs".to_owned(), json!(0));
+            result.insert("cacheScope".to_owned(), json!("private"));
+        }
+        Ok(result)
+    }
+
+    async fn prompts_get(
+        &self,
+        caller: &Caller,
+        mut params: Map<String, Value>,
+        relay: Relay,
+    ) -> Result<Map<String, Value>, RpcError> {
+        let Some(Value::String(outer)) = params.remove("name") else {
+            return Err(RpcError::new(RpcError::INVALID_PARAMS, "prompts/get needs the name of a prompt"));
+        };
+        let unknown = || RpcError::new(RpcError::INVALID_PARAMS, format!("there is no prompt {outer}"));
+        let (server, name) = self.names.inner(&outer).ok_or_else(unknown)?;
+        self.known(caller, &server, Kind::Prompt).await?;
+        if self.catalogue.find(&server, Kind::Prompt, name).is_none() {
+            return Err(unknown());
+        }
+        params.insert("name".to_owned(), json!(name));
+        let arguments = match params.remove("arguments") {
+            Some(Value::Object(arguments)) => arguments,
+            _ => Map::new(),
+        };
+        let proposed = Proposed {
+            context: context(caller),
+            server,
+            tool: operation::PROMPT.into(),
+            arguments: arguments.into_iter().collect(),
+            step: None,
+        };
+        let route = Route {
+            method: operation::PROMPT,
+            capabilities: &caller.capabilities,
+            params,
+            under: Some("arguments"),
+            relay,
+        };
+        let result = self.call(proposed, route).await.map_err(|error| error.to_rpc())?.into_result()?;
+        refused_as_error(&result)?;
+        Ok(result)
+    }
+
+    async fn complete(
+        &self,
+        caller: &Caller,
+        mut params: Map<String, Value>,
+        relay: Relay,
+    ) -> Result<Map<String, Value>, RpcError> {
+        let unknown = || {
+            RpcError::new(
+                RpcError::INVALID_PARAMS,
+                "completion/complete needs a ref to a known prompt or resource",
+            )
+        };
+        let reference = params.get_mut("ref").ok_or_else(unknown)?;
+        let server = if let Some(Value::String(outer)) = reference.get("name").cloned() {
+            let (server, name) = self.names.inner(&outer).ok_or_else(unknown)?;
+            reference["name"] = json!(name);
+            server
+        } else if let Some(Value::String(outer)) = reference.get("uri").cloned() {
+            let (server, uri) = self.names.inner_uri(&outer).ok_or_else(unknown)?;
+            reference["uri"] = json!(uri);
+            server
+        } else {
+            return Err(unknown());
+        };
+        // Everything that the client says goes to the server, so everything is an argument.
+        let arguments = ["ref", "argument", "context"]
+            .into_iter()
+            .filter_map(|name| Some((name.to_owned(), params.remove(name)?)))
+            .collect();
+        let proposed = Proposed {
+            context: context(caller),
+            server,
+            tool: operation::COMPLETE.into(),
+            arguments,
+            step: None,
+        };
+        let route = Route {
+            method: operation::COMPLETE,
+            capabilities: &caller.capabilities,
+            params,
+            under: None,
+            relay,
+        };
+        let result = self.call(proposed, route).await.map_err(|error| error.to_rpc())?.into_result()?;
+        refused_as_error(&result)?;
+        Ok(result)
+    }
+}
+
+/// A refusal has the shape of a tool's result; other results have no place for it.
+fn refused_as_error(result: &Map<String, Value>) -> Result<(), RpcError> {
+    let Some(detail) = result.get("_meta").and_then(|meta| meta.get(REFUSED)) else { return Ok(()) };
+    let text = result.get("content").and_then(|content| content.pointer("/0/text")).and_then(Value::as_str);
+    let mut error = RpcError::new(RpcError::INVALID_REQUEST, text.unwrap_or("refused by the guard"));
+    error.data = Some(detail.clone());
+    Err(error)
+}
+
+/// Whose context a caller's is: rule 2.
+fn context(caller: &Caller) -> ContextKey {
+    ContextKey { principal: caller.principal.clone(), run: caller.run.clone() }
+}
+
+fn cacheable(member: &str, values: Vec<Value>) -> Map<String, Value> {
+    let mut result = Map::new();
+    result.insert("resultType".to_owned(), json!("complete"));
+    result.insert(member.to_owned(), Value::Array(values));
+    result.insert("ttlMs".to_owned(), json!(0));
+    result.insert("cacheScope".to_owned(), json!("private"));
+    result
+}
+
+impl Handler for Gateway {
+    fn open(&self, principal: &str, token: Option<&str>) -> Result<Option<Arc<str>>, RpcError> {
+        let Some(token) = token else { return Ok(None) };
+        let runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
+        match runs.get(&Digest::of(token.as_bytes())) {
+            Some(context) if *context.principal == *principal => Ok(context.run.clone()),
+            // Another principal's token looks like one that never was.
+            _ => Err(RpcError::new(
+                RpcError::INVALID_REQUEST,
+                "this run token is not one of yours: mint one with ostrom guard mint",
+            )),
+        }
+    }
+
+    async fn discover(&self, _caller: &Caller) -> Map<String, Value> {
+        let mut capabilities = Map::new();
+        capabilities.insert("tools".to_owned(), json!({"listChanged": true}));
+        for upstream in self.upstreams.values() {
+            let info = upstream.info();
+            let Some(Value::Object(offered)) = info.get("capabilities") else { continue };
+            for name in ["prompts", "resources", "completions", "logging"] {
+                let Some(Value::Object(settings)) = offered.get(name) else { continue };
+                let ours = capabilities.entry(name).or_insert_with(|| json!({}));
+                for (setting, value) in settings {
+                    if *value == Value::Bool(true) {
+                        ours[setting] = json!(true);
+                    }
+                }
+            }
+        }
+        let mut result = Map::new();
+        result.insert("resultType".to_owned(), json!("complete"));
+        result.insert("capabilities".to_owned(), Value::Object(capabilities));
+        result.insert(
+            "serverInfo".to_owned(),
+            json!({"name": "ostrom-guard", "version": env!("CARGO_PKG_VERSION")}),
+        );
+        result.insert("ttlMs".to_owned(), json!(0));
+        result.insert("cacheScope".to_owned(), json!("private"));
+        result
+    }
+
+    async fn handle(
+        &self,
+        caller: Arc<Caller>,
+        request: RpcRequest,
+        relay: Relay,
+    ) -> Result<Map<String, Value>, RpcError> {
+        let params = request.params;
+        match request.method.as_str() {
+            "tools/list" => {
+                let mut tools = self.list(&caller, Kind::Tool).await?;
+                tools.extend(own::definitions());
+                Ok(cacheable("tools", tools))
+            }
+            "prompts/list" => Ok(cacheable("prompts", self.list(&caller, Kind::Prompt).await?)),
+            "resources/list" => Ok(cacheable("resources", self.list(&caller, Kind::Resource).await?)),
+            "resources/templates/list" => {
+                Ok(cacheable("resourceTemplates", self.list(&caller, Kind::ResourceTemplate).await?))
+            }
+            "tools/call" => self.tools_call(&caller, params, relay).await,
+            operation::READ => self.resources_read(&caller, params, relay).await,
+            operation::PROMPT => self.prompts_get(&caller, params, relay).await,
+            operation::COMPLETE => self.complete(&caller, params, relay).await,
+            other => {
+                Err(RpcError::new(RpcError::METHOD_NOT_FOUND, format!("the guard lets no {other} through")))
+            }
+        }
+    }
+
+    fn changes(&self, _caller: &Caller) -> broadcast::Receiver<Notification> {
+        self.changes.subscribe()
+    }
+}

@@ -63,6 +63,25 @@ fn apply(bytes: &mut Vec<u8>, at: usize, edit: &Edit) {
     }
 }
 
+#[test]
+fn a_change_around_the_signed_payload_is_noticed() {
+    let whole = String::from_utf8(WHOLE[STATEMENT].clone()).unwrap();
+    for (before, after) in [
+        ("\"keyid\":\"", "\"jeyid\":\""),
+        ("\"keyid\":\"", "\"keyid\":\"0"),
+        ("{", "{ "),
+        ("{", "{\"more\":1,"),
+    ] {
+        assert!(whole.contains(before));
+        let folder = tempfile::tempdir().unwrap();
+        let mut files = WHOLE.clone();
+        files.insert(STATEMENT, whole.replacen(before, after, 1).into_bytes());
+        put(folder.path(), &files);
+        let error = verify(folder.path(), None).map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains("surrounds"), "{after}: {error}");
+    }
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(400))]
 

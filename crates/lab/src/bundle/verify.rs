@@ -52,13 +52,22 @@ pub struct Rerun<'a> {
 /// The first thing that does not hold, and where.
 pub fn verify(folder: &Path, key: Option<&PublicKey>) -> Result<(Bundle, Verification), BundleError> {
     let bundle = Bundle::open(folder)?;
-    let envelope = Envelope::from_slice(&read_bounded(&folder.join(STATEMENT), MAX_STATEMENT)?)?;
+    let written = read_bounded(&folder.join(STATEMENT), MAX_STATEMENT)?;
+    let envelope = Envelope::from_slice(&written)?;
     let own =
         PublicKey::from_pem(&String::from_utf8_lossy(&read_bounded(&folder.join(KEY), MAX_STATEMENT)?))?;
     if let Some(key) = key.filter(|key| **key != own) {
         return Err(BundleError::OtherKey { found: own.id().short(), wanted: key.id().short() });
     }
     let verified = envelope.verify(&own)?;
+    // A signature covers the payload only. What surrounds it (key ids, spaces, unknown members) is Ostrom's own form or was changed.
+    let as_signed = envelope.to_json().map_err(ostrom_trust::EnvelopeError::from)? == written;
+    if !as_signed || !envelope.names_only(&verified.signer) {
+        return Err(BundleError::Malformed {
+            place: STATEMENT.to_owned(),
+            message: "what surrounds the signed payload was changed".to_owned(),
+        });
+    }
     let signed = verified.statement.subjects().first().and_then(|subject| subject.digest());
     if signed != Some(bundle.digest) || verified.statement.subjects().len() != 1 {
         let signed = signed.map_or("nothing".to_owned(), |digest| digest.to_string());

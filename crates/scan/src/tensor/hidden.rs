@@ -1,5 +1,7 @@
 //! Text that a person does not see: invisible characters, and those that make text read in another order.
 
+use ostrom_core::Hidden as Class;
+
 /// What kind of text is hidden.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Hidden {
@@ -55,7 +57,7 @@ pub(crate) fn find(text: &str) -> Option<(usize, Hidden)> {
                     note(at, Hidden::Smuggled);
                 }
             }
-            '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => note(at, Hidden::Bidi),
+            _ if Class::of(c) == Some(Class::Bidi) => note(at, Hidden::Bidi),
             '\u{0}'..='\u{8}' | '\u{b}' | '\u{e}'..='\u{1f}' | '\u{7f}'..='\u{84}' | '\u{86}'..='\u{9f}' => {
                 note(at, Hidden::Control);
             }
@@ -96,10 +98,8 @@ pub(crate) fn find(text: &str) -> Option<(usize, Hidden)> {
 }
 
 fn is_invisible(c: char) -> bool {
-    matches!(c,
-        '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
-        | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{206a}'..='\u{206f}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}'
-        | '\u{feff}' | '\u{ffa0}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0100}'..='\u{e01ef}')
+    matches!(Class::of(c), Some(Class::Invisible | Class::Joiner | Class::Selector))
+        || matches!(c, '\u{200e}' | '\u{200f}')
 }
 
 #[cfg(test)]

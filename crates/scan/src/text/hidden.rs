@@ -1,6 +1,6 @@
 //! Text that people do not see and models do, and text that people see in another order than machines.
 
-use ostrom_core::Severity;
+use ostrom_core::{Hidden, Severity};
 
 use super::{BIDI_TEXT, HIDDEN_TEXT};
 use crate::examination::{Examination, escape};
@@ -42,16 +42,14 @@ pub(crate) fn examine(text: &str, base: u64, sort: Sort, scan: &mut Examination<
     eye.report(base, sort, scan);
 }
 
-/// Characters without a shape of their own, bidirectional controls left out.
+/// Characters without a shape of their own, bidirectional controls and marks left out.
 fn invisible(c: char) -> bool {
-    matches!(c,
-        '\u{ad}' | '\u{34f}' | '\u{115f}' | '\u{1160}' | '\u{17b4}' | '\u{17b5}' | '\u{180b}'..='\u{180f}'
-        | '\u{200b}'..='\u{200d}' | '\u{2060}'..='\u{2065}' | '\u{206a}'..='\u{206f}' | '\u{3164}'
-        | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{ffa0}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}')
+    use Hidden::{Invisible, Joiner, Reserved, Selector, Tag};
+    matches!(Hidden::of(c), Some(Invisible | Joiner | Selector | Tag | Reserved))
 }
 
 fn is_tag(c: char) -> bool {
-    ('\u{e0000}'..='\u{e007f}').contains(&c)
+    Hidden::of(c) == Some(Hidden::Tag)
 }
 
 /// The byte that a variation selector stands for where they spell bytes.

@@ -1,0 +1,194 @@
+//! Writing and reading the log.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use ostrom_trust::SecretKey;
+use ostrom_trust::log::{Durability, Log, Options, Recovery};
+use serde_json::Value;
+
+use super::openings::Writer;
+use super::{AuditError, Policies};
+use crate::flow::{Engine, Event};
+use crate::gateway::{Journal, JournalError, Rules, now};
+
+/// What the log is called in its checkpoints.
+const ORIGIN: &str = "ostrom-guard";
+/// Events between two checkpoints.
+const CHECKPOINT_EVERY: u64 = 4_096;
+
+/// What a record promises after power loss.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Mode {
+    /// An intent is on the disk before its call leaves. Calls that wait at the same time share a write.
+    Durable,
+    /// The operating system has the intent before its call leaves: it survives a killed guard. A power cut takes at most the last
+    /// second.
+    #[default]
+    Buffered,
+}
+
+/// The audit log of a running guard.
+pub struct AuditLog {
+    log: Log,
+    openings: Mutex<Writer>,
+    mode: Mode,
+}
+
+impl std::fmt::Debug for AuditLog {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("AuditLog").field("mode", &self.mode).finish_non_exhaustive()
+    }
+}
+
+/// A log that was opened: with the state that its events add up to.
+#[derive(Debug)]
+pub struct Opened {
+    /// The log.
+    pub log: AuditLog,
+    /// Where the guard left off.
+    pub engine: Engine,
+}
+
+impl AuditLog {
+    /// Opens the log in `folder`, or begins one, and plays its events to know where the guard left off. The policy that comes into force is kept
+    /// beside it and recorded.
+    ///
+    /// # Errors
+    /// If the log cannot be opened, or an event cannot be understood: a guard that does not know what was seen must not start.
+    pub fn open(
+        folder: &Path,
+        key: impl Into<Arc<SecretKey>>,
+        mode: Mode,
+        keep_days: Option<u64>,
+        policies: &mut Policies,
+        (rules, snapshot): (&Arc<dyn Rules>, &[u8]),
+    ) -> Result<Opened, AuditError> {
+        let options = Options {
+            durability: Durability::Buffered { sync_every: Duration::from_secs(1) },
+            ..Options::default()
+        };
+        let log = Log::open(&log_folder(folder), key, ORIGIN, &options)?;
+        let mut engine = Engine::default();
+        let mut in_force: Option<Arc<dyn Rules>> = None;
+        for event in events(folder)? {
+            let (_, event) = event?;
+            apply(&mut engine, &event, &mut in_force, policies)?;
+        }
+        policies.keep(rules, snapshot)?;
+        let openings = Mutex::new(Writer::new(folder, keep_days, now())?);
+        let opened = Self { log, openings, mode };
+        let started = Event::Started {
+            policy: rules.version(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            mode: if rules.enforces() { "enforce" } else { "observe" }.to_owned(),
+            readers: rules.readers(),
+            at: now(),
+        };
+        let number = opened.append(&started, None).map_err(|error| AuditError::File {
+            path: folder.to_owned(),
+            source: std::io::Error::other(error.0),
+        })?;
+        let _number = number;
+        engine.apply(&started, None);
+        Ok(Opened { log: opened, engine })
+    }
+
+    /// What had to be cut off when the log was opened.
+    #[must_use]
+    pub fn recovery(&self) -> &Recovery {
+        self.log.recovery()
+    }
+
+    /// Signs everything so far.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn checkpoint(&self) -> Result<(), AuditError> {
+        self.log.checkpoint()?;
+        Ok(())
+    }
+}
+
+impl Journal for AuditLog {
+    fn append(&self, event: &Event, opening: Option<&Value>) -> Result<u64, JournalError> {
+        let failed = |error: &dyn std::fmt::Display| JournalError(error.to_string());
+        if let Some(opening) = opening {
+            // First: an opening without its event opens nothing, an event without its opening could not be explained.
+            let mut writer = self.openings.lock().unwrap_or_else(PoisonError::into_inner);
+            writer.write(opening, now()).map_err(|error| failed(&error))?;
+        }
+        let bytes = serde_json::to_vec(event).map_err(|error| failed(&error))?;
+        let index = self.log.append(&bytes).map_err(|error| failed(&error))?;
+        if index % CHECKPOINT_EVERY == CHECKPOINT_EVERY - 1 {
+            self.log.checkpoint().map_err(|error| failed(&error))?;
+        }
+        Ok(index)
+    }
+
+    fn settle(&self, _number: u64) -> Result<(), JournalError> {
+        match self.mode {
+            Mode::Durable => self.log.sync().map_err(|error| JournalError(error.to_string())),
+            Mode::Buffered => Ok(()),
+        }
+    }
+
+    fn waits(&self) -> bool {
+        self.mode == Mode::Durable
+    }
+}
+
+impl Drop for AuditLog {
+    fn drop(&mut self) {
+        // The log itself makes everything durable when it is dropped; a checkpoint that cannot be written now is made at the next start.
+        let _unsigned = self.log.checkpoint();
+    }
+}
+
+/// Where the transparency log lies.
+#[must_use]
+pub(super) fn log_folder(folder: &Path) -> PathBuf {
+    folder.join("log")
+}
+
+/// Lets an event take effect, with what the policy of its time says.
+pub(super) fn apply(
+    engine: &mut Engine,
+    event: &Event,
+    in_force: &mut Option<Arc<dyn Rules>>,
+    policies: &mut Policies,
+) -> Result<(), AuditError> {
+    let facts = match event {
+        Event::Started { policy, .. } => {
+            *in_force = Some(policies.get(*policy)?);
+            None
+        }
+        Event::Decided(decision) => {
+            in_force.as_ref().map(|rules| rules.facts(&decision.server, &decision.tool))
+        }
+        Event::Finished(outcome) => match (engine.place(outcome.call), in_force.as_ref()) {
+            (Some((server, tool)), Some(rules)) => Some(rules.facts(&server, &tool)),
+            _ => None,
+        },
+        _ => None,
+    };
+    engine.apply(event, facts.as_deref());
+    Ok(())
+}
+
+/// The events of the log in `folder`, with their numbers.
+///
+/// # Errors
+/// If there is no log.
+pub fn events(
+    folder: &Path,
+) -> Result<impl Iterator<Item = Result<(u64, Event), AuditError>> + use<>, AuditError> {
+    let entries = ostrom_trust::log::read(&log_folder(folder))?;
+    Ok(entries.map(|entry| {
+        let entry = entry?;
+        let event = serde_json::from_slice(&entry.bytes)
+            .map_err(|error| AuditError::Record { index: entry.index, reason: error.to_string() })?;
+        Ok((entry.index, event))
+    }))
+}

@@ -1,0 +1,126 @@
+//! What opens the commitments of a log. Deleting a file here redacts; the log stays whole.
+
+use std::collections::HashMap;
+use std::fs::{File, OpenOptions};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ostrom_core::Digest;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::AuditError;
+use crate::gateway::commitment;
+
+/// A line.
+#[derive(Debug, Serialize, Deserialize)]
+struct Line {
+    salt: String,
+    values: Map<String, Value>,
+}
+
+/// Writes openings, a file a day.
+#[derive(Debug)]
+pub(super) struct Writer {
+    folder: PathBuf,
+    day: u64,
+    file: Option<File>,
+}
+
+impl Writer {
+    /// Into `folder`; files older than `keep_days` are deleted.
+    pub(super) fn new(folder: &Path, keep_days: Option<u64>, now: u64) -> Result<Self, AuditError> {
+        let folder = folder.join("openings");
+        let error = |source| AuditError::File { path: folder.clone(), source };
+        std::fs::create_dir_all(&folder).map_err(error)?;
+        if let Some(days) = keep_days {
+            let oldest = date((now / 86_400).saturating_sub(days));
+            for entry in std::fs::read_dir(&folder).map_err(error)?.flatten() {
+                let name = entry.file_name().to_string_lossy().into_owned();
+                if name.ends_with(".jsonl") && name.as_str() < oldest.as_str() {
+                    std::fs::remove_file(entry.path()).map_err(error)?;
+                }
+            }
+        }
+        Ok(Self { folder, day: 0, file: None })
+    }
+
+    pub(super) fn write(&mut self, opening: &Value, now: u64) -> std::io::Result<()> {
+        let day = now / 86_400;
+        if self.file.is_none() || self.day != day {
+            let path = self.folder.join(format!("{}.jsonl", date(day)));
+            self.file = Some(OpenOptions::new().create(true).append(true).open(path)?);
+            self.day = day;
+        }
+        let mut line = serde_json::to_vec(opening)?;
+        line.push(b'\n');
+        // One write, so that two guards, or a crash, leave whole lines or a last one that is cut.
+        match &mut self.file {
+            Some(file) => file.write_all(&line),
+            None => Err(std::io::Error::other("no file of openings")),
+        }
+    }
+}
+
+/// `YYYY-MM-DD` of a day since 1970 (Howard Hinnant's `civil_from_days`).
+pub(super) fn date(day: u64) -> String {
+    let z = day.saturating_add(719_468);
+    let era = z / 146_097;
+    let of_era = z % 146_097;
+    let year_of_era = (of_era - of_era / 1_460 + of_era / 36_524 - of_era / 146_096) / 365;
+    let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let shifted = (5 * of_year + 2) / 153;
+    let day = of_year - (153 * shifted + 2) / 5 + 1;
+    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let year = year_of_era + era * 400 + u64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+/// Values by their commitments.
+#[derive(Debug, Default)]
+pub struct Openings(HashMap<Digest, Value>);
+
+impl Openings {
+    /// Reads the openings beside the log in `folder`. Lines that open nothing are skipped: they prove nothing either way.
+    ///
+    /// # Errors
+    /// If a file cannot be read.
+    pub fn read(folder: &Path) -> Result<Self, AuditError> {
+        let folder = folder.join("openings");
+        let error = |source| AuditError::File { path: folder.clone(), source };
+        let mut values = HashMap::new();
+        if !folder.exists() {
+            return Ok(Self::default());
+        }
+        for entry in std::fs::read_dir(&folder).map_err(error)?.flatten() {
+            for line in BufReader::new(File::open(entry.path()).map_err(error)?).lines() {
+                let Ok(line) = serde_json::from_str::<Line>(&line.map_err(error)?) else { continue };
+                let Ok(salt) = STANDARD.decode(&line.salt) else { continue };
+                for (name, value) in line.values {
+                    values.insert(commitment(&salt, &name, &value), value);
+                }
+            }
+        }
+        Ok(Self(values))
+    }
+
+    /// The value that was committed to, if it is still there.
+    #[must_use]
+    pub fn get(&self, commitment: &Digest) -> Option<&Value> {
+        self.0.get(commitment)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::date;
+
+    #[test]
+    fn days_have_dates() {
+        assert_eq!(date(0), "1970-01-01");
+        assert_eq!(date(19_782), "2024-02-29");
+        assert_eq!(date(20_454), "2026-01-01");
+    }
+}

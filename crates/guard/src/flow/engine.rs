@@ -1,0 +1,396 @@
+//! What the guard remembers between calls, and how events change it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use ostrom_core::Digest;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::decide::{Argument, Call, Verdict, decide};
+use super::event::{ArgumentRecord, Asked, CallId, Decision, Event, HandleId, Outcome, PlanStep, Scope};
+use super::facts::{MemoryAccess, ToolFacts};
+use super::matching::Seen;
+use super::memory::Memory;
+use super::mutant::{Mutant, mutated};
+use super::violation::Violation;
+use crate::label::{GUARD, Label, Readers};
+
+/// Whose context: rule 2.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ContextKey {
+    /// The authenticated principal.
+    pub principal: Arc<str>,
+    /// The run that the guard minted, if the client has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub run: Option<Arc<str>>,
+}
+
+/// The state that decisions depend on. Only [`Engine::apply`] changes it.
+#[derive(Debug, Clone)]
+pub struct Engine {
+    /// Where every context begins.
+    start: Label,
+    contexts: HashMap<ContextKey, Label>,
+    kept: HashMap<HandleId, Kept>,
+    /// Calls that were dispatched and have not come back.
+    open: BTreeMap<CallId, Open>,
+    /// Calls that had not come back when the guard last ended.
+    unresolved: BTreeSet<CallId>,
+    memory: Memory,
+    seen: Seen,
+    stopped: BTreeSet<Scope>,
+    revoked: BTreeSet<String>,
+    calls: u64,
+}
+
+/// A value that an agent has a handle of.
+#[derive(Debug, Clone)]
+struct Kept {
+    owner: ContextKey,
+    label: Label,
+    /// Whether the label itself depends on what the value is, as that of a stored object does (rule 7).
+    conditional: bool,
+}
+
+/// A call under way.
+#[derive(Debug, Clone)]
+struct Open {
+    context: ContextKey,
+    server: Arc<str>,
+    tool: Arc<str>,
+    /// Control and arguments.
+    label: Label,
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        Self {
+            start: Label::user(Readers::Everyone),
+            contexts: HashMap::new(),
+            kept: HashMap::new(),
+            open: BTreeMap::new(),
+            unresolved: BTreeSet::new(),
+            memory: Memory::default(),
+            seen: Seen::default(),
+            stopped: BTreeSet::new(),
+            revoked: BTreeSet::new(),
+            calls: 0,
+        }
+    }
+}
+
+impl Engine {
+    /// The label of a context: rule 1.
+    #[must_use]
+    pub fn context(&self, key: &ContextKey) -> &Label {
+        self.contexts.get(key).unwrap_or(&self.start)
+    }
+
+    /// The contexts that have seen something.
+    pub fn contexts(&self) -> impl Iterator<Item = (&ContextKey, &Label)> {
+        self.contexts.iter()
+    }
+
+    /// The number that the next call gets.
+    #[must_use]
+    pub const fn next_call(&self) -> CallId {
+        CallId(self.calls)
+    }
+
+    /// Calls whose intent is on record and whose outcome is not: those under way, and those whose outcome nobody will ever know.
+    pub fn unresolved(&self) -> impl Iterator<Item = CallId> {
+        self.unresolved.iter().chain(self.open.keys()).copied()
+    }
+
+    /// The server and tool of a call that is under way.
+    #[must_use]
+    pub fn place(&self, call: CallId) -> Option<(Arc<str>, Arc<str>)> {
+        self.open.get(&call).map(|open| (open.server.clone(), open.tool.clone()))
+    }
+
+    /// Of control and arguments of a call that is under way.
+    #[must_use]
+    pub fn under_way(&self, call: CallId) -> Option<&Label> {
+        self.open.get(&call).map(|open| &open.label)
+    }
+
+    /// What is stopped.
+    pub fn stopped(&self) -> impl Iterator<Item = &Scope> {
+        self.stopped.iter()
+    }
+
+    /// The label of a kept value, if it was given to this context.
+    #[must_use]
+    pub fn kept(&self, handle: &HandleId, context: &ContextKey) -> Option<&Label> {
+        self.kept
+            .get(handle)
+            .filter(|kept| kept.owner == *context || mutated(Mutant::HandlesOfOthers))
+            .map(|kept| &kept.label)
+    }
+
+    /// Who may read strings that were seen before (rule 9).
+    #[must_use]
+    pub fn matched(&self, value: &Value) -> Readers {
+        self.seen.readers(&Seen::digests(value))
+    }
+
+    /// The digests under which the strings of a result are remembered (rule 9).
+    #[must_use]
+    pub fn strings(value: &Value) -> Vec<Digest> {
+        Seen::digests(value)
+    }
+
+    /// The first reason why nothing at all may go through for this context and tool.
+    #[must_use]
+    pub fn barred(&self, context: &ContextKey, server: &str, tool: &str) -> Option<Violation> {
+        let name: Arc<str> = format!("{server}/{tool}").into();
+        let scopes = [
+            Some(Scope::All),
+            Some(Scope::Principal(context.principal.clone())),
+            context.run.clone().map(Scope::Run),
+            Some(Scope::Server(server.into())),
+            Some(Scope::Tool(name.clone())),
+        ];
+        if mutated(Mutant::StopsIgnored) {
+            return None;
+        }
+        if let Some(scope) = scopes.into_iter().flatten().find(|scope| self.stopped.contains(scope)) {
+            return Some(Violation::Stopped { what: scope.to_string() });
+        }
+        if self.revoked.contains(server) || self.revoked.contains(&*name) {
+            return Some(Violation::Quarantined { source: name.to_string() });
+        }
+        self.quarantined(self.context(context))
+    }
+
+    /// Whether something with this label descends from a revoked source.
+    #[must_use]
+    pub fn quarantined(&self, label: &Label) -> Option<Violation> {
+        self.revoked
+            .iter()
+            .filter(|_| !mutated(Mutant::RevocationIgnored))
+            .find(|source| label.descends_from(source))
+            .map(|source| Violation::Quarantined { source: source.clone() })
+    }
+
+    /// The control label of a call: the context's or, for a step of a plan, its program counter. `None` if the step belongs to no plan
+    /// that is under way, or claims less than its plan was submitted under.
+    ///
+    /// A plan's text was fixed when it was submitted, so what the context sees while it runs has no part in it.
+    #[must_use]
+    pub fn control(&self, context: &ContextKey, plan: Option<&PlanStep>) -> Option<Label> {
+        let Some(step) = plan else { return Some(self.context(context).clone()) };
+        let parent = self.open.get(&step.parent)?;
+        let covers = step.pc.covers(&parent.label) || mutated(Mutant::PlanForgetsItsSubmission);
+        let honest = parent.context == *context && covers;
+        honest.then(|| step.pc.clone())
+    }
+
+    /// The label of an argument as dispatched; `None` if it has a handle that this context was never given.
+    #[must_use]
+    pub fn argument(&self, context: &ContextKey, control: &Label, record: &ArgumentRecord) -> Option<Label> {
+        let mut label = control.clone();
+        if let Some(own) = record.label.as_ref().filter(|_| !mutated(Mutant::PlanValuesWithoutLabel)) {
+            label = label.join(own);
+        }
+        for handle in &record.handles {
+            let kept = self.kept(handle, context)?;
+            if !mutated(Mutant::HandlesWithoutLabel) {
+                label = label.join(kept);
+            }
+        }
+        label.readers = label.readers.join(&record.matched);
+        Some(label)
+    }
+
+    /// What the flow rules say about a call. Pure; `values` may be missing in a replay, then nothing is endorsed.
+    #[must_use]
+    pub fn decide(
+        &self,
+        decision: &Decision,
+        facts: &ToolFacts,
+        values: Option<&BTreeMap<String, Value>>,
+    ) -> Verdict {
+        self.judge(decision, Asked { facts, values })
+    }
+
+    fn judge(&self, decision: &Decision, asked: Asked<'_>) -> Verdict {
+        let refuse = |violation| Verdict::Refuse { violations: vec![violation], askable: false };
+        let context = &decision.context;
+        if let Some(violation) = self.barred(context, &decision.server, &decision.tool) {
+            return refuse(violation);
+        }
+        let Some(control) = self.control(context, decision.plan.as_ref()) else {
+            return refuse(Violation::OutsidePlan);
+        };
+        let mut arguments = BTreeMap::new();
+        for (name, record) in &decision.arguments {
+            let Some(label) = self.argument(context, &control, record) else {
+                return refuse(Violation::UnknownHandle { argument: name.clone() });
+            };
+            if let Some(violation) = self.quarantined(&label) {
+                return refuse(violation);
+            }
+            let value = asked.values.and_then(|values| values.get(name));
+            arguments.insert(name.clone(), Argument { value, label });
+        }
+        decide(&Call {
+            server: &decision.server,
+            tool: &decision.tool,
+            facts: asked.facts,
+            control: &control,
+            arguments: &arguments,
+        })
+    }
+
+    /// The label of a result: who made the call, what went into it, and what the policy (or the guard's memory) knows of it.
+    ///
+    /// `claimed` is what the server says of it (rule 8): it can only restrict.
+    #[must_use]
+    pub fn result(&self, outcome: &Outcome, facts: &ToolFacts, claimed: Option<&Label>) -> Label {
+        let Some(open) = self.open.get(&outcome.call) else {
+            return Label { integrity: crate::label::Integrity::Anyone, ..facts.result.label("", "") };
+        };
+        let declared = facts.result.label(&open.server, &open.tool);
+        let known = match &facts.memory {
+            Some(memory) if memory.access == MemoryAccess::Read => {
+                self.memory.read(&open.server, outcome.object.as_deref(), outcome.content, &declared)
+            }
+            _ => declared,
+        };
+        let label = if mutated(Mutant::ResultWithoutInputs) { known } else { open.label.join(&known) };
+        match claimed {
+            Some(claimed) if mutated(Mutant::ClaimsLoosen) => claimed.clone(),
+            Some(claimed) => label.join(claimed),
+            None => label,
+        }
+    }
+
+    /// Changes what is known. `facts` is what the policy says of the tool of a decision or outcome.
+    pub fn apply(&mut self, event: &Event, facts: Option<&ToolFacts>) {
+        match event {
+            Event::Started { readers, .. } => {
+                self.start = Label::user(readers.clone());
+                self.kept.clear();
+                self.abandon();
+            }
+            Event::Opened { context, .. } => {
+                self.contexts.insert(context.clone(), self.start.clone());
+            }
+            Event::Revealed { context, label, .. } => {
+                if !mutated(Mutant::RevealedDoesNotJoin) {
+                    self.join(context, label);
+                }
+            }
+            Event::Decided(decision) => self.decided(decision, facts),
+            Event::Finished(outcome) => self.finished(outcome, facts),
+            Event::Reset { context, .. } => {
+                self.contexts.remove(context);
+                self.kept.retain(|_, kept| kept.owner != *context);
+            }
+            Event::Stopped { scope, .. } => {
+                self.stopped.insert(scope.clone());
+            }
+            Event::Lifted { scope, .. } => {
+                self.stopped.remove(scope);
+            }
+            Event::Revoked { source, .. } => {
+                self.revoked.insert(source.clone());
+            }
+            Event::Answered { .. } | Event::Pinned { .. } | Event::Endorsed { .. } => {}
+        }
+    }
+
+    fn decided(&mut self, decision: &Decision, facts: Option<&ToolFacts>) {
+        self.calls = self.calls.max(decision.call.0.saturating_add(1));
+        if let Some(facts) = facts {
+            self.told_by_deciding(decision, facts);
+        }
+        if !decision.dispatched {
+            return;
+        }
+        let context = &decision.context;
+        // A dispatched call has a control label: without one it would have been refused.
+        let Some(control) = self.control(context, decision.plan.as_ref()) else { return };
+        let label = decision
+            .arguments
+            .values()
+            .filter_map(|record| self.argument(context, &control, record))
+            .fold(control.clone(), |all, label| all.join(&label));
+        // A person who approved a plan has read what it does: from then on it is theirs.
+        let approved_plan = decision.approval.is_some() && &*decision.server == GUARD;
+        let label = if approved_plan {
+            Label { provenance: label.provenance, ..Label::user(Readers::Everyone) }
+        } else {
+            label
+        };
+        let open = Open {
+            context: context.clone(),
+            server: decision.server.clone(),
+            tool: decision.tool.clone(),
+            label,
+        };
+        self.open.insert(decision.call, open);
+    }
+
+    /// Where the decision depended on a value that the agent has not seen, the decision tells something about it.
+    ///
+    /// That a value was endorsed is declared influence; that one was not, or whom a value names as readers, is not. Nor is it
+    /// that a stored object is no longer what it was.
+    fn told_by_deciding(&mut self, decision: &Decision, facts: &ToolFacts) {
+        let context = &decision.context;
+        let Some(control) = self.control(context, decision.plan.as_ref()) else { return };
+        for (name, record) in &decision.arguments {
+            let refused = !decision.flow.allows();
+            let endorsable = facts.arguments.get(name).is_some_and(|facts| facts.endorse.is_some());
+            let conditional = || {
+                record.handles.iter().any(|handle| self.kept.get(handle).is_some_and(|kept| kept.conditional))
+            };
+            let told = (refused && (endorsable || conditional())) || facts.audience_of.contains(name);
+            let label = told.then(|| self.argument(context, &control, record)).flatten();
+            if let Some(label) = label.filter(|label| !control.covers(label)) {
+                self.join(context, &label);
+            }
+        }
+    }
+
+    fn finished(&mut self, outcome: &Outcome, facts: Option<&ToolFacts>) {
+        let Some(open) = self.open.remove(&outcome.call) else { return };
+        let memory = facts.and_then(|facts| facts.memory.as_ref());
+        let conditional = memory.is_some_and(|memory| memory.access == MemoryAccess::Read);
+        for kept in &outcome.kept {
+            let value = Kept { owner: open.context.clone(), label: kept.label.clone(), conditional };
+            self.kept.insert(kept.handle, value);
+        }
+        if outcome.revealed && !mutated(Mutant::ResultDoesNotJoin) {
+            self.join(&open.context, &outcome.label);
+        }
+        self.seen.remember(&outcome.seen, &outcome.label.readers);
+        let Some(memory) = facts.and_then(|facts| facts.memory.as_ref()) else { return };
+        if memory.access == MemoryAccess::Write && !mutated(Mutant::WritesForgotten) {
+            // A write that the server calls failed may have happened all the same.
+            let mut label = open.label;
+            if let Some(object) = &outcome.object {
+                let origin = std::iter::once(format!("{}#{object}", open.server)).collect();
+                label.provenance = label.provenance.union(&origin);
+            }
+            let content = if outcome.failed { None } else { outcome.content };
+            self.memory.write(&open.server, outcome.object.as_deref(), content, &label);
+        }
+    }
+
+    /// Calls of before a restart may have done what they were for, wherever they could have written.
+    fn abandon(&mut self) {
+        for (call, open) in std::mem::take(&mut self.open) {
+            self.unresolved.insert(call);
+            self.memory.write(&open.server, None, None, &open.label);
+        }
+    }
+
+    fn join(&mut self, context: &ContextKey, label: &Label) {
+        let joined = self.context(context).join(label);
+        self.contexts.insert(context.clone(), joined);
+    }
+}

@@ -1,0 +1,82 @@
+//! Rule 9: a value that was seen elsewhere turns up in an argument.
+//!
+//! It only ever takes readers away. That it finds nothing proves nothing: whoever wants to get around it changes a letter. The
+//! guarantee is the context floor; this catches what crosses runs by a person's clipboard.
+
+use std::collections::{HashMap, VecDeque};
+
+use ostrom_core::Digest;
+use serde_json::Value;
+
+use crate::label::Readers;
+
+/// Shorter strings say too little to be recognised.
+const MIN_BYTES: usize = 16;
+/// How many strings are remembered.
+const CAPACITY: usize = 65_536;
+
+/// Strings with restricted readers that were seen.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Seen {
+    readers: HashMap<Digest, Readers>,
+    order: VecDeque<Digest>,
+}
+
+impl Seen {
+    /// The digests under which the strings in `value` are remembered.
+    pub(crate) fn digests(value: &Value) -> Vec<Digest> {
+        let mut found = Vec::new();
+        leaves(value, &mut |text| found.extend(digest(text)));
+        found
+    }
+
+    /// Remembers strings that only `readers` may read.
+    pub(crate) fn remember(&mut self, digests: &[Digest], readers: &Readers) {
+        if *readers == Readers::Everyone {
+            return;
+        }
+        for digest in digests {
+            match self.readers.get_mut(digest) {
+                Some(known) => *known = known.join(readers),
+                None => {
+                    self.readers.insert(*digest, readers.clone());
+                    self.order.push_back(*digest);
+                }
+            }
+        }
+        while self.order.len() > CAPACITY {
+            if let Some(oldest) = self.order.pop_front() {
+                self.readers.remove(&oldest);
+            }
+        }
+    }
+
+    /// Who may read a value with these strings in it.
+    pub(crate) fn readers(&self, digests: &[Digest]) -> Readers {
+        digests
+            .iter()
+            .filter_map(|digest| self.readers.get(digest))
+            .fold(Readers::Everyone, |all, readers| all.join(readers))
+    }
+}
+
+/// Case and surrounding space do not make a string another.
+fn digest(text: &str) -> Option<Digest> {
+    let text = text.trim();
+    (text.len() >= MIN_BYTES).then(|| Digest::of(text.to_lowercase().as_bytes()))
+}
+
+fn leaves(value: &Value, visit: &mut impl FnMut(&str)) {
+    match value {
+        Value::String(text) => {
+            visit(text);
+            // A text of several lines is also its lines.
+            if text.contains('\n') {
+                text.lines().for_each(visit);
+            }
+        }
+        Value::Array(values) => values.iter().for_each(|value| leaves(value, visit)),
+        Value::Object(members) => members.values().for_each(|value| leaves(value, visit)),
+        _ => {}
+    }
+}

@@ -1,0 +1,95 @@
+//! A request that the handler works on, whoever waits for it.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use serde_json::{Map, Value};
+use tokio::sync::mpsc;
+
+use super::{Caller, Handler};
+use crate::relay::{FromServer, Question, Relay};
+use crate::wire::{Notification, Request, RpcError};
+
+pub(super) type Outcome = Result<Map<String, Value>, RpcError>;
+
+/// What a call comes up with next.
+#[derive(Debug)]
+pub(super) enum Event {
+    Notification(Notification),
+    Question(Question),
+    Done(Outcome),
+}
+
+/// A call under way. It is worked on only while somebody polls it, and dropping it cancels it.
+pub(super) struct Call {
+    /// `None` once there is an outcome.
+    work: Option<Pin<Box<dyn Future<Output = Outcome> + Send>>>,
+    outcome: Option<Outcome>,
+    relay: mpsc::Receiver<FromServer>,
+    /// Questions that the client has been asked, or is about to be, under the names that it sees.
+    pub(super) open: Vec<(String, Question)>,
+    /// How many questions there have been.
+    pub(super) asked: u64,
+    /// How often the call was parked.
+    pub(super) rounds: u32,
+}
+
+impl Call {
+    pub(super) fn start<H: Handler>(handler: Arc<H>, caller: Arc<Caller>, request: Request) -> Self {
+        let (relay, receiver) = Relay::new();
+        let work = Box::pin(async move { handler.handle(caller, request, relay).await });
+        Self { work: Some(work), outcome: None, relay: receiver, open: Vec::new(), asked: 0, rounds: 0 }
+    }
+
+    /// What comes next. Nothing is lost if the future is dropped.
+    pub(super) fn next(&mut self) -> impl Future<Output = Event> {
+        std::future::poll_fn(|cx| self.poll_next(cx))
+    }
+
+    /// What has come already, after whatever work can be done without waiting.
+    pub(super) fn try_next(&mut self) -> impl Future<Output = Option<Event>> {
+        std::future::poll_fn(|cx| {
+            Poll::Ready(match self.poll_next(cx) {
+                Poll::Ready(event) => Some(event),
+                Poll::Pending => None,
+            })
+        })
+    }
+
+    /// Works until there is an outcome, and listens to nothing meanwhile.
+    pub(super) fn finish(&mut self) -> impl Future<Output = ()> {
+        std::future::poll_fn(|cx| {
+            self.poll_work(cx);
+            if self.is_finished() { Poll::Ready(()) } else { Poll::Pending }
+        })
+    }
+
+    pub(super) const fn is_finished(&self) -> bool {
+        self.work.is_none()
+    }
+
+    fn poll_work(&mut self, cx: &mut Context<'_>) {
+        if let Some(work) = &mut self.work
+            && let Poll::Ready(outcome) = work.as_mut().poll(cx)
+        {
+            self.work = None;
+            self.outcome = Some(outcome);
+        }
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
+        // The work first, then what it sent: so everything that was sent before the outcome goes out before it.
+        self.poll_work(cx);
+        match self.relay.poll_recv(cx) {
+            Poll::Ready(Some(FromServer::Notification(notification))) => {
+                Poll::Ready(Event::Notification(notification))
+            }
+            Poll::Ready(Some(FromServer::Question(question))) => Poll::Ready(Event::Question(question)),
+            Poll::Ready(None) | Poll::Pending => {
+                self.outcome.take().map_or(Poll::Pending, |outcome| Poll::Ready(Event::Done(outcome)))
+            }
+        }
+    }
+}

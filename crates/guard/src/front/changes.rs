@@ -1,0 +1,262 @@
+//! Changes of lists and resources, for those who asked for them.
+
+use std::collections::{BTreeSet, VecDeque};
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+use tokio::sync::broadcast::{self, error::RecvError};
+
+use super::exchange::Step;
+use super::inflight::Ticket;
+use super::metadata::SUBSCRIPTION;
+use super::session::{Listening, Session};
+use super::{Caller, Watch};
+use crate::wire::{Id, Message, Notification, Response, RpcError};
+
+const TOOLS: &str = "notifications/tools/list_changed";
+const PROMPTS: &str = "notifications/prompts/list_changed";
+const RESOURCES: &str = "notifications/resources/list_changed";
+const UPDATED: &str = "notifications/resources/updated";
+
+/// What a client wants to hear of.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(super) struct Interest {
+    tools: bool,
+    prompts: bool,
+    resources: bool,
+    pub(super) uris: BTreeSet<String>,
+}
+
+impl Interest {
+    /// Reads the parameter `notifications` of `subscriptions/listen`.
+    pub(super) fn read(params: &Map<String, Value>, limit: usize) -> Result<Self, RpcError> {
+        let invalid = |what: &str| RpcError::new(RpcError::INVALID_PARAMS, what);
+        let Some(Value::Object(filter)) = params.get("notifications") else {
+            return Err(invalid("subscriptions/listen needs params.notifications, an object"));
+        };
+        let flag = |name: &str| match filter.get(name) {
+            None => Ok(false),
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(_) => Err(invalid("what params.notifications asks for is true or false, or a list of URIs")),
+        };
+        let mut uris = BTreeSet::new();
+        match filter.get("resourceSubscriptions") {
+            None => {}
+            Some(Value::Array(list)) if list.len() <= limit => {
+                for uri in list {
+                    let uri =
+                        uri.as_str().ok_or_else(|| invalid("resourceSubscriptions is a list of URIs"))?;
+                    uris.insert(uri.to_owned());
+                }
+            }
+            Some(Value::Array(_)) => {
+                return Err(invalid(
+                    "more resourceSubscriptions than limits.watched; use several subscriptions",
+                ));
+            }
+            Some(_) => return Err(invalid("resourceSubscriptions is a list of URIs")),
+        }
+        Ok(Self {
+            tools: flag("toolsListChanged")?,
+            prompts: flag("promptsListChanged")?,
+            resources: flag("resourcesListChanged")?,
+            uris,
+        })
+    }
+
+    /// What of it a server with these capabilities can tell.
+    pub(super) fn limit_to(&mut self, capabilities: Option<&Value>) {
+        let has = |part: &str, flag: &str| {
+            capabilities.and_then(|all| all.get(part)?.get(flag)?.as_bool()).unwrap_or(false)
+        };
+        self.tools &= has("tools", "listChanged");
+        self.prompts &= has("prompts", "listChanged");
+        self.resources &= has("resources", "listChanged");
+        if !has("resources", "subscribe") {
+            self.uris.clear();
+        }
+    }
+
+    fn to_filter(&self) -> Value {
+        let mut filter = Map::new();
+        for (name, wanted) in [
+            ("toolsListChanged", self.tools),
+            ("promptsListChanged", self.prompts),
+            ("resourcesListChanged", self.resources),
+        ] {
+            if wanted {
+                filter.insert(name.to_owned(), Value::Bool(true));
+            }
+        }
+        if !self.uris.is_empty() {
+            filter.insert("resourceSubscriptions".to_owned(), json!(self.uris));
+        }
+        Value::Object(filter)
+    }
+}
+
+/// Whether `uri` is the watched one, or lies within it.
+fn lies_within(uri: &str, watched: &str) -> bool {
+    uri.strip_prefix(watched)
+        .is_some_and(|rest| rest.is_empty() || watched.ends_with('/') || rest.starts_with(['/', '?', '#']))
+}
+
+/// For whom changes are.
+enum For {
+    /// A subscription, and the watches that go with it.
+    Subscription { id: Id, interest: Interest, _watches: Vec<Watch>, acknowledged: bool },
+    /// A session, whose interest in resources comes and goes.
+    Session { session: Arc<Session>, _listening: Listening },
+}
+
+/// Changes for one client.
+pub(super) struct Changes {
+    whose: For,
+    receiver: broadcast::Receiver<Notification>,
+    /// What goes out before anything new.
+    backlog: VecDeque<Notification>,
+    ticket: Option<Ticket>,
+}
+
+impl Changes {
+    pub(super) fn of_subscription(
+        id: Id,
+        interest: Interest,
+        watches: Vec<Watch>,
+        receiver: broadcast::Receiver<Notification>,
+        ticket: Option<Ticket>,
+    ) -> Self {
+        let whose = For::Subscription { id, interest, _watches: watches, acknowledged: false };
+        Self { whose, receiver, backlog: VecDeque::new(), ticket }
+    }
+
+    /// None if the session has such a stream already.
+    pub(super) fn of_session(
+        session: &Arc<Session>,
+        changes: impl FnOnce(&Caller) -> broadcast::Receiver<Notification>,
+    ) -> Option<Self> {
+        let listening = session.listen()?;
+        let receiver = changes(&session.caller);
+        let whose = For::Session { session: Arc::clone(session), _listening: listening };
+        Some(Self { whose, receiver, backlog: VecDeque::new(), ticket: None })
+    }
+
+    /// What goes out next. Nothing is lost if the future is dropped.
+    pub(super) async fn step(&mut self) -> Step {
+        if let For::Subscription { id, interest, acknowledged, .. } = &mut self.whose
+            && !*acknowledged
+        {
+            *acknowledged = true;
+            let params = Map::from_iter([("notifications".to_owned(), interest.to_filter())]);
+            let method = "notifications/subscriptions/acknowledged".to_owned();
+            return Step::More(Message::Notification(tagged(Notification { method, params }, id)));
+        }
+        loop {
+            if let Some(notification) = self.backlog.pop_front() {
+                return Step::More(Message::Notification(match &self.whose {
+                    For::Subscription { id, .. } => tagged(notification, id),
+                    For::Session { .. } => notification,
+                }));
+            }
+            let received = tokio::select! {
+                biased;
+                () = cancelled(&mut self.ticket, &self.whose) => return Step::Silent,
+                received = self.receiver.recv() => received,
+            };
+            match received {
+                Ok(notification) if self.whose.wants(&notification) => self.backlog.push_back(notification),
+                Ok(_) => {}
+                // What was missed is unknown, so everything may have changed.
+                Err(RecvError::Lagged(_)) => self.backlog = self.whose.everything(),
+                Err(RecvError::Closed) => return self.whose.end(),
+            }
+        }
+    }
+}
+
+async fn cancelled(ticket: &mut Option<Ticket>, whose: &For) {
+    match (ticket, whose) {
+        (Some(ticket), _) => ticket.cancelled().await,
+        (None, For::Session { session, .. }) => session.ended().await,
+        (None, For::Subscription { .. }) => std::future::pending().await,
+    }
+}
+
+/// The notification with the id of the subscription that it is for.
+fn tagged(mut notification: Notification, id: &Id) -> Notification {
+    let meta = notification.params.entry("_meta").or_insert_with(|| json!({}));
+    if !meta.is_object() {
+        *meta = json!({});
+    }
+    if let Value::Object(meta) = meta {
+        meta.insert(SUBSCRIPTION.to_owned(), json!(id));
+    }
+    notification
+}
+
+impl For {
+    fn wants(&self, notification: &Notification) -> bool {
+        let uri = || notification.params.get("uri").and_then(Value::as_str);
+        match (self, notification.method.as_str()) {
+            (Self::Subscription { interest, .. }, TOOLS) => interest.tools,
+            (Self::Subscription { interest, .. }, PROMPTS) => interest.prompts,
+            (Self::Subscription { interest, .. }, RESOURCES) => interest.resources,
+            (Self::Session { .. }, TOOLS | PROMPTS | RESOURCES) => true,
+            (Self::Subscription { interest, .. }, UPDATED) => {
+                uri().is_some_and(|uri| interest.uris.iter().any(|watched| lies_within(uri, watched)))
+            }
+            (Self::Session { session, .. }, UPDATED) => {
+                uri().is_some_and(|uri| session.watches(|watched| lies_within(uri, watched)))
+            }
+            _ => false,
+        }
+    }
+
+    /// All that may have changed.
+    fn everything(&self) -> VecDeque<Notification> {
+        let (lists, uris) = match self {
+            Self::Subscription { interest, .. } => (
+                [(TOOLS, interest.tools), (PROMPTS, interest.prompts), (RESOURCES, interest.resources)],
+                interest.uris.iter().cloned().collect(),
+            ),
+            Self::Session { session, .. } => {
+                ([(TOOLS, true), (PROMPTS, true), (RESOURCES, true)], session.watched())
+            }
+        };
+        let lists = lists
+            .into_iter()
+            .filter(|(_, wanted)| *wanted)
+            .map(|(method, _)| Notification { method: method.to_owned(), params: Map::new() });
+        let resources = uris.into_iter().map(|uri| Notification {
+            method: UPDATED.to_owned(),
+            params: Map::from_iter([("uri".to_owned(), Value::String(uri))]),
+        });
+        lists.chain(resources).collect()
+    }
+
+    fn end(&self) -> Step {
+        match self {
+            Self::Subscription { id, .. } => {
+                let result = json!({"resultType": "complete", "_meta": {SUBSCRIPTION: id}});
+                let Value::Object(result) = result else { return Step::Silent };
+                Step::Last(Response::ok(id.clone(), result))
+            }
+            Self::Session { .. } => Step::Silent,
+        }
+    }
+}
+
+#[cfg(test)]
+mod unit {
+    use super::lies_within;
+
+    #[test]
+    fn a_sub_resource_lies_within_and_a_namesake_does_not() {
+        assert!(lies_within("file:///a/b", "file:///a/b"));
+        assert!(lies_within("file:///a/b/c", "file:///a/b"));
+        assert!(lies_within("file:///a/b#x", "file:///a/b"));
+        assert!(lies_within("file:///a/b", "file:///a/"));
+        assert!(!lies_within("file:///a/bc", "file:///a/b"));
+        assert!(!lies_within("file:///a", "file:///a/b"));
+    }
+}

@@ -1,0 +1,366 @@
+//! The front over Streamable HTTP: one endpoint, `/mcp`, for clients of all revisions.
+
+pub(in crate::front) mod budget;
+mod headers;
+mod post;
+mod reply;
+mod sessions;
+
+use std::future::Future;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::extract::{Request, State};
+use axum::response::Response;
+use axum::routing::{any, get};
+use http::{HeaderMap, StatusCode, Uri};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::service::TowerToHyperService;
+use serde::Deserialize;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{Semaphore, watch};
+use tokio::task::JoinSet;
+
+use self::budget::{Account, Budgets};
+use self::headers::Doors;
+use self::reply::Refused;
+use self::sessions::Sessions;
+use super::auth::{self, AuthError, Authenticator, Identity};
+use super::dispatch::Core;
+use super::{Handler, Limits, Log};
+use crate::wire::RpcError;
+
+/// The path of the endpoint.
+pub const ENDPOINT: &str = "/mcp";
+
+/// How long a connection may be quiet before a request's head has come in full.
+const HEAD: Duration = Duration::from_secs(75);
+/// How long what is under way may go on once the server is to stop.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// Where to listen, and whom to let in.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields, default)]
+pub struct Settings {
+    /// The address. By default only this machine can reach it.
+    pub listen: SocketAddr,
+    /// Host names under which we are reached, besides this machine's own if only this machine can reach us.
+    pub hosts: Vec<String>,
+    /// Origins whose pages may call us, besides this machine's own if only this machine can reach us.
+    pub origins: Vec<String>,
+    /// The principal of all callers, if `auth` says nothing.
+    pub principal: String,
+    /// How clients show who they are.
+    pub auth: auth::Settings,
+    /// The bounds.
+    pub limits: Limits,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8732)),
+            hosts: Vec::new(),
+            origins: Vec::new(),
+            principal: "user".to_owned(),
+            auth: auth::Settings::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Why a server cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Everybody in the network would be let in.
+    #[error(
+        "listening on {0}, which others can reach, needs auth.tokens or auth.oauth; or listen on 127.0.0.1"
+    )]
+    Open(SocketAddr),
+    /// Nobody would be let in.
+    #[error("listening on {0}, which others can reach, needs the names under which they do so (hosts)")]
+    NoHosts(SocketAddr),
+    /// The settings of `auth`.
+    #[error("auth: {0}")]
+    Auth(#[from] AuthError),
+    /// The address cannot be had.
+    #[error("cannot listen on {0}: {1}")]
+    Listen(SocketAddr, #[source] std::io::Error),
+}
+
+/// A server that listens already and serves once it runs.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    router: Router,
+    connections: usize,
+    log: LogField,
+}
+
+/// So that a server can be printed.
+struct LogField(Log);
+
+impl std::fmt::Debug for LogField {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Log")
+    }
+}
+
+/// What all requests share.
+struct App<H> {
+    core: Core<H>,
+    doors: Doors,
+    auth: Authenticator,
+    budgets: Budgets,
+    sessions: Sessions,
+}
+
+impl Server {
+    /// Listens.
+    ///
+    /// # Errors
+    /// If the settings would let in everybody or nobody, or the address cannot be had.
+    pub async fn bind<H: Handler>(handler: Arc<H>, settings: Settings, log: Log) -> Result<Self, StartError> {
+        let router = router(handler, &settings, Arc::clone(&log))?;
+        let failed = |error| StartError::Listen(settings.listen, error);
+        let listener = TcpListener::bind(settings.listen).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        Ok(Self { listener, address, router, connections: settings.limits.connections, log: LogField(log) })
+    }
+
+    /// The address, with the port that was given if any was asked for.
+    #[must_use]
+    pub const fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Serves until `stop`.
+    pub async fn run(self, stop: impl Future<Output = ()> + Send) {
+        let places = Arc::new(Semaphore::new(self.connections.clamp(1, Semaphore::MAX_PERMITS)));
+        let (stopping, _) = watch::channel(false);
+        let mut connections = JoinSet::new();
+        tokio::pin!(stop);
+        loop {
+            let accepted = tokio::select! {
+                () = &mut stop => break,
+                Some(_ended) = connections.join_next() => continue,
+                accepted = accept(&self.listener, &places) => accepted,
+            };
+            match accepted {
+                Ok((stream, place)) => {
+                    let (router, stopping) = (self.router.clone(), stopping.subscribe());
+                    connections.spawn(async move {
+                        serve_connection(stream, router, stopping).await;
+                        drop(place);
+                    });
+                }
+                Err(error) => {
+                    // Most likely there are no more file descriptors; that passes when connections end.
+                    (self.log.0)(&format!("cannot accept a connection: {error}"));
+                    tokio::time::sleep(Duration::from_millis(100)).await;
+                }
+            }
+        }
+        drop(self.listener);
+        stopping.send_replace(true);
+        let all = async { while connections.join_next().await.is_some() {} };
+        // What does not end by itself (streams of changes do not) ends with the set.
+        let _in_time = tokio::time::timeout(GRACE, all).await;
+    }
+}
+
+async fn accept(
+    listener: &TcpListener,
+    places: &Arc<Semaphore>,
+) -> std::io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
+    // Those who find no place wait in the operating system's queue.
+    let place = Arc::clone(places).acquire_owned().await.map_err(std::io::Error::other)?;
+    let (stream, _) = listener.accept().await?;
+    // Answers are small and wanted at once.
+    stream.set_nodelay(true)?;
+    Ok((stream, place))
+}
+
+async fn serve_connection(stream: TcpStream, router: Router, mut stopping: watch::Receiver<bool>) {
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_buf_size(64 << 10)
+        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+    tokio::pin!(connection);
+    // A connection that breaks is its client's affair: whatever was under way on it is dropped, and so cancelled.
+    tokio::select! {
+        _ended = connection.as_mut() => {}
+        () = async { drop(stopping.wait_for(|stop| *stop).await) } => {
+            connection.as_mut().graceful_shutdown();
+            let _ended = connection.await;
+        }
+    }
+}
+
+/// The routes, for a server of one's own. It must listen where `settings` say.
+///
+/// # Errors
+/// If the settings would let in everybody or nobody.
+pub fn router<H: Handler>(handler: Arc<H>, settings: &Settings, log: Log) -> Result<Router, StartError> {
+    let auth = Authenticator::new(&settings.auth, &settings.principal)?;
+    let is_local = settings.listen.ip().is_loopback();
+    if auth.is_open() && !is_local {
+        return Err(StartError::Open(settings.listen));
+    }
+    let mut hosts = settings.hosts.clone();
+    hosts.extend(auth.host().map(str::to_owned));
+    if hosts.is_empty() && !is_local {
+        return Err(StartError::NoHosts(settings.listen));
+    }
+    let app = Arc::new(App {
+        core: Core::new(handler, settings.limits.clone(), log),
+        doors: Doors { hosts, origins: settings.origins.clone(), is_local },
+        auth,
+        budgets: Budgets::new(&settings.limits),
+        sessions: Sessions::new(&settings.limits),
+    });
+    let mut router = Router::new().route(ENDPOINT, any(endpoint::<H>));
+    if let Some(oauth) = &settings.auth.oauth {
+        let (paths, document) = auth::metadata(oauth);
+        let document = bytes::Bytes::from(document);
+        for path in paths {
+            let document = document.clone();
+            let app = Arc::clone(&app);
+            let answer = move |uri: Uri, headers: HeaderMap| async move {
+                match app.doors.check(&uri, &headers) {
+                    Ok(()) => reply::json(StatusCode::OK, document),
+                    Err((status, what)) => Refused::new(status, what).into_response(),
+                }
+            };
+            router = router.route(&path, get(answer));
+        }
+    }
+    Ok(router.with_state(app))
+}
+
+async fn endpoint<H: Handler>(State(app): State<Arc<App<H>>>, request: Request) -> Response {
+    let (parts, body) = request.into_parts();
+    let answered = match parts.method {
+        http::Method::POST => app.post(&parts.headers, &parts.uri, body).await,
+        http::Method::GET => app.get(&parts.headers, &parts.uri).await,
+        http::Method::DELETE => app.delete(&parts.headers, &parts.uri).await,
+        _ => Err(Refused::new(StatusCode::METHOD_NOT_ALLOWED, "MCP uses POST, GET and DELETE here").allow()),
+    };
+    answered.unwrap_or_else(|refused| refused.into_response())
+}
+
+impl<H: Handler> App<H> {
+    /// Lets a request in, or not, before anything of its body is read.
+    async fn admit(&self, headers: &HeaderMap, uri: &Uri) -> Result<(Identity, Arc<Account>), Box<Refused>> {
+        self.doors.check(uri, headers).map_err(|(status, what)| Refused::new(status, what))?;
+        if headers::has_token_in_query(uri) {
+            let what = "an access token has no place in a URL; send it as Authorization: Bearer";
+            return Err(Refused::new(StatusCode::BAD_REQUEST, what));
+        }
+        let identity = self.auth.identify(headers).await.map_err(|denied| {
+            let (status, challenge, sentence) = self.auth.challenge(&denied);
+            let mut refused = Refused::new(status, sentence);
+            if let Some(challenge) = challenge {
+                refused = refused.header(http::header::WWW_AUTHENTICATE, challenge);
+            }
+            if denied == auth::Denied::Busy {
+                refused = refused.retry_after(Duration::from_secs(1));
+            }
+            refused
+        })?;
+        let account = self.budgets.take(&identity.principal, Instant::now()).map_err(|wait| {
+            Refused::new(StatusCode::TOO_MANY_REQUESTS, "too many messages in a short time (limits.rate)")
+                .retry_after(wait)
+        })?;
+        Ok((identity, account))
+    }
+
+    /// The session that the headers name.
+    fn session(
+        &self,
+        headers: &HeaderMap,
+        principal: &str,
+    ) -> Result<Arc<super::session::Session>, Box<Refused>> {
+        let id = headers::single(headers, post::SESSION).unwrap_or_default();
+        let session = self.sessions.get(id, principal, Instant::now()).ok_or_else(|| {
+            Refused::new(
+                StatusCode::NOT_FOUND,
+                "there is no such session (any more); begin another with initialize",
+            )
+        })?;
+        // Clients of the first revision with sessions do not say it again.
+        let revision = session.caller.revision;
+        if headers.contains_key(post::VERSION)
+            && headers::single(headers, post::VERSION) != Some(revision.name())
+        {
+            let what =
+                format!("this session speaks {}; MCP-Protocol-Version says otherwise", revision.name());
+            return Err(Refused::new(StatusCode::BAD_REQUEST, what));
+        }
+        Ok(session)
+    }
+
+    async fn get(&self, headers: &HeaderMap, uri: &Uri) -> Result<Response, Box<Refused>> {
+        let (identity, account) = self.admit(headers, uri).await?;
+        Self::must_have_session(headers)?;
+        let session = self.session(headers, &identity.principal)?;
+        if !headers::accepts(headers, &[reply::EVENTS]) {
+            return Err(Refused::new(StatusCode::NOT_ACCEPTABLE, "Accept must have text/event-stream"));
+        }
+        let lease = self.stream_place(&account)?;
+        let changes = self.core.changes_of(&session).ok_or_else(|| {
+            Refused::new(StatusCode::CONFLICT, "this session has a stream already; there is one at a time")
+        })?;
+        Ok(reply::Events::changes(changes, lease, identity.expires, &self.core.limits).into_response(None))
+    }
+
+    async fn delete(&self, headers: &HeaderMap, uri: &Uri) -> Result<Response, Box<Refused>> {
+        let (identity, _) = self.admit(headers, uri).await?;
+        Self::must_have_session(headers)?;
+        self.session(headers, &identity.principal)?;
+        let id = headers::single(headers, post::SESSION).unwrap_or_default();
+        self.sessions.end(id, &identity.principal);
+        Ok(reply::empty(StatusCode::OK))
+    }
+
+    fn must_have_session(headers: &HeaderMap) -> Result<(), Box<Refused>> {
+        if headers.contains_key(post::SESSION) {
+            return Ok(());
+        }
+        let what = "GET and DELETE are for sessions (Mcp-Session-Id), which ended with revision 2025-11-25";
+        Err(Refused::new(StatusCode::METHOD_NOT_ALLOWED, what).allow())
+    }
+
+    fn stream_place(&self, account: &Arc<Account>) -> Result<budget::Lease, Box<Refused>> {
+        self.budgets.stream(account).ok_or_else(|| {
+            Refused::new(StatusCode::TOO_MANY_REQUESTS, "too many streams at the same time (limits.streams)")
+                .retry_after(Duration::from_secs(1))
+        })
+    }
+
+    fn call_place(&self, account: &Arc<Account>) -> Result<budget::Lease, Box<Refused>> {
+        self.budgets.call(account).ok_or_else(|| {
+            Refused::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too many requests at the same time (limits.concurrent)",
+            )
+            .retry_after(Duration::from_secs(1))
+        })
+    }
+}
+
+/// The HTTP status for an error of the stateless revision.
+fn status_of(error: &RpcError) -> StatusCode {
+    match error.code {
+        RpcError::METHOD_NOT_FOUND => StatusCode::NOT_FOUND,
+        RpcError::HEADER_MISMATCH | RpcError::MISSING_CAPABILITY | RpcError::UNSUPPORTED_REVISION => {
+            StatusCode::BAD_REQUEST
+        }
+        _ => StatusCode::OK,
+    }
+}

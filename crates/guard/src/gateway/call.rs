@@ -1,0 +1,528 @@
+//! The life of a call: resolve, decide, record the intent, dispatch, record the outcome, show.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use ostrom_core::Digest;
+use serde_json::{Map, Value, json};
+
+use super::Gateway;
+use super::approvals::{self, Request as Waiting};
+use super::handles::{part, references, replace};
+use super::present::{Origin, Shown, present, text_result};
+use super::questions::guarded;
+use super::rules::{JournalError, Question};
+use super::state::{Commitments, State, now};
+use crate::flow::{
+    ArgumentRecord, CallId, ContextKey, Decision, Engine, Event, MemoryAccess, Outcome, PlanStep, Reveal,
+    ToolFacts, Verdict, Violation,
+};
+use crate::label::{Label, Labelled, Readers};
+use crate::relay::Relay;
+use crate::wire::RpcError;
+
+/// A call before it is decided.
+#[derive(Debug)]
+pub struct Proposed {
+    /// Whose.
+    pub context: ContextKey,
+    /// The server.
+    pub server: Arc<str>,
+    /// The tool, or an operation.
+    pub tool: Arc<str>,
+    /// What the agent passed, with handles.
+    pub arguments: BTreeMap<String, Value>,
+    /// For a step of a plan: its place, and the labels of the arguments.
+    pub step: Option<(PlanStep, BTreeMap<String, Label>)>,
+}
+
+/// How a call goes out.
+#[derive(Debug)]
+pub struct Route<'a> {
+    /// `tools/call` and so on.
+    pub method: &'a str,
+    /// The client's capabilities.
+    pub capabilities: &'a Map<String, Value>,
+    /// What the parameters are, but for the arguments.
+    pub params: Map<String, Value>,
+    /// Where the arguments go: the member of the parameters, or its top level.
+    pub under: Option<&'a str>,
+    /// Towards the client.
+    pub relay: Relay,
+}
+
+/// What came of a call.
+#[derive(Debug)]
+pub enum Done {
+    /// The server answered.
+    Answered {
+        /// What the agent may see.
+        shown: Map<String, Value>,
+        /// All of it.
+        whole: Labelled,
+        /// Whether the server called it a failure.
+        failed: bool,
+    },
+    /// It was not permitted.
+    Refused {
+        /// What the agent is told.
+        shown: Map<String, Value>,
+        /// Of what the refusal depended on.
+        label: Label,
+    },
+    /// The server gave an error, which the agent may see.
+    Failed {
+        /// The error.
+        error: RpcError,
+        /// Of the error.
+        label: Label,
+    },
+}
+
+impl Done {
+    /// As the answer to a request.
+    ///
+    /// # Errors
+    /// The server's.
+    pub fn into_result(self) -> Result<Map<String, Value>, RpcError> {
+        match self {
+            Self::Answered { shown, .. } | Self::Refused { shown, .. } => Ok(shown),
+            Self::Failed { error, .. } => Err(error),
+        }
+    }
+}
+
+/// A decided call.
+struct Decided {
+    decision: Decision,
+    values: BTreeMap<String, Value>,
+    label: Label,
+}
+
+/// A call on its way. Dropped without an outcome (the client went away), it leaves a record that says so.
+struct Flight<'a> {
+    gateway: &'a Gateway,
+    call: CallId,
+    facts: Arc<ToolFacts>,
+    landed: bool,
+}
+
+impl Drop for Flight<'_> {
+    fn drop(&mut self) {
+        if self.landed {
+            return;
+        }
+        let outcome = empty_outcome(self.call);
+        let mut state = self.gateway.shared.lock();
+        let label = state.engine.result(&outcome, &self.facts, None);
+        let event = Event::Finished(Box::new(Outcome { label, ..outcome }));
+        // If even this cannot be written, the call stays unresolved, which is true.
+        let _unwritten = self.gateway.shared.record(&mut state, &event, Some(&self.facts), None);
+    }
+}
+
+pub(super) fn empty_outcome(call: CallId) -> Outcome {
+    Outcome {
+        call,
+        commitment: Digest::of(b""),
+        failed: true,
+        label: Label::constant(),
+        kept: Vec::new(),
+        revealed: false,
+        seen: Vec::new(),
+        content: None,
+        object: None,
+    }
+}
+
+impl Gateway {
+    /// Takes a call through its whole life.
+    ///
+    /// # Errors
+    /// If it cannot be recorded.
+    pub(super) async fn call(&self, proposed: Proposed, route: Route<'_>) -> Result<Done, JournalError> {
+        let facts = self.shared.rules.facts(&proposed.server, &proposed.tool);
+        let (decided, written) = match self.decide(&proposed, &facts)? {
+            Ok(decided) => decided,
+            Err(done) => return Ok(done),
+        };
+        self.shared.settle(written).await?;
+        let mut flight =
+            Flight { gateway: self, call: decided.decision.call, facts: facts.clone(), landed: false };
+        let answer = self.dispatch(&proposed, &decided, &facts, route).await;
+        flight.landed = true;
+        let (done, written) = self.land(&proposed, &decided, &facts, answer)?;
+        self.shared.settle(written).await?;
+        Ok(done)
+    }
+
+    /// Decides about a plan, as a call of the guard's own. Gives its number and the label that its steps are under.
+    ///
+    /// # Errors
+    /// If it cannot be recorded. The inner error is a plan that is not run.
+    pub(super) fn submit(
+        &self,
+        proposed: &Proposed,
+        facts: &Arc<ToolFacts>,
+    ) -> Result<Result<(CallId, Label), Done>, JournalError> {
+        let (decided, written) = match self.decide(proposed, facts)? {
+            Ok(decided) => decided,
+            Err(done) => return Ok(Err(done)),
+        };
+        // Each step's own intent is settled before it is dispatched, and the log keeps its order.
+        let _settled_with_the_first_step = written;
+        let call = decided.decision.call;
+        let under = self.shared.lock().engine.under_way(call).cloned().unwrap_or(decided.label);
+        Ok(Ok((call, under)))
+    }
+
+    /// Resolves handles, decides, and records the decision. The inner error is a call that does not go out.
+    #[expect(clippy::type_complexity, reason = "named nowhere else")]
+    fn decide(
+        &self,
+        proposed: &Proposed,
+        facts: &Arc<ToolFacts>,
+    ) -> Result<Result<(Decided, super::state::Written), Done>, JournalError> {
+        let mut commitments = Commitments::new().map_err(|error| JournalError(error.to_string()))?;
+        let mut state = self.shared.lock();
+        let state = &mut *state;
+        let (values, mut arguments) = match self.resolve(state, proposed, &mut commitments)? {
+            Ok(resolved) => resolved,
+            Err(done) => return Ok(Err(done)),
+        };
+        for (name, value) in &values {
+            if let Some(record) = arguments.get_mut(name) {
+                record.matched = state.engine.matched(value);
+            }
+        }
+        let at = now();
+        let mut decision = Decision {
+            call: state.engine.next_call(),
+            context: proposed.context.clone(),
+            server: proposed.server.clone(),
+            tool: proposed.tool.clone(),
+            plan: proposed.step.as_ref().map(|(step, _)| step.clone()),
+            arguments,
+            flow: Verdict::Allow { endorsed: Vec::new() },
+            forbidden_by: Vec::new(),
+            approval: None,
+            dispatched: false,
+            at,
+        };
+        decision.flow = state.engine.decide(&decision, facts, Some(&values));
+        let control = state.engine.control(&decision.context, decision.plan.as_ref());
+        let control = control.unwrap_or_else(|| state.engine.context(&decision.context).clone());
+        let label = decision
+            .arguments
+            .values()
+            .filter_map(|record| state.engine.argument(&decision.context, &control, record))
+            .fold(control.clone(), |all, label| all.join(&label));
+        decision.forbidden_by = self.forbidden(state, &decision, &values, (&control, &label));
+        let request = self.judge(state, &mut decision, &values, &label);
+        let opening = commitments.opening();
+        let event = Event::Decided(Box::new(decision));
+        let written = self.shared.record(state, &event, Some(facts), Some(&opening))?;
+        let Event::Decided(decision) = event else { return Err(JournalError("an event changed".to_owned())) };
+        if decision.dispatched {
+            count(state, &decision);
+            return Ok(Ok((Decided { decision: *decision, values, label }, written)));
+        }
+        if let Some(request) = &request {
+            state.approvals.wait(request.clone());
+        }
+        Ok(Err(Done::Refused { shown: refusal(&decision, request.as_ref()), label }))
+    }
+
+    /// What the policies say, after the flow rules.
+    fn forbidden(
+        &self,
+        state: &State,
+        decision: &Decision,
+        values: &BTreeMap<String, Value>,
+        (control, all): (&Label, &Label),
+    ) -> Vec<String> {
+        let calls = state.calls.get(&decision.context);
+        let tool = format!("{}/{}", decision.server, decision.tool);
+        self.shared.rules.forbids(&Question {
+            context: &decision.context,
+            server: &decision.server,
+            tool: &decision.tool,
+            arguments: values,
+            control,
+            all,
+            calls: calls.and_then(|calls| calls.get("")).copied().unwrap_or(0),
+            tool_calls: calls.and_then(|calls| calls.get(&tool)).copied().unwrap_or(0),
+            at: decision.at,
+        })
+    }
+
+    /// Decides whether the call goes out; gives what a person may approve, if it does not.
+    fn judge(
+        &self,
+        state: &mut State,
+        decision: &mut Decision,
+        values: &BTreeMap<String, Value>,
+        label: &Label,
+    ) -> Option<Waiting> {
+        if decision.flow.allows() && decision.forbidden_by.is_empty() {
+            decision.dispatched = true;
+            return None;
+        }
+        let (violations, askable) = match &decision.flow {
+            Verdict::Allow { .. } => (Vec::new(), false),
+            Verdict::Refuse { violations, askable } => (violations.clone(), *askable),
+        };
+        // A policy that forbids is not a person's to overrule in passing.
+        let askable = askable && decision.forbidden_by.is_empty();
+        let stopped = violations.iter().any(|violation| matches!(violation, Violation::Stopped { .. }));
+        if !self.shared.rules.enforces() && !stopped {
+            // Handles of others cannot be resolved, so there is nothing to dispatch.
+            let resolvable =
+                !violations.iter().any(|violation| matches!(violation, Violation::UnknownHandle { .. }));
+            decision.dispatched = resolvable;
+            return None;
+        }
+        if !askable {
+            return None;
+        }
+        let place = (&*decision.server, &*decision.tool);
+        let digest = approvals::digest(&decision.context, place, values, label, self.shared.rules.version());
+        if state.approvals.take(&digest, decision.at) {
+            decision.approval = Some(digest);
+            decision.dispatched = true;
+            return None;
+        }
+        Some(Waiting {
+            digest,
+            context: decision.context.clone(),
+            server: decision.server.clone(),
+            tool: decision.tool.clone(),
+            arguments: values.clone(),
+            label: label.clone(),
+            violations,
+            forbidden_by: decision.forbidden_by.clone(),
+            at: decision.at,
+        })
+    }
+
+    /// Replaces handles by what they stand for. A part that is not there tells something about the whole, which then joins.
+    #[expect(clippy::type_complexity, reason = "named nowhere else")]
+    fn resolve(
+        &self,
+        state: &mut State,
+        proposed: &Proposed,
+        commitments: &mut Commitments,
+    ) -> Result<Result<(BTreeMap<String, Value>, BTreeMap<String, ArgumentRecord>), Done>, JournalError> {
+        let mut values = BTreeMap::new();
+        let mut records = BTreeMap::new();
+        for (name, value) in &proposed.arguments {
+            let found = references(value);
+            let store = &state.store;
+            let resolved = replace(value, &mut |reference| {
+                // What this context was never given stays as it is: the engine refuses it by the record.
+                if state.engine.kept(&reference.handle, &proposed.context).is_none() {
+                    return Some(Value::Null);
+                }
+                part(&store.get(&reference.handle)?.value, &reference.pointer)
+            });
+            let value = match resolved {
+                Ok(value) => value,
+                Err(missing) => {
+                    let control = state.engine.context(&proposed.context).clone();
+                    let label =
+                        state.engine.kept(&missing.handle, &proposed.context).cloned().unwrap_or(control);
+                    let forgotten = state.store.get(&missing.handle).is_none();
+                    if !forgotten {
+                        let what = format!("no {} in a kept value", missing.pointer);
+                        let context = proposed.context.clone();
+                        let event = Event::Revealed { context, what, label: label.clone(), at: now() };
+                        let _written = self.shared.record(state, &event, None, None)?;
+                    }
+                    let text = if forgotten {
+                        format!(
+                            "The value of the handle in {name} is no longer kept: call the tool that gave it again."
+                        )
+                    } else {
+                        format!("The value of the handle in {name} has no {}.", missing.pointer)
+                    };
+                    return Ok(Err(Done::Refused { shown: text_result(&text, true), label }));
+                }
+            };
+            let record = ArgumentRecord {
+                commitment: commitments.commit(name, &value),
+                handles: found.into_iter().map(|reference| reference.handle).collect(),
+                label: proposed.step.as_ref().and_then(|(_, labels)| labels.get(name).cloned()),
+                matched: Readers::Everyone,
+            };
+            records.insert(name.clone(), record);
+            values.insert(name.clone(), value);
+        }
+        Ok(Ok((values, records)))
+    }
+
+    async fn dispatch(
+        &self,
+        proposed: &Proposed,
+        decided: &Decided,
+        facts: &ToolFacts,
+        route: Route<'_>,
+    ) -> Result<Map<String, Value>, RpcError> {
+        let Some(upstream) = self.upstreams.get(&proposed.server) else {
+            return Err(RpcError::new(RpcError::INTERNAL, format!("there is no server {}", proposed.server)));
+        };
+        let mut params = route.params;
+        let arguments: Map<String, Value> = decided.values.clone().into_iter().collect();
+        match route.under {
+            Some(member) => {
+                params.insert(member.to_owned(), Value::Object(arguments));
+            }
+            None => params.extend(arguments),
+        }
+        let (relay, listening) = Relay::new();
+        let request = upstream.request(route.capabilities, route.method, params, relay, self.deadline);
+        let answer = guarded(self, proposed, facts, route.relay, listening, request).await;
+        match answer {
+            Ok(answer) => answer,
+            Err(unanswered) => Err(RpcError::new(RpcError::INTERNAL, unanswered.message)),
+        }
+    }
+
+    /// Records the outcome and decides what the agent sees.
+    fn land(
+        &self,
+        proposed: &Proposed,
+        decided: &Decided,
+        facts: &ToolFacts,
+        answer: Result<Map<String, Value>, RpcError>,
+    ) -> Result<(Done, super::state::Written), JournalError> {
+        let mut commitments = Commitments::new().map_err(|error| JournalError(error.to_string()))?;
+        let failed = match &answer {
+            Ok(result) => result.get("isError") == Some(&Value::Bool(true)),
+            Err(_) => true,
+        };
+        let body = match &answer {
+            Ok(result) => Value::Object(result.clone()),
+            Err(error) => serde_json::to_value(error).unwrap_or(Value::Null),
+        };
+        let mut outcome = Outcome {
+            commitment: commitments.commit("result", &body),
+            failed,
+            ..empty_outcome(decided.decision.call)
+        };
+        touched(&mut outcome, facts, &decided.values, answer.as_ref().ok());
+        let mut state = self.shared.lock();
+        let state = &mut *state;
+        let claimed = answer.as_ref().ok().and_then(claim);
+        let label = state.engine.result(&outcome, facts, claimed.as_ref());
+        outcome.label = label.clone();
+        let by_value = facts.result.reveal == Reveal::Value && proposed.step.is_none();
+        let (done, event) = match answer {
+            Err(error) => {
+                // An error's text is its server's, whatever the tool's results are.
+                outcome.revealed = by_value;
+                let error = if by_value { error } else { RpcError::new(error.code, "the call failed") };
+                (Done::Failed { error, label: label.clone() }, outcome)
+            }
+            Ok(result) => {
+                let whole = Labelled { value: super::present::value(&result), label: label.clone() };
+                if label.readers != Readers::Everyone {
+                    outcome.seen = Engine::strings(&whole.value);
+                }
+                if proposed.step.is_some() {
+                    // The plan's interpreter holds it; the agent does not see it.
+                    (Done::Answered { shown: Map::new(), whole, failed }, outcome)
+                } else {
+                    let origin = Origin {
+                        server: &proposed.server,
+                        tool: &proposed.tool,
+                        facts: &facts.result,
+                        label: &label,
+                        call: &decided.label,
+                    };
+                    let Shown { result, revealed, kept, endorsed } =
+                        present(origin, result, &mut state.store)
+                            .map_err(|error| JournalError(error.to_string()))?;
+                    outcome.revealed = revealed;
+                    outcome.kept = kept;
+                    for endorsed in endorsed {
+                        let what = format!("{}/{}{}", proposed.server, proposed.tool, endorsed.argument);
+                        let context = proposed.context.clone();
+                        let event = Event::Endorsed { context, what, bits: endorsed.bits, at: now() };
+                        let _written = self.shared.record(state, &event, None, None)?;
+                    }
+                    (Done::Answered { shown: result, whole, failed }, outcome)
+                }
+            }
+        };
+        let event = Event::Finished(Box::new(event));
+        let written = self.shared.record(state, &event, Some(facts), Some(&commitments.opening()))?;
+        Ok((done, written))
+    }
+}
+
+/// The object that a call touched, and its content, for rule 7.
+fn touched(
+    outcome: &mut Outcome,
+    facts: &ToolFacts,
+    values: &BTreeMap<String, Value>,
+    result: Option<&Map<String, Value>>,
+) {
+    let Some(memory) = &facts.memory else { return };
+    let text = |value: &Value| value.as_str().map(|text| Digest::of(text.as_bytes()));
+    outcome.object = memory
+        .object
+        .as_ref()
+        .and_then(|name| values.get(name))
+        .map(|value| value.as_str().map_or_else(|| value.to_string().into(), Arc::from));
+    outcome.content = match memory.access {
+        MemoryAccess::Write => memory.content.as_ref().and_then(|name| values.get(name)).and_then(text),
+        MemoryAccess::Read => result.map(super::present::value).as_ref().and_then(text),
+    };
+}
+
+/// The label that a server claims for its result (rule 8).
+pub fn claim(result: &Map<String, Value>) -> Option<Label> {
+    let claimed = result.get("_meta")?.get(super::LABEL)?;
+    // A claim that cannot be read is one that nobody may rely on.
+    Some(
+        serde_json::from_value(claimed.clone())
+            .unwrap_or_else(|_| Label { integrity: crate::label::Integrity::Anyone, ..Label::constant() }),
+    )
+}
+
+fn count(state: &mut State, decision: &Decision) {
+    let calls = state.calls.entry(decision.context.clone()).or_default();
+    for name in [String::new(), format!("{}/{}", decision.server, decision.tool)] {
+        let count = calls.entry(name).or_default();
+        *count = count.saturating_add(1);
+    }
+}
+
+/// What the agent is told about a call that does not go out. The text is made of the policy and of names, never of values.
+fn refusal(decision: &Decision, request: Option<&Waiting>) -> Map<String, Value> {
+    let mut reasons: Vec<String> = match &decision.flow {
+        Verdict::Refuse { violations, .. } => violations.iter().map(ToString::to_string).collect(),
+        Verdict::Allow { .. } => Vec::new(),
+    };
+    reasons.extend(decision.forbidden_by.iter().map(|policy| format!("the policy {policy} forbids it")));
+    let (code, next) = match request {
+        Some(request) => (
+            "approval-needed",
+            format!(
+                " A person may approve it: `ostrom guard approve {}`; then make the same call again.",
+                request.digest.to_string().chars().take(12).collect::<String>()
+            ),
+        ),
+        None => ("refused", format!(" `ostrom guard explain {}` tells more.", decision.call)),
+    };
+    let text = format!("Ostrom's guard did not let this call through: {}.{next}", reasons.join("; "));
+    let mut result = text_result(&text, true);
+    let detail = json!({
+        "code": code,
+        "call": decision.call,
+        "reasons": reasons,
+        "request": request.map(|request| request.digest),
+    });
+    result.insert("_meta".to_owned(), json!({ super::REFUSED: detail }));
+    result
+}

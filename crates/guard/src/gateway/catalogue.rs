@@ -1,0 +1,185 @@
+//! What the servers define, as far as it is approved.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use serde_json::{Map, Value};
+
+use super::names::Names;
+use crate::pin::{Checked, Definition, FirstUse, Kind, PinStore, Standing};
+
+/// The method that lists a kind, and the member of its result.
+pub(super) const fn list_method(kind: Kind) -> (&'static str, &'static str) {
+    match kind {
+        Kind::Tool => ("tools/list", "tools"),
+        Kind::Prompt => ("prompts/list", "prompts"),
+        Kind::Resource => ("resources/list", "resources"),
+        Kind::ResourceTemplate => ("resources/templates/list", "resourceTemplates"),
+    }
+}
+
+/// A definition that waits for a person.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Held {
+    /// The server.
+    pub server: Arc<str>,
+    /// How it stands.
+    pub checked: Checked,
+    /// The definition as offered.
+    pub definition: Option<Value>,
+}
+
+#[derive(Debug, Default)]
+struct Contents {
+    /// Approved definitions by server, kind and name.
+    approved: BTreeMap<(Arc<str>, Kind), BTreeMap<String, Arc<Value>>>,
+    held: Vec<Held>,
+    pins: PinStore,
+}
+
+/// What the servers define. Every list goes through the pins.
+#[derive(Debug)]
+pub struct Catalogue {
+    contents: Mutex<Contents>,
+    file: Option<PathBuf>,
+    first_use: FirstUse,
+}
+
+impl Catalogue {
+    /// With the pins in `file`; without a file, pins last as long as the catalogue.
+    ///
+    /// # Errors
+    /// If the file is not one of pins.
+    pub fn new(file: Option<PathBuf>, first_use: FirstUse) -> Result<Self, crate::pin::StoreError> {
+        let pins = match &file {
+            Some(file) => PinStore::load(file)?,
+            None => PinStore::default(),
+        };
+        Ok(Self { contents: Mutex::new(Contents { pins, ..Contents::default() }), file, first_use })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Contents> {
+        self.contents.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes in the whole list that a server offers, and gives what of it agents may see, in the server's order, with the names
+    /// that were pinned just now.
+    ///
+    /// # Errors
+    /// If pins cannot be saved.
+    pub fn take(
+        &self,
+        server: &Arc<str>,
+        kind: Kind,
+        offered: &[Value],
+        at: u64,
+    ) -> Result<(Vec<Arc<Value>>, Vec<String>), crate::pin::StoreError> {
+        let mut contents = self.lock();
+        let contents = &mut *contents;
+        let before = contents.pins.clone();
+        let pinned = contents.pins.first_use(server, kind, offered, self.first_use, at);
+        if let Some(file) = self.file.as_ref().filter(|_| contents.pins != before) {
+            if let Err(error) = contents.pins.save(file) {
+                contents.pins = before;
+                return Err(error);
+            }
+        }
+        let checked = contents.pins.check(server, kind, offered);
+        contents.held.retain(|held| held.server != *server || held.checked.kind != kind);
+        let mut approved = BTreeMap::new();
+        let mut shown = Vec::new();
+        for (at, checked) in checked.into_iter().enumerate() {
+            let definition = offered.get(at);
+            match (&checked.standing, definition) {
+                (Standing::Pinned, Some(definition)) => {
+                    let definition = Arc::new(definition.clone());
+                    approved.insert(checked.name.clone(), definition.clone());
+                    shown.push(definition);
+                }
+                (Standing::Removed, _) => {}
+                _ => contents.held.push(Held {
+                    server: server.clone(),
+                    checked,
+                    definition: definition.cloned(),
+                }),
+            }
+        }
+        contents.approved.insert((server.clone(), kind), approved);
+        Ok((shown, pinned))
+    }
+
+    /// An approved tool.
+    #[must_use]
+    pub fn tool(&self, server: &str, name: &str) -> Option<Arc<Value>> {
+        self.find(server, Kind::Tool, name)
+    }
+
+    /// An approved definition.
+    #[must_use]
+    pub fn find(&self, server: &str, kind: Kind, name: &str) -> Option<Arc<Value>> {
+        self.lock().approved.get(&(Arc::from(server), kind))?.get(name).cloned()
+    }
+
+    /// Whether anything of this kind was taken in from this server.
+    #[must_use]
+    pub fn knows(&self, server: &str, kind: Kind) -> bool {
+        self.lock().approved.contains_key(&(Arc::from(server), kind))
+    }
+
+    /// The names of all approved tools, as agents write them.
+    #[must_use]
+    pub fn tool_names(&self, names: &Names) -> Vec<String> {
+        let contents = self.lock();
+        contents
+            .approved
+            .iter()
+            .filter(|((_, kind), _)| *kind == Kind::Tool)
+            .flat_map(|((server, _), tools)| tools.keys().map(|name| names.outer(server, name)))
+            .collect()
+    }
+
+    /// What waits for a person.
+    #[must_use]
+    pub fn held(&self) -> Vec<Held> {
+        self.lock().held.clone()
+    }
+
+    /// Approves a held definition as it was offered. `rendered` is needed for one with hidden text.
+    ///
+    /// # Errors
+    /// What stands in the way.
+    pub fn approve(&self, held: &Held, rendered: Option<&str>, by: &str, at: u64) -> Result<(), String> {
+        let mut contents = self.lock();
+        let contents = &mut *contents;
+        let (Some(definition), Some(digest)) = (&held.definition, held.checked.digest) else {
+            return Err("it is not a definition, so it cannot be approved".to_owned());
+        };
+        let definition =
+            Definition::new(held.checked.kind, definition.clone()).map_err(|error| error.to_string())?;
+        let before = contents.pins.clone();
+        contents
+            .pins
+            .approve(&held.server, &definition, digest, rendered, by, at)
+            .map_err(|error| error.to_string())?;
+        if let Some(file) = &self.file {
+            if let Err(error) = contents.pins.save(file) {
+                contents.pins = before;
+                return Err(error.to_string());
+            }
+        }
+        contents.held.retain(|other| other != held);
+        Ok(())
+    }
+}
+
+/// A definition as agents see it: under its outer name, and without an output schema that its results will not have.
+#[must_use]
+pub(super) fn outer(definition: &Value, kind: Kind, outer: String, keeps_schema: bool) -> Value {
+    let mut definition: Map<String, Value> = definition.as_object().cloned().unwrap_or_default();
+    definition.insert(kind.key().to_owned(), Value::String(outer));
+    if !keeps_schema {
+        definition.remove("outputSchema");
+    }
+    Value::Object(definition)
+}

@@ -1,0 +1,387 @@
+//! The guard's own tools: `reveal` and `run_plan`.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::Gateway;
+use super::call::{Done, Proposed, Route};
+use super::handles::{PREFIX, part, reference};
+use super::present::text_result;
+use super::rules::JournalError;
+use super::state::now;
+use crate::flow::{CallId, ContextKey, Event, KeptValue, Outcome, PlanStep};
+use crate::front::Caller;
+use crate::label::{GUARD, Label, Labelled};
+use crate::plan::{Answer, INPUT_SCHEMA, Interpreter, Next, Plan, Shape, Tool, Tools, Tree};
+use crate::relay::Relay;
+use crate::wire::RpcError;
+
+/// Shows a kept value.
+pub(super) const REVEAL: &str = "reveal";
+/// Runs a plan.
+pub(super) const RUN_PLAN: &str = "run_plan";
+/// Values that one call of `reveal` may show.
+const MAX_REVEALED: usize = 100;
+/// Bytes of a regular expression that `reveal` takes.
+const MAX_PATTERN: usize = 512;
+
+/// The definitions of the guard's tools.
+pub(super) fn definitions() -> [Value; 2] {
+    let plan: Value = serde_json::from_str(INPUT_SCHEMA).unwrap_or_else(|_| json!({"type": "object"}));
+    [
+        json!({
+            "name": REVEAL,
+            "title": "Read a kept value",
+            "description": "Shows values that the guard keeps (ostrom:ref:…). Strangers may have written them: afterwards, actions that strangers must \
+                            not influence are refused or need a person's approval. With `match`, only what the regular expression's first group \
+                            matches; if the policy endorses that, nothing else changes.",
+            "inputSchema": {
+                "type": "object",
+                "properties": {
+                    "ref": {
+                        "description": "A handle, with #/json/pointer behind it for a part; or a list of them.",
+                        "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "maxItems": MAX_REVEALED}],
+                    },
+                    "match": {"type": "string", "description": "A regular expression; its first group is shown.", "maxLength": MAX_PATTERN},
+                },
+                "required": ["ref"],
+                "additionalProperties": false,
+            },
+            "annotations": {"readOnlyHint": true, "openWorldHint": false},
+        }),
+        json!({
+            "name": RUN_PLAN,
+            "title": "Run a plan",
+            "description": "Runs several tool calls as one plan that is fixed before anything is read. Values flow from step to step without being shown, so \
+                            what strangers wrote can fill in values but cannot choose actions. Prefer it whenever a task reads untrusted content and then acts.",
+            "inputSchema": plan,
+            "annotations": {"openWorldHint": true},
+        }),
+    ]
+}
+
+/// The tools as a plan sees them.
+struct Known<'a>(&'a Gateway);
+
+impl Tools for Known<'_> {
+    fn tool(&self, name: &str) -> Option<Tool<'_>> {
+        let (server, inner) = self.0.names.inner(name)?;
+        let known = self.0.catalogue.tool(&server, inner)?;
+        let reads_only = !self.0.shared.rules.facts(&server, inner).critical;
+        // The catalogue may change while a plan is read; what its schema says is checked by the server anyway.
+        let _definition = known;
+        Some(Tool { input: None, output: None, reads_only })
+    }
+
+    fn names(&self) -> Vec<String> {
+        self.0.catalogue.tool_names(&self.0.names)
+    }
+}
+
+impl Gateway {
+    /// Answers a call of one of the guard's own tools.
+    pub(super) async fn own(
+        &self,
+        caller: &Caller,
+        context: ContextKey,
+        name: &str,
+        arguments: Map<String, Value>,
+        relay: Relay,
+    ) -> Result<Map<String, Value>, RpcError> {
+        let answer = if name == REVEAL {
+            self.reveal(&context, &arguments)
+        } else {
+            self.run_plan(caller, context, arguments, relay).await
+        };
+        answer.map_err(|error| error.to_rpc())
+    }
+
+    fn reveal(
+        &self,
+        context: &ContextKey,
+        arguments: &Map<String, Value>,
+    ) -> Result<Map<String, Value>, JournalError> {
+        let failed = |text: &str| Ok(text_result(text, true));
+        let handles: Vec<&str> = match arguments.get("ref") {
+            Some(Value::String(one)) => vec![one],
+            Some(Value::Array(many)) if many.len() <= MAX_REVEALED => {
+                many.iter().filter_map(Value::as_str).collect()
+            }
+            _ => return failed("`ref` is a handle (ostrom:ref:…) or a list of at most 100 of them."),
+        };
+        let pattern = match arguments.get("match").map(Value::as_str) {
+            None => None,
+            Some(Some(pattern)) if pattern.len() <= MAX_PATTERN => {
+                match regex::RegexBuilder::new(pattern).size_limit(1 << 20).build() {
+                    Ok(pattern) => Some(pattern),
+                    Err(error) => return failed(&format!("`match` is no regular expression: {error}")),
+                }
+            }
+            Some(_) => return failed("`match` is a regular expression of at most 512 bytes."),
+        };
+        let mut shown = Vec::new();
+        let mut whole = None;
+        for text in handles {
+            let Some(found) = reference(text) else {
+                return failed(&format!("{text:?} is not a handle: it would begin with {PREFIX}"));
+            };
+            let mut state = self.shared.lock();
+            let state = &mut *state;
+            let Some(label) = state.engine.kept(&found.handle, context).cloned() else {
+                return failed(
+                    "This run was never given that handle, or it was given before the guard restarted.",
+                );
+            };
+            let Some(kept) = state.store.get(&found.handle) else {
+                return failed(
+                    "The value of that handle is no longer kept: call the tool that gave it again.",
+                );
+            };
+            if let Some(violation) = state.engine.quarantined(&label) {
+                return failed(&format!("The guard does not show it: {violation}."));
+            }
+            let value = part(&kept.value, &found.pointer);
+            let value = match (&pattern, value) {
+                (Some(pattern), Some(Value::String(text))) => first_group(pattern, &text),
+                (Some(_), _) => None,
+                (None, value) => value,
+            };
+            let at = now();
+            let endorsed = value.as_ref().and_then(|value| {
+                let endorse = kept.endorse.iter().find(|endorse| endorse.accepts(value))?;
+                Some(endorse.residual_bits(value))
+            });
+            let event = match endorsed {
+                Some(bits) => Event::Endorsed { context: context.clone(), what: kept.from.clone(), bits, at },
+                None => Event::Revealed { context: context.clone(), what: kept.from.clone(), label, at },
+            };
+            let _written = self.shared.record(state, &event, None, None)?;
+            let all = found.pointer.is_empty() && pattern.is_none();
+            whole = kept.shown.clone().filter(|_| all);
+            shown.push(value);
+        }
+        Ok(match (shown.as_slice(), whole) {
+            // As the server said it, where all of one result was asked for.
+            ([_], Some(result)) => result,
+            ([None], None) => text_result("There is nothing at that place, or nothing that matches.", true),
+            ([Some(Value::String(text))], None) => text_result(text, false),
+            ([Some(value)], None) => text_result(&value.to_string(), false),
+            (values, _) => text_result(&serde_json::to_string_pretty(values).unwrap_or_default(), false),
+        })
+    }
+
+    /// Runs a plan. It is a call of the server `guard`, so that its submission is decided and recorded like any other.
+    async fn run_plan(
+        &self,
+        caller: &Caller,
+        context: ContextKey,
+        arguments: Map<String, Value>,
+        relay: Relay,
+    ) -> Result<Map<String, Value>, JournalError> {
+        let submitted = Value::Object(arguments.clone());
+        let plan = match Plan::parse(&submitted, &Known(self)) {
+            Ok(plan) => plan,
+            Err(error) => return Ok(text_result(&format!("The plan was not run: {error}"), true)),
+        };
+        let proposed = Proposed {
+            context: context.clone(),
+            server: GUARD.into(),
+            tool: RUN_PLAN.into(),
+            arguments: BTreeMap::from([("plan".to_owned(), submitted)]),
+            step: None,
+        };
+        let facts = self.shared.rules.facts(GUARD, RUN_PLAN);
+        let (parent, control) = match self.submit(&proposed, &facts)? {
+            Ok(submitted) => submitted,
+            Err(done) => {
+                return Ok(done.into_result().unwrap_or_else(|error| text_result(&error.message, true)));
+            }
+        };
+        let mut interpreter = Interpreter::new(plan, control);
+        let result = loop {
+            match interpreter.next() {
+                Next::Call { step, tool, arguments, pc } => {
+                    let answer =
+                        self.step(caller, &context, parent, &tool, arguments, pc, relay.clone()).await?;
+                    if let Err(error) = interpreter.answer(&step, answer) {
+                        break text_result(&format!("The plan ended: {error}"), true);
+                    }
+                }
+                Next::Endorse { step, value, shape, pc } => {
+                    let label = self.endorsed(&context, &value, &shape, &pc)?;
+                    if let Err(error) = interpreter.endorsed(&step, &label) {
+                        break text_result(&format!("The plan ended: {error}"), true);
+                    }
+                }
+                Next::Done { outputs, report, pc } => {
+                    break self.outputs(&context, parent, outputs, &report, &pc)?;
+                }
+                Next::Failed { step, why, report } => {
+                    let value = json!({"failed": step, "why": why.value, "report": report.value});
+                    let label = why.label.join(&report.label);
+                    let mut outputs = BTreeMap::new();
+                    outputs.insert("failure".to_owned(), Ok(Labelled { value, label: label.clone() }));
+                    break self.outputs(&context, parent, outputs, &report, &label)?;
+                }
+            }
+        };
+        self.close(parent, &facts)?;
+        Ok(result)
+    }
+
+    /// One call of a plan.
+    #[expect(clippy::too_many_arguments, reason = "the parts of one step")]
+    async fn step(
+        &self,
+        caller: &Caller,
+        context: &ContextKey,
+        parent: CallId,
+        tool: &str,
+        arguments: BTreeMap<String, Labelled>,
+        pc: Label,
+        relay: Relay,
+    ) -> Result<Answer, JournalError> {
+        let Some((server, inner)) = self.names.inner(tool) else {
+            let why = Tree::new(&json!(format!("there is no tool {tool}")), pc.clone());
+            return Ok(Answer { outcome: Err(why), status: None });
+        };
+        let inner: Arc<str> = inner.into();
+        let mut values = BTreeMap::new();
+        let mut labels = BTreeMap::new();
+        for (name, labelled) in arguments {
+            values.insert(name.clone(), labelled.value);
+            labels.insert(name, labelled.label);
+        }
+        let proposed = Proposed {
+            context: context.clone(),
+            server: server.clone(),
+            tool: inner.clone(),
+            arguments: values,
+            step: Some((PlanStep { parent, pc: pc.clone() }, labels)),
+        };
+        let mut params = Map::new();
+        params.insert("name".to_owned(), json!(inner));
+        let route = Route {
+            method: "tools/call",
+            capabilities: &caller.capabilities,
+            params,
+            under: Some("arguments"),
+            relay,
+        };
+        let facts = self.shared.rules.facts(&server, &inner);
+        Ok(match self.call(proposed, route).await? {
+            Done::Answered { whole, failed, .. } => {
+                let mut tree = Tree::new(&whole.value, whole.label);
+                for (pattern, field) in &facts.result.fields {
+                    let _nodes = tree.join_at(pattern, &facts.result.field_label(field, &server, &inner));
+                }
+                Answer { outcome: if failed { Err(tree) } else { Ok(tree) }, status: None }
+            }
+            Done::Refused { shown, label } => {
+                let why = super::present::value(&shown);
+                Answer { outcome: Err(Tree::new(&why, label.join(&pc))), status: None }
+            }
+            Done::Failed { error, label } => {
+                Answer { outcome: Err(Tree::new(&json!(error.message), label)), status: None }
+            }
+        })
+    }
+
+    /// The label of a value of a plan that is to be endorsed: better than its own only if each source of it says so.
+    fn endorsed(
+        &self,
+        context: &ContextKey,
+        value: &Labelled,
+        shape: &Shape,
+        pc: &Label,
+    ) -> Result<Label, JournalError> {
+        let accepted = |origin: &str| {
+            let Some((server, tool)) = origin.split_once('/') else { return false };
+            let facts = self.shared.rules.facts(server, tool);
+            let fields = facts.result.fields.values().flat_map(|field| &field.endorse);
+            facts.result.endorse.iter().chain(fields).any(|endorse| endorse.accepts(&value.value))
+        };
+        let mut origins =
+            value.label.provenance.iter().filter(|origin| !pc.provenance.contains(origin)).peekable();
+        let all = origins.peek().is_some() && origins.all(|origin| accepted(origin));
+        if !all || shape.admits(&value.value).is_none() {
+            return Ok(value.label.clone());
+        }
+        let what = format!("a value of a plan, from {}", value.label.provenance);
+        let event = Event::Endorsed { context: context.clone(), what, bits: shape.bits(), at: now() };
+        let mut state = self.shared.lock();
+        let _written = self.shared.record(&mut state, &event, None, None)?;
+        Ok(Label { provenance: value.label.provenance.clone(), ..pc.clone() })
+    }
+
+    /// What the agent sees of a plan: handles of all outputs but those whose labels its context has anyway.
+    fn outputs(
+        &self,
+        context: &ContextKey,
+        parent: CallId,
+        outputs: BTreeMap<String, Result<Labelled, Labelled>>,
+        report: &Labelled,
+        pc: &Label,
+    ) -> Result<Map<String, Value>, JournalError> {
+        let mut state = self.shared.lock();
+        let state = &mut *state;
+        let mut shown = Map::new();
+        let mut kept = Vec::new();
+        let mut keep = |state: &mut super::state::State, value: Value, label: Label| {
+            if state.engine.context(context).covers(&label) {
+                return Ok::<Value, JournalError>(value);
+            }
+            let (text, handle) = state
+                .store
+                .keep(value, None, Vec::new(), format!("{GUARD}/{RUN_PLAN}"))
+                .map_err(|error| JournalError(error.to_string()))?;
+            kept.push(KeptValue { handle, label });
+            Ok(Value::String(text))
+        };
+        for (name, output) in outputs {
+            let output = output
+                .unwrap_or_else(|why| Labelled { value: json!({"failed": why.value}), label: why.label });
+            let value = keep(state, output.value, output.label.join(pc))?;
+            shown.insert(name, value);
+        }
+        let report = keep(state, report.value.clone(), report.label.join(pc))?;
+        // The handles belong to the context through an outcome of the plan's own call: recorded here, closed by the caller.
+        let outcome = Outcome {
+            call: parent,
+            commitment: ostrom_core::Digest::of(b""),
+            failed: false,
+            label: state.engine.context(context).clone(),
+            kept,
+            revealed: false,
+            seen: Vec::new(),
+            content: None,
+            object: None,
+        };
+        let _written = self.shared.record(state, &Event::Finished(Box::new(outcome)), None, None)?;
+        let text = json!({"outputs": shown, "report": report});
+        Ok(text_result(&serde_json::to_string_pretty(&text).unwrap_or_default(), false))
+    }
+
+    /// A plan that ended without outputs has come back all the same.
+    fn close(&self, parent: CallId, facts: &crate::flow::ToolFacts) -> Result<(), JournalError> {
+        let mut state = self.shared.lock();
+        if !state.engine.unresolved().any(|call| call == parent) {
+            return Ok(());
+        }
+        let outcome = super::call::empty_outcome(parent);
+        let _written =
+            self.shared.record(&mut state, &Event::Finished(Box::new(outcome)), Some(facts), None)?;
+        Ok(())
+    }
+}
+
+/// What the first group matches, or all of the match if there is no group.
+fn first_group(pattern: &regex::Regex, text: &str) -> Option<Value> {
+    let found = pattern.captures(text)?;
+    let group = found.get(1).or_else(|| found.get(0))?;
+    let text = group.as_str();
+    // Numbers are endorsed as numbers.
+    Some(text.parse::<i64>().map_or_else(|_| Value::String(text.to_owned()), Value::from))
+}

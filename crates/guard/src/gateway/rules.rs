@@ -1,0 +1,120 @@
+//! What the gateway asks of the policy, the audit log and the servers.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ostrom_core::Digest;
+use serde_json::{Map, Value};
+
+use crate::flow::{ContextKey, Event, ToolFacts};
+use crate::label::{Label, Readers};
+use crate::relay::Relay;
+use crate::wire::{Notification, RpcError};
+
+/// What is done with a server. The names are those that facts and policies use for what is no tool.
+pub mod operation {
+    /// Reading a resource.
+    pub const READ: &str = "resources/read";
+    /// Getting a prompt.
+    pub const PROMPT: &str = "prompts/get";
+    /// Completing an argument.
+    pub const COMPLETE: &str = "completion/complete";
+}
+
+/// A call that the flow rules permit, as the policies see it.
+#[derive(Debug)]
+pub struct Question<'a> {
+    /// Whose call.
+    pub context: &'a ContextKey,
+    /// The server.
+    pub server: &'a str,
+    /// The tool, or an [`operation`].
+    pub tool: &'a str,
+    /// The arguments, as dispatched.
+    pub arguments: &'a BTreeMap<String, Value>,
+    /// Of what decided that the call is made.
+    pub control: &'a Label,
+    /// Of control and arguments together.
+    pub all: &'a Label,
+    /// Calls of this context so far.
+    pub calls: u64,
+    /// Calls of this tool by this context so far.
+    pub tool_calls: u64,
+    /// Seconds since 1970.
+    pub at: u64,
+}
+
+/// The policy in force.
+pub trait Rules: Send + Sync {
+    /// Digest of all of it.
+    fn version(&self) -> Digest;
+    /// Whether refusals are carried out, or only written down.
+    fn enforces(&self) -> bool;
+    /// Who may read what the principal says.
+    fn readers(&self) -> Readers;
+    /// What is said about a tool or an [`operation`] of a server.
+    fn facts(&self, server: &str, tool: &str) -> Arc<ToolFacts>;
+    /// What forbids the call; empty if it is permitted.
+    fn forbids(&self, question: &Question<'_>) -> Vec<String>;
+}
+
+/// Where events go before they take effect.
+pub trait Journal: Send + Sync {
+    /// Writes an event, and what opens the commitments in it. Events are written in the order of these calls.
+    ///
+    /// # Errors
+    /// If it could not be written: then what it stands for must not happen.
+    fn append(&self, event: &Event, opening: Option<&Value>) -> Result<u64, JournalError>;
+    /// Waits until the event of this number is as safe as the mode promises.
+    ///
+    /// # Errors
+    /// If it is not going to be.
+    fn settle(&self, number: u64) -> Result<(), JournalError>;
+    /// Whether [`Journal::settle`] may have to wait for the disk.
+    fn waits(&self) -> bool;
+}
+
+/// Why an event could not be recorded.
+#[derive(Debug, thiserror::Error)]
+#[error(
+    "the audit log cannot be written ({0}); calls stop until it can: free some space or move it ([audit] folder)"
+)]
+pub struct JournalError(pub String);
+
+/// A future in a box.
+pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// An answer, or why there is none.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("{message}")]
+pub struct Unanswered {
+    /// What happened.
+    pub message: String,
+    /// Whether the request may have had its effect.
+    pub may_have_run: bool,
+}
+
+/// A server behind.
+pub trait Upstream: Send + Sync {
+    /// Sends a request. Dropping the future cancels it.
+    fn request<'a>(
+        &'a self,
+        capabilities: &'a Map<String, Value>,
+        method: &'a str,
+        params: Map<String, Value>,
+        relay: Relay,
+        deadline: Duration,
+    ) -> Boxed<'a, Result<Result<Map<String, Value>, RpcError>, Unanswered>>;
+    /// The result of `server/discover`, as far as it is known.
+    fn info(&self) -> Map<String, Value>;
+    /// Its own notifications.
+    fn changes(&self) -> tokio::sync::broadcast::Receiver<Notification>;
+    /// Wants to hear of changes of a resource until the result is dropped.
+    fn watch<'a>(
+        &'a self,
+        uri: &'a str,
+    ) -> Boxed<'a, Result<Box<dyn std::any::Any + Send + Sync>, Unanswered>>;
+}

@@ -1,0 +1,153 @@
+//! What changes while the guard runs: one lock around the engine, what is kept for agents, and who waits for a person.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use ostrom_core::Digest;
+use serde_json::{Map, Value, json};
+use sha2::{Digest as _, Sha256};
+
+use super::approvals::Approvals;
+use super::handles::{Capacity, Store};
+use super::rules::{Journal, JournalError, Rules};
+use crate::flow::{ContextKey, Engine, Event, ToolFacts};
+use crate::wire::RpcError;
+
+/// Everything under the lock.
+#[derive(Debug)]
+pub struct State {
+    /// What decisions depend on.
+    pub engine: Engine,
+    /// What agents have handles of.
+    pub store: Store,
+    /// Who waits for a person.
+    pub approvals: Approvals,
+    /// Calls so far: of a context, and of a tool by a context.
+    pub calls: HashMap<ContextKey, BTreeMap<String, u64>>,
+}
+
+/// The state, and the log that is ahead of it.
+pub struct Shared {
+    state: Mutex<State>,
+    journal: Arc<dyn Journal>,
+    /// The policy in force.
+    pub rules: Arc<dyn Rules>,
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").finish_non_exhaustive()
+    }
+}
+
+/// An event that is written and may not yet be safe.
+#[derive(Debug, Clone, Copy)]
+#[must_use]
+pub struct Written(pub(super) Option<u64>);
+
+impl Shared {
+    /// A state that begins with `engine`.
+    pub fn new(engine: Engine, rules: Arc<dyn Rules>, journal: Arc<dyn Journal>, capacity: Capacity) -> Self {
+        let store = Store::new(capacity);
+        let state = State { engine, store, approvals: Approvals::default(), calls: HashMap::new() };
+        Self { state: Mutex::new(state), journal, rules }
+    }
+
+    /// Locks the state.
+    pub fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing under the lock panics half way through a change; a poisoned lock still holds a whole state.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Writes an event and lets it take effect: in this order, under the lock, so that the log tells what happened as it happened.
+    ///
+    /// # Errors
+    /// If it could not be written; then it has no effect.
+    pub fn record(
+        &self,
+        state: &mut State,
+        event: &Event,
+        facts: Option<&ToolFacts>,
+        opening: Option<&Value>,
+    ) -> Result<Written, JournalError> {
+        let number = self.journal.append(event, opening)?;
+        state.engine.apply(event, facts);
+        Ok(Written(Some(number)))
+    }
+
+    /// Waits until what was written is as safe as the mode promises.
+    ///
+    /// # Errors
+    /// If it is not going to be.
+    pub async fn settle(&self, written: Written) -> Result<(), JournalError> {
+        let Some(number) = written.0.filter(|_| self.journal.waits()) else { return Ok(()) };
+        let journal = self.journal.clone();
+        tokio::task::spawn_blocking(move || journal.settle(number))
+            .await
+            .map_err(|error| JournalError(error.to_string()))?
+    }
+}
+
+impl JournalError {
+    /// The error to answer with.
+    #[must_use]
+    pub fn to_rpc(&self) -> RpcError {
+        RpcError::new(RpcError::INTERNAL, self.to_string())
+    }
+}
+
+/// Seconds since 1970.
+#[must_use]
+pub fn now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
+}
+
+/// Salted commitments to the parts of a call, and what opens them.
+#[derive(Debug)]
+pub struct Commitments {
+    salt: [u8; 32],
+    opened: Map<String, Value>,
+}
+
+impl Commitments {
+    /// With a fresh salt.
+    ///
+    /// # Errors
+    /// If the system has no randomness.
+    pub fn new() -> Result<Self, getrandom::Error> {
+        let mut salt = [0; 32];
+        getrandom::fill(&mut salt)?;
+        Ok(Self { salt, opened: Map::new() })
+    }
+
+    /// Commits to `value` as the part `name`.
+    pub fn commit(&mut self, name: &str, value: &Value) -> Digest {
+        let digest = commitment(&self.salt, name, value);
+        self.opened.insert(name.to_owned(), value.clone());
+        digest
+    }
+
+    /// What opens the commitments.
+    #[must_use]
+    pub fn opening(self) -> Value {
+        json!({"salt": data_encoding(&self.salt), "values": self.opened})
+    }
+}
+
+fn data_encoding(bytes: &[u8]) -> String {
+    use base64::Engine as _;
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+/// SHA-256 over salt, the length of the name, the name, and the value's canonical JSON.
+#[must_use]
+pub fn commitment(salt: &[u8], name: &str, value: &Value) -> Digest {
+    let mut hasher = Sha256::new();
+    hasher.update(salt);
+    hasher.update((name.len() as u64).to_be_bytes());
+    hasher.update(name.as_bytes());
+    // A JSON value always has a canonical form but for numbers that no JSON text can hold.
+    hasher.update(ostrom_trust::canonical_json(value).unwrap_or_default());
+    Digest::from_bytes(hasher.finalize().into())
+}

@@ -1,0 +1,128 @@
+//! Steps of a plan that was checked.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::expr::{Expr, Name};
+use super::shape::Shape;
+
+/// Steps one after another.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Block {
+    pub steps: Arc<[Step]>,
+    /// What may be assigned in it, at any level.
+    pub assigns: BTreeSet<Name>,
+    /// Whether something in it may end the plan.
+    pub may_stop: bool,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Step {
+    /// Where it stands: `plan[2].then[0]`.
+    pub at: Arc<str>,
+    pub action: Action,
+}
+
+#[derive(Debug, Clone)]
+pub(crate) enum Action {
+    Call { tool: Name, with: Vec<(String, Expr)>, id: Option<Name>, on_error: OnError },
+    Let { name: Name, be: Expr },
+    Endorse { name: Name, be: Expr, shape: Shape },
+    Require { condition: Expr, otherwise: Arc<str> },
+    If { condition: Expr, then: Block, otherwise: Block },
+    For(Loop),
+}
+
+#[derive(Debug, Clone)]
+pub(crate) struct Loop {
+    pub item: Name,
+    /// Counts the rounds, from 1.
+    pub index: Option<Name>,
+    pub list: Expr,
+    pub max: usize,
+    pub body: Block,
+    /// The list of what `collect` gave in each round.
+    pub id: Option<Name>,
+    pub collect: Option<Expr>,
+}
+
+/// What a failed call does.
+#[derive(Debug, Clone)]
+pub(crate) enum OnError {
+    /// Ends the plan.
+    Stop,
+    /// Leaves a failed value.
+    Continue,
+    /// Leaves a failed value, and these steps run.
+    Do(Block),
+}
+
+impl Block {
+    pub fn new(steps: Vec<Step>) -> Self {
+        let mut assigns = BTreeSet::new();
+        let mut may_stop = false;
+        for step in &steps {
+            let mut inside = |block: &Self| {
+                assigns.extend(block.assigns.iter().cloned());
+                may_stop |= block.may_stop;
+            };
+            match &step.action {
+                Action::Call { id, on_error, .. } => {
+                    match on_error {
+                        OnError::Stop => may_stop = true,
+                        OnError::Continue => {}
+                        OnError::Do(block) => inside(block),
+                    }
+                    assigns.extend(id.clone());
+                }
+                Action::Let { name, .. } | Action::Endorse { name, .. } => {
+                    assigns.insert(Arc::clone(name));
+                }
+                Action::Require { .. } => may_stop = true,
+                Action::If { then, otherwise, .. } => {
+                    inside(then);
+                    inside(otherwise);
+                }
+                Action::For(round) => {
+                    inside(&round.body);
+                    assigns.extend(round.id.clone());
+                }
+            }
+        }
+        Self { steps: steps.into(), assigns, may_stop }
+    }
+
+    /// Steps of the longest way through it.
+    pub fn longest(&self) -> u64 {
+        let each = self.steps.iter().map(|step| match &step.action {
+            Action::Call { on_error: OnError::Do(block), .. } => block.longest().saturating_add(1),
+            Action::If { then, otherwise, .. } => then.longest().max(otherwise.longest()).saturating_add(1),
+            Action::For(round) => {
+                // A round is a step itself, so that loops with nothing in them count as well.
+                let round_steps = round.body.longest().saturating_add(1);
+                round_steps.saturating_mul(round.max as u64).saturating_add(1)
+            }
+            _ => 1,
+        });
+        each.fold(0, u64::saturating_add)
+    }
+
+    pub fn tools(&self, names: &mut BTreeSet<String>) {
+        for step in self.steps.iter() {
+            match &step.action {
+                Action::Call { tool, on_error, .. } => {
+                    names.insert((**tool).to_owned());
+                    if let OnError::Do(block) = on_error {
+                        block.tools(names);
+                    }
+                }
+                Action::If { then, otherwise, .. } => {
+                    then.tools(names);
+                    otherwise.tools(names);
+                }
+                Action::For(round) => round.body.tools(names),
+                _ => {}
+            }
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! Two runs that differ only in what one influencer wrote, or in what one reader may not know, make the same calls as far as that influencer
+//! did not take part, or that reader may know; and breaking any rule shows.
+
+use super::random::{Tooling, World, plan};
+use super::*;
+
+const RULES: [Rule; 13] = [
+    Rule::ConditionIntoCounter,
+    Rule::ListIntoCounter,
+    Rule::AssignedElsewhere,
+    Rule::StopIntoCounter,
+    Rule::StopInBranch,
+    Rule::HandlerIntoCounter,
+    Rule::CounterIntoValue,
+    Rule::ArgumentsIntoResult,
+    Rule::ContainerIntoMember,
+    Rule::WholeOperands,
+    Rule::TestIntoSelection,
+    Rule::KeysIntoOrder,
+    Rule::ChoiceIntoValue,
+];
+
+/// Whom the low observer must not depend on.
+#[derive(Clone, Copy)]
+enum Axis {
+    Influencer,
+    Reader,
+}
+
+impl Axis {
+    fn strange(self) -> Label {
+        match self {
+            Self::Influencer => by("stranger").join(&user()),
+            Self::Reader => Label { readers: Readers::Only(["user"].into_iter().collect()), ..user() },
+        }
+    }
+
+    fn is_low(self, label: &Label) -> bool {
+        match (self, &label.integrity) {
+            (Self::Influencer, Integrity::Of(names)) => !names.contains("stranger"),
+            (Self::Influencer, Integrity::Anyone) => false,
+            (Self::Reader, _) => label.readers.includes("outsider"),
+        }
+    }
+}
+
+/// What a low observer sees of a run.
+#[derive(Debug, PartialEq, Default)]
+struct Seen {
+    calls: Vec<(String, String, String)>,
+    end: Option<String>,
+    outputs: Vec<String>,
+    report: Option<String>,
+}
+
+/// How much a run had to show, so that the test cannot pass for want of anything to see.
+#[derive(Default)]
+struct Tally {
+    calls: usize,
+    low: usize,
+    ends: usize,
+    differing: usize,
+}
+
+fn observe(plan: &Plan, axis: Axis, number: u64, broken: Option<Rule>) -> (Seen, Vec<String>) {
+    let world = World { number, strange: axis.strange() };
+    let mut machine = Interpreter::new(plan.clone(), user());
+    machine.rules.broken = broken;
+    let mut seen = Seen::default();
+    let mut all = Vec::new();
+    loop {
+        match machine.next() {
+            Next::Call { step, tool, arguments, pc } => {
+                let values: BTreeMap<_, _> =
+                    arguments.iter().map(|(name, value)| (name, &value.value)).collect();
+                let values = serde_json::to_string(&values).unwrap();
+                all.push(format!("{step} {tool} {values}"));
+                if axis.is_low(&pc) && arguments.values().all(|argument| axis.is_low(&argument.label)) {
+                    seen.calls.push((step.clone(), tool.clone(), values));
+                }
+                machine.answer(&step, world.answer(&tool, &arguments)).unwrap();
+            }
+            Next::Endorse { step, value, .. } => machine.endorsed(&step, &value.label).unwrap(),
+            Next::Done { outputs, report, pc } => {
+                if axis.is_low(&pc) {
+                    seen.end = Some("done".to_owned());
+                }
+                for (name, output) in outputs {
+                    let (Ok(it) | Err(it)) = &output;
+                    if axis.is_low(&it.label) {
+                        seen.outputs.push(format!("{name} {} {}", output.is_ok(), it.value));
+                    }
+                }
+                seen.report = axis.is_low(&report.label).then(|| report.value.to_string());
+                return (seen, all);
+            }
+            Next::Failed { step, why, report } => {
+                assert!(step != "plan", "a random plan must not run out of work: {}", why.value);
+                if axis.is_low(&why.label) {
+                    seen.end = Some(format!("failed {step} {}", why.value));
+                }
+                seen.report = axis.is_low(&report.label).then(|| report.value.to_string());
+                return (seen, all);
+            }
+        }
+    }
+}
+
+/// Whether two worlds look alike to the low observer.
+fn alike(seed: u64, broken: Option<Rule>, tally: &mut Tally) -> Result<(), String> {
+    let axis = if seed % 2 == 0 { Axis::Influencer } else { Axis::Reader };
+    let written = plan(seed);
+    let plan =
+        Plan::parse(&written, &Tooling).unwrap_or_else(|error| panic!("seed {seed}: {error}\n{written:#}"));
+    let (one, all) = observe(&plan, axis, 1, broken);
+    let (other, others) = observe(&plan, axis, 2, broken);
+    tally.calls += all.len();
+    tally.low += one.calls.len();
+    tally.ends += usize::from(one.end.is_some());
+    tally.differing += usize::from(all != others);
+    if one == other { Ok(()) } else { Err(format!("seed {seed}\n{one:#?}\n{other:#?}\n{written:#}")) }
+}
+
+#[test]
+fn what_strangers_write_changes_no_call_that_they_did_not_influence() {
+    let mut tally = Tally::default();
+    for seed in 0..6_000 {
+        if let Err(difference) = alike(seed, None, &mut tally) {
+            panic!("{difference}");
+        }
+    }
+    // There was something to see: calls that must not change, runs that did change, and ends of both kinds.
+    assert!(
+        tally.low > 10_000 && tally.calls > tally.low + 10_000,
+        "{} of {} calls are low",
+        tally.low,
+        tally.calls
+    );
+    assert!(
+        tally.differing > 2_000 && tally.ends > 500,
+        "{} runs differ, {} end low",
+        tally.differing,
+        tally.ends
+    );
+}
+
+#[test]
+fn every_rule_that_is_broken_shows() {
+    for rule in RULES {
+        let found = (0..20_000).find(|seed| alike(*seed, Some(rule), &mut Tally::default()).is_err());
+        assert!(found.is_some(), "{rule:?} is broken and no plan shows it");
+        eprintln!("{rule:?}: shown by plan {}", found.unwrap());
+    }
+}
