@@ -40,7 +40,7 @@ fuzz_target!(|text: &str| {
             for (server, facts) in &policy.config.servers {
                 let rules = facts.tool("tool");
                 assert!(rules.critical.is_some() && rules.influencers.is_some() && rules.result.readers.is_some());
-                let arguments = serde_json::Map::from_iter([("a".to_owned(), serde_json::json!([1, 2.5, "x"]))]);
+                let arguments = BTreeMap::from([("a".to_owned(), serde_json::json!([1, 2.5, "x"]))]);
                 let target = Target::tool(server, "tool", true);
                 let decision = policy.policies.decide(&Question {
                     principal: "local",

@@ -55,6 +55,7 @@ fn measure(shape: &str, condition: &str, text: &str, server: &str, tool: &str) {
     let control = Label::user(Readers::Only(["user", "server:mail", "outside"].into_iter().collect()));
     let data = Label { integrity: Integrity::Of(["user", "colleagues"].into_iter().collect()), ..control.clone() };
     let Value::Object(arguments) = json!({"to": "alice@example.org", "subject": "x", "body": "text ".repeat(50), "amount": 12.5}) else { return };
+    let arguments = arguments.into_iter().collect();
     let question = Question {
         principal: "alice",
         run: Some("run"),
