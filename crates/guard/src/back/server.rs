@@ -296,8 +296,10 @@ impl Server {
         if !self.shared.common.unwant(uri) {
             return Ok(());
         }
-        let State::Live(live, _) = &*lock(&self.shared.state) else { return Ok(()) };
-        let live = Arc::clone(live);
+        let live = match &*lock(&self.shared.state) {
+            State::Live(live, _) => Arc::clone(live),
+            _ => return Ok(()),
+        };
         if live.info.revision.is_stateless() {
             self.shared.wanted.send_modify(|count| *count = count.wrapping_add(1));
             return Ok(());
