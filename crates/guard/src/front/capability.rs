@@ -29,7 +29,9 @@ pub(super) fn can_answer(caller: &Caller, method: &str, params: &Map<String, Val
                 "form" => Err(missing("elicitation", Some("form"))),
                 "url" if elicitation.contains_key("url") => Ok(()),
                 "url" => Err(missing("elicitation", Some("url"))),
-                _ => Err(RpcError::new(RpcError::INVALID_PARAMS, "an elicitation mode that MCP does not know")),
+                _ => {
+                    Err(RpcError::new(RpcError::INVALID_PARAMS, "an elicitation mode that MCP does not know"))
+                }
             }
         }
         _ => Err(RpcError::new(
@@ -50,7 +52,10 @@ fn missing(name: &str, part: Option<&str>) -> RpcError {
         data: Some(json!({"requiredCapabilities": {name: inner}})),
         ..RpcError::new(
             RpcError::MISSING_CAPABILITY,
-            format!("the client did not declare the capability {name}{}", part.map(|part| format!(".{part}")).unwrap_or_default()),
+            format!(
+                "the client did not declare the capability {name}{}",
+                part.map(|part| format!(".{part}")).unwrap_or_default()
+            ),
         )
     }
 }

@@ -44,12 +44,15 @@ impl Interest {
             None => {}
             Some(Value::Array(list)) if list.len() <= limit => {
                 for uri in list {
-                    let uri = uri.as_str().ok_or_else(|| invalid("resourceSubscriptions is a list of URIs"))?;
+                    let uri =
+                        uri.as_str().ok_or_else(|| invalid("resourceSubscriptions is a list of URIs"))?;
                     uris.insert(uri.to_owned());
                 }
             }
             Some(Value::Array(_)) => {
-                return Err(invalid("more resourceSubscriptions than limits.watched; use several subscriptions"));
+                return Err(invalid(
+                    "more resourceSubscriptions than limits.watched; use several subscriptions",
+                ));
             }
             Some(_) => return Err(invalid("resourceSubscriptions is a list of URIs")),
         }
@@ -94,9 +97,8 @@ impl Interest {
 
 /// Whether `uri` is the watched one, or lies within it.
 fn lies_within(uri: &str, watched: &str) -> bool {
-    uri.strip_prefix(watched).is_some_and(|rest| {
-        rest.is_empty() || watched.ends_with('/') || rest.starts_with(['/', '?', '#'])
-    })
+    uri.strip_prefix(watched)
+        .is_some_and(|rest| rest.is_empty() || watched.ends_with('/') || rest.starts_with(['/', '?', '#']))
 }
 
 /// For whom changes are.
@@ -221,10 +223,10 @@ impl For {
                 ([(TOOLS, true), (PROMPTS, true), (RESOURCES, true)], session.watched())
             }
         };
-        let lists = lists.into_iter().filter(|(_, wanted)| *wanted).map(|(method, _)| Notification {
-            method: method.to_owned(),
-            params: Map::new(),
-        });
+        let lists = lists
+            .into_iter()
+            .filter(|(_, wanted)| *wanted)
+            .map(|(method, _)| Notification { method: method.to_owned(), params: Map::new() });
         let resources = uris.into_iter().map(|uri| Notification {
             method: UPDATED.to_owned(),
             params: Map::from_iter([("uri".to_owned(), Value::String(uri))]),

@@ -51,11 +51,6 @@ impl<H: Handler> Core<H> {
         Self { handler, limits, log, parking, rules }
     }
 
-    #[cfg(test)]
-    pub(super) fn parked(&self) -> usize {
-        self.parking.len()
-    }
-
     /// Who sends a request of the stateless revision.
     ///
     /// # Errors
@@ -83,9 +78,10 @@ impl<H: Handler> Core<H> {
     ) -> Reply {
         let id = request.id.clone();
         let reply = match request.method.as_str() {
-            "server/discover" => {
-                Ok(Reply::Now(Response::ok(request.id, shape::discover(self.handler.discover(&caller).await))))
-            }
+            "server/discover" => Ok(Reply::Now(Response::ok(
+                request.id,
+                shape::discover(self.handler.discover(&caller).await),
+            ))),
             "subscriptions/listen" => self.listen(&caller, request, ticket).await,
             "initialize" | "ping" | "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe" => {
                 Err(RpcError::new(
@@ -109,9 +105,10 @@ impl<H: Handler> Core<H> {
         let kind = Kind::of(&request.method);
         let answers = request.params.remove("inputResponses");
         let state = request.params.remove("requestState");
-        let binding = kind.asks().filter(|_| state.is_some() || can_answer_anything(&caller.capabilities)).map(
-            |method| Binding::new(&caller.principal, caller.run.as_ref(), method, &request.params),
-        );
+        let binding = kind
+            .asks()
+            .filter(|_| state.is_some() || can_answer_anything(&caller.capabilities))
+            .map(|method| Binding::new(&caller.principal, caller.run.as_ref(), method, &request.params));
         let id = request.id.clone();
         let (call, progress) = match (state, &binding) {
             (None, _) => (Call::start(Arc::clone(&self.handler), Arc::clone(&caller), request), None),
@@ -220,7 +217,9 @@ impl<H: Handler> Core<H> {
             "resources/unsubscribe" => uri().map(|uri| {
                 session.unwatch(&uri);
             }),
-            "initialize" => Err(RpcError::new(RpcError::INVALID_REQUEST, "this session is initialized already")),
+            "initialize" => {
+                Err(RpcError::new(RpcError::INVALID_REQUEST, "this session is initialized already"))
+            }
             "server/discover" | "subscriptions/listen" => Err(RpcError::new(
                 RpcError::METHOD_NOT_FOUND,
                 "this method came with revision 2026-07-28, whose requests say so in _meta",
@@ -256,8 +255,9 @@ impl<H: Handler> Core<H> {
 
 fn set_log_level(session: &Session, params: &Map<String, Value>) -> Result<(), RpcError> {
     let level = params.get("level").and_then(Value::as_str).and_then(Level::of);
-    let level =
-        level.ok_or_else(|| RpcError::new(RpcError::INVALID_PARAMS, "params.level is one of debug to emergency"))?;
+    let level = level.ok_or_else(|| {
+        RpcError::new(RpcError::INVALID_PARAMS, "params.level is one of debug to emergency")
+    })?;
     session.set_log_level(level);
     Ok(())
 }

@@ -146,7 +146,9 @@ impl Exchange {
                     let seconds = self.rules.call.as_secs();
                     return self.last(Err(RpcError::new(
                         RpcError::INTERNAL,
-                        format!("no answer within {seconds} seconds (limits.call-seconds); the call was cancelled"),
+                        format!(
+                            "no answer within {seconds} seconds (limits.call-seconds); the call was cancelled"
+                        ),
                     )));
                 }
             }
@@ -189,13 +191,17 @@ impl Exchange {
             return None;
         }
         let too_many = || {
-            RpcError::new(RpcError::INTERNAL, "the client has too many open questions already (limits.questions)")
+            RpcError::new(
+                RpcError::INTERNAL,
+                "the client has too many open questions already (limits.questions)",
+            )
         };
         match &mut self.era {
             Era::Stateless { parking, .. } => {
                 let call = self.call.as_mut()?;
                 if parking.is_none() {
-                    let error = "a client can be asked during tools/call, prompts/get and resources/read only";
+                    let error =
+                        "a client can be asked during tools/call, prompts/get and resources/read only";
                     refuse(question, RpcError::new(RpcError::INVALID_REQUEST, error));
                 } else if call.open.len() >= self.rules.questions {
                     refuse(question, too_many());

@@ -57,7 +57,10 @@ fn collect(schema: &Value, path: &mut Vec<String>, found: &mut Vec<Mirrored>) ->
                 if path.is_empty() {
                     return Err(SchemaError("it stands at the root"));
                 }
-                if !matches!(members.get("type").and_then(Value::as_str), Some("integer" | "string" | "boolean")) {
+                if !matches!(
+                    members.get("type").and_then(Value::as_str),
+                    Some("integer" | "string" | "boolean")
+                ) {
                     return Err(SchemaError("it is for integers, strings and booleans only"));
                 }
                 let header = format!("mcp-param-{}", header.to_ascii_lowercase());

@@ -81,7 +81,11 @@ impl Session {
     }
 
     /// A new question: its id. None if there are as many as may be.
-    pub(super) fn ask(&self, answer: oneshot::Sender<Outcome>, limit: usize) -> Result<i64, oneshot::Sender<Outcome>> {
+    pub(super) fn ask(
+        &self,
+        answer: oneshot::Sender<Outcome>,
+        limit: usize,
+    ) -> Result<i64, oneshot::Sender<Outcome>> {
         let mut state = self.state();
         let next = state.asked.checked_add(1);
         match next {
@@ -108,7 +112,9 @@ impl Session {
         match open {
             // If nobody waits for it any more, it is of no use.
             Some(answer) => drop(answer.send(outcome)),
-            None => (self.log)("a client answered a question that is not open (unknown, or answered before); ignored"),
+            None => (self.log)(
+                "a client answered a question that is not open (unknown, or answered before); ignored",
+            ),
         }
     }
 

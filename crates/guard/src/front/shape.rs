@@ -28,7 +28,9 @@ impl Kind {
             "tools/list" => Self::ToolList,
             "prompts/get" => Self::PromptGet,
             "resources/read" => Self::ResourceRead,
-            "prompts/list" | "resources/list" | "resources/templates/list" | "server/discover" => Self::Cacheable,
+            "prompts/list" | "resources/list" | "resources/templates/list" | "server/discover" => {
+                Self::Cacheable
+            }
             _ => Self::Other,
         }
     }

@@ -68,7 +68,9 @@ impl Verifier {
             return Err(AuthError::Url("issuer"));
         }
         if settings.scopes.iter().any(|scope| !is_scope(scope)) {
-            return Err(AuthError::Read("oauth.scopes must be scope tokens (RFC 6749, section 3.3)".to_owned()));
+            return Err(AuthError::Read(
+                "oauth.scopes must be scope tokens (RFC 6749, section 3.3)".to_owned(),
+            ));
         }
         let limits = Limits { rate: CHECKS, burst: CHECKS.saturating_mul(2), ..Limits::default() };
         Ok(Self {
@@ -110,7 +112,8 @@ impl Verifier {
             return Err(Denied::Scope);
         }
         let expires = claims.get("exp").and_then(seconds).ok_or(Denied::Invalid)?;
-        let expires = SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(expires)).ok_or(Denied::Invalid)?;
+        let expires =
+            SystemTime::UNIX_EPOCH.checked_add(Duration::from_secs(expires)).ok_or(Denied::Invalid)?;
         let identity = Identity { principal: Arc::from(principal), expires: Some(expires) };
         self.remember(digest, &identity, expires, keys.generation);
         Ok(identity)
@@ -122,7 +125,9 @@ impl Verifier {
         });
         // An extension that must be understood is not.
         let is_plain = header.crit.is_none();
-        (is_access_token && is_plain && self.algorithms.contains(&header.alg)).then_some(()).ok_or(Denied::Invalid)
+        (is_access_token && is_plain && self.algorithms.contains(&header.alg))
+            .then_some(())
+            .ok_or(Denied::Invalid)
     }
 
     fn validation(&self, algorithm: Algorithm) -> Validation {

@@ -64,7 +64,10 @@ struct Key {
 
 impl std::fmt::Debug for KeySet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("KeySet").field("generation", &self.generation).field("keys", &self.keys.len()).finish()
+        f.debug_struct("KeySet")
+            .field("generation", &self.generation)
+            .field("keys", &self.keys.len())
+            .finish()
     }
 }
 

@@ -193,7 +193,10 @@ impl Authenticator {
             return Err(Denied::Missing);
         }
         let token = token.trim_start_matches(' ');
-        if token.is_empty() || token.len() > LONGEST_TOKEN || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
+        if token.is_empty()
+            || token.len() > LONGEST_TOKEN
+            || !token.bytes().all(|byte| byte.is_ascii_graphic())
+        {
             return Err(Denied::Malformed);
         }
         let digest: [u8; 32] = Sha256::digest(token).into();
@@ -224,21 +227,37 @@ impl Authenticator {
     /// The status, the challenge (RFC 6750, section 3) and a sentence for a request that is not let in.
     pub(super) fn challenge(&self, denied: &Denied) -> (StatusCode, Option<HeaderValue>, String) {
         let (status, error, sentence) = match denied {
-            Denied::Missing => (StatusCode::UNAUTHORIZED, None, "send an access token (Authorization: Bearer)"),
-            Denied::Malformed => {
-                (StatusCode::BAD_REQUEST, Some("invalid_request"), "send one access token, as Authorization: Bearer")
+            Denied::Missing => {
+                (StatusCode::UNAUTHORIZED, None, "send an access token (Authorization: Bearer)")
             }
-            Denied::Invalid => {
-                (StatusCode::UNAUTHORIZED, Some("invalid_token"), "the access token is not valid here, or not any more")
-            }
-            Denied::Scope => {
-                (StatusCode::FORBIDDEN, Some("insufficient_scope"), "the access token lacks a scope that is needed here")
-            }
+            Denied::Malformed => (
+                StatusCode::BAD_REQUEST,
+                Some("invalid_request"),
+                "send one access token, as Authorization: Bearer",
+            ),
+            Denied::Invalid => (
+                StatusCode::UNAUTHORIZED,
+                Some("invalid_token"),
+                "the access token is not valid here, or not any more",
+            ),
+            Denied::Scope => (
+                StatusCode::FORBIDDEN,
+                Some("insufficient_scope"),
+                "the access token lacks a scope that is needed here",
+            ),
             Denied::Unavailable(why) => {
-                return (StatusCode::SERVICE_UNAVAILABLE, None, format!("the access token cannot be checked: {why}"));
+                return (
+                    StatusCode::SERVICE_UNAVAILABLE,
+                    None,
+                    format!("the access token cannot be checked: {why}"),
+                );
             }
             Denied::Busy => {
-                return (StatusCode::TOO_MANY_REQUESTS, None, "too many new access tokens at once".to_owned());
+                return (
+                    StatusCode::TOO_MANY_REQUESTS,
+                    None,
+                    "too many new access tokens at once".to_owned(),
+                );
             }
         };
         let error = match error {

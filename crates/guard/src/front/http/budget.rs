@@ -61,7 +61,11 @@ impl Budgets {
     ///
     /// # Errors
     /// After how long there will be enough for one.
-    pub(in crate::front) fn take(&self, principal: &Arc<str>, now: Instant) -> Result<Arc<Account>, Duration> {
+    pub(in crate::front) fn take(
+        &self,
+        principal: &Arc<str>,
+        now: Instant,
+    ) -> Result<Arc<Account>, Duration> {
         let account = {
             let mut accounts = lock(&self.accounts);
             match accounts.get(principal) {

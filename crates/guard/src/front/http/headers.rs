@@ -76,7 +76,8 @@ fn host_of(authority: &str) -> Option<&str> {
 }
 
 fn is_loopback(host: &str) -> bool {
-    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    host.eq_ignore_ascii_case("localhost")
+        || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
 }
 
 /// A header that stands there once, in visible ASCII, spaces and tabs.
@@ -180,7 +181,9 @@ fn check_one(headers: &HeaderMap, name: &str, value: Option<&Value>) -> bool {
         // As numbers: 42.0 and 42 are the same.
         Value::Number(number) => match (number.as_i64(), header.parse::<i64>()) {
             (Some(number), Ok(header)) => number == header,
-            _ => matches!((number.as_f64(), header.parse::<f64>()), (Some(number), Ok(header)) if number == header && number.fract() == 0.0),
+            _ => {
+                matches!((number.as_f64(), header.parse::<f64>()), (Some(number), Ok(header)) if number == header && number.fract() == 0.0)
+            }
         },
         _ => false,
     }
@@ -203,7 +206,10 @@ mod unit {
     use super::*;
 
     fn headers(pairs: &[(&'static str, &str)]) -> HeaderMap {
-        pairs.iter().map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_str(value).unwrap())).collect()
+        pairs
+            .iter()
+            .map(|(name, value)| (name.parse().unwrap(), HeaderValue::from_str(value).unwrap()))
+            .collect()
     }
 
     #[test]
@@ -242,12 +248,25 @@ mod unit {
 
     #[test]
     fn only_our_own_hosts_and_origins_come_in() {
-        let doors = Doors { hosts: vec!["guard.example".into()], origins: vec!["https://app.example".into()], is_local: true };
-        let check = |pairs: &[(&'static str, &str)]| doors.check(&Uri::from_static("/mcp"), &headers(pairs)).is_ok();
+        let doors = Doors {
+            hosts: vec!["guard.example".into()],
+            origins: vec!["https://app.example".into()],
+            is_local: true,
+        };
+        let check =
+            |pairs: &[(&'static str, &str)]| doors.check(&Uri::from_static("/mcp"), &headers(pairs)).is_ok();
         for host in ["localhost", "localhost:80", "127.0.0.1:1", "[::1]:80", "[::1]", "GUARD.example:443"] {
             assert!(check(&[("host", host)]), "{host}");
         }
-        for host in ["evil.example", "localhost.evil.example", "127.0.0.1.evil.example", "localhost:80@evil", "[::2]", "", "[::1"] {
+        for host in [
+            "evil.example",
+            "localhost.evil.example",
+            "127.0.0.1.evil.example",
+            "localhost:80@evil",
+            "[::2]",
+            "",
+            "[::1",
+        ] {
             assert!(!check(&[("host", host)]), "{host}");
         }
         assert!(!check(&[]));
@@ -255,7 +274,13 @@ mod unit {
         for origin in ["http://localhost:3000", "https://127.0.0.1", "https://app.example"] {
             assert!(check(&[("host", "localhost"), ("origin", origin)]), "{origin}");
         }
-        for origin in ["null", "http://evil.example", "http://localhost.evil.example", "file://localhost", "https://app.example.evil"] {
+        for origin in [
+            "null",
+            "http://evil.example",
+            "http://localhost.evil.example",
+            "file://localhost",
+            "https://app.example.evil",
+        ] {
             assert!(!check(&[("host", "localhost"), ("origin", origin)]), "{origin}");
         }
         let absolute = Uri::from_static("http://evil.example/mcp");

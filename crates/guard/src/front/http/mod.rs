@@ -76,7 +76,9 @@ impl Default for Settings {
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
     /// Everybody in the network would be let in.
-    #[error("listening on {0}, which others can reach, needs auth.tokens or auth.oauth; or listen on 127.0.0.1")]
+    #[error(
+        "listening on {0}, which others can reach, needs auth.tokens or auth.oauth; or listen on 127.0.0.1"
+    )]
     Open(SocketAddr),
     /// Nobody would be let in.
     #[error("listening on {0}, which others can reach, needs the names under which they do so (hosts)")]
@@ -286,12 +288,18 @@ impl<H: Handler> App<H> {
     ) -> Result<Arc<super::session::Session>, Box<Refused>> {
         let id = headers::single(headers, post::SESSION).unwrap_or_default();
         let session = self.sessions.get(id, principal, Instant::now()).ok_or_else(|| {
-            Refused::new(StatusCode::NOT_FOUND, "there is no such session (any more); begin another with initialize")
+            Refused::new(
+                StatusCode::NOT_FOUND,
+                "there is no such session (any more); begin another with initialize",
+            )
         })?;
         // Clients of the first revision with sessions do not say it again.
         let revision = session.caller.revision;
-        if headers.contains_key(post::VERSION) && headers::single(headers, post::VERSION) != Some(revision.name()) {
-            let what = format!("this session speaks {}; MCP-Protocol-Version says otherwise", revision.name());
+        if headers.contains_key(post::VERSION)
+            && headers::single(headers, post::VERSION) != Some(revision.name())
+        {
+            let what =
+                format!("this session speaks {}; MCP-Protocol-Version says otherwise", revision.name());
             return Err(Refused::new(StatusCode::BAD_REQUEST, what));
         }
         Ok(session)
@@ -337,8 +345,11 @@ impl<H: Handler> App<H> {
 
     fn call_place(&self, account: &Arc<Account>) -> Result<budget::Lease, Box<Refused>> {
         self.budgets.call(account).ok_or_else(|| {
-            Refused::new(StatusCode::TOO_MANY_REQUESTS, "too many requests at the same time (limits.concurrent)")
-                .retry_after(Duration::from_secs(1))
+            Refused::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too many requests at the same time (limits.concurrent)",
+            )
+            .retry_after(Duration::from_secs(1))
         })
     }
 }

@@ -69,7 +69,8 @@ impl<H: Handler> App<H> {
             let what = format!("a message of more than {limit} bytes (limits.bytes)");
             Refused::new(StatusCode::PAYLOAD_TOO_LARGE, what)
         };
-        let announced = headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
+        let announced =
+            headers.get(CONTENT_LENGTH).and_then(|length| length.to_str().ok()?.parse::<u64>().ok());
         if announced.is_some_and(|length| length > limit as u64) {
             return Err(too_large());
         }
@@ -86,7 +87,8 @@ impl<H: Handler> App<H> {
 
     /// A message that wants no answer, outside of sessions. The stateless revision has none that would change anything.
     fn aside(&self, headers: &HeaderMap, message: &Message) -> Answer {
-        let is_stateless = single(headers, VERSION).and_then(Revision::of).is_some_and(Revision::is_stateless);
+        let is_stateless =
+            single(headers, VERSION).and_then(Revision::of).is_some_and(Revision::is_stateless);
         match message {
             Message::Notification(_) if is_stateless => Ok(reply::empty(StatusCode::ACCEPTED)),
             _ => Err(Refused::new(StatusCode::BAD_REQUEST, "this message needs a session (Mcp-Session-Id)")),
@@ -100,9 +102,8 @@ impl<H: Handler> App<H> {
         account: &Arc<Account>,
         request: Request,
     ) -> Answer {
-        let bad = |request: &Request, error| {
-            Refused::rpc(StatusCode::BAD_REQUEST, Some(request.id.clone()), error)
-        };
+        let bad =
+            |request: &Request, error| Refused::rpc(StatusCode::BAD_REQUEST, Some(request.id.clone()), error);
         if metadata::version(&request.params).is_some() {
             return self.stateless(headers, identity, account, request).await;
         }

@@ -65,7 +65,8 @@ impl Sessions {
         }
         let own = entries.values().filter(|entry| own(entry)).count();
         if own >= self.per_principal || entries.len() >= self.limit {
-            let error = "too many sessions (limits.sessions, limits.sessions-per-principal); end some with DELETE";
+            let error =
+                "too many sessions (limits.sessions, limits.sessions-per-principal); end some with DELETE";
             return Err(RpcError::new(TOO_MANY, error));
         }
         entries.insert(key, Entry { session, used: now });
@@ -129,7 +130,8 @@ mod unit {
     }
 
     fn sessions() -> Sessions {
-        let limits = Limits { sessions: 3, sessions_per_principal: 2, session_seconds: 10, ..Limits::default() };
+        let limits =
+            Limits { sessions: 3, sessions_per_principal: 2, session_seconds: 10, ..Limits::default() };
         Sessions::new(&limits)
     }
 

@@ -38,7 +38,8 @@ impl Cutter {
     /// The next line, as far as it has come.
     pub(super) fn next(&mut self) -> Option<Line> {
         loop {
-            let end = self.buffer.get(self.searched..).and_then(|new| new.iter().position(|byte| *byte == b'\n'));
+            let end =
+                self.buffer.get(self.searched..).and_then(|new| new.iter().position(|byte| *byte == b'\n'));
             let length = end.map(|end| self.searched.saturating_add(end));
             if self.skipping {
                 match length {

@@ -8,8 +8,8 @@ mod lines;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use futures_util::{FutureExt as _, StreamExt as _};
 use futures_util::stream::FuturesUnordered;
+use futures_util::{FutureExt as _, StreamExt as _};
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
@@ -74,7 +74,10 @@ where
 }
 
 /// Writes what comes, and what has come meanwhile along with it.
-async fn write<W: AsyncWrite + Unpin>(mut messages: mpsc::Receiver<Vec<u8>>, mut output: W) -> std::io::Result<()> {
+async fn write<W: AsyncWrite + Unpin>(
+    mut messages: mpsc::Receiver<Vec<u8>>,
+    mut output: W,
+) -> std::io::Result<()> {
     while let Some(mut bytes) = messages.recv().await {
         while let Ok(more) = messages.try_recv() {
             bytes.extend_from_slice(&more);
@@ -110,7 +113,7 @@ impl<H: Handler> Client<H> {
                         let message = wire::parse(&line, &self.core.limits.wire());
                         drop(line);
                         match message {
-                            Ok(message) => self.message(message, &running).await,
+                            Ok(message) => self.message(message, &mut running).await,
                             Err(error) => self.output.answer(Response::failed(None, error.to_rpc())).await,
                         }
                     }
@@ -128,7 +131,7 @@ impl<H: Handler> Client<H> {
         }
     }
 
-    async fn message(&mut self, message: Message, running: &Running) {
+    async fn message(&mut self, message: Message, running: &mut Running) {
         match message {
             Message::Request(request) => {
                 // What is refused is answered here, so that a client that does not read its answers is not read from either.
@@ -147,7 +150,7 @@ impl<H: Handler> Client<H> {
         }
     }
 
-    fn notification(&self, notification: Notification, running: &Running) {
+    fn notification(&self, notification: Notification, running: &mut Running) {
         match notification.method.as_str() {
             "notifications/cancelled" => cancel(&self.in_flight, &notification.params),
             "notifications/initialized" => {
@@ -165,7 +168,7 @@ impl<H: Handler> Client<H> {
     async fn request(
         &mut self,
         mut request: Request,
-        running: &Running,
+        running: &mut Running,
     ) -> Result<Option<Map<String, Value>>, RpcError> {
         if running.len() >= self.core.limits.concurrent {
             let error = "too many requests at the same time (limits.concurrent); wait for answers";
@@ -201,7 +204,10 @@ impl<H: Handler> Client<H> {
             "ping" => Ok(Some(Map::new())),
             _ => Err(RpcError::new(
                 RpcError::INVALID_REQUEST,
-                format!("begin with initialize, or name the revision in params._meta as {}", metadata::VERSION),
+                format!(
+                    "begin with initialize, or name the revision in params._meta as {}",
+                    metadata::VERSION
+                ),
             )),
         }
     }

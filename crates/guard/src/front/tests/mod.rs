@@ -30,7 +30,6 @@ struct Fake {
     release: Notify,
     changes: broadcast::Sender<Notification>,
     watching: Arc<Mutex<Vec<String>>>,
-    asked: Notify,
 }
 
 impl Default for Fake {
@@ -44,7 +43,6 @@ impl Default for Fake {
             release: Notify::new(),
             changes: broadcast::Sender::new(4),
             watching: Arc::default(),
-            asked: Notify::new(),
         }
     }
 }
@@ -80,14 +78,16 @@ fn note(method: &str, params: Value) -> Notification {
 }
 
 fn form(message: &str) -> Map<String, Value> {
-    map(json!({"mode": "form", "message": message, "requestedSchema": {"type": "object", "properties": {"answer": {"type": "string"}}}}))
+    map(
+        json!({"mode": "form", "message": message, "requestedSchema": {"type": "object", "properties": {"answer": {"type": "string"}}}}),
+    )
 }
 
 impl Handler for Fake {
     fn open(&self, principal: &str, token: Option<&str>) -> Result<Option<Arc<str>>, RpcError> {
         match token {
             None => Ok(None),
-            Some("run-of-user" ) if principal == "user" => Ok(Some("run-1".into())),
+            Some("run-of-user") if principal == "user" => Ok(Some("run-1".into())),
             Some(_) => Err(RpcError::new(RpcError::INVALID_REQUEST, "this run is not known")),
         }
     }
@@ -134,7 +134,12 @@ impl Handler for Fake {
             ("tools/call", "progress") => {
                 let token = request.params["_meta"]["progressToken"].clone();
                 for step in 1..=2 {
-                    relay.notify(note("notifications/progress", json!({"progressToken": token, "progress": step}))).await;
+                    relay
+                        .notify(note(
+                            "notifications/progress",
+                            json!({"progressToken": token, "progress": step}),
+                        ))
+                        .await;
                 }
                 Ok(text("progressed"))
             }
@@ -145,12 +150,17 @@ impl Handler for Fake {
                 Ok(text("logged"))
             }
             ("tools/call" | "prompts/get", "ask") => {
+                let _guard = OnDrop(Arc::clone(&self.cancelled), Arc::clone(&self.dropped));
                 let asked = relay.ask("elicitation/create", form("who?")).await;
-                self.asked.notify_one();
                 let answer = asked?;
                 let token = request.params.get("_meta").and_then(|meta| meta.get("progressToken")).cloned();
                 if let Some(token) = token {
-                    relay.notify(note("notifications/progress", json!({"progressToken": token, "progress": 1}))).await;
+                    relay
+                        .notify(note(
+                            "notifications/progress",
+                            json!({"progressToken": token, "progress": 1}),
+                        ))
+                        .await;
                 }
                 Ok(text(&Value::Object(answer).to_string()))
             }
@@ -191,7 +201,8 @@ impl Handler for Fake {
     }
 
     fn mirrored(&self, _caller: &Caller, tool: &str) -> Option<Arc<[Mirrored]>> {
-        let schema = json!({"type": "object", "properties": {"region": {"type": "string", "x-mcp-header": "Region"}}});
+        let schema =
+            json!({"type": "object", "properties": {"region": {"type": "string", "x-mcp-header": "Region"}}});
         (tool == "echo").then(|| Mirrored::of_schema(&schema).unwrap().into())
     }
 }
@@ -310,7 +321,8 @@ impl Reply {
     async fn read(mut connection: BufReader<TcpStream>) -> Self {
         let mut line = String::new();
         connection.read_line(&mut line).await.unwrap();
-        let status = line.split(' ').nth(1).unwrap_or_else(|| panic!("no status in {line:?}")).parse().unwrap();
+        let status =
+            line.split(' ').nth(1).unwrap_or_else(|| panic!("no status in {line:?}")).parse().unwrap();
         let mut headers = Vec::new();
         loop {
             line.clear();
@@ -367,5 +379,9 @@ fn request(id: i64, method: &str, params: Value) -> Value {
 
 fn initialize(revision: &str) -> Value {
     let capabilities = json!({"elicitation": {}, "roots": {}});
-    request(0, "initialize", json!({"protocolVersion": revision, "capabilities": capabilities, "clientInfo": {"name": "t", "version": "0"}}))
+    request(
+        0,
+        "initialize",
+        json!({"protocolVersion": revision, "capabilities": capabilities, "clientInfo": {"name": "t", "version": "0"}}),
+    )
 }

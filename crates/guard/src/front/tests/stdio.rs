@@ -75,7 +75,10 @@ impl Pipe {
 async fn a_request_with_metadata_is_served_without_a_handshake() {
     let mut pipe = pipe();
     let answer = pipe.ask(modern(5, "tools/call", json!({"name": "echo", "arguments": {"a": 1}}))).await;
-    assert_eq!(answer, json!({"jsonrpc": "2.0", "id": 5, "result": {"resultType": "complete", "content": [{"type": "text", "text": "{\"a\":1}"}]}}));
+    assert_eq!(
+        answer,
+        json!({"jsonrpc": "2.0", "id": 5, "result": {"resultType": "complete", "content": [{"type": "text", "text": "{\"a\":1}"}]}})
+    );
     let answer = pipe.ask(modern(6, "server/discover", json!({}))).await;
     let result = &answer["result"];
     assert_eq!(result["supportedVersions"], json!(["2026-07-28", "2025-11-25", "2025-06-18", "2025-03-26"]));
@@ -109,13 +112,17 @@ async fn metadata_that_is_missing_or_wrong_is_an_error() {
         (json!({version: 7, capabilities: {}}), -32602),
         (json!({version: "1900-01-01", capabilities: {}}), -32022),
         (json!({version: "2025-11-25", capabilities: {}}), -32022),
-        (json!({version: "2026-07-28", capabilities: {}, "io.modelcontextprotocol/logLevel": "loud"}), -32602),
+        (
+            json!({version: "2026-07-28", capabilities: {}, "io.modelcontextprotocol/logLevel": "loud"}),
+            -32602,
+        ),
         (json!({version: "2026-07-28", capabilities: {}, "progressToken": 1.5}), -32602),
     ] {
         let answer = pipe.ask(request(1, "tools/list", json!({"_meta": meta}))).await;
         assert_eq!(answer["error"]["code"], code, "{meta}");
     }
-    let answer = pipe.ask(request(1, "tools/list", json!({"_meta": {version: "1900-01-01", capabilities: {}}}))).await;
+    let answer =
+        pipe.ask(request(1, "tools/list", json!({"_meta": {version: "1900-01-01", capabilities: {}}}))).await;
     assert_eq!(answer["error"]["data"]["requested"], "1900-01-01");
     assert_eq!(answer["error"]["data"]["supported"][0], "2026-07-28");
     // Without any it is nobody's request yet.
@@ -141,23 +148,38 @@ async fn both_eras_are_served_at_once() {
     assert_eq!(pipe.ask(modern(4, "ping", json!({}))).await["error"]["code"], -32601);
     assert_eq!(pipe.ask(request(5, "server/discover", json!({}))).await["error"]["code"], -32601);
     assert_eq!(pipe.ask(initialize("2025-06-18")).await["error"]["code"], -32600);
-    let callers: Vec<&str> = pipe.fake.callers.lock().unwrap().iter().map(|caller| caller.revision.name()).collect();
+    let callers: Vec<&str> =
+        pipe.fake.callers.lock().unwrap().iter().map(|caller| caller.revision.name()).collect();
     assert_eq!(callers, ["2025-06-18", "2026-07-28"]);
 }
 
 #[tokio::test]
 async fn initialize_offers_what_is_spoken() {
-    for (asked, given) in [("2025-03-26", "2025-03-26"), ("2025-11-25", "2025-11-25"), ("2024-11-05", "2025-11-25"), ("2026-07-28", "2025-11-25")] {
+    for (asked, given) in [
+        ("2025-03-26", "2025-03-26"),
+        ("2025-11-25", "2025-11-25"),
+        ("2024-11-05", "2025-11-25"),
+        ("2026-07-28", "2025-11-25"),
+    ] {
         let answer = pipe().ask(initialize(asked)).await;
-        assert_eq!(answer["result"], json!({
-            "protocolVersion": given,
-            "capabilities": {"tools": {"listChanged": true}, "resources": {"subscribe": true, "listChanged": true}},
-            "serverInfo": {"name": "fake", "version": "1"},
-            "instructions": "Be kind.",
-        }));
+        assert_eq!(
+            answer["result"],
+            json!({
+                "protocolVersion": given,
+                "capabilities": {"tools": {"listChanged": true}, "resources": {"subscribe": true, "listChanged": true}},
+                "serverInfo": {"name": "fake", "version": "1"},
+                "instructions": "Be kind.",
+            })
+        );
     }
-    assert_eq!(pipe().ask(request(1, "initialize", json!({"capabilities": {}}))).await["error"]["code"], -32602);
-    assert_eq!(pipe().ask(request(1, "initialize", json!({"protocolVersion": "2025-11-25"}))).await["error"]["code"], -32602);
+    assert_eq!(
+        pipe().ask(request(1, "initialize", json!({"capabilities": {}}))).await["error"]["code"],
+        -32602
+    );
+    assert_eq!(
+        pipe().ask(request(1, "initialize", json!({"protocolVersion": "2025-11-25"}))).await["error"]["code"],
+        -32602
+    );
 }
 
 #[tokio::test]
@@ -167,7 +189,10 @@ async fn errors_and_results_have_the_shape_of_the_clients_revision() {
     let mut old = pipe().legacy("2025-03-26").await;
     assert_eq!(old.ask(request(1, "resources/read", read)).await["error"]["code"], -32002);
     assert_eq!(old.ask(request(2, "tools/call", json!({"name": "none"}))).await["error"]["code"], -32602);
-    assert_eq!(old.ask(request(3, "tools/call", json!({"name": "number"}))).await["result"], json!({"content": []}));
+    assert_eq!(
+        old.ask(request(3, "tools/call", json!({"name": "number"}))).await["result"],
+        json!({"content": []})
+    );
     let link = old.ask(request(4, "tools/call", json!({"name": "link"}))).await;
     assert_eq!(link["result"]["content"], json!([{"type": "text", "text": "[resource n: x://y]"}]));
     let mut new = pipe();
@@ -182,11 +207,16 @@ async fn requests_run_at_the_same_time_and_are_cancelled_by_id() {
     pipe.fake.started.notified().await;
     assert_eq!(pipe.ask(modern(2, "tools/call", json!({"name": "echo"}))).await["id"], 2);
     assert_eq!(pipe.ask(modern(1, "tools/call", json!({"name": "echo"}))).await["error"]["code"], -32600);
-    pipe.send(json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 9}})).await;
-    pipe.send(json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}})).await;
+    pipe.send(json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 9}}))
+        .await;
+    pipe.send(json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}}))
+        .await;
     pipe.fake.dropped.notified().await;
     // No answer to what was cancelled, and its id is free.
-    assert_eq!(pipe.ask(modern(1, "tools/call", json!({"name": "echo"}))).await["result"]["resultType"], "complete");
+    assert_eq!(
+        pipe.ask(modern(1, "tools/call", json!({"name": "echo"}))).await["result"]["resultType"],
+        "complete"
+    );
 }
 
 #[tokio::test]
@@ -213,7 +243,15 @@ async fn the_end_of_input_cancels() {
 #[tokio::test]
 async fn what_was_asked_before_the_end_of_input_is_answered_if_it_takes_no_waiting() {
     let mut pipe = pipe();
-    pipe.raw(format!("{}\n{}", modern(1, "tools/call", json!({"name": "echo"})), modern(2, "tools/list", json!({}))).as_bytes()).await;
+    pipe.raw(
+        format!(
+            "{}\n{}",
+            modern(1, "tools/call", json!({"name": "echo"})),
+            modern(2, "tools/list", json!({}))
+        )
+        .as_bytes(),
+    )
+    .await;
     pipe.input.shutdown().await.unwrap();
     let mut ids = vec![pipe.receive().await["id"].clone(), pipe.receive().await["id"].clone()];
     ids.sort_by_key(Value::as_i64);
@@ -288,7 +326,9 @@ async fn a_client_without_the_capability_is_not_asked() {
     let capabilities = json!({"protocolVersion": "2025-11-25", "capabilities": {"roots": {}}});
     pipe.ask(request(0, "initialize", capabilities)).await;
     assert_eq!(pipe.ask(request(1, "tools/call", json!({"name": "ask"}))).await["error"]["code"], -32600);
-    let answer = pipe.ask(modern_with(2, "tools/call", json!({"name": "ask"}), json!({"elicitation": {"url": {}}}))).await;
+    let answer = pipe
+        .ask(modern_with(2, "tools/call", json!({"name": "ask"}), json!({"elicitation": {"url": {}}})))
+        .await;
     assert_eq!(answer["error"]["code"], -32021);
     assert_eq!(answer["error"]["data"]["requiredCapabilities"], json!({"elicitation": {"form": {}}}));
 }
@@ -324,7 +364,10 @@ async fn changes_come_to_those_who_asked_and_to_sessions() {
     let filter = json!({"toolsListChanged": true, "promptsListChanged": true, "resourceSubscriptions": ["file:///a", "secret:b"]});
     let acknowledged = pipe.ask(modern(7, "subscriptions/listen", json!({"notifications": filter}))).await;
     assert_eq!(acknowledged["method"], "notifications/subscriptions/acknowledged");
-    assert_eq!(acknowledged["params"]["notifications"], json!({"toolsListChanged": true, "resourceSubscriptions": ["file:///a"]}));
+    assert_eq!(
+        acknowledged["params"]["notifications"],
+        json!({"toolsListChanged": true, "resourceSubscriptions": ["file:///a"]})
+    );
     assert_eq!(acknowledged["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"], 7);
     assert_eq!(*pipe.fake.watching.lock().unwrap(), ["file:///a"]);
     let changes = pipe.fake.changes.clone();
@@ -334,7 +377,8 @@ async fn changes_come_to_those_who_asked_and_to_sessions() {
     let updated = pipe.receive().await;
     assert_eq!(updated["params"]["uri"], "file:///a/c");
     assert_eq!(updated["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"], 7);
-    pipe.send(json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 7}})).await;
+    pipe.send(json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 7}}))
+        .await;
     let mut pipe = pipe.legacy("2025-11-25").await;
     assert_eq!(pipe.ask(request(1, "ping", json!({}))).await["id"], 1);
     assert!(pipe.fake.watching.lock().unwrap().is_empty());
