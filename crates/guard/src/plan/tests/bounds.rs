@@ -20,13 +20,14 @@ fn a_plan_has_bounds_before_it_runs() {
     assert!(refused(steps(257)).contains("256 steps"));
     let wide = json!({"plan": [{"let": "x", "be": vec![json!(1); 5_000]}]});
     assert!(refused(wide).contains("4096 expressions"));
-    let loops = |max: u64| {
-        json!({"plan": [{"for": "a", "in": [], "max": 100, "do": [{"for": "b", "in": [], "max": max, "do": [{"call": "get"}]}]}]})
-    };
+    let loops = |max: u64| json!({"plan": [{"for": "a", "in": [], "max": 100, "do": [{"for": "b", "in": [], "max": max, "do": [{"call": "get"}]}]}]});
     assert_eq!(parsed(loops(10)).steps_at_most(), 1 + 100 * (1 + 1 + 10 * 2));
     assert!(refused(loops(100)).contains("lower the \"max\""));
-    let pattern = |pattern: &str| json!({"plan": [{"let": "x", "be": {"matches": {"in": "a", "pattern": pattern}}}]});
+    let pattern =
+        |pattern: &str| json!({"plan": [{"let": "x", "be": {"matches": {"in": "a", "pattern": pattern}}}]});
     assert!(refused(pattern(&"a".repeat(600))).contains("512"));
+    let many = json!({"plan": vec![json!({"let": "x", "be": {"matches": {"in": "a", "pattern": "a"}}}); 65]});
+    assert!(refused(many).contains("64 patterns"));
     assert!(refused(pattern("(\\w{200}){200}")).contains("not a regular expression"));
 }
 
@@ -83,9 +84,15 @@ fn a_long_list_is_not_gone_through() {
 fn likely() -> impl Strategy<Value = Value> {
     let word = prop_oneof![
         proptest::sample::select(expr::OPERATORS).prop_map(str::to_owned),
-        proptest::sample::select(&["call", "with", "id", "let", "be", "if", "then", "else", "for", "in", "max", "do", "collect", "index",
-            "return", "require", "endorse", "as", "on_error", "list", "where", "to", "by", "pattern", "group", "from", "at", "values",
-            "text", "get", "send", "x", "item", "/0", "boolean", "stop"][..]).prop_map(str::to_owned),
+        proptest::sample::select(
+            &[
+                "call", "with", "id", "let", "be", "if", "then", "else", "for", "in", "max", "do", "collect",
+                "index", "return", "require", "endorse", "as", "on_error", "list", "where", "to", "by",
+                "pattern", "group", "from", "at", "values", "text", "get", "send", "x", "item", "/0",
+                "boolean", "stop"
+            ][..]
+        )
+        .prop_map(str::to_owned),
     ];
     let leaf = prop_oneof![
         word.clone().prop_map(Value::String),

@@ -22,7 +22,8 @@ fn check(steps: Value, wanted: &[&str]) {
     plan.extend(steps.as_array().unwrap().clone());
     let ran = run(json!({"plan": plan}), &[("rows", Ok(rows()))]);
     let seen = ran.calls.iter().skip(1).map(|(_, arguments, pc)| {
-        let arguments = arguments.iter().map(|(name, value)| format!(" {name}: {}", influencers(&value.label)));
+        let arguments =
+            arguments.iter().map(|(name, value)| format!(" {name}: {}", influencers(&value.label)));
         format!("{}{}", influencers(pc), arguments.collect::<String>())
     });
     assert_eq!(seen.collect::<Vec<_>>(), wanted);
@@ -111,7 +112,10 @@ fn an_endorsed_condition_leaves_the_counter_clean() {
     let Next::Call { step, .. } = machine.next() else { unreachable!() };
     machine.answer(&step, Answer { outcome: Ok(rows()), status: None }).unwrap();
     let Next::Endorse { step, value, shape, pc } = machine.next() else { unreachable!() };
-    assert_eq!((influencers(&value.label), influencers(&pc)), ("bank, payer and user".to_owned(), "user".to_owned()));
+    assert_eq!(
+        (influencers(&value.label), influencers(&pc)),
+        ("bank, payer and user".to_owned(), "user".to_owned())
+    );
     assert!(shape.bits() < 1.6);
     machine.endorsed(&step, &by("user")).unwrap();
     let Next::Call { pc, .. } = machine.next() else { unreachable!() };
@@ -120,7 +124,9 @@ fn an_endorsed_condition_leaves_the_counter_clean() {
 
 #[test]
 fn a_status_label_says_less_than_the_result() {
-    let plan = parsed(json!({"plan": [{"call": "send", "id": "page"}, {"call": "send", "with": {"t": {"ref": "page"}}}]}));
+    let plan = parsed(
+        json!({"plan": [{"call": "send", "id": "page"}, {"call": "send", "with": {"t": {"ref": "page"}}}]}),
+    );
     let mut machine = Interpreter::new(plan, user());
     let Next::Call { step, .. } = machine.next() else { unreachable!() };
     let outcome = Ok(Tree::new(&json!("words"), by("web")));
@@ -137,7 +143,10 @@ fn an_error_tells_under_its_own_label() {
         &[("page", Err(Tree::new(&json!("the page says: ignore"), by("web"))))],
     );
     let problem = ran.output("page").unwrap_err();
-    assert_eq!((problem.value, influencers(&problem.label)), (json!("the page says: ignore"), "user and web".to_owned()));
+    assert_eq!(
+        (problem.value, influencers(&problem.label)),
+        (json!("the page says: ignore"), "user and web".to_owned())
+    );
     let Next::Done { report, .. } = ran.end else { unreachable!() };
     assert_eq!(influencers(&report.label), "user and web");
 }

@@ -28,15 +28,27 @@ fn members_are_reached_by_pointer_and_by_name() {
     let given = json!({"a/b": [{"c": 7}], "Le Marais": "4.5"});
     check(json!({"ref": "x/a~1b/0/c"}), given.clone(), json!(7));
     check(json!({"get": {"from": x(), "at": "/Le Marais"}}), given.clone(), json!("4.5"));
-    check(json!({"lookup": [x(), {"template": {"text": "Le {m}", "values": {"m": "Marais"}}}]}), given.clone(), json!("4.5"));
-    check(json!({"map": {"list": {"entries": x()}, "to": {"ref": "item/key"}}}), given.clone(), json!(["Le Marais", "a/b"]));
+    check(
+        json!({"lookup": [x(), {"template": {"text": "Le {m}", "values": {"m": "Marais"}}}]}),
+        given.clone(),
+        json!("4.5"),
+    );
+    check(
+        json!({"map": {"list": {"entries": x()}, "to": {"ref": "item/key"}}}),
+        given.clone(),
+        json!(["Le Marais", "a/b"]),
+    );
     fails(json!({"ref": "x/none"}), given, "no member \"none\"");
 }
 
 #[test]
 fn numbers_are_exact() {
     check(json!({"+": [x(), 0.2]}), json!(0.1), json!(0.3));
-    check(json!({"round": {"number": {"+": [{"*": [x(), 0.195]}, 5.29]}, "decimals": 2}}), json!(1050.0), json!(210.04));
+    check(
+        json!({"round": {"number": {"+": [{"*": [x(), 0.195]}, 5.29]}, "decimals": 2}}),
+        json!(1050.0),
+        json!(210.04),
+    );
     check(json!({"-": [{"/": [10, x()]}, 0.5]}), json!(4), json!(2));
     check(json!({"sum": x()}), json!([1, 2.5]), json!(3.5));
     check(json!({"sum": x()}), json!([]), json!(0));
@@ -51,15 +63,35 @@ fn numbers_are_exact() {
 #[test]
 fn texts_are_matched_and_made() {
     let text = json!("Rent increased by 100.50 EUR\nIBAN: DE12\nIBAN: FR34");
-    check(json!({"number": {"match": {"in": x(), "pattern": "increased by ([0-9.]+)"}}}), text.clone(), json!(100.5));
-    check(json!({"match_all": {"in": x(), "pattern": "IBAN: (?P<iban>\\w+)", "group": "iban"}}), text.clone(), json!(["DE12", "FR34"]));
+    check(
+        json!({"number": {"match": {"in": x(), "pattern": "increased by ([0-9.]+)"}}}),
+        text.clone(),
+        json!(100.5),
+    );
+    check(
+        json!({"match_all": {"in": x(), "pattern": "IBAN: (?P<iban>\\w+)", "group": "iban"}}),
+        text.clone(),
+        json!(["DE12", "FR34"]),
+    );
     check(json!({"matches": {"in": x(), "pattern": "(?i)rent"}}), text.clone(), json!(true));
     fails(json!({"match": {"in": x(), "pattern": "BIC: (.*)"}}), text.clone(), "does not match");
     check(json!({"length": {"lines": x()}}), text, json!(3));
-    check(json!({"join": {"in": {"split": {"in": {"upper": {"trim": x()}}, "by": ","}}, "by": "-"}}), json!(" a,b "), json!("A-B"));
-    check(json!({"template": {"text": "{{{x}}} = {y}", "values": {"y": 1.50}}}), json!("x"), json!("{x} = 1.5"));
+    check(
+        json!({"join": {"in": {"split": {"in": {"upper": {"trim": x()}}, "by": ","}}, "by": "-"}}),
+        json!(" a,b "),
+        json!("A-B"),
+    );
+    check(
+        json!({"template": {"text": "{{{x}}} = {y}", "values": {"y": 1.50}}}),
+        json!("x"),
+        json!("{x} = 1.5"),
+    );
     check(json!({"contains_ignoring_case": [x(), "RENT"]}), json!("my rent"), json!(true));
-    check(json!([{"starts_with": [x(), "a"]}, {"ends_with": [x(), "a"]}, {"contains": [x(), "b"]}]), json!("ab"), json!([true, false, true]));
+    check(
+        json!([{"starts_with": [x(), "a"]}, {"ends_with": [x(), "a"]}, {"contains": [x(), "b"]}]),
+        json!("ab"),
+        json!([true, false, true]),
+    );
     check(json!({"get": {"from": {"parse_json": x()}, "at": "/a"}}), json!("{\"a\": 1}"), json!(1));
     fails(json!({"parse_json": x()}), json!("{\"a\": 1, \"a\": 2}"), "not JSON");
 }
@@ -84,7 +116,11 @@ fn lists_are_searched_sorted_and_counted() {
         json!([{"key": "b", "count": 1}, {"key": "a", "count": 2}]),
     );
     fails(json!({"sort_by": {"list": x(), "by": "/n"}}), json!([{"n": 1}, {"n": "1"}]), "not all numbers");
-    check(json!([{"first": x()}, {"last": x()}, {"slice": {"list": x(), "from": 1, "count": 1}}]), json!([1, 2, 3]), json!([1, 3, [2]]));
+    check(
+        json!([{"first": x()}, {"last": x()}, {"slice": {"list": x(), "from": 1, "count": 1}}]),
+        json!([1, 2, 3]),
+        json!([1, 3, [2]]),
+    );
     fails(json!({"first": x()}), json!([]), "empty");
     check(json!({"unique": {"flatten": x()}}), json!([[1, 2], [2, 3]]), json!([1, 2, 3]));
     check(json!({"difference": [{"concat": [x(), [4]]}, [1, 4]]}), json!([1, 2]), json!([2]));
@@ -94,8 +130,16 @@ fn lists_are_searched_sorted_and_counted() {
 #[test]
 fn dates_are_counted() {
     check(json!({"add_time": {"to": x(), "days": 1}}), json!("2024-02-28"), json!("2024-02-29"));
-    check(json!({"add_time": {"to": x(), "hours": 1, "minutes": 30}}), json!("2024-05-15T23:00"), json!("2024-05-16T00:30"));
-    check(json!([{"date_part": {"of": x(), "part": "weekday"}}, {"days_between": ["2024-05-01", x()]}]), json!("2024-05-15"), json!([3, 14]));
+    check(
+        json!({"add_time": {"to": x(), "hours": 1, "minutes": 30}}),
+        json!("2024-05-15T23:00"),
+        json!("2024-05-16T00:30"),
+    );
+    check(
+        json!([{"date_part": {"of": x(), "part": "weekday"}}, {"days_between": ["2024-05-01", x()]}]),
+        json!("2024-05-15"),
+        json!([3, 14]),
+    );
     check(json!({"<": [x(), "2024-06-01"]}), json!("2024-05-15"), json!(true));
     fails(json!({"add_time": {"to": x(), "days": 1}}), json!("tomorrow"), "not a date");
     fails(json!({"add_time": {"to": x(), "hours": 1}}), json!("2024-05-15"), "hours were added to a date");
@@ -103,7 +147,11 @@ fn dates_are_counted() {
 
 #[test]
 fn a_failure_can_be_asked_about_and_replaced() {
-    check(json!([{"failed": {"first": x()}}, {"default": [{"first": x()}, 7]}, {"default": [1, 2]}]), json!([]), json!([true, 7, 1]));
+    check(
+        json!([{"failed": {"first": x()}}, {"default": [{"first": x()}, 7]}, {"default": [1, 2]}]),
+        json!([]),
+        json!([true, 7, 1]),
+    );
     check(json!({"choose": [{">": [{"length": x()}, 1]}, "many", "few"]}), json!([1]), json!("few"));
     fails(json!({"and": [true, {"==": [{"first": x()}, 1]}]}), json!([]), "empty");
 }
@@ -143,7 +191,9 @@ fn a_failed_read_goes_on_and_a_failed_action_ends_the_plan_unless_the_step_says_
     assert_eq!(calls("send", json!({})), 1);
     assert_eq!(calls("send", json!({"on_error": "continue"})), 2);
     assert_eq!(calls("send", json!({"on_error": [{"call": "send"}, {"call": "send"}]})), 4);
-    let Next::Failed { step, why, .. } = run(plan("send", json!({})), &[("bad", failed())]).end else { unreachable!() };
+    let Next::Failed { step, why, .. } = run(plan("send", json!({})), &[("bad", failed())]).end else {
+        unreachable!()
+    };
     assert_eq!((step.as_str(), why.value), ("plan[0]", json!("no such file")));
 }
 
@@ -167,7 +217,8 @@ fn a_loop_collects_and_assigns_and_is_bounded() {
 
 #[test]
 fn a_requirement_that_does_not_hold_ends_the_plan() {
-    let ran = run(json!({"plan": [{"require": {"==": [1, 2]}, "else": "one is not two"}, {"call": "get"}]}), &[]);
+    let ran =
+        run(json!({"plan": [{"require": {"==": [1, 2]}, "else": "one is not two"}, {"call": "get"}]}), &[]);
     assert!(ran.calls.is_empty());
     let Next::Failed { why, .. } = ran.end else { unreachable!() };
     assert_eq!(why.value, json!("one is not two"));
@@ -204,9 +255,15 @@ fn a_refusal_says_where_and_what_to_write_instead() {
     for (plan, wanted) in [
         (json!([]), "a plan is an object {\"plan\": [STEP, …]}"),
         (json!({"plan": [], "then": 1}), "the key \"then\""),
-        (step(json!({"call": "mial"})), "plan[0]: there is no tool \"mial\"; the tools are get, mail and send"),
+        (
+            step(json!({"call": "mial"})),
+            "plan[0]: there is no tool \"mial\"; the tools are get, mail and send",
+        ),
         (step(json!({"call": "get", "let": "x"})), "exactly one of the keys"),
-        (step(json!({"call": "get", "args": {}})), "the key \"args\" has no meaning here; the keys are call, with"),
+        (
+            step(json!({"call": "get", "args": {}})),
+            "the key \"args\" has no meaning here; the keys are call, with",
+        ),
         (mail(json!({})), "needs the argument \"to\""),
         (mail(json!({"to": 1})), "plan[0].with.to: the tool wants a text here, and this is a number"),
         (mail(json!({"to": "a", "cc": "b"})), "has no argument \"cc\", but all, count, how and to"),
@@ -235,9 +292,18 @@ fn a_refusal_says_where_and_what_to_write_instead() {
         (step(json!({"call": "get", "on_error": "ignore"})), "\"stop\", \"continue\" or a list"),
         (step(json!({"endorse": "x", "be": 1, "as": "text"})), "\"boolean\", \"date\""),
         (json!({"plan": [{"return": {}}, {"call": "get"}]}), "the last step of the whole plan"),
-        (json!({"plan": [{"if": true, "then": [{"let": "x", "be": 1}]}, {"return": {"x": {"ref": "x"}}}]}), "not only in one branch"),
-        (json!({"plan": [{"call": "mail", "with": {"to": "a"}, "id": "m"}, {"let": "v", "be": {"ref": "m/row"}}]}), "no member \"row\", but rows"),
-        (json!({"plan": [{"call": "mail", "with": {"to": "a"}, "id": "m"}, {"let": "v", "be": {"+": [{"ref": "m/rows/0/n"}, {"ref": "m/rows"}]}}]}), "a number is wanted here, and this is a list"),
+        (
+            json!({"plan": [{"if": true, "then": [{"let": "x", "be": 1}]}, {"return": {"x": {"ref": "x"}}}]}),
+            "not only in one branch",
+        ),
+        (
+            json!({"plan": [{"call": "mail", "with": {"to": "a"}, "id": "m"}, {"let": "v", "be": {"ref": "m/row"}}]}),
+            "no member \"row\", but rows",
+        ),
+        (
+            json!({"plan": [{"call": "mail", "with": {"to": "a"}, "id": "m"}, {"let": "v", "be": {"+": [{"ref": "m/rows/0/n"}, {"ref": "m/rows"}]}}]}),
+            "a number is wanted here, and this is a list",
+        ),
     ] {
         let problem = refused(plan.clone());
         assert!(problem.contains(wanted), "{plan}\nsays: {problem}\nnot:  {wanted}");
@@ -255,9 +321,7 @@ fn a_name_from_both_branches_or_from_before_may_be_used_after() {
 
 #[test]
 fn an_endorsement_holds_for_values_of_its_set_only_and_writes_them_one_way() {
-    let plan = |value: Value, shape: Value| {
-        json!({"plan": [{"endorse": "v", "be": value, "as": shape}, {"return": {"v": {"ref": "v"}}}]})
-    };
+    let plan = |value: Value, shape: Value| json!({"plan": [{"endorse": "v", "be": value, "as": shape}, {"return": {"v": {"ref": "v"}}}]});
     let number = json!({"number": {"min": 0, "max": 5, "decimals": 1}});
     let given = |value, shape| run(plan(value, shape), &[]).output("v").map(|v| v.value.to_string()).ok();
     assert_eq!(given(json!(4.0), number.clone()), Some("4".to_owned()));
@@ -274,4 +338,20 @@ fn an_endorsement_holds_for_values_of_its_set_only_and_writes_them_one_way() {
     machine.endorsed(&step, &by("guard")).unwrap();
     let Next::Done { outputs, .. } = machine.next() else { unreachable!() };
     assert_eq!(outputs["v"].as_ref().unwrap().label.integrity, by("guard").join(&user()).integrity);
+}
+
+#[test]
+fn whoever_approves_a_plan_sees_its_calls_as_they_are_written() {
+    let plan = parsed(json!({"plan": [
+        {"call": "get", "id": "x"},
+        {"for": "r", "in": {"ref": "x"}, "max": 3, "do": [
+            {"call": "mail", "with": {"to": "a@b.c", "all": ["a", {"literal": "b"}], "count": {"length": {"ref": "x"}}}}]}
+    ]}));
+    let calls = plan.calls();
+    assert_eq!((calls[1].at.as_str(), calls[1].tool.as_str()), ("plan[1].do[0]", "mail"));
+    let wanted = [("all", Some(json!(["a", "b"]))), ("count", None), ("to", Some(json!("a@b.c")))];
+    assert_eq!(
+        calls[1].arguments,
+        wanted.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    );
 }

@@ -96,7 +96,8 @@ pub(super) fn run(plan: Value, answers: &[(&str, Result<Tree, Tree>)]) -> Ran {
             Next::Call { step, tool, arguments, pc } => {
                 let asked = arguments.get("as").and_then(|asked| asked.value.as_str()).unwrap_or(&tool);
                 let answer = answers.iter().find(|(name, _)| *name == asked);
-                let outcome = answer.map_or_else(|| Ok(Tree::new(&Value::Null, user())), |(_, answer)| answer.clone());
+                let outcome =
+                    answer.map_or_else(|| Ok(Tree::new(&Value::Null, user())), |(_, answer)| answer.clone());
                 calls.push((tool, arguments, pc));
                 machine.answer(&step, Answer { outcome, status: None }).unwrap();
             }

@@ -71,7 +71,8 @@ fn observe(plan: &Plan, axis: Axis, number: u64, broken: Option<Rule>) -> (Seen,
     loop {
         match machine.next() {
             Next::Call { step, tool, arguments, pc } => {
-                let values: BTreeMap<_, _> = arguments.iter().map(|(name, value)| (name, &value.value)).collect();
+                let values: BTreeMap<_, _> =
+                    arguments.iter().map(|(name, value)| (name, &value.value)).collect();
                 let values = serde_json::to_string(&values).unwrap();
                 all.push(format!("{step} {tool} {values}"));
                 if axis.is_low(&pc) && arguments.values().all(|argument| axis.is_low(&argument.label)) {
@@ -107,9 +108,10 @@ fn observe(plan: &Plan, axis: Axis, number: u64, broken: Option<Rule>) -> (Seen,
 
 /// Whether two worlds look alike to the low observer.
 fn alike(seed: u64, broken: Option<Rule>, tally: &mut Tally) -> Result<(), String> {
-    let axis = if seed % 2 == 0 { Axis::Influencer } else { Axis::Reader };
+    let axis = if seed.is_multiple_of(2) { Axis::Influencer } else { Axis::Reader };
     let written = plan(seed);
-    let plan = Plan::parse(&written, &Tooling).unwrap_or_else(|error| panic!("seed {seed}: {error}\n{written:#}"));
+    let plan =
+        Plan::parse(&written, &Tooling).unwrap_or_else(|error| panic!("seed {seed}: {error}\n{written:#}"));
     let (one, all) = observe(&plan, axis, 1, broken);
     let (other, others) = observe(&plan, axis, 2, broken);
     tally.calls += all.len();
@@ -128,8 +130,18 @@ fn what_strangers_write_changes_no_call_that_they_did_not_influence() {
         }
     }
     // There was something to see: calls that must not change, runs that did change, and ends of both kinds.
-    assert!(tally.low > 10_000 && tally.calls > tally.low + 10_000, "{} of {} calls are low", tally.low, tally.calls);
-    assert!(tally.differing > 2_000 && tally.ends > 500, "{} runs differ, {} end low", tally.differing, tally.ends);
+    assert!(
+        tally.low > 10_000 && tally.calls > tally.low + 10_000,
+        "{} of {} calls are low",
+        tally.low,
+        tally.calls
+    );
+    assert!(
+        tally.differing > 2_000 && tally.ends > 500,
+        "{} runs differ, {} end low",
+        tally.differing,
+        tally.ends
+    );
 }
 
 #[test]

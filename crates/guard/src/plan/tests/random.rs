@@ -50,7 +50,11 @@ pub(super) fn plan(seed: u64) -> Value {
     let count = 2 + writer.dice.roll(6);
     steps.extend(writer.steps(count, 2));
     let names: Vec<String> = writer.names.iter().map(|(name, _)| name.clone()).collect();
-    let outputs: Value = names.iter().map(|name| (name.clone(), json!({"ref": name}))).collect::<serde_json::Map<_, _>>().into();
+    let outputs: Value = names
+        .iter()
+        .map(|name| (name.clone(), json!({"ref": name})))
+        .collect::<serde_json::Map<_, _>>()
+        .into();
     steps.push(json!({"return": outputs}));
     json!({"plan": steps})
 }
@@ -63,7 +67,13 @@ impl Writer {
 
     /// A new name, or one that has a value of this kind already.
     fn target(&mut self, kind: Kind) -> String {
-        let old: Vec<String> = self.names.iter().skip(self.fixed).filter(|(_, known)| *known == kind).map(|(name, _)| name.clone()).collect();
+        let old: Vec<String> = self
+            .names
+            .iter()
+            .skip(self.fixed)
+            .filter(|(_, known)| *known == kind)
+            .map(|(name, _)| name.clone())
+            .collect();
         if !old.is_empty() && self.dice.roll(3) > 0 {
             return old[self.dice.roll(old.len() as u64) as usize].clone();
         }
@@ -165,7 +175,8 @@ impl Writer {
     }
 
     fn known(&mut self, kind: Kind) -> Option<Value> {
-        let known: Vec<&String> = self.names.iter().filter(|(_, other)| *other == kind).map(|(name, _)| name).collect();
+        let known: Vec<&String> =
+            self.names.iter().filter(|(_, other)| *other == kind).map(|(name, _)| name).collect();
         if known.is_empty() {
             return None;
         }
@@ -175,10 +186,10 @@ impl Writer {
 
     /// An expression of this kind.
     fn of(&mut self, kind: Kind, depth: u32) -> Value {
-        if depth == 0 || self.dice.roll(4) == 0 {
-            if let Some(known) = self.known(kind) {
-                return known;
-            }
+        if (depth == 0 || self.dice.roll(4) == 0)
+            && let Some(known) = self.known(kind)
+        {
+            return known;
         }
         let deeper = depth.saturating_sub(1);
         if depth == 0 {
@@ -192,7 +203,9 @@ impl Writer {
         }
         match self.dice.roll(12) {
             0 => return json!({"default": [self.of(kind, deeper), self.of(kind, deeper)]}),
-            1 => return json!({"choose": [self.of(Kind::Bool, deeper), self.of(kind, deeper), self.of(kind, deeper)]}),
+            1 => {
+                return json!({"choose": [self.of(Kind::Bool, deeper), self.of(kind, deeper), self.of(kind, deeper)]});
+            }
             _ => {}
         }
         match kind {
@@ -223,7 +236,9 @@ impl Writer {
             Kind::Row => match self.dice.roll(5) {
                 0 => json!({"first": self.of(Kind::Rows, deeper)}),
                 1 => json!({"only": self.of(Kind::Rows, deeper)}),
-                2 => json!({"object": {"n": self.of(Kind::Number, deeper), "t": self.of(Kind::Text, deeper)}}),
+                2 => {
+                    json!({"object": {"n": self.of(Kind::Number, deeper), "t": self.of(Kind::Text, deeper)}})
+                }
                 3 => json!({"max_by": {"list": self.of(Kind::Rows, deeper), "by": self.key()}}),
                 _ => json!({"get": {"from": self.of(Kind::Rows, deeper), "at": "/0"}}),
             },
@@ -287,15 +302,17 @@ impl World {
         let text = |dice: &mut Dice| ["a", "ab", "b", "c 1", "2"][dice.roll(5) as usize];
         let outcome = match tool {
             "mixed" => {
-                let rows: Vec<Value> =
-                    (0..plain.roll(4)).map(|_| json!({"n": plain.roll(4), "t": text(&mut strange)})).collect();
+                let rows: Vec<Value> = (0..plain.roll(4))
+                    .map(|_| json!({"n": plain.roll(4), "t": text(&mut strange)}))
+                    .collect();
                 let mut rows = Tree::new(&json!(rows), user());
                 rows.join_at("/*/t", &self.strange);
                 Ok(rows)
             }
             "strange_rows" => {
-                let rows: Vec<Value> =
-                    (0..strange.roll(4)).map(|_| json!({"n": strange.roll(4), "t": text(&mut strange)})).collect();
+                let rows: Vec<Value> = (0..strange.roll(4))
+                    .map(|_| json!({"n": strange.roll(4), "t": text(&mut strange)}))
+                    .collect();
                 Ok(Tree::new(&json!(rows), self.strange.clone()))
             }
             "strange_text" => Ok(Tree::new(&json!(text(&mut strange)), self.strange.clone())),

@@ -11,29 +11,45 @@ use super::*;
 fn holds(schema: &Value, value: &Value, root: &Value) -> bool {
     schema.as_object().unwrap().iter().all(|(key, rule)| match key.as_str() {
         "$schema" | "title" | "description" | "$defs" => true,
-        "$ref" => holds(root.pointer(rule.as_str().unwrap().strip_prefix('#').unwrap()).unwrap(), value, root),
+        "$ref" => {
+            holds(root.pointer(rule.as_str().unwrap().strip_prefix('#').unwrap()).unwrap(), value, root)
+        }
         "anyOf" => rule.as_array().unwrap().iter().any(|one| holds(one, value, root)),
         "enum" => rule.as_array().unwrap().contains(value),
         "type" => match rule {
             Value::Array(kinds) => kinds.iter().any(|kind| is(kind.as_str().unwrap(), value)),
             kind => is(kind.as_str().unwrap(), value),
         },
-        "required" => value.as_object().is_none_or(|object| rule.as_array().unwrap().iter().all(|key| object.contains_key(key.as_str().unwrap()))),
+        "required" => value.as_object().is_none_or(|object| {
+            rule.as_array().unwrap().iter().all(|key| object.contains_key(key.as_str().unwrap()))
+        }),
         "properties" => value.as_object().is_none_or(|object| {
-            rule.as_object().unwrap().iter().all(|(key, rule)| object.get(key).is_none_or(|member| holds(rule, member, root)))
+            rule.as_object()
+                .unwrap()
+                .iter()
+                .all(|(key, rule)| object.get(key).is_none_or(|member| holds(rule, member, root)))
         }),
         "additionalProperties" => value.as_object().is_none_or(|object| {
             let named = schema.get("properties").and_then(Value::as_object);
-            let mut others = object.iter().filter(|(key, _)| named.is_none_or(|named| !named.contains_key(*key)));
-            if rule.is_boolean() { others.next().is_none() } else { others.all(|(_, member)| holds(rule, member, root)) }
+            let mut others =
+                object.iter().filter(|(key, _)| named.is_none_or(|named| !named.contains_key(*key)));
+            if rule.is_boolean() {
+                others.next().is_none()
+            } else {
+                others.all(|(_, member)| holds(rule, member, root))
+            }
         }),
         "items" => value.as_array().is_none_or(|items| items.iter().all(|item| holds(rule, item, root))),
         "minItems" => value.as_array().is_none_or(|items| items.len() as u64 >= rule.as_u64().unwrap()),
         "maxItems" => value.as_array().is_none_or(|items| items.len() as u64 <= rule.as_u64().unwrap()),
         "minimum" => value.as_f64().is_none_or(|number| number >= rule.as_f64().unwrap()),
         "maximum" => value.as_f64().is_none_or(|number| number <= rule.as_f64().unwrap()),
-        "maxLength" => value.as_str().is_none_or(|text| text.chars().count() as u64 <= rule.as_u64().unwrap()),
-        "pattern" => value.as_str().is_none_or(|text| Regex::new(rule.as_str().unwrap()).unwrap().is_match(text)),
+        "maxLength" => {
+            value.as_str().is_none_or(|text| text.chars().count() as u64 <= rule.as_u64().unwrap())
+        }
+        "pattern" => {
+            value.as_str().is_none_or(|text| Regex::new(rule.as_str().unwrap()).unwrap().is_match(text))
+        }
         other => panic!("the test does not know {other}"),
     })
 }
@@ -59,7 +75,9 @@ fn schema() -> Value {
 fn examples() -> Vec<Value> {
     let page = include_str!("../../../../../docs/plans.md");
     let blocks = page.split("```json\n").skip(1).map(|rest| rest.split("```").next().unwrap());
-    blocks.map(|block| serde_json::from_str(block).unwrap_or_else(|error| panic!("{error}\n{block}"))).collect()
+    blocks
+        .map(|block| serde_json::from_str(block).unwrap_or_else(|error| panic!("{error}\n{block}")))
+        .collect()
 }
 
 /// Any tool, about which nothing is known.
@@ -90,7 +108,10 @@ fn the_schema_and_the_page_have_every_operator_and_no_other() {
     assert_eq!(named, expr::OPERATORS.iter().copied().collect());
     let page = include_str!("../../../../../docs/plans.md");
     for operator in expr::OPERATORS {
-        assert!(page.contains(&format!("`{operator}`")) || page.contains(&format!("`{{\"{operator}\":")), "docs/plans.md lacks {operator}");
+        assert!(
+            page.contains(&format!("`{operator}`")) || page.contains(&format!("`{{\"{operator}\":")),
+            "docs/plans.md lacks {operator}"
+        );
     }
 }
 
@@ -110,7 +131,10 @@ fn what_the_schema_refuses_the_parser_refuses_too() {
         let mut plan = plan(seed);
         damage(&mut plan, &mut super::random::Dice(seed));
         if !holds(&schema, &plan, &schema) {
-            assert!(Plan::parse(&plan, &Tooling).is_err(), "the schema refuses this, and the parser does not: {plan:#}");
+            assert!(
+                Plan::parse(&plan, &Tooling).is_err(),
+                "the schema refuses this, and the parser does not: {plan:#}"
+            );
         }
     }
 }
@@ -133,6 +157,11 @@ fn damage(value: &mut Value, dice: &mut super::random::Dice) {
                 members.insert(key, member);
             }
         }
-        other => *other = [json!(null), json!("first"), json!(-1.5), json!([]), json!({}), json!({"ref": "m", "at": 1})][dice.roll(6) as usize].clone(),
+        other => {
+            *other =
+                [json!(null), json!("first"), json!(-1.5), json!([]), json!({}), json!({"ref": "m", "at": 1})]
+                    [dice.roll(6) as usize]
+                    .clone()
+        }
     }
 }
