@@ -144,6 +144,13 @@ fn start_wrapped(options: GuardCommand) -> Result<ExitCode, Failure> {
         let given = &mut server.server.sandbox;
         given.off = no_sandbox;
         given.require = require_sandbox;
+        // A path that stands in the command is meant to be worked with.
+        let named = server.server.command.iter().skip(1).map(PathBuf::from);
+        let named: Vec<PathBuf> = named.filter(|path| path.is_absolute()).filter_map(|path| path.canonicalize().ok()).collect();
+        match server.server.profile.as_deref() {
+            Some("filesystem" | "git") => given.write.extend(named.into_iter().filter(|path| path.is_dir())),
+            _ => given.read.extend(named),
+        }
         given.read.extend(absolute(&read)?);
         given.write.extend(absolute(&write)?);
         if network {
