@@ -60,7 +60,13 @@ impl Shared {
     /// A state that begins with `engine`.
     pub fn new(engine: Engine, rules: Arc<dyn Rules>, journal: Arc<dyn Journal>, capacity: Capacity) -> Self {
         let store = Store::new(capacity);
-        let state = State { engine, store, approvals: Approvals::default(), calls: HashMap::new(), hours: HashMap::new() };
+        let state = State {
+            engine,
+            store,
+            approvals: Approvals::default(),
+            calls: HashMap::new(),
+            hours: HashMap::new(),
+        };
         Self { state: Mutex::new(state), journal, rules }
     }
 
