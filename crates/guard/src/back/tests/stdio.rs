@@ -144,7 +144,7 @@ async fn a_dead_server_fails_its_requests_and_comes_back() {
             let text = error.to_string();
             assert!(text.contains("ended with status 3") && text.contains("the disk is full"), "{text}");
         }
-        assert_eq!(text(&server, "echo", json!({})).await.contains("arguments"), true);
+        assert!(text(&server, "echo", json!({})).await.contains("arguments"));
         // Nothing was sent twice, and listeners look again at what may have changed.
         let calls: Value = serde_json::from_str(&text(&server, "seen", json!({})).await).unwrap();
         let called = calls["calls"].as_array().unwrap().iter().filter(|c| **c == "tools/call").count();
