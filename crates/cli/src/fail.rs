@@ -51,6 +51,10 @@ macro_rules! from {
 }
 
 from!(
+    ostrom_guard::audit::AuditError,
+    ostrom_guard::flow::EndorseError,
+    ostrom_guard::policy::Problems,
+    ostrom_guard::serve::ServeError,
     ostrom_lab::bundle::BundleError,
     ostrom_lab::compare::CompareError,
     ostrom_lab::export::ExportError,

@@ -15,6 +15,7 @@ mod demo;
 mod eval;
 mod fail;
 mod fetch;
+mod guard;
 mod lineage;
 mod model;
 mod passport;
@@ -54,6 +55,7 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Demo(options) => block_on(demo::run(options)),
         Command::Eval(command) => block_on(eval::run(command)),
         Command::Model(command) => block_on(model::run(command)),
+        Command::Guard(command) => guard::run(command),
         Command::Scan(options) => scan::run(&options),
         Command::Sign(options) => sign::sign(&options),
         Command::Verify(options) => sign::verify(&options),
@@ -63,6 +65,17 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Revoke(options) => lineage::revoke(&options),
         Command::Suite(command) => suite::run(command),
     }
+}
+
+/// Runs `work` on all cores: for what serves others.
+fn many_threads(work: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|error| Failure::new(format!("the system gives no threads: {error}")))?;
+    let result = runtime.block_on(work);
+    runtime.shutdown_background();
+    result
 }
 
 fn block_on(work: impl Future<Output = Result<ExitCode, Failure>>) -> Result<ExitCode, Failure> {

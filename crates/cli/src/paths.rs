@@ -30,6 +30,11 @@ pub fn key() -> Result<PathBuf, Failure> {
     Ok(data()?.join("keys").join("default.pem"))
 }
 
+/// What guards keep between runs.
+pub fn guards() -> Result<PathBuf, Failure> {
+    Ok(data()?.join("guard"))
+}
+
 /// Public keys of others whose records count, one PEM file each.
 pub fn trusted_keys() -> Result<PathBuf, Failure> {
     Ok(data()?.join("keys").join("trusted"))

@@ -7,7 +7,6 @@
 //!
 //! *Invariant:* a call leaves for a server only after its intent is on record.
 
-pub mod approve;
 pub mod audit;
 pub mod back;
 pub mod flow;
@@ -19,5 +18,5 @@ pub mod plan;
 pub mod policy;
 pub mod relay;
 pub mod sandbox;
-pub mod stop;
+pub mod serve;
 pub mod wire;

@@ -1,11 +1,13 @@
 //! The command line.
 
+mod guard;
 mod supply;
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+pub use guard::{GuardCommand, Place, StopOptions};
 pub use supply::{
     CurveName, KeyCommand, LineageCommand, PassportOptions, RevokeOptions, ScanOptions, ShowOptions,
     SignOptions, VerifyModelOptions, WalkOptions,
@@ -15,7 +17,7 @@ pub use supply::{
 #[derive(Debug, Parser)]
 #[command(name = "ostrom", version, about, arg_required_else_help = true, max_term_width = 100)]
 #[command(
-    after_help = "Start here:\n  ostrom demo                 test a small local model, end to end\n  ostrom eval run --help      test a model of yours\n  ostrom scan ./model         look into model files"
+    after_help = "Start here:\n  ostrom demo                 test a small local model, end to end\n  ostrom eval run --help      test a model of yours\n  ostrom scan ./model         look into model files\n  ostrom guard wrap -- CMD    put a guard before an MCP server"
 )]
 pub struct Cli {
     /// What to do.
@@ -37,6 +39,9 @@ pub enum Command {
     /// Look at suites and the attack library.
     #[command(subcommand)]
     Suite(SuiteCommand),
+    /// Guard an agent: decide about every MCP call by where information came from and where it may go.
+    #[command(subcommand)]
+    Guard(GuardCommand),
     /// Scan model files and what lies beside them, without loading anything.
     #[command(after_help = "Examples:
   ostrom scan ./model-folder

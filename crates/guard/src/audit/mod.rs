@@ -11,15 +11,19 @@
 
 mod explain;
 mod log;
+mod observed;
 mod openings;
 mod replay;
 mod rules;
+mod verify;
 
 pub use explain::{Explanation, explain};
 pub use log::{AuditLog, Mode, Opened, events};
+pub use observed::{Observed, observed};
 pub use openings::Openings;
 pub use replay::{Difference, Replay, replay};
-pub use rules::{Policies, Snapshot};
+pub use rules::Policies;
+pub use verify::{Verified, verify};
 
 /// What goes wrong with an audit log.
 #[derive(Debug, thiserror::Error)]

@@ -125,8 +125,11 @@ impl Play {
         }
         if decision.dispatched {
             let principal = format!("{:?}", decision.context);
-            for tool in [String::new(), format!("{}/{}", decision.server, decision.tool)] {
-                let count = self.calls.entry((principal.clone(), tool)).or_default();
+            let hour = format!("hour {}", decision.at / 3_600);
+            let whose = decision.context.principal.to_string();
+            let tool = format!("{}/{}", decision.server, decision.tool);
+            for key in [(principal.clone(), String::new()), (principal, tool), (whose, hour)] {
+                let count = self.calls.entry(key).or_default();
                 *count = count.saturating_add(1);
             }
         }
@@ -165,6 +168,11 @@ impl Play {
             all: &all,
             calls: count(String::new()),
             tool_calls: count(format!("{}/{}", decision.server, decision.tool)),
+            hour_calls: {
+                let hour = format!("hour {}", decision.at / 3_600);
+                self.calls.get(&(decision.context.principal.to_string(), hour)).copied().unwrap_or(0)
+            },
+            plan: decision.plan.is_some(),
             at: decision.at,
         })
     }

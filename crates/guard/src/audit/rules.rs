@@ -9,12 +9,6 @@ use ostrom_core::Digest;
 use super::AuditError;
 use crate::gateway::Rules;
 
-/// A policy as it is kept beside the log.
-pub trait Snapshot: Send + Sync {
-    /// The bytes from which it can be read again.
-    fn bytes(&self) -> Vec<u8>;
-}
-
 /// Reads policies from their snapshots.
 pub type Read = dyn Fn(&[u8]) -> Result<Arc<dyn Rules>, String> + Send + Sync;
 

@@ -262,7 +262,7 @@ impl Server {
                 outcome.map(|answer| answer.map_err(|error| shape::error(live.info.revision, error)))
             };
             if !matches!(outcome, Ok(Ok(_))) && common.unwant(uri) {
-                self.shared.wanted.send_modify(|count| *count = count.wrapping_add(1));
+                self.shared.changed();
             }
             outcome
         };
@@ -275,11 +275,11 @@ impl Server {
     /// Waits until the server has agreed to watch a resource.
     async fn agree(&self, live: &Live, uri: &str) -> Result<Answer, Fault> {
         let mut acknowledged = live.acknowledged.clone();
-        acknowledged.mark_unchanged();
-        self.shared.wanted.send_modify(|count| *count = count.wrapping_add(1));
-        match timeout(ACKNOWLEDGEMENT, acknowledged.changed()).await {
-            Ok(Ok(())) if acknowledged.borrow().contains(uri) => Ok(Ok(Map::new())),
-            Ok(Ok(())) => {
+        self.shared.changed();
+        let asked = *self.shared.wanted.borrow();
+        match timeout(ACKNOWLEDGEMENT, acknowledged.wait_for(|found| found.wanted >= asked)).await {
+            Ok(Ok(found)) if found.uris.contains(uri) => Ok(Ok(Map::new())),
+            Ok(Ok(_)) => {
                 let text = "the server does not agree to watch this resource";
                 Ok(Err(RpcError::new(RpcError::INVALID_PARAMS, text)))
             }
@@ -296,10 +296,12 @@ impl Server {
         if !self.shared.common.unwant(uri) {
             return Ok(());
         }
-        let State::Live(live, _) = &*lock(&self.shared.state) else { return Ok(()) };
-        let live = Arc::clone(live);
+        let live = match &*lock(&self.shared.state) {
+            State::Live(live, _) => Arc::clone(live),
+            _ => return Ok(()),
+        };
         if live.info.revision.is_stateless() {
-            self.shared.wanted.send_modify(|count| *count = count.wrapping_add(1));
+            self.shared.changed();
             return Ok(());
         }
         let telling = live.link.call_for_guard("resources/unsubscribe", changes::resource(uri));
@@ -404,6 +406,11 @@ impl Server {
 }
 
 impl Shared {
+    /// Notes that other resources are wanted than before.
+    fn changed(&self) {
+        self.wanted.send_modify(|count| *count = count.saturating_add(1));
+    }
+
     async fn connect(&self) -> Result<Live, Fault> {
         let era = *lock(&self.era);
         let limits = self.common.limits();

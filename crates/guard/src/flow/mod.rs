@@ -17,7 +17,7 @@ mod mutant;
 mod violation;
 
 pub use decide::{Argument, Call, Endorsed, Verdict, decide};
-pub use endorse::{Endorse, EndorseError};
+pub use endorse::{Endorse, EndorseError, Pattern};
 pub use engine::{ContextKey, Engine};
 pub use event::{ArgumentRecord, CallId, Decision, Event, HandleId, KeptValue, Outcome, PlanStep, Scope};
 pub use facts::{

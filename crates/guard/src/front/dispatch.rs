@@ -51,11 +51,6 @@ impl<H: Handler> Core<H> {
         Self { handler, limits, log, parking, rules }
     }
 
-    #[cfg(test)]
-    pub(super) fn parked(&self) -> usize {
-        self.parking.len()
-    }
-
     /// Who sends a request of the stateless revision.
     ///
     /// # Errors

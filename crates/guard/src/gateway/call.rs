@@ -252,6 +252,8 @@ impl Gateway {
             all,
             calls: calls.and_then(|calls| calls.get("")).copied().unwrap_or(0),
             tool_calls: calls.and_then(|calls| calls.get(&tool)).copied().unwrap_or(0),
+            hour_calls: state.hour_calls(&decision.context.principal, decision.at),
+            plan: decision.plan.is_some(),
             at: decision.at,
         })
     }
@@ -491,6 +493,9 @@ pub fn claim(result: &Map<String, Value>) -> Option<Label> {
 }
 
 fn count(state: &mut State, decision: &Decision) {
+    let hour = decision.at / 3_600;
+    let of_hour = state.hours.entry(decision.context.principal.clone()).or_insert((hour, 0));
+    *of_hour = if of_hour.0 == hour { (hour, of_hour.1.saturating_add(1)) } else { (hour, 1) };
     let calls = state.calls.entry(decision.context.clone()).or_default();
     for name in [String::new(), format!("{}/{}", decision.server, decision.tool)] {
         let count = calls.entry(name).or_default();

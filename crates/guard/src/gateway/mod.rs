@@ -121,6 +121,15 @@ impl Gateway {
         let _nobody = self.changes.send(change);
     }
 
+    /// Tells clients that lists may have changed: a person has approved something.
+    pub fn lists_changed(&self) {
+        for kind in ["tools", "prompts", "resources"] {
+            let method = format!("notifications/{kind}/list_changed");
+            // Nobody may be listening.
+            let _nobody = self.changes.send(Notification { method, params: Map::new() });
+        }
+    }
+
     /// Mints a run for a principal, and gives its name and the token that opens it. The token is on no record.
     ///
     /// # Errors
@@ -527,6 +536,13 @@ impl Handler for Gateway {
                 Err(RpcError::new(RpcError::METHOD_NOT_FOUND, format!("the guard lets no {other} through")))
             }
         }
+    }
+
+    async fn watch(&self, _caller: Arc<Caller>, uri: String) -> Result<crate::front::Watch, RpcError> {
+        let unknown = || RpcError::new(RpcError::INVALID_PARAMS, format!("there is no resource {uri}"));
+        let (server, inner) = self.names.inner_uri(&uri).ok_or_else(unknown)?;
+        let upstream = self.upstreams.get(&server).ok_or_else(unknown)?;
+        upstream.watch(inner).await.map_err(|unanswered| RpcError::new(RpcError::INTERNAL, unanswered.message))
     }
 
     fn changes(&self, _caller: &Caller) -> broadcast::Receiver<Notification> {

@@ -43,6 +43,10 @@ pub struct Question<'a> {
     pub calls: u64,
     /// Calls of this tool by this context so far.
     pub tool_calls: u64,
+    /// Calls of this principal in this hour so far.
+    pub hour_calls: u64,
+    /// Whether a plan makes it.
+    pub plan: bool,
     /// Seconds since 1970.
     pub at: u64,
 }

@@ -25,6 +25,16 @@ pub struct State {
     pub approvals: Approvals,
     /// Calls so far: of a context, and of a tool by a context.
     pub calls: HashMap<ContextKey, BTreeMap<String, u64>>,
+    /// Calls of a principal in the hour (counted since 1970) of its last call.
+    pub hours: HashMap<Arc<str>, (u64, u64)>,
+}
+
+impl State {
+    /// Calls of a principal in the hour of `at`.
+    #[must_use]
+    pub fn hour_calls(&self, principal: &str, at: u64) -> u64 {
+        self.hours.get(principal).filter(|(hour, _)| *hour == at / 3_600).map_or(0, |(_, calls)| *calls)
+    }
 }
 
 /// The state, and the log that is ahead of it.
@@ -50,7 +60,7 @@ impl Shared {
     /// A state that begins with `engine`.
     pub fn new(engine: Engine, rules: Arc<dyn Rules>, journal: Arc<dyn Journal>, capacity: Capacity) -> Self {
         let store = Store::new(capacity);
-        let state = State { engine, store, approvals: Approvals::default(), calls: HashMap::new() };
+        let state = State { engine, store, approvals: Approvals::default(), calls: HashMap::new(), hours: HashMap::new() };
         Self { state: Mutex::new(state), journal, rules }
     }
 

@@ -1,5 +1,6 @@
 //! What was approved, and how what servers offer stands against it.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -201,14 +202,15 @@ impl PinStore {
             let count = counts.entry(definition.name()).or_default();
             *count = count.saturating_add(1);
         }
-        let others = self.names_of(server, kind, &definitions);
+        // Most lists are as approved, and then nobody's looks matter.
+        let others = LazyCell::new(|| self.names_of(server, kind, &definitions));
         let mut checked: Vec<Checked> = definitions
             .iter()
             .zip(offered)
             .map(|(definition, value)| match definition {
                 Ok(definition) => {
                     let twice = counts.get(definition.name()).is_some_and(|count| *count > 1);
-                    self.stand(server, definition, twice, &others)
+                    self.stand(server, definition, twice, || &others)
                 }
                 Err(error) => malformed(kind, value, error.to_string()),
             })
@@ -229,7 +231,13 @@ impl PinStore {
         checked
     }
 
-    fn stand(&self, server: &str, definition: &Definition, twice: bool, others: &Likenesses) -> Checked {
+    fn stand<'a>(
+        &self,
+        server: &str,
+        definition: &Definition,
+        twice: bool,
+        others: impl Fn() -> &'a Likenesses,
+    ) -> Checked {
         let (kind, name) = (definition.kind(), definition.name());
         let mut reasons = Vec::new();
         let pin = self.pin(server, kind, name);
@@ -248,7 +256,7 @@ impl PinStore {
             }
             // A name that was approved was approved beside those that there were.
             if pin.is_none() {
-                reasons.extend(others.shadowed_by(server, kind, name));
+                reasons.extend(others().shadowed_by(server, kind, name));
             }
         }
         let standing = if reasons.is_empty() { Standing::Pinned } else { Standing::Held(reasons) };

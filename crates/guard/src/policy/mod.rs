@@ -10,6 +10,7 @@
 
 pub mod cedar;
 pub mod config;
+mod in_force;
 mod nearest;
 mod problem;
 pub mod profile;
@@ -21,6 +22,7 @@ use ostrom_core::Digest;
 
 pub use cedar::Policies;
 pub use config::Config;
+pub use in_force::{InForce, read_snapshot};
 pub use problem::{Problem, Problems};
 pub use profile::profile_for;
 

@@ -64,11 +64,15 @@ pub struct OAuth {
     pub claim: String,
 }
 
-fn default_algorithms() -> Vec<String> {
+/// Signature algorithms that are taken where none are named.
+#[must_use]
+pub fn default_algorithms() -> Vec<String> {
     ["ES256", "ES384", "EdDSA", "RS256", "PS256"].map(str::to_owned).to_vec()
 }
 
-fn default_claim() -> String {
+/// The claim that names the principal where none is named.
+#[must_use]
+pub fn default_claim() -> String {
     "sub".to_owned()
 }
 

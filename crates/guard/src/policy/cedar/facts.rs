@@ -1,9 +1,9 @@
 //! A question in Cedar's terms.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 
 use cedar_policy::{Context, Entities, Entity, Request, RestrictedExpression as Expression};
-use serde_json::{Map, Number, Value};
+use serde_json::{Number, Value};
 
 use super::model;
 use super::needs::Wanted;
@@ -112,7 +112,7 @@ fn time(seconds: i64) -> Result<Expression, String> {
 }
 
 /// The entity whose tags are the arguments.
-fn arguments(arguments: &Map<String, Value>, wanted: Wanted<'_>) -> Result<Entity, String> {
+fn arguments(arguments: &BTreeMap<String, Value>, wanted: Wanted<'_>) -> Result<Entity, String> {
     let mut tags = Tags { wanted, found: HashMap::new(), text: 0 };
     let mut pointer = String::new();
     for (name, value) in arguments {

@@ -18,6 +18,8 @@ use crate::policy::read::line_at;
 /// How far from principal, resource and context a policy may go through entities: the tool, the run and the arguments
 /// are told, nothing beyond.
 const LEVEL: u32 = 1;
+/// Bytes of stack for that.
+const STACK: usize = 64 << 20;
 /// Bytes of an `@id`.
 const MAX_ID: usize = 200;
 
@@ -49,6 +51,22 @@ impl Policies {
     /// All problems found: what does not parse, what does not fit the schema, what can never apply, characters that look
     /// like others, names of servers that there are not, two policies of one name.
     pub fn load(texts: &[CedarText], servers: &[&str]) -> Result<Self, Problems> {
+        // Cedar parses and validates recursively; what `split` lets pass needs more stack than a thread of a runtime has.
+        std::thread::scope(|scope| {
+            std::thread::Builder::new()
+                .stack_size(STACK)
+                .spawn_scoped(scope, || Self::load_here(texts, servers))
+                .map_err(|error| error.to_string())
+                .and_then(|thread| thread.join().map_err(|_| "a fault of the policy library".to_owned()))
+                .unwrap_or_else(|error| {
+                    let mut problems = Problems::default();
+                    problems.push(Problem::new("policies", None, format!("cannot be checked: {error}")));
+                    Err(problems)
+                })
+        })
+    }
+
+    fn load_here(texts: &[CedarText], servers: &[&str]) -> Result<Self, Problems> {
         let mut problems = Problems::default();
         let mut placed: Vec<Placed<'_>> = Vec::new();
         let mut ids: HashMap<String, usize> = HashMap::new();

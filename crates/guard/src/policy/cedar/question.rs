@@ -1,10 +1,10 @@
 //! What is asked of the policies, and what they answer.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::fmt;
 
 use cedar_policy::{Entities, Entity, EntityId, EntityUid, RestrictedExpression};
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::model::{self, Kind};
 use crate::label::Label;
@@ -133,7 +133,7 @@ pub struct Question<'a> {
     /// The label of the control and all arguments together; of the value, for [`Action::Reveal`].
     pub data: &'a Label,
     /// The arguments as the server would get them.
-    pub arguments: &'a Map<String, Value>,
+    pub arguments: &'a BTreeMap<String, Value>,
     /// Seconds since 1970, UTC.
     pub seconds: i64,
     /// Calls before this one.

@@ -12,7 +12,7 @@ const MAX_POLICY: usize = 32 << 10;
 /// Brackets inside brackets.
 const MAX_NESTING: usize = 32;
 /// Operators and words in one policy: each can be a level of nesting.
-const MAX_OPERATORS: usize = 150;
+const MAX_OPERATORS: usize = 600;
 
 /// A policy in its file.
 #[derive(Debug, PartialEq, Eq)]
@@ -122,7 +122,11 @@ impl Lexer {
         let in_word = character.is_alphanumeric() || character == '_';
         match character {
             '"' => self.in_text = true,
-            '(' | '[' | '{' => self.depth = self.depth.saturating_add(1),
+            '(' | '[' | '{' => {
+                self.depth = self.depth.saturating_add(1);
+                // `a[…][…]` nests too, to the left.
+                self.operators = self.operators.saturating_add(1);
+            }
             ')' | ']' | '}' => self.depth = self.depth.saturating_sub(1),
             ';' => return Step::End,
             // Lists nest no deeper for being long.

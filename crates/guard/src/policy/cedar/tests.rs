@@ -1,3 +1,5 @@
+use std::collections::BTreeMap;
+
 use cedar_policy::{Authorizer, Entities, Policy, PolicyId, PolicySet};
 use proptest::prelude::*;
 use serde_json::{Value, json};
@@ -51,10 +53,10 @@ fn case(policies: &str) -> Case {
 
 impl Case {
     fn decide(&self) -> Decision {
-        self.policies.decide(&self.question(self.arguments.as_object().unwrap()))
+        self.policies.decide(&self.question(&self.arguments()))
     }
 
-    fn question<'a>(&'a self, arguments: &'a serde_json::Map<String, Value>) -> Question<'a> {
+    fn question<'a>(&'a self, arguments: &'a BTreeMap<String, Value>) -> Question<'a> {
         Question {
             principal: self.principal,
             run: self.run,
@@ -67,6 +69,10 @@ impl Case {
             seconds: self.seconds,
             used: self.used,
         }
+    }
+
+    fn arguments(&self) -> BTreeMap<String, Value> {
+        self.arguments.as_object().unwrap().clone().into_iter().collect()
     }
 
     fn permits(&self) -> bool {
@@ -433,7 +439,8 @@ proptest! {
         case.seconds = hour * 3_600;
         case.used = Used { run: used, ..Used::default() };
         case.run = run.then_some("r");
-        let question = case.question(case.arguments.as_object().unwrap());
+        let arguments = case.arguments();
+        let question = case.question(&arguments);
         let (permit, reasons, errors) = oracle(&text, &question);
         let decision = case.decide();
         prop_assert_eq!(decision.permit, permit);
@@ -465,7 +472,8 @@ fn what_policies_are_told_is_what_the_schema_says() {
     let schema = model::schema();
     for (action, target) in every_action() {
         (case.action, case.target) = (action, target);
-        let question = case.question(case.arguments.as_object().unwrap());
+        let arguments = case.arguments();
+        let question = case.question(&arguments);
         let (request, entities) = super::facts::of(&question, Wanted(&[&everything])).unwrap();
         Entities::from_entities(entities, Some(schema)).unwrap();
         let context = request.context().unwrap().clone();

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::rules::{NameSet, ResultRules, SourceRules, THIS_SERVER, ToolRules};
 use super::schema::Server;
@@ -10,8 +10,8 @@ use crate::label::USER;
 use crate::policy::profile::{Profile, ProfilePattern, fold_name};
 
 /// A server with everything that is said of its tools, defaults filled in.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct ServerFacts {
     /// Its settings; `tools`, `defaults`, `resources` and `prompts` are complete.
     pub server: Server,

@@ -14,14 +14,16 @@ use std::path::{Path, PathBuf};
 
 use ostrom_core::Digest;
 use ostrom_trust::digest_of;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 pub use facts::ServerFacts;
 pub use rules::{
+    FieldRules,
     ANYONE, Access, ArgumentRules, EVERYONE, EndorseRules, Influencers, MemoryRules, NameSet, Otherwise,
     ReaderSet, ResultRules, Reveal, SourceRules, THIS_SERVER, ToolRules,
 };
 pub use schema::{
+    Plans,
     Approval, Audit, AuditMode, Auth, BackOauth, Budgets, CedarFiles, Channel, Front, FrontOauth, Guard,
     GuardFile, IncludedFile, Limits, Mode, Network, NewDefinitions, Run, Sandbox, SandboxLimits, Server, Webhook,
 };
@@ -40,7 +42,7 @@ const MAX_INCLUDES: usize = 64;
 pub const DEFAULT_CEDAR: &str = include_str!("../cedar/default.cedar");
 
 /// The text of a file with policies.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct CedarText {
     /// As the configuration names it.
@@ -58,8 +60,8 @@ impl CedarText {
 }
 
 /// The effective configuration: checked, defaults filled in, profiles spread out.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case", deny_unknown_fields)]
 pub struct Config {
     /// The guard itself.
     pub guard: Guard,
@@ -69,6 +71,8 @@ pub struct Config {
     pub limits: Limits,
     /// What the user's own words are.
     pub run: Run,
+    /// Who may submit plans.
+    pub plans: Plans,
     /// The servers behind, with facts about their tools.
     pub servers: BTreeMap<String, ServerFacts>,
     /// How a person answers.
@@ -209,6 +213,24 @@ impl Config {
         config.named(COMMAND_LINE, problems)
     }
 
+    /// Reads an effective configuration back from its canonical JSON, of which [`Config::version`] is the digest.
+    ///
+    /// # Errors
+    /// If it is not one of this version of Ostrom.
+    pub fn from_snapshot(bytes: &[u8]) -> Result<Self, String> {
+        let mut config: Self = serde_json::from_slice(bytes).map_err(|error| error.to_string())?;
+        config.version = Some(digest_of(&config).map_err(|error| error.to_string())?);
+        Ok(config)
+    }
+
+    /// With the digest of what it says now.
+    ///
+    /// # Errors
+    /// If it has no digest.
+    pub fn renamed(self) -> Result<Self, Problems> {
+        self.named(COMMAND_LINE, Problems::default())
+    }
+
     /// The digest of the effective configuration: the policy version. Always there but while the configuration is read.
     #[must_use]
     pub fn version(&self) -> Digest {
@@ -222,7 +244,7 @@ impl Config {
         folder: &Path,
     ) -> Self {
         let under = |path: PathBuf| if path.is_absolute() { path } else { folder.join(path) };
-        let GuardFile { mut guard, front, limits, run, approval, mut audit, budgets, .. } = file;
+        let GuardFile { mut guard, front, limits, run, plans, approval, mut audit, budgets, .. } = file;
         guard.state = guard.state.map(under);
         audit.folder = audit.folder.map(under);
         let servers = servers
@@ -237,7 +259,7 @@ impl Config {
                 (name, facts)
             })
             .collect();
-        Self { guard, front, limits, run, servers, approval, audit, budgets, cedar, version: None }
+        Self { guard, front, limits, run, plans, servers, approval, audit, budgets, cedar, version: None }
     }
 }
 

@@ -198,6 +198,30 @@ pub struct ResultRules {
     /// How much of it the agent sees.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reveal: Option<Reveal>,
+    /// Fields of a structured result that differ from the rest, by JSON pointer; `*` stands for every element or member.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub fields: BTreeMap<String, FieldRules>,
+    /// Parts that the agent may see without the result's label.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endorse: Option<Vec<EndorseRules>>,
+}
+
+/// `result.fields."/POINTER"`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct FieldRules {
+    /// Who may have influenced it; otherwise as for the result.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub influencers: Option<Influencers>,
+    /// Who may read it; otherwise as for the result.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub readers: Option<ReaderSet>,
+    /// How much of it the agent sees: `value` or `reference`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reveal: Option<Reveal>,
+    /// Values that the agent may see without its label, and parts that it may ask for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub endorse: Option<Vec<EndorseRules>>,
 }
 
 /// `memory = { … }`.
@@ -263,6 +287,7 @@ impl ToolRules {
                 influencers: Some(NameSet::These(vec![THIS_SERVER.to_owned()])),
                 readers: Some(NameSet::These(vec![USER.to_owned(), THIS_SERVER.to_owned()])),
                 reveal: Some(Reveal::Value),
+                ..ResultRules::default()
             },
             memory: Some(MemoryRules::default()),
         }
@@ -325,6 +350,8 @@ impl ResultRules {
             influencers: self.influencers.clone().or_else(|| base.influencers.clone()),
             readers: self.readers.clone().or_else(|| base.readers.clone()),
             reveal: self.reveal.or(base.reveal),
+            fields: if self.fields.is_empty() { base.fields.clone() } else { self.fields.clone() },
+            endorse: self.endorse.clone().or_else(|| base.endorse.clone()),
         }
     }
 }

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-use super::rules::{ReaderSet, SourceRules, ToolRules};
+use super::rules::{Influencers, NameSet, Otherwise, ReaderSet, SourceRules, ToolRules};
+use crate::label::USER;
 
 /// A whole file.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -21,6 +22,8 @@ pub struct GuardFile {
     pub limits: Limits,
     /// What the user's own words are.
     pub run: Run,
+    /// Who may submit plans.
+    pub plans: Plans,
     /// The servers behind.
     pub servers: BTreeMap<String, Server>,
     /// Cedar.
@@ -314,6 +317,22 @@ pub struct BackOauth {
     pub client_secret_env: Option<String>,
     /// Scopes to ask for.
     pub scopes: Vec<String>,
+}
+
+/// `[plans]`: the guard's own tool `run_plan`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Plans {
+    /// Who may have influenced an agent that submits a plan.
+    pub influencers: Influencers,
+    /// What becomes of a plan that others may have influenced: a person may approve it as a whole, or it is refused.
+    pub otherwise: Otherwise,
+}
+
+impl Default for Plans {
+    fn default() -> Self {
+        Self { influencers: NameSet::These(vec![USER.to_owned()]), otherwise: Otherwise::Ask }
+    }
 }
 
 /// `[policy]`.

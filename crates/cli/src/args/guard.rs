@@ -1,0 +1,244 @@
+//! Arguments of `ostrom guard …`.
+
+use std::ffi::OsString;
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+
+/// `ostrom guard …`.
+#[derive(Debug, Subcommand)]
+pub enum GuardCommand {
+    /// Stand between an agent and its MCP servers, as guard.toml says.
+    #[command(after_help = "Examples:
+  ostrom guard run --config guard.toml           # stdio or HTTP in front: [front] listen
+  ostrom guard run --config guard.toml --check   # read it, say what is wrong, start nothing")]
+    Run {
+        /// The configuration (docs/guard-config.md).
+        #[arg(long, default_value = "guard.toml")]
+        config: PathBuf,
+        /// Only check the configuration.
+        #[arg(long)]
+        check: bool,
+        /// Where the guard keeps its state.
+        #[arg(long)]
+        state: Option<PathBuf>,
+    },
+    /// Stand before one server, with safe defaults: one line in an agent's MCP configuration.
+    #[command(after_help = "Examples:
+  ostrom guard wrap -- npx -y @modelcontextprotocol/server-filesystem /data
+  ostrom guard wrap --read /data --write /data/out -- mcp-server-git --repository /data
+
+The server runs in a sandbox: it may read --read and the absolute paths in its command, change --write (a file system or git
+server also the folders in its command), and has no network without --network. What it defines when it is first seen is pinned; what changes later is held: ostrom guard pin.")]
+    Wrap {
+        /// A file or folder that the server may read.
+        #[arg(long)]
+        read: Vec<PathBuf>,
+        /// A file or folder that the server may read and change.
+        #[arg(long)]
+        write: Vec<PathBuf>,
+        /// Let the server use the network.
+        #[arg(long)]
+        network: bool,
+        /// Refuse to start the server where the kernel cannot enforce its sandbox.
+        #[arg(long)]
+        require_sandbox: bool,
+        /// Start the server without a sandbox.
+        #[arg(long, conflicts_with = "require_sandbox")]
+        no_sandbox: bool,
+        /// Only watch: refuse nothing.
+        #[arg(long)]
+        observe: bool,
+        /// Where the guard keeps its state.
+        #[arg(long)]
+        state: Option<PathBuf>,
+        /// The server's command.
+        #[arg(last = true, required = true)]
+        command: Vec<String>,
+    },
+    /// Only watch: let everything through, write down what would have been refused, and at the end a candidate policy.
+    #[command(after_help = "Examples:
+  ostrom guard observe --config guard.toml             # in place of `run`, while an agent works as usual
+  ostrom guard observe --config guard.toml --report    # what was seen so far, and the candidate policy")]
+    Observe {
+        /// The configuration.
+        #[arg(long, default_value = "guard.toml")]
+        config: PathBuf,
+        /// Start nothing; report what the log has.
+        #[arg(long)]
+        report: bool,
+        /// Where the guard keeps its state.
+        #[arg(long)]
+        state: Option<PathBuf>,
+    },
+    /// Show definitions that are held, and approve them.
+    #[command(after_help = "Examples:
+  ostrom guard pin                       # what is held, and why
+  ostrom guard pin --server mail --all   # approve everything that is held of one server
+  ostrom guard pin send_email            # approve one definition")]
+    Pin {
+        /// Names to approve.
+        names: Vec<String>,
+        /// Only of this server.
+        #[arg(long)]
+        server: Option<String>,
+        /// Approve everything that is held, but for what has hidden text or takes another's name.
+        #[arg(long)]
+        all: bool,
+        /// Which guard.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Show calls that wait for a person, and answer them.
+    #[command(after_help = "Examples:
+  ostrom guard approve                   # what waits
+  ostrom guard approve 3f9a12            # shows the call and asks
+  ostrom guard approve 3f9a12 --yes
+  ostrom guard approve 3f9a12 --deny")]
+    Approve {
+        /// The beginning of a request's digest.
+        request: Option<String>,
+        /// Approve without asking.
+        #[arg(long, conflicts_with = "deny")]
+        yes: bool,
+        /// Refuse.
+        #[arg(long)]
+        deny: bool,
+        /// Which guard.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Quarantine everything that descends from a source, in all runs.
+    #[command(after_help = "Examples:
+  ostrom guard revoke --source mail
+  ostrom guard revoke --source fetch/fetch
+  ostrom guard revoke --source 'memory#project notes'")]
+    Revoke {
+        /// SERVER, SERVER/TOOL or SERVER#OBJECT.
+        #[arg(long)]
+        source: String,
+        /// Which guard.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Stop a run, a principal, a tool, a server or everything, before the next call leaves.
+    #[command(after_help = "Examples:
+  ostrom guard stop --all
+  ostrom guard stop --tool mail/send_email
+  ostrom guard stop --all --lift         # take it back")]
+    Stop(StopOptions),
+    /// Take the context of a principal or run back to its beginning.
+    Reset {
+        /// The principal.
+        #[arg(long, default_value = "local")]
+        principal: String,
+        /// The run.
+        #[arg(long)]
+        run: Option<String>,
+        /// Which guard.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Mint a run: a context of its own, opened by a token (header Ostrom-Run, or OSTROM_RUN on stdio).
+    Mint {
+        /// For whom.
+        #[arg(long, default_value = "local")]
+        principal: String,
+        /// Which guard.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// What the running guard knows: contexts and their labels, stops, what waits.
+    Status {
+        /// Which guard.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Say in one sentence why a call was decided as it was.
+    #[command(after_help = "Example:
+  ostrom guard explain 12")]
+    Explain {
+        /// The number of the call.
+        call: u64,
+        /// Print the explanation as JSON.
+        #[arg(long)]
+        json: bool,
+        /// Which guard.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Derive every decision of an audit log again, offline.
+    #[command(after_help = "Exit status: 0 everything came out as it is on record, 1 it did not.")]
+    Replay {
+        /// The folder of the audit log.
+        log: Option<PathBuf>,
+        /// Print the result as JSON.
+        #[arg(long)]
+        json: bool,
+        /// Which guard.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Check that nothing of an audit log was cut or changed.
+    #[command(after_help = "Exit status: 0 the log is whole, 1 it is not.")]
+    Verify {
+        /// The folder of the audit log.
+        log: Option<PathBuf>,
+        /// The public key that must have signed it; your own by default.
+        #[arg(long)]
+        key: Option<PathBuf>,
+        /// Print the result as JSON.
+        #[arg(long)]
+        json: bool,
+        /// Which guard.
+        #[command(flatten)]
+        place: Place,
+    },
+    /// Become a server in its sandbox. The guard starts itself so.
+    #[command(hide = true)]
+    Sandboxed {
+        /// What it may touch.
+        #[arg(long)]
+        spec: String,
+        /// The program and its arguments.
+        #[arg(last = true, required = true)]
+        command: Vec<OsString>,
+    },
+}
+
+/// Which guard is meant; the only one there is, by default.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Place {
+    /// The configuration of the guard.
+    #[arg(long)]
+    pub config: Option<PathBuf>,
+    /// The folder of its state.
+    #[arg(long)]
+    pub state: Option<PathBuf>,
+}
+
+/// `ostrom guard stop`.
+#[derive(Debug, Args)]
+pub struct StopOptions {
+    /// Everything.
+    #[arg(long, group = "what")]
+    pub all: bool,
+    /// One principal.
+    #[arg(long, group = "what")]
+    pub principal: Option<String>,
+    /// One run.
+    #[arg(long, group = "what")]
+    pub run: Option<String>,
+    /// One tool, SERVER/TOOL.
+    #[arg(long, group = "what")]
+    pub tool: Option<String>,
+    /// One server.
+    #[arg(long, group = "what")]
+    pub server: Option<String>,
+    /// Take the stop back.
+    #[arg(long)]
+    pub lift: bool,
+    /// Which guard.
+    #[command(flatten)]
+    pub place: Place,
+}

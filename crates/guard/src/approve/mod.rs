@@ -1,1 +1,0 @@
-//! A person's answers: endorsement, declassification, a wider plan, a changed pin.

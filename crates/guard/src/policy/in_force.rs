@@ -1,0 +1,294 @@
+//! A policy as the gateway asks it.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use ostrom_core::Digest;
+use serde_json::Value;
+
+use super::cedar::{Action, Question as CedarQuestion, Target, Used};
+use super::config::{
+    Access, ArgumentRules, Config, EndorseRules, FieldRules, Mode, Otherwise as ConfigOtherwise, ResultRules,
+    Reveal as ConfigReveal, ToolRules,
+};
+use super::{Policies, Policy};
+use crate::flow::{
+    ArgumentFacts, Endorse, FieldFacts, MemoryAccess, MemoryFacts, Otherwise, ResultFacts, Reveal, ToolFacts,
+};
+use crate::gateway::{Question, Rules, operation};
+use crate::label::{GUARD, Integrity, Readers};
+
+/// Tools whose facts are remembered; more than anybody configures.
+const MAX_REMEMBERED: usize = 10_000;
+
+/// A policy that decides.
+#[derive(Debug)]
+pub struct InForce {
+    policy: Policy,
+    facts: RwLock<HashMap<(String, String), Arc<Known>>>,
+}
+
+/// What is known of a tool, ready for questions.
+#[derive(Debug)]
+struct Known {
+    facts: Arc<ToolFacts>,
+    target: Target,
+    action: Action,
+}
+
+/// Reads a policy from what [`InForce::snapshot`] gave.
+///
+/// # Errors
+/// If it is not one of this version of Ostrom.
+pub fn read_snapshot(bytes: &[u8]) -> Result<Arc<dyn Rules>, String> {
+    let config = Config::from_snapshot(bytes)?;
+    let policy = Policy::new(config).map_err(|problems| problems.to_string())?;
+    Ok(Arc::new(InForce::new(policy).map_err(|error| error.to_string())?))
+}
+
+impl InForce {
+    /// Puts a policy in force.
+    ///
+    /// # Errors
+    /// If a pattern that endorses values is no regular expression.
+    pub fn new(policy: Policy) -> Result<Self, crate::flow::EndorseError> {
+        for server in policy.config.servers.values() {
+            let sources = [&server.server.defaults];
+            for rules in server.server.tools.values().chain(sources) {
+                endorsements(rules)?;
+            }
+        }
+        Ok(Self { policy, facts: RwLock::default() })
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub fn config(&self) -> &Config {
+        &self.policy.config
+    }
+
+    /// The policy as it is kept beside the audit log: canonical JSON, of which its version is the digest.
+    #[must_use]
+    pub fn snapshot(&self) -> Vec<u8> {
+        // What has a digest has canonical JSON.
+        ostrom_trust::canonical_json(&self.policy.config).unwrap_or_default()
+    }
+
+    fn known(&self, server: &str, tool: &str) -> Arc<Known> {
+        let key = (server.to_owned(), tool.to_owned());
+        if let Some(known) = self.facts.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+            return known.clone();
+        }
+        let facts = Arc::new(self.make(server, tool));
+        let (target, action) = match tool {
+            operation::READ => (Target::resource(server, "*", facts.critical), Action::Read),
+            operation::PROMPT => (Target::prompt(server, "*", facts.critical), Action::Get),
+            _ => (Target::tool(server, tool, facts.critical), Action::Call),
+        };
+        let known = Arc::new(Known { facts, target, action });
+        let mut all = self.facts.write().unwrap_or_else(PoisonError::into_inner);
+        if all.len() < MAX_REMEMBERED {
+            all.insert(key, known.clone());
+        }
+        known
+    }
+
+    fn make(&self, server: &str, tool: &str) -> ToolFacts {
+        let config = &self.policy.config;
+        if server == GUARD {
+            return ToolFacts {
+                influencers: config.plans.influencers.integrity(GUARD),
+                otherwise: otherwise(config.plans.otherwise),
+                ..ToolFacts::unknown(GUARD)
+            };
+        }
+        let Some(known) = config.servers.get(server) else { return ToolFacts::unknown(server) };
+        let mut facts = match tool {
+            operation::READ => facts(&known.server.resources.as_tool(), server),
+            operation::PROMPT => facts(&known.server.prompts.as_tool(), server),
+            operation::COMPLETE => ToolFacts { critical: false, ..ToolFacts::unknown(server) },
+            _ => facts(known.tool(tool), server),
+        };
+        if config.guard.mode == Mode::Observe {
+            // Who only watches changes nothing of what the agent sees.
+            facts.result.reveal = Reveal::Value;
+            facts.result.fields.clear();
+        }
+        facts
+    }
+
+    fn over_budget(&self, question: &Question<'_>) -> Option<String> {
+        let budgets = &self.policy.config.budgets;
+        let tool = format!("{}/{}", question.server, question.tool);
+        let spent = |limit: Option<&u64>, used: u64| limit.filter(|limit| used >= **limit).copied();
+        if let Some(limit) = spent(budgets.calls_per_run.as_ref(), question.calls) {
+            return Some(format!("budgets.calls-per-run = {limit}"));
+        }
+        if let Some(limit) = spent(budgets.calls_per_hour.as_ref(), question.hour_calls) {
+            return Some(format!("budgets.calls-per-hour = {limit}"));
+        }
+        let limit = spent(budgets.tools.get(&tool), question.tool_calls)?;
+        Some(format!("budgets.tools.{tool:?} = {limit}"))
+    }
+}
+
+impl Rules for InForce {
+    fn version(&self) -> Digest {
+        self.policy.version
+    }
+
+    fn enforces(&self) -> bool {
+        self.policy.config.guard.mode != Mode::Observe
+    }
+
+    fn readers(&self) -> Readers {
+        self.policy.config.run.readers.readers(GUARD)
+    }
+
+    fn facts(&self, server: &str, tool: &str) -> Arc<ToolFacts> {
+        self.known(server, tool).facts.clone()
+    }
+
+    fn forbids(&self, question: &Question<'_>) -> Vec<String> {
+        if question.server == GUARD {
+            return Vec::new();
+        }
+        if let Some(budget) = self.over_budget(question) {
+            return vec![budget];
+        }
+        let known = self.known(question.server, question.tool);
+        let exact;
+        let target = match (known.action, question.arguments.get("uri").and_then(Value::as_str)) {
+            (Action::Read, Some(uri)) => {
+                exact = Target::resource(question.server, uri, known.facts.critical);
+                &exact
+            }
+            _ => &known.target,
+        };
+        let decision = self.policies().decide(&CedarQuestion {
+            principal: &question.context.principal,
+            run: question.context.run.as_deref(),
+            plan: question.plan,
+            action: known.action,
+            target,
+            control: question.control,
+            data: question.all,
+            arguments: question.arguments,
+            seconds: i64::try_from(question.at).unwrap_or(i64::MAX),
+            used: Used { run: question.calls, tool: question.tool_calls, hour: question.hour_calls },
+        });
+        if decision.permit {
+            return Vec::new();
+        }
+        let mut why = decision.policies;
+        why.extend(decision.errors);
+        if why.is_empty() {
+            why.push("(no policy permits it)".to_owned());
+        }
+        why
+    }
+}
+
+impl InForce {
+    fn policies(&self) -> &Policies {
+        &self.policy.policies
+    }
+}
+
+fn otherwise(rule: ConfigOtherwise) -> Otherwise {
+    match rule {
+        ConfigOtherwise::Ask => Otherwise::Ask,
+        ConfigOtherwise::Deny => Otherwise::Deny,
+    }
+}
+
+/// Complete rules as facts. Where rules say nothing, what holds for unknown tools does.
+fn facts(rules: &ToolRules, server: &str) -> ToolFacts {
+    let unknown = ToolFacts::unknown(server);
+    let memory = rules.memory.as_ref().and_then(|memory| {
+        Some(MemoryFacts {
+            access: match memory.access? {
+                Access::Read => MemoryAccess::Read,
+                Access::Write => MemoryAccess::Write,
+            },
+            object: memory.object.clone(),
+            content: memory.content.clone(),
+        })
+    });
+    ToolFacts {
+        critical: rules.critical.unwrap_or(unknown.critical),
+        influencers: rules.influencers.as_ref().map_or(unknown.influencers, |set| set.integrity(server)),
+        audience: rules.audience.as_ref().map_or(unknown.audience, |set| set.readers(server)),
+        audience_of: rules.audience_of.clone().unwrap_or_default(),
+        otherwise: rules.otherwise.map_or(unknown.otherwise, otherwise),
+        arguments: rules.arguments.iter().map(|(name, rules)| (name.clone(), argument(rules, server))).collect(),
+        result: result(&rules.result, &unknown.result, server),
+        memory,
+    }
+}
+
+fn argument(rules: &ArgumentRules, server: &str) -> ArgumentFacts {
+    ArgumentFacts {
+        influencers: rules.influencers.as_ref().map(|set| set.integrity(server)),
+        endorse: rules.endorse.as_ref().and_then(endorse),
+    }
+}
+
+fn result(rules: &ResultRules, unknown: &ResultFacts, server: &str) -> ResultFacts {
+    let influencers = rules.influencers.as_ref().map_or(unknown.influencers.clone(), |set| set.integrity(server));
+    let fields: BTreeMap<String, FieldFacts> = rules
+        .fields
+        .iter()
+        .map(|(pointer, rules)| (pointer.clone(), field(rules, &influencers, server)))
+        .collect();
+    ResultFacts {
+        readers: rules.readers.as_ref().map_or(unknown.readers.clone(), |set| set.readers(server)),
+        reveal: rules.reveal.map_or(unknown.reveal, reveal),
+        endorse: rules.endorse.iter().flatten().filter_map(endorse).collect(),
+        fields,
+        influencers,
+    }
+}
+
+fn field(rules: &FieldRules, whole: &Integrity, server: &str) -> FieldFacts {
+    FieldFacts {
+        influencers: rules.influencers.as_ref().map_or_else(|| whole.clone(), |set| set.integrity(server)),
+        readers: rules.readers.as_ref().map(|set| set.readers(server)),
+        // A field that is named without more is one of strangers.
+        reveal: rules.reveal.map_or(Reveal::Reference, reveal),
+        endorse: rules.endorse.iter().flatten().filter_map(endorse).collect(),
+    }
+}
+
+fn reveal(rule: ConfigReveal) -> Reveal {
+    match rule {
+        ConfigReveal::Value => Reveal::Value,
+        ConfigReveal::Reference => Reveal::Reference,
+        ConfigReveal::Status => Reveal::Status,
+    }
+}
+
+/// `None` for rules that endorse nothing. Patterns were tried when the policy came into force.
+fn endorse(rules: &EndorseRules) -> Option<Endorse> {
+    if let Some(values) = &rules.one_of {
+        return Some(Endorse::OneOf(values.clone()));
+    }
+    if let Some((low, high)) = rules.range {
+        return Some(Endorse::Range(low, high));
+    }
+    let pattern = rules.pattern.clone()?;
+    pattern.try_into().ok().map(Endorse::Pattern)
+}
+
+/// Tries every pattern.
+fn endorsements(rules: &ToolRules) -> Result<(), crate::flow::EndorseError> {
+    let arguments = rules.arguments.values().filter_map(|rules| rules.endorse.as_ref());
+    let fields = rules.result.fields.values().filter_map(|rules| rules.endorse.as_ref()).flatten();
+    for rules in arguments.chain(fields).chain(rules.result.endorse.iter().flatten()) {
+        if let Some(pattern) = rules.pattern.clone() {
+            let _tried: crate::flow::Pattern = pattern.try_into()?;
+        }
+    }
+    Ok(())
+}
+

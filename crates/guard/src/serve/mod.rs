@@ -1,0 +1,262 @@
+//! Puts a guard together from its configuration, and runs it.
+
+pub mod control;
+mod servers;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use ostrom_trust::SecretKey;
+use sha2::{Digest as _, Sha256};
+
+pub use servers::Log;
+
+use crate::audit::{AuditError, AuditLog, Mode as AuditMode, Policies};
+use crate::flow::Event;
+use crate::front::{self, auth, http, stdio};
+use crate::gateway::{Capacity, Catalogue, Gateway, Journal, Rules, Shared};
+use crate::pin::FirstUse;
+use crate::policy::config::{Auth, AuditMode as ConfigAuditMode, Config, NewDefinitions};
+use crate::policy::{InForce, read_snapshot};
+
+/// Why a guard does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// A server behind.
+    #[error("server {name}: {message}")]
+    Server {
+        /// Which.
+        name: String,
+        /// Why.
+        message: String,
+    },
+    /// A file or socket.
+    #[error("{path}: {source}")]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The audit log.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
+    /// The pins.
+    #[error(transparent)]
+    Pins(#[from] crate::pin::StoreError),
+    /// The HTTP front.
+    #[error(transparent)]
+    Front(#[from] http::StartError),
+    /// Something in the configuration.
+    #[error("{0}")]
+    Configuration(String),
+    /// What a running guard answered.
+    #[error("{0}")]
+    Refused(String),
+}
+
+/// A guard that is ready to serve.
+#[derive(Debug)]
+pub struct Guard {
+    /// The gateway.
+    pub gateway: Arc<Gateway>,
+    policy: Arc<InForce>,
+    state: PathBuf,
+    log: LogHolder,
+}
+
+/// So that a guard can be printed.
+#[derive(Clone)]
+struct LogHolder(Log);
+
+impl std::fmt::Debug for LogHolder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Log")
+    }
+}
+
+/// Where a guard keeps its audit log.
+#[must_use]
+pub fn audit_folder(config: &Config, state: &Path) -> PathBuf {
+    config.audit.folder.clone().unwrap_or_else(|| state.join("audit"))
+}
+
+/// The policies beside the audit log in `folder`.
+#[must_use]
+pub fn policies(folder: &Path) -> Policies {
+    Policies::new(folder, read_snapshot)
+}
+
+/// Writes a person's intervention into the audit log in `folder` while no guard runs. The next one begins with it.
+///
+/// # Errors
+/// If it is not an intervention, or cannot be written.
+pub fn write_down(folder: &Path, key: SecretKey, command: &control::Command) -> Result<(), ServeError> {
+    let (by, at) = (control::owner(), crate::gateway::now());
+    let event = match command.clone() {
+        control::Command::Stop { scope } => Event::Stopped { scope, by, at },
+        control::Command::Lift { scope } => Event::Lifted { scope, by, at },
+        control::Command::Reset { context } => Event::Reset { context, by, at },
+        control::Command::Revoke { source } => Event::Revoked { source, by, at },
+        _ => return Err(ServeError::Refused("no guard is running".to_owned())),
+    };
+    AuditLog::write_down(folder, key, &event)?;
+    Ok(())
+}
+
+impl Guard {
+    /// Opens the audit log, starts the servers, and puts the policy in force.
+    ///
+    /// # Errors
+    /// If any of it cannot be done: a guard starts whole or not at all.
+    pub async fn start(policy: InForce, state: &Path, key: SecretKey, log: Log) -> Result<Self, ServeError> {
+        let policy = Arc::new(policy);
+        let config = policy.config();
+        let folder = audit_folder(config, state);
+        let error = |source| ServeError::File { path: folder.clone(), source };
+        std::fs::create_dir_all(&folder).map_err(error)?;
+        let rules: Arc<dyn Rules> = policy.clone();
+        let snapshot = policy.snapshot();
+        let mode = match config.audit.mode {
+            ConfigAuditMode::Durable => AuditMode::Durable,
+            ConfigAuditMode::Buffered => AuditMode::Buffered,
+        };
+        let mut policies = policies(&folder);
+        let opened =
+            AuditLog::open(&folder, key, mode, config.audit.openings_days, &mut policies, (&rules, &snapshot))?;
+        let recovery = opened.log.recovery();
+        if !recovery.is_clean() {
+            log(&format!("the audit log was not closed: {} bytes of an unfinished record were cut", recovery.cut_bytes));
+        }
+        let unresolved = opened.engine.unresolved().count();
+        if unresolved > 0 {
+            log(&format!("{unresolved} calls were cut off and their outcome is not known (ostrom guard replay lists them)"));
+        }
+        let mut upstreams = BTreeMap::new();
+        for (name, server) in &config.servers {
+            let started = servers::start(name, &server.server, &config.limits, state, &log).await?;
+            upstreams.insert(Arc::<str>::from(name.as_str()), started);
+        }
+        let journal: Arc<dyn Journal> = Arc::new(opened.log);
+        let capacity = Capacity {
+            values: usize::try_from(config.limits.kept_values).unwrap_or(usize::MAX),
+            bytes: usize::try_from(config.limits.kept_bytes).unwrap_or(usize::MAX),
+        };
+        let shared = Shared::new(opened.engine, rules, journal, capacity);
+        let first_use = match config.guard.new_definitions {
+            NewDefinitions::Hold => FirstUse::Hold,
+            NewDefinitions::TrustOnFirstUse => FirstUse::TrustOnFirstUse,
+        };
+        let catalogue = Catalogue::new(Some(state.join("pins.toml")), first_use)?;
+        let deadline = Duration::from_secs(config.limits.call_seconds);
+        let gateway = Arc::new(Gateway::new(shared, catalogue, upstreams, deadline));
+        Ok(Self { gateway, policy, state: state.to_owned(), log: LogHolder(log) })
+    }
+
+    /// Serves until the input ends (stdio), or until `stop` is ready.
+    ///
+    /// # Errors
+    /// If the front cannot be opened.
+    pub async fn serve(self, stop: impl Future<Output = ()> + Send) -> Result<(), ServeError> {
+        let config = self.policy.config();
+        let changes = tokio::spawn(self.gateway.clone().relay_changes());
+        let control = {
+            let (gateway, state, log) = (self.gateway.clone(), self.state.clone(), self.log.clone());
+            let minutes = config.approval.minutes;
+            tokio::spawn(async move {
+                if let Err(error) = control::listen(gateway, &state, minutes).await {
+                    (log.0)(&format!("no way for a person to intervene: {error}"));
+                }
+            })
+        };
+        let served = if config.front.listen == "stdio" { self.stdio(stop).await } else { self.http(stop).await };
+        changes.abort();
+        control.abort();
+        served
+    }
+
+    async fn stdio(&self, stop: impl Future<Output = ()> + Send) -> Result<(), ServeError> {
+        let config = self.policy.config();
+        let settings = stdio::Settings {
+            run: std::env::var("OSTROM_RUN").ok().filter(|token| !token.is_empty()),
+            limits: limits(config),
+            log: self.log.0.clone(),
+            ..stdio::Settings::new(&config.front.principal)
+        };
+        let serve = stdio::serve(self.gateway.clone(), tokio::io::stdin(), tokio::io::stdout(), settings);
+        tokio::select! {
+            served = serve => served.map_err(|source| ServeError::File { path: "standard input".into(), source }),
+            () = stop => Ok(()),
+        }
+    }
+
+    async fn http(&self, stop: impl Future<Output = ()> + Send) -> Result<(), ServeError> {
+        let config = self.policy.config();
+        let listen = config.front.listen.parse().map_err(|_| {
+            ServeError::Configuration(format!("front.listen = {:?} is neither stdio nor an address with a port", config.front.listen))
+        })?;
+        let settings = http::Settings {
+            listen,
+            origins: config.front.origins.clone(),
+            principal: config.front.principal.clone(),
+            auth: authentication(config)?,
+            limits: limits(config),
+            ..http::Settings::default()
+        };
+        let server = http::Server::bind(self.gateway.clone(), settings, self.log.0.clone()).await?;
+        (self.log.0)(&format!("listening on http://{}{}", server.address(), http::ENDPOINT));
+        server.run(stop).await;
+        Ok(())
+    }
+}
+
+fn authentication(config: &Config) -> Result<auth::Settings, ServeError> {
+    let mut settings = auth::Settings::default();
+    match config.front.auth {
+        Auth::NoneOnLoopback => {}
+        Auth::Tokens => {
+            for (principal, variable) in &config.front.tokens {
+                let token = std::env::var(variable).map_err(|_| {
+                    ServeError::Configuration(format!("the environment has no {variable}, which front.tokens names"))
+                })?;
+                let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
+                let sha256 = ostrom_core::Digest::from_bytes(digest).to_string();
+                settings.tokens.push(auth::StaticToken { principal: principal.clone(), sha256 });
+            }
+        }
+        Auth::Oauth => {
+            let Some(oauth) = &config.front.oauth else {
+                return Err(ServeError::Configuration("front.auth = \"oauth\" needs [front.oauth]".to_owned()));
+            };
+            let is_url = oauth.jwks.starts_with("http://") || oauth.jwks.starts_with("https://");
+            settings.oauth = Some(auth::OAuth {
+                issuer: oauth.issuer.clone(),
+                resource: oauth.audience.clone(),
+                jwks_file: (!is_url).then(|| PathBuf::from(&oauth.jwks)),
+                jwks_url: is_url.then(|| oauth.jwks.clone()),
+                algorithms: auth::default_algorithms(),
+                scopes: oauth.scopes.clone(),
+                claim: auth::default_claim(),
+            });
+        }
+    }
+    Ok(settings)
+}
+
+fn limits(config: &Config) -> front::Limits {
+    let given = &config.limits;
+    let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
+    front::Limits {
+        bytes: size(given.message_bytes),
+        depth: size(given.depth),
+        values: size(given.values),
+        call_seconds: given.call_seconds,
+        concurrent: size(given.concurrent_calls),
+        rate: u32::try_from(given.calls_per_second).unwrap_or(u32::MAX),
+        burst: u32::try_from(given.calls_per_second).unwrap_or(u32::MAX),
+        ..front::Limits::default()
+    }
+}

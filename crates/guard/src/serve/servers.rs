@@ -1,0 +1,220 @@
+//! From the configuration of a server to a server.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::{Map, Value, json};
+
+use super::ServeError;
+use crate::back::{Auth, BackError, Connection, Era, OAuth, Registration, Secret, Server, Settings};
+use crate::gateway::{Boxed, Unanswered, Upstream};
+use crate::policy::config::{BackOauth, Limits as ConfigLimits, Network as ConfigNetwork, Server as Config};
+use crate::relay::Relay;
+use crate::sandbox::{Enforcement, EnvironmentValue, Grants, Launcher, Limits as SandboxLimits, Network, Prepared};
+use crate::wire::{self, Notification, Revision, RpcError};
+
+/// Gets what an operator may want to know.
+pub type Log = Arc<dyn Fn(&str) + Send + Sync>;
+
+/// A server, and the private folder of its sandbox, which lives as long.
+struct Running {
+    server: Arc<Server>,
+    _prepared: Option<Arc<Prepared>>,
+}
+
+/// Starts a server as configured.
+pub(super) async fn start(
+    name: &str,
+    config: &Config,
+    limits: &ConfigLimits,
+    state: &Path,
+    log: &Log,
+) -> Result<Arc<dyn Upstream>, ServeError> {
+    let fail = |message: String| ServeError::Server { name: name.to_owned(), message };
+    let (connection, prepared) = match &config.url {
+        Some(url) => (http(name, url, config, state, log).map_err(fail)?, None),
+        None => child(name, config, log).map_err(fail)?,
+    };
+    let mut settings = Settings {
+        era: match config.revision.as_deref() {
+            None | Some("auto") => Era::Detect,
+            Some(revision) if Revision::of(revision).is_some_and(Revision::is_stateless) => Era::Modern,
+            Some(_) => Era::Legacy,
+        },
+        ..Settings::default()
+    };
+    settings.limits.wire = wire::Limits {
+        bytes: usize::try_from(limits.message_bytes).unwrap_or(usize::MAX),
+        depth: usize::try_from(limits.depth).unwrap_or(usize::MAX),
+        values: usize::try_from(limits.values).unwrap_or(usize::MAX),
+    };
+    let (said, whose) = (log.clone(), name.to_owned());
+    settings.stderr = Some(Arc::new(move |line| said(&format!("{whose}: {line}"))));
+    let server = Server::start(name, connection, settings).await.map_err(|error| fail(error.to_string()))?;
+    if let Some(report) = prepared.as_ref().and_then(|prepared| prepared.report()) {
+        let parts = [("files", &report.filesystem), ("network", &report.network), ("system calls", &report.syscalls)];
+        for (what, enforcement) in parts {
+            if *enforcement != Enforcement::Full {
+                log(&format!("{name}: the sandbox is not complete: {what}: {enforcement:?}"));
+            }
+        }
+    }
+    Ok(Arc::new(Running { server: Arc::new(server), _prepared: prepared }))
+}
+
+fn child(name: &str, config: &Config, log: &Log) -> Result<(Connection, Option<Arc<Prepared>>), String> {
+    let Some((program, arguments)) = config.command.split_first() else {
+        return Err("it has neither a command nor a url".to_owned());
+    };
+    let mut environment = BTreeMap::new();
+    for (key, value) in &config.variables {
+        environment.insert(key.clone(), EnvironmentValue::new(value.clone()));
+    }
+    for key in &config.env {
+        let value = std::env::var(key).map_err(|_| format!("the environment has no {key}, which env names"))?;
+        environment.insert(key.clone(), EnvironmentValue::new(value));
+    }
+    if config.sandbox.off {
+        log(&format!("{name}: runs without a sandbox (sandbox.off)"));
+        let (program, arguments, cwd) = (program.clone(), arguments.to_vec(), config.cwd.clone());
+        let connection = Connection::command(move || {
+            let mut command = std::process::Command::new(&program);
+            command.args(&arguments).envs(environment.iter().map(|(key, value)| (key, value.reveal())));
+            if let Some(cwd) = &cwd {
+                command.current_dir(cwd);
+            }
+            Ok(command)
+        });
+        return Ok((connection, None));
+    }
+    let given = &config.sandbox;
+    let defaults = SandboxLimits::default();
+    let grants = Grants {
+        read: given.read.clone(),
+        write: given.write.clone(),
+        execute: given.execute.clone(),
+        network: match &given.network {
+            ConfigNetwork::None => Network::None,
+            ConfigNetwork::Loopback => Network::Loopback,
+            ConfigNetwork::Ports(ports) => Network::Ports(ports.clone()),
+            ConfigNetwork::All => Network::All,
+        },
+        unix_sockets: given.unix_sockets,
+        modes: given.modes,
+        environment,
+        folder: config.cwd.clone(),
+        limits: SandboxLimits {
+            open_files: given.limits.open_files.unwrap_or(defaults.open_files),
+            file_bytes: given.limits.file_bytes.or(defaults.file_bytes),
+            memory_bytes: given.limits.memory_bytes.or(defaults.memory_bytes),
+            cpu_seconds: given.limits.cpu_seconds.or(defaults.cpu_seconds),
+            processes: given.limits.processes.or(defaults.processes),
+        },
+    };
+    let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+    let prepared = Prepared::new(&grants, given.require, OsStr::new(program), &arguments);
+    let prepared = Arc::new(prepared.map_err(|error| error.to_string())?);
+    let launcher = Launcher::this_program().map_err(|error| error.to_string())?;
+    let made = prepared.clone();
+    let connection = Connection::command(move || made.command(&launcher).map_err(std::io::Error::other));
+    Ok((connection, Some(prepared)))
+}
+
+fn http(name: &str, url: &str, config: &Config, state: &Path, log: &Log) -> Result<Connection, String> {
+    let url = url.parse().map_err(|error| format!("{url:?} is no URL: {error}"))?;
+    let auth = match (&config.bearer_env, &config.oauth) {
+        (Some(variable), _) => {
+            let token = std::env::var(variable).map_err(|_| format!("the environment has no {variable}"))?;
+            Auth::Bearer(Secret::new(&token).ok_or_else(|| format!("{variable} is empty"))?)
+        }
+        (None, Some(oauth)) => Auth::OAuth(Box::new(client(name, oauth, state, log)?)),
+        (None, None) => Auth::None,
+    };
+    Ok(Connection::Http { url, auth })
+}
+
+fn client(name: &str, oauth: &BackOauth, state: &Path, log: &Log) -> Result<OAuth, String> {
+    let secret = match &oauth.client_secret_env {
+        Some(variable) => {
+            let secret = std::env::var(variable).map_err(|_| format!("the environment has no {variable}"))?;
+            Some(Secret::new(&secret).ok_or_else(|| format!("{variable} is empty"))?)
+        }
+        None => None,
+    };
+    let (said, whose) = (log.clone(), name.to_owned());
+    Ok(OAuth {
+        registration: Registration::Client { issuer: None, id: oauth.client_id.clone(), secret },
+        scopes: (!oauth.scopes.is_empty()).then(|| oauth.scopes.clone()),
+        store: state.join("tokens").join(format!("{name}.json")),
+        show: Some(Arc::new(move |url| said(&format!("{whose}: open this page to let the guard in: {url}")))),
+        redirect_port: 0,
+        patience: Duration::from_secs(300),
+    })
+}
+
+impl Upstream for Running {
+    fn request<'a>(
+        &'a self,
+        capabilities: &'a Map<String, Value>,
+        method: &'a str,
+        params: Map<String, Value>,
+        relay: Relay,
+        deadline: Duration,
+    ) -> Boxed<'a, Result<Result<Map<String, Value>, RpcError>, Unanswered>> {
+        let until = tokio::time::Instant::now() + deadline;
+        Box::pin(async move {
+            self.server.request(capabilities, method, params, relay, until).await.map_err(|error| unanswered(&error))
+        })
+    }
+
+    fn info(&self) -> Map<String, Value> {
+        let info = self.server.info();
+        let mut map = Map::new();
+        map.insert("capabilities".to_owned(), Value::Object(info.capabilities.clone()));
+        map.insert("serverInfo".to_owned(), info.server.clone().unwrap_or_else(|| json!({})));
+        map
+    }
+
+    fn changes(&self) -> tokio::sync::broadcast::Receiver<Notification> {
+        self.server.changes()
+    }
+
+    fn watch<'a>(&'a self, uri: &'a str) -> Boxed<'a, Result<Box<dyn Any + Send + Sync>, Unanswered>> {
+        Box::pin(async move {
+            match self.server.subscribe(uri).await {
+                Ok(Ok(_)) => {
+                    let watch = Watch { server: self.server.clone(), uri: uri.to_owned() };
+                    Ok(Box::new(watch) as Box<dyn Any + Send + Sync>)
+                }
+                Ok(Err(error)) => Err(Unanswered { message: error.message, may_have_run: true }),
+                Err(error) => Err(unanswered(&error)),
+            }
+        })
+    }
+}
+
+fn unanswered(error: &BackError) -> Unanswered {
+    Unanswered { message: error.to_string(), may_have_run: error.may_have_run() }
+}
+
+/// An interest in a resource.
+struct Watch {
+    server: Arc<Server>,
+    uri: String,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let (server, uri) = (self.server.clone(), std::mem::take(&mut self.uri));
+        if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+            runtime.spawn(async move {
+                // A server that is gone has forgotten it anyway.
+                let _gone = server.unsubscribe(&uri).await;
+            });
+        }
+    }
+}

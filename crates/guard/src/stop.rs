@@ -1,1 +1,0 @@
-//! Interventions: stop a run, a principal, a tool, or everything.
