@@ -298,6 +298,7 @@ impl Server {
         }
         let live = match &*lock(&self.shared.state) {
             State::Live(live, _) => Arc::clone(live),
+            // There is nobody to tell.
             _ => return Ok(()),
         };
         if live.info.revision.is_stateless() {
@@ -521,10 +522,11 @@ fn is_for_servers(method: &str) -> bool {
     ) && !method.starts_with("notifications/")
 }
 
-/// The questions of an `input_required` result: key, method, parameters.
-fn input_requests(
-    result: &mut Map<String, Value>,
-) -> Result<Vec<(String, String, Map<String, Value>)>, Fault> {
+/// A question in an `input_required` result: key, method, parameters.
+type Asked = (String, String, Map<String, Value>);
+
+/// The questions of an `input_required` result.
+fn input_requests(result: &mut Map<String, Value>) -> Result<Vec<Asked>, Fault> {
     let broken = |what: &str| Fault::Protocol(format!("its input_required {what}"));
     if result.get("requestState").is_some_and(|state| !state.is_string()) {
         return Err(broken("has a requestState that is no string"));

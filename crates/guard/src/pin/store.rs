@@ -191,7 +191,8 @@ impl PinStore {
         })
     }
 
-    /// How everything of one kind that `server` offers stands, in the order of `offered`, and then what it no longer offers.
+    /// How everything of one kind that `server` offers stands, in the order of `offered`, and then what it no longer
+    /// offers.
     ///
     /// `offered` must be the whole list. What comes after [`MAX_DEFINITIONS`] is held as malformed.
     pub fn check(&self, server: &str, kind: Kind, offered: &[Value]) -> Vec<Checked> {
@@ -280,8 +281,9 @@ impl PinStore {
         all
     }
 
-    /// Takes note that `server` was seen, and with [`FirstUse::TrustOnFirstUse`] pins what `offered` held as new and nothing else,
-    /// if this is the first time that it offers anything of this kind. The answer tells the names that were pinned.
+    /// Takes note that `server` was seen, and with [`FirstUse::TrustOnFirstUse`] pins what `offered` held as new and
+    /// nothing else, if this is the first time that it offers anything of this kind. The answer tells the names that
+    /// were pinned.
     pub fn first_use(
         &mut self,
         server: &str,
@@ -314,8 +316,8 @@ impl PinStore {
         pinned
     }
 
-    /// Pins a definition that a person has looked at. `seen` is the digest of what they were shown. A definition with hidden text
-    /// is pinned only if `rendered` is its exact [`rendering`].
+    /// Pins a definition that a person has looked at. `seen` is the digest of what they were shown. A definition with
+    /// hidden text is pinned only if `rendered` is its exact [`rendering`].
     ///
     /// # Errors
     /// If it is not what was shown, or has hidden text that was not approved as rendered.
@@ -347,8 +349,8 @@ impl PinStore {
         Ok(())
     }
 
-    /// Takes a pin away, so that the definition is new again, and says whether there was one. The server stays known: nothing is
-    /// trusted on first use again.
+    /// Takes a pin away, so that the definition is new again, and says whether there was one. The server stays known:
+    /// nothing is trusted on first use again.
     pub fn revoke(&mut self, server: &str, kind: Kind, name: &str) -> bool {
         let kinds = self.contents.servers.get_mut(server);
         kinds.and_then(|kinds| kinds.get_mut(&kind)).is_some_and(|names| names.remove(name).is_some())

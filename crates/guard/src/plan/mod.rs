@@ -13,10 +13,8 @@
 //! before it begins.
 //!
 //! *Invariant:* noninterference. Of the calls whose labels (of the program counter and of every argument) lack an influencer, neither number nor
-//! order nor content depends on what that influencer wrote; likewise for readers. Two exceptions are declared: what an [`Action::Endorse`] step
+//! order nor content depends on what that influencer wrote; likewise for readers. Two exceptions are declared: what an `endorse` step
 //! was allowed to endorse, and a plan that runs out of [`MAX_WORK`] ends where it is.
-//!
-//! [`Action::Endorse`]: step::Action
 
 mod date;
 mod decimal;

@@ -85,7 +85,8 @@ pub(super) enum Landlock {
     Version(u32),
 }
 
-/// What is enforced of `spec` with `network` by a kernel with this Landlock, and with a seccomp filter or a reason why not.
+/// What is enforced of `spec` with `network` by a kernel with this Landlock, and with a seccomp filter or a reason why
+/// not.
 #[cfg_attr(not(target_os = "linux"), allow(dead_code, reason = "only Linux has Landlock"))]
 pub(super) fn enforced(
     spec: &Spec,

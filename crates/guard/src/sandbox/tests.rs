@@ -133,8 +133,8 @@ fn kernel_has_all() -> bool {
     kernel_has(landlock::ABI::V6) && Path::new("/proc/sys/kernel/seccomp/actions_avail").exists()
 }
 
-/// What the probe answers to `actions`, with the sandbox required. `None` where the kernel lacks something, after checking
-/// that the server was then not started.
+/// What the probe answers to `actions`, with the sandbox required. `None` where the kernel lacks something, after
+/// checking that the server was then not started.
 fn answers(grants: &Grants, actions: &[(&str, &str)]) -> Option<Vec<String>> {
     let prepared = prepare(grants, true, actions);
     let output = start(&prepared);
@@ -463,7 +463,8 @@ fn a_private_folder_lives_as_long_as_its_server() {
     assert!(!home.exists());
 }
 
-/// Calls that safe Rust cannot make, made by Python where there is one (`syscalls` checks the same filter without a kernel).
+/// Calls that safe Rust cannot make, made by Python where there is one (`syscalls` checks the same filter without a
+/// kernel).
 #[test]
 fn raw_calls_are_refused_by_the_kernel() {
     let python = Path::new("/usr/bin/python3");

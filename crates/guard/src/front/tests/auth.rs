@@ -146,7 +146,7 @@ async fn a_bad_token_says_nothing() {
         ("an extension", sign(&Header { crit: Some(vec!["exp".into()]), ..header("one") }, &key(1))),
         ("the public key as a secret", sign(&hs, &EncodingKey::from_secret(b"AAAA"))),
         ("no signature", format!("{}.{}.", part(json!({"alg": "none"})), part(claims()))),
-        ("a cut one", good[..good.len() - 3].to_owned()),
+        ("a cut one", good.strip_suffix(|_: char| true).unwrap().to_owned()),
         ("a changed one", String::from_utf8(tampered).unwrap()),
         ("dots", "..".to_owned()),
     ] {

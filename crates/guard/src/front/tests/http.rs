@@ -131,6 +131,9 @@ async fn a_run_comes_in_its_header() {
     let served = served().await;
     echo().with("ostrom-run", "run-of-user").send(&served).await;
     assert_eq!(served.fake.callers.lock().unwrap()[0].run.as_deref(), Some("run-1"));
+    let mut twice = echo().with("ostrom-run", "run-of-user");
+    twice.headers.push(("ostrom-run".into(), "run-of-user".into()));
+    assert_eq!(twice.send(&served).await.status, 400);
 }
 
 #[tokio::test]
