@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-import subprocess
+import socket
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -75,35 +75,51 @@ def run(suite: client.Suite, wanted: Iterator[replay.Episode], ostrom: str) -> I
     for episode in wanted:
         with tempfile.TemporaryDirectory(prefix="ostrom-guard-") as folder:
             config = configured(suite.name, suite.command, Path(folder))
-            with open(os.path.join(folder, "log"), "w", encoding="utf-8") as log:
-                guard = client.Client([ostrom, "guard", "run", "--config", str(config)], log)
+            with open(os.path.join(folder, "log"), "w+", encoding="utf-8") as log:
                 try:
-                    person = _person(suite, episode, [ostrom, "guard", "approve", "--config", str(config)])
+                    guard = client.Client([ostrom, "guard", "run", "--config", str(config)], log)
+                except (client.ProtocolError, BrokenPipeError) as error:
+                    log.seek(0)
+                    raise client.ProtocolError(f"the guard does not start: {log.read()}") from error
+                try:
+                    person = Person(suite, Path(folder) / "state") if episode.version == "guard-approvals" else None
                     agent.Agent(suite, Door(guard), person, episode).play()
                 finally:
                     guard.close()
         yield episode
 
 
-def _person(suite: client.Suite, episode: replay.Episode, approve: list[str]) -> agent.Person | None:
-    """Somebody who knows what the user wants: says yes to the ground truth's calls with these arguments, and to nothing else."""
-    if episode.version != "guard-approvals":
-        return None
+class Person:
+    """Somebody who knows what the user wants: says yes to the ground truth's calls with exactly their arguments, no to all else.
 
-    def answer(request: str) -> bool:
-        listed = subprocess.run([*approve, "--list", "--json"], capture_output=True, text=True, check=True)
-        asked = next(one for one in json.loads(listed.stdout) if one["digest"].startswith(request))
-        if not agent.same_calls(calls_of(asked), suite.truth):
-            return False
-        subprocess.run([*approve, request], capture_output=True, check=True)
-        return True
+    Answers where `ostrom guard approve` does: on the socket in the guard's state folder, which no agent can open.
+    """
 
-    return answer
+    def __init__(self, suite: client.Suite, state: Path) -> None:
+        self.suite = suite
+        self.socket = str(state / "control.sock")
+
+    def __call__(self, request: str) -> bool:
+        asked = next(one for one in self._ask({"command": "waiting"})["waiting"] if one["digest"].startswith(request))
+        yes = agent.same_calls(calls_of(asked), self.suite.truth)
+        self._ask({"command": "answer", "request": asked["digest"], "approve": yes})
+        return yes
+
+    def _ask(self, command: dict[str, Any]) -> dict[str, Any]:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(self.socket)
+            with connection.makefile("rw", encoding="utf-8") as stream:
+                stream.write(json.dumps(command) + "\n")
+                stream.flush()
+                answer = json.loads(stream.readline())
+        if "error" in answer:
+            raise client.ProtocolError(f"the guard's control socket: {answer['error']}")
+        return answer
 
 
 def calls_of(asked: dict[str, Any]) -> list[dict[str, Any]]:
     """The calls that an approval would let through."""
-    if asked["tool"] == "run_plan":
-        steps = asked["arguments"]["plan"]["plan"]
-        return [{"tool": step["call"], "args": step["with"]} for step in steps if "call" in step]
-    return [{"tool": asked["tool"], "args": asked["arguments"]}]
+    if asked["tool"] != "run_plan":
+        return [{"tool": asked["tool"], "args": asked["arguments"]}]
+    steps = asked["arguments"]["plan"]["plan"]
+    return [{"tool": step["call"], "args": step["with"]} for step in steps if "call" in step]

@@ -94,16 +94,19 @@ def label_of(facts: dict[str, Any]) -> Label:
     return Label(frozenset(facts.get("influencers", [])), None if readers == "everyone" else frozenset(readers))
 
 
-def lift(data: Any, label: Label, fields: list[tuple[list[str], dict[str, Any]]], base: Label, path: tuple[str, ...] = ()) -> Node:
+def lift(
+    data: Any, label: Label, fields: list[tuple[list[str], dict[str, Any]]], base: Label, path: tuple[str, ...] = (),
+    endorse: bool = True,
+) -> Node:  # fmt: skip
     for pattern, facts in fields:
         if len(pattern) == len(path) and all(want in ("*", part) for want, part in zip(pattern, path, strict=True)):
-            if not any(accepts(one, data) for one in facts.get("endorse", [])):
+            if not endorse or not any(accepts(one, data) for one in facts.get("endorse", [])):
                 label = base.join(Label(frozenset(facts["influencers"])))
             fields = []
     if isinstance(data, dict):
-        return Node({key: lift(item, label, fields, base, (*path, key)) for key, item in data.items()}, label)
+        return Node({key: lift(item, label, fields, base, (*path, key), endorse) for key, item in data.items()}, label)
     if isinstance(data, list):
-        return Node([lift(item, label, fields, base, (*path, str(index))) for index, item in enumerate(data)], label)
+        return Node([lift(item, label, fields, base, (*path, str(index)), endorse) for index, item in enumerate(data)], label)
     return Node(data, label)
 
 
@@ -113,6 +116,7 @@ class ModelGuard:
     def __init__(self, policy: Path, server: Any) -> None:
         with open(policy, "rb") as source:
             whole = tomllib.load(source)
+        self.plans = set(whole["plans"]["influencers"])
         (self.name, facts), *_ = whole["servers"].items()
         self.tools = facts["tools"]
         self.server = server
@@ -131,7 +135,7 @@ class ModelGuard:
                 return self._run_plan(arguments)
             digest = _digest([tool, arguments])
             nodes = {key: self._argument(value) for key, value in arguments.items()}
-            node = self._dispatch(tool, nodes, self.context, digest)
+            node = self._dispatch(tool, nodes, self.context, digest, planned=False)
             return self._shown(tool, node)
         except Refused as refused:
             number = _digest([tool, arguments])
@@ -162,7 +166,7 @@ class ModelGuard:
         self.handles[handle] = node
         return handle
 
-    def _dispatch(self, tool: str, arguments: dict[str, Node], control: Label, digest: str) -> Node:
+    def _dispatch(self, tool: str, arguments: dict[str, Node], control: Label, digest: str, planned: bool) -> Node:
         facts = self.tools[tool]
         plain = {key: node.plain() for key, node in arguments.items()}
         self._check(tool, facts, arguments, plain, control, digest)
@@ -174,7 +178,8 @@ class ModelGuard:
         declared = facts.get("result", {})
         fields = [(pattern.split("/")[1:], rule) for pattern, rule in declared.get("fields", {}).items()]
         base = carried.join(Label(frozenset(), label_of(declared).readers, frozenset({tool})))
-        node = lift(result["structuredContent"], base.join(label_of(declared)), fields, base)
+        # What is shown may be endorsed at the source; what a plan holds keeps its label until a step endorses it.
+        node = lift(result["structuredContent"], base.join(label_of(declared)), fields, base, endorse=not planned)
         node.text = result["content"][0]["text"]  # type: ignore[attr-defined]
         return node
 
@@ -238,10 +243,8 @@ class ModelGuard:
     def _run_plan(self, plan: dict[str, Any]) -> dict[str, Any]:
         digest = _digest(["run_plan", plan])
         run = _Run(self, digest if digest in self.approved else "")
-        if not run.approved:
-            blocked = [step for step in run.calls(plan["plan"]) if self._tainted(step["call"])]
-            if blocked:
-                raise Refused("run_plan: the context is influenced", [_plain_call(step) for step in blocked])
+        if not run.approved and not self.context.by <= self.plans:
+            raise Refused("run_plan: the context is influenced", [_plain_call(step) for step in run.calls(plan["plan"])])
         undone: list[dict[str, Any]] = []
         try:
             run.steps(plan["plan"], self.context)
@@ -262,24 +265,20 @@ class ModelGuard:
         the shape."""
         if not _has(node.data, shape):
             raise Failed(node.total())
-        origins = node.total().origins - control.origins
-        if origins and all(self._accepted(tool, node.data) for tool in origins):
+        origins = [tool for tool in node.total().origins if not self._influencers(tool) <= control.by]
+        if all(self._accepted(tool, node.data) for tool in origins):
             return Node(node.data, control)
         return node
+
+    def _influencers(self, tool: str) -> set[str]:
+        declared = self.tools[tool].get("result", {})
+        fields = declared.get("fields", {}).values()
+        return {*declared.get("influencers", []), *(name for rule in fields for name in rule["influencers"])}
 
     def _accepted(self, tool: str, data: Any) -> bool:
         declared = self.tools[tool].get("result", {})
         rules = [*declared.get("endorse", []), *(one for rule in declared.get("fields", {}).values() for one in rule.get("endorse", []))]
         return any(accepts(one, data) for one in rules)
-
-    def _tainted(self, tool: str) -> bool:
-        facts = self.tools[tool]
-        allowed = facts["influencers"]
-        audience = {f"server:{self.name}", *facts.get("audience", [])}
-        floor = self.context.readers
-        if floor is not None and not audience <= floor:
-            return True
-        return bool(facts["critical"] and allowed != "anyone" and not self.context.by <= set(allowed))
 
 
 class ToolError(Exception):
@@ -304,6 +303,9 @@ def _error(text: str, refused: dict[str, Any] | None) -> dict[str, Any]:
 def _has(data: Any, shape: Any) -> bool:
     if shape == "boolean":
         return isinstance(data, bool)
+    if "text" in shape:
+        text = shape["text"]
+        return isinstance(data, str) and len(data) <= text["max_bytes"] and re.fullmatch(text["pattern"], data) is not None
     number = shape["number"]
     fits = isinstance(data, (int, float)) and number["min"] <= data <= number["max"]
     return fits and round(data, number["decimals"]) == data
@@ -341,7 +343,7 @@ class _Run:
         for step in steps:
             if "call" in step:
                 arguments = {key: self.value(item) for key, item in step.get("with", {}).items()}
-                node = self.guard._dispatch(step["call"], arguments, control, self.approved)
+                node = self.guard._dispatch(step["call"], arguments, control, self.approved, planned=True)
                 self.done += 1
                 self.names[step["id"]] = node
             elif "let" in step:
