@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use ostrom_core::Digest;
-use serde_json::{Map, Value};
+use serde_json::Value;
 
 use super::cedar::{Action, Question as CedarQuestion, Target, Used};
 use super::config::{
@@ -165,7 +165,6 @@ impl Rules for InForce {
             }
             _ => &known.target,
         };
-        let arguments: Map<String, Value> = question.arguments.clone().into_iter().collect();
         let decision = self.policies().decide(&CedarQuestion {
             principal: &question.context.principal,
             run: question.context.run.as_deref(),
@@ -174,7 +173,7 @@ impl Rules for InForce {
             target,
             control: question.control,
             data: question.all,
-            arguments: &arguments,
+            arguments: question.arguments,
             seconds: i64::try_from(question.at).unwrap_or(i64::MAX),
             used: Used { run: question.calls, tool: question.tool_calls, hour: question.hour_calls },
         });

@@ -117,7 +117,7 @@ fn all_mistakes_are_told_at_once_with_their_lines_and_what_to_write() {
     for words in [
         "guard.toml:1: gaurd: there is no such key; did you mean `guard`?",
         "guard.toml:4: guard.mode: this is not possible here; did you mean `enforce`?",
-        "guard.toml:6: limits.depth: this is string \"x\"; write u64",
+        "guard.toml:6: limits.depth: this is string \"x\"; write a whole number, 0 or more",
         "guard.toml:7: limits.call-seconds: 0 is out of range; write a number from 1 to 86400",
         "guard.toml:9: servers.a.comand: there is no such key; did you mean `command`?",
         "guard.toml:8: servers.a: write `command",
@@ -162,6 +162,11 @@ fn each_rule_about_a_configuration_says_where_it_is_broken() {
         (server("tools.a.memory = { access = \"read\", object = \"a\", content = \"b\" }"), "only a write"),
         (server("tools.a.memory = { access = \"write\", content = \"b\" }"), "write also `object`"),
         (server("tools.\"a*\".critical = true"), "`*` has no meaning"),
+        (server("tools.a.result.fields.subject = {}"), "JSON pointer"),
+        (server("tools.a.result.fields.\"/a\" = { reveal = \"status\" }"), "no status"),
+        (server("tools.a.result.fields.\"/a\" = { endorse = [{}] }"), "`one-of`, `range` or `pattern`"),
+        (server("tools.a.result.endorse = [{ range = [2, 1] }]"), "LOWEST"),
+        (format!("{ONE}[plans]\ninfluencers = [\"anyone\"]"), "stands for all"),
         (server("resources.result.reveal = \"all\""), "write one of value, reference, status"),
         (remote("cwd = \"/\""), "servers with a `command`"),
         (remote("bearer-env = \"A\"\noauth = { client-id = \"x\" }"), "not both"),
@@ -176,7 +181,7 @@ fn each_rule_about_a_configuration_says_where_it_is_broken() {
         (front("listen = \"127.0.0.1:1\"\nauth = \"tokens\""), "no token"),
         (front("tokens = { a = \"A\" }"), "only with `auth = \"tokens\"`"),
         (front("listen = \"127.0.0.1:1\"\nauth = \"oauth\""), "[front.oauth]"),
-        (front("listen = \"127.0.0.1:1\"\nauth = \"oauth\"\noauth = { issuer = \"https://x\" }"), "front.oauth.audience"),
+        (front("listen = \"127.0.0.1:1\"\nauth = \"oauth\"\noauth = { issuer = \"https://x\", jwks = \"keys.json\" }"), "front.oauth.audience"),
         (front("origins = [\"*\"]"), "not an origin"),
         (front("path = \"mcp\""), "`/mcp`"),
         (format!("{ONE}[approval]\nminutes = 0"), "out of range"),
@@ -215,7 +220,7 @@ fn included_files_bring_servers_and_nothing_else() {
 #[test]
 fn problems_of_policies_are_told_together_with_those_of_the_configuration() {
     let with = |path: &Path| match path.to_str() {
-        Some("p.cedar") => Ok("\npermit (principal, action, resource in Server::\"malls\");".to_owned()),
+        Some("p.cedar") => Ok("\npermit (principal, action, resource in Server::\"mial\");".to_owned()),
         _ => Err(io::ErrorKind::NotFound.into()),
     };
     let text = "[servers.mail]\ncommand = [\"x\"]\n[policy]\ncedar = [\"p.cedar\"]\n[limits]\ndepht = 3\n";
@@ -285,7 +290,7 @@ fn the_documentation_explains_every_key() {
         keys_of::<Limits>(), keys_of::<Run>(), keys_of::<Server>(), keys_of::<Sandbox>(), keys_of::<SandboxLimits>(),
         keys_of::<BackOauth>(), keys_of::<CedarFiles>(), keys_of::<Approval>(), keys_of::<Webhook>(), keys_of::<Audit>(),
         keys_of::<Budgets>(), keys_of::<ToolRules>(), keys_of::<SourceRules>(), keys_of::<ArgumentRules>(), keys_of::<EndorseRules>(),
-        keys_of::<ResultRules>(), keys_of::<MemoryRules>(),
+        keys_of::<ResultRules>(), keys_of::<FieldRules>(), keys_of::<Plans>(), keys_of::<MemoryRules>(),
     ];
     let keys: BTreeSet<String> = all.into_iter().flatten().collect();
     assert!(keys.len() > 80, "{}", keys.len());
