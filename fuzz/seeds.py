@@ -189,6 +189,10 @@ def main() -> None:
     made = statements()
     seeds["records"] = [b"\0" + data for data in made] + [b"\0" + b"\0".join(made)]
     seeds["records"] += [b"\1" + json.dumps({"payload": base64.b64encode(data).decode(), "payloadType": "application/vnd.in-toto+json", "signatures": [{"keyid": "k", "sig": "AA=="}]}).encode() for data in made]
+    page = Path(__file__).parent.parent / "docs/plans.md"
+    plans = [json.loads(block.split("```")[0]) for block in page.read_text().split("```json\n")[1:]]
+    answer = [{"sender": "a", "n": 1, "start": "2024-05-19 10:00", "end": "2024-05-19 11:00"}]
+    seeds["plan"] = [json.dumps([plan, "Total: 12.50", answer, {"A": "Rating: 4.5"}]).encode() for plan in plans]
     with tempfile.TemporaryDirectory() as folder:
         seeds |= trust(Path(folder))
     for target, inputs in seeds.items():

@@ -71,7 +71,7 @@ fn state_of(config: &Config, given: Option<PathBuf>, file: &Path) -> Result<Path
     if let Some(state) = given.or_else(|| config.guard.state.clone()) {
         return Ok(state);
     }
-    let whole = file.canonicalize().map_err(io(file))?;
+    let whole = file.canonicalize().map_err(io(file.display()))?;
     let stem = file.file_stem().map_or_else(|| "guard".into(), |stem| stem.to_string_lossy().into_owned());
     Ok(states()?.join(format!("{stem}-{}", Digest::of(whole.as_os_str().as_encoded_bytes()).short())))
 }
@@ -144,6 +144,13 @@ fn start_wrapped(options: GuardCommand) -> Result<ExitCode, Failure> {
         let given = &mut server.server.sandbox;
         given.off = no_sandbox;
         given.require = require_sandbox;
+        // A path that stands in the command is meant to be worked with.
+        let named = server.server.command.iter().skip(1).map(PathBuf::from);
+        let named: Vec<PathBuf> = named.filter(|path| path.is_absolute()).filter_map(|path| path.canonicalize().ok()).collect();
+        match server.server.profile.as_deref() {
+            Some("filesystem" | "git") => given.write.extend(named.into_iter().filter(|path| path.is_dir())),
+            _ => given.read.extend(named),
+        }
         given.read.extend(absolute(&read)?);
         given.write.extend(absolute(&write)?);
         if network {
@@ -162,7 +169,7 @@ fn start_wrapped(options: GuardCommand) -> Result<ExitCode, Failure> {
 }
 
 fn absolute(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
-    paths.iter().map(|path| path.canonicalize().map_err(io(path))).collect()
+    paths.iter().map(|path| path.canonicalize().map_err(io(path.display()))).collect()
 }
 
 fn observe(file: &Path, report: bool, state: Option<PathBuf>) -> Result<ExitCode, Failure> {
@@ -176,7 +183,7 @@ fn observe(file: &Path, report: bool, state: Option<PathBuf>) -> Result<ExitCode
     }
     let observed = audit::observed(&folder)?;
     let path = state.join("candidate.toml");
-    std::fs::write(&path, &observed.candidate).map_err(io(&path))?;
+    std::fs::write(&path, &observed.candidate).map_err(io(path.display()))?;
     // Standard output was the protocol's, and its reader may be gone.
     eprintln!("{}", observed.summary());
     eprintln!("candidate policy: {}", path.display());
@@ -314,7 +321,7 @@ fn show_request(request: &Value) {
     println!("  for      {}", context.get("principal").and_then(Value::as_str).unwrap_or_default());
     if let Some(arguments) = request.get("arguments").and_then(Value::as_object) {
         for (name, value) in arguments {
-            println!("  {name:<8} {}", show::plain(&value.to_string()));
+            println!("  {name:<8} {}", ostrom_guard::pin::rendering(value));
         }
     }
     for violation in request.get("violations").and_then(Value::as_array).into_iter().flatten() {
@@ -337,7 +344,7 @@ fn explain(call: u64, json: bool, place: &Place) -> Result<ExitCode, Failure> {
         println!("{}", show::wrapped(&format!("because {because}"), "    "));
     }
     for (name, value) in &found.arguments {
-        println!("  {name} = {}", show::plain(&value.to_string()));
+        println!("  {name} = {}", ostrom_guard::pin::rendering(value));
     }
     println!("{}", show::wrapped(&format!("what to do: {}", found.next), "  "));
     Ok(ExitCode::SUCCESS)
@@ -372,7 +379,7 @@ fn verify(log: Option<PathBuf>, key: Option<&Path>, json: bool, place: &Place) -
         None => audit_folder(place, &state(place)?)?,
     };
     let key = match key {
-        Some(path) => PublicKey::from_pem(&std::fs::read_to_string(path).map_err(io(path))?)?,
+        Some(path) => PublicKey::from_pem(&std::fs::read_to_string(path).map_err(io(path.display()))?)?,
         None => signing_key(None)?.public(),
     };
     let report = audit::verify(&folder, &key)?;

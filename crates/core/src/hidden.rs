@@ -1,7 +1,7 @@
 //! Characters that people do not see and models do, or that show text in another order than it is.
 //!
-//! This is only the table; what is suspicious where is for those who use it to say, since emoji and many scripts have honest
-//! uses of most classes.
+//! This is only the table; what is suspicious where is for those who use it to say, since emoji and many scripts have
+//! honest uses of most classes.
 
 /// What a character that does not show as itself is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -1,7 +1,12 @@
 //! What the policies cost: `cargo run --release -p ostrom-guard --example policy_speed`.
 //!
 //! Prints the median and the 99th percentile of a decision for several sets of 100 policies.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, reason = "a measurement, not a library")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    reason = "a measurement, not a library"
+)]
 
 use std::fmt::Write as _;
 use std::time::Instant;
@@ -35,10 +40,15 @@ fn main() {
         let mut by_server = String::new();
         let mut general = String::new();
         for n in 0..100 {
-            writeln!(by_tool, "permit (principal, action == Action::\"call\", resource == Tool::\"mail/t{n}\") {condition};").unwrap();
+            writeln!(
+                by_tool,
+                "permit (principal, action == Action::\"call\", resource == Tool::\"mail/t{n}\") {condition};"
+            )
+            .unwrap();
             let server = n % 10;
             writeln!(by_server, "permit (principal, action == Action::\"call\", resource in Server::\"s{server}\") {condition};").unwrap();
-            writeln!(general, "permit (principal, action == Action::\"call\", resource) {condition};").unwrap();
+            writeln!(general, "permit (principal, action == Action::\"call\", resource) {condition};")
+                .unwrap();
         }
         measure("one for each of 100 tools", name, &by_tool, "mail", "t7");
         measure("ten for each of 10 servers", name, &by_server, "s7", "t");
@@ -53,8 +63,13 @@ fn measure(shape: &str, condition: &str, text: &str, server: &str, tool: &str) {
     let policies = Policies::load(&[file], &servers).expect("policies of this file");
     let target = Target::tool(server, tool, true);
     let control = Label::user(Readers::Only(["user", "server:mail", "outside"].into_iter().collect()));
-    let data = Label { integrity: Integrity::Of(["user", "colleagues"].into_iter().collect()), ..control.clone() };
-    let Value::Object(arguments) = json!({"to": "alice@example.org", "subject": "x", "body": "text ".repeat(50), "amount": 12.5}) else { return };
+    let data =
+        Label { integrity: Integrity::Of(["user", "colleagues"].into_iter().collect()), ..control.clone() };
+    let Value::Object(arguments) =
+        json!({"to": "alice@example.org", "subject": "x", "body": "text ".repeat(50), "amount": 12.5})
+    else {
+        return;
+    };
     let arguments = arguments.into_iter().collect();
     let question = Question {
         principal: "alice",

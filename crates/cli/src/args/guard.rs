@@ -28,8 +28,8 @@ pub enum GuardCommand {
   ostrom guard wrap -- npx -y @modelcontextprotocol/server-filesystem /data
   ostrom guard wrap --read /data --write /data/out -- mcp-server-git --repository /data
 
-The server runs in a sandbox: nothing but --read, --write and what the profile of the server knows its arguments to be; no
-network without --network. What it defines when it is first seen is pinned; what changes later is held: ostrom guard pin.")]
+The server runs in a sandbox: it may read --read and the absolute paths in its command, change --write (a file system or git
+server also the folders in its command), and has no network without --network. What it defines when it is first seen is pinned; what changes later is held: ostrom guard pin.")]
     Wrap {
         /// A file or folder that the server may read.
         #[arg(long)]

@@ -105,7 +105,11 @@ impl AuditLog {
     ///
     /// # Errors
     /// If there is no log, a guard holds it, or it cannot be written.
-    pub fn write_down(folder: &Path, key: impl Into<Arc<SecretKey>>, event: &Event) -> Result<(), AuditError> {
+    pub fn write_down(
+        folder: &Path,
+        key: impl Into<Arc<SecretKey>>,
+        event: &Event,
+    ) -> Result<(), AuditError> {
         let log = Log::open(&log_folder(folder), key, ORIGIN, &Options::default())?;
         let bytes = serde_json::to_vec(event)
             .map_err(|error| AuditError::Record { index: log.size(), reason: error.to_string() })?;

@@ -84,13 +84,23 @@ fn candidate(tools: &BTreeMap<(String, String), Seen>) -> String {
         if seen.influencers.is_empty() {
             let _written = writeln!(text, "influencers = [\"user\"]");
         } else {
-            let names: Vec<String> =
-                std::iter::once("user").chain(seen.influencers.iter().map(|name| &**name)).map(quoted).collect();
-            let _written = writeln!(text, "influencers = [{}]   # or, better: read its sources by reference", names.join(", "));
+            let names: Vec<String> = std::iter::once("user")
+                .chain(seen.influencers.iter().map(|name| &**name))
+                .map(quoted)
+                .collect();
+            let _written = writeln!(
+                text,
+                "influencers = [{}]   # or, better: read its sources by reference",
+                names.join(", ")
+            );
         }
         if !seen.audience.is_empty() {
             let readers: Vec<String> = seen.audience.iter().map(|name| quoted(name)).collect();
-            let _written = writeln!(text, "# {} would read what may not be shown to them: give the source's result these readers", readers.join(", "));
+            let _written = writeln!(
+                text,
+                "# {} would read what may not be shown to them: give the source's result these readers",
+                readers.join(", ")
+            );
         }
     }
     text

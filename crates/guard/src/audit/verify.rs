@@ -40,9 +40,10 @@ pub fn verify(folder: &Path, key: &PublicKey) -> Result<Verified, AuditError> {
         }
     }
     let sound = report.is_sound() && problems.is_empty();
-    let unsigned = report.entries.saturating_sub(report.signed());
+    let unsigned = report.unsigned;
     let text = if sound {
-        let tail = if unsigned > 0 { format!("; the last {unsigned} are not signed yet") } else { String::new() };
+        let tail =
+            if unsigned > 0 { format!("; the last {unsigned} are not signed yet") } else { String::new() };
         format!("the log is whole: {} records{tail}", report.entries)
     } else {
         format!("the log is not whole:\n  {}", problems.join("\n  "))

@@ -17,8 +17,13 @@ use crate::wire::Notification;
 /// The wait before a stream that ended is opened again; it doubles up to 64 times as long.
 const PAUSE: Duration = Duration::from_millis(500);
 
-/// Which resources a server has agreed to watch.
-pub(super) type Acknowledged = Arc<BTreeSet<String>>;
+/// What a server has agreed to watch.
+#[derive(Debug, Default)]
+pub(super) struct Acknowledged {
+    /// Up to which change of the wanted resources this holds.
+    pub(super) wanted: u64,
+    pub(super) uris: BTreeSet<String>,
+}
 
 /// The filter that a server of these capabilities can honour; none if it changes nothing.
 fn filter(info: &ServerInfo, uris: Vec<String>) -> Option<Map<String, Value>> {
@@ -56,11 +61,12 @@ pub(super) async fn keep(
     let mut failures = 0u32;
     let mut old = nothing();
     loop {
-        wanted.borrow_and_update();
+        let asked = *wanted.borrow_and_update();
+        let nothing_more = || Acknowledged { wanted: asked, uris: BTreeSet::new() };
         generation = generation.saturating_add(1);
         let mut current = match filter(&info, common.wanted()) {
             None => {
-                acknowledged.send_replace(Arc::default());
+                acknowledged.send_replace(nothing_more());
                 nothing()
             }
             Some(filter) => {
@@ -69,7 +75,7 @@ pub(super) async fn keep(
                     (acknowledged.clone(), Arc::clone(&heard), Arc::clone(&fresh));
                 let this = generation;
                 let listening: Listening = Box::pin(Arc::clone(&link).listen(params, move |notification| {
-                    acknowledged.send_replace(Arc::new(honoured(&notification)));
+                    acknowledged.send_replace(Acknowledged { wanted: asked, uris: honoured(&notification) });
                     *heard.lock().unwrap_or_else(PoisonError::into_inner) = this;
                     fresh.notify_one();
                 }));
@@ -82,6 +88,7 @@ pub(super) async fn keep(
                     if matches!(fault, Fault::Refused { .. } | Fault::Stopped | Fault::CutOff(_))
                         || link.closed().is_some()
                     {
+                        acknowledged.send_replace(nothing_more());
                         common.tell(&format!("changes are not told any more: {fault}"));
                         // The next request or the next subscription begins anew.
                         if wanted.changed().await.is_err() {

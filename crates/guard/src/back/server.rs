@@ -262,7 +262,7 @@ impl Server {
                 outcome.map(|answer| answer.map_err(|error| shape::error(live.info.revision, error)))
             };
             if !matches!(outcome, Ok(Ok(_))) && common.unwant(uri) {
-                self.shared.wanted.send_modify(|count| *count = count.wrapping_add(1));
+                self.shared.changed();
             }
             outcome
         };
@@ -275,11 +275,11 @@ impl Server {
     /// Waits until the server has agreed to watch a resource.
     async fn agree(&self, live: &Live, uri: &str) -> Result<Answer, Fault> {
         let mut acknowledged = live.acknowledged.clone();
-        acknowledged.mark_unchanged();
-        self.shared.wanted.send_modify(|count| *count = count.wrapping_add(1));
-        match timeout(ACKNOWLEDGEMENT, acknowledged.changed()).await {
-            Ok(Ok(())) if acknowledged.borrow().contains(uri) => Ok(Ok(Map::new())),
-            Ok(Ok(())) => {
+        self.shared.changed();
+        let asked = *self.shared.wanted.borrow();
+        match timeout(ACKNOWLEDGEMENT, acknowledged.wait_for(|found| found.wanted >= asked)).await {
+            Ok(Ok(found)) if found.uris.contains(uri) => Ok(Ok(Map::new())),
+            Ok(Ok(_)) => {
                 let text = "the server does not agree to watch this resource";
                 Ok(Err(RpcError::new(RpcError::INVALID_PARAMS, text)))
             }
@@ -298,10 +298,11 @@ impl Server {
         }
         let live = match &*lock(&self.shared.state) {
             State::Live(live, _) => Arc::clone(live),
+            // There is nobody to tell.
             _ => return Ok(()),
         };
         if live.info.revision.is_stateless() {
-            self.shared.wanted.send_modify(|count| *count = count.wrapping_add(1));
+            self.shared.changed();
             return Ok(());
         }
         let telling = live.link.call_for_guard("resources/unsubscribe", changes::resource(uri));
@@ -406,6 +407,11 @@ impl Server {
 }
 
 impl Shared {
+    /// Notes that other resources are wanted than before.
+    fn changed(&self) {
+        self.wanted.send_modify(|count| *count = count.saturating_add(1));
+    }
+
     async fn connect(&self) -> Result<Live, Fault> {
         let era = *lock(&self.era);
         let limits = self.common.limits();
@@ -516,10 +522,11 @@ fn is_for_servers(method: &str) -> bool {
     ) && !method.starts_with("notifications/")
 }
 
-/// The questions of an `input_required` result: key, method, parameters.
-fn input_requests(
-    result: &mut Map<String, Value>,
-) -> Result<Vec<(String, String, Map<String, Value>)>, Fault> {
+/// A question in an `input_required` result: key, method, parameters.
+type Asked = (String, String, Map<String, Value>);
+
+/// The questions of an `input_required` result.
+fn input_requests(result: &mut Map<String, Value>) -> Result<Vec<Asked>, Fault> {
     let broken = |what: &str| Fault::Protocol(format!("its input_required {what}"));
     if result.get("requestState").is_some_and(|state| !state.is_string()) {
         return Err(broken("has a requestState that is no string"));

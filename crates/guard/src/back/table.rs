@@ -222,7 +222,10 @@ impl Table {
         if !entry.sent || state.closed.is_some() || state.kind == Kind::ModernHttp {
             return;
         }
-        state.cancelled.push(id);
+        // A transport that does not keep up with them loses some; the server then works in vain.
+        if state.cancelled.len() < GHOSTS {
+            state.cancelled.push(id);
+        }
         if !entry.caller.guard {
             if state.ghosts.len() >= GHOSTS {
                 state.ghosts.pop_front();

@@ -24,7 +24,10 @@ fn an_answer_on_another_requests_stream_is_nobodys() {
     assert!(matches!(table.receive(Channel::Standalone, answer(two.id, 1)).unwrap(), Received::Nothing));
     assert_eq!(counters.read().stray, 2);
     assert!(one.answer.try_recv().is_err() && two.answer.try_recv().is_err());
-    assert!(matches!(table.receive(Channel::Own(two.id), answer(two.id, 1)).unwrap(), Received::Answer(Ok(_))));
+    assert!(matches!(
+        table.receive(Channel::Own(two.id), answer(two.id, 1)).unwrap(),
+        Received::Answer(Ok(_))
+    ));
 }
 
 #[test]
@@ -34,7 +37,8 @@ fn progress_on_another_requests_stream_is_nobodys() {
     let mut one = table.open(caller.clone()).unwrap();
     let mut two = table.open(caller).unwrap();
     let params = json!({"progressToken": two.id}).as_object().unwrap().clone();
-    let progress = Message::Notification(Notification { method: "notifications/progress".to_owned(), params });
+    let progress =
+        Message::Notification(Notification { method: "notifications/progress".to_owned(), params });
     assert!(matches!(table.receive(Channel::Own(one.id), progress).unwrap(), Received::Nothing));
     assert!(one.inbox.try_recv().is_err() && two.inbox.try_recv().is_err());
     assert_eq!(counters.read().dropped, 1);

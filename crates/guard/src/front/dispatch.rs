@@ -34,7 +34,7 @@ pub(super) enum Reply {
     /// The answer is there.
     Now(Response),
     /// It is being worked on.
-    Exchange(Exchange),
+    Exchange(Box<Exchange>),
     /// A stream of changes.
     Changes(Changes),
 }
@@ -49,11 +49,6 @@ impl<H: Handler> Core<H> {
     pub(super) fn new(handler: Arc<H>, limits: Limits, log: Log) -> Self {
         let (parking, rules) = (Parking::new(&limits), Rules::from(&limits));
         Self { handler, limits, log, parking, rules }
-    }
-
-    #[cfg(test)]
-    pub(super) fn parked(&self) -> usize {
-        self.parking.len()
     }
 
     /// Who sends a request of the stateless revision.
@@ -134,7 +129,7 @@ impl<H: Handler> Core<H> {
         };
         let parking = binding.map(|binding| (Arc::clone(&self.parking), binding));
         let era = Era::Stateless { log_level: about.log_level, parking, progress };
-        Ok(Reply::Exchange(Exchange::new(id, kind, caller, call, era, self.rules, ticket)))
+        Ok(Reply::Exchange(Box::new(Exchange::new(id, kind, caller, call, era, self.rules, ticket))))
     }
 
     async fn listen(
@@ -236,7 +231,15 @@ impl<H: Handler> Core<H> {
                 let (id, kind) = (request.id.clone(), Kind::of(&request.method));
                 let call = Call::start(Arc::clone(&self.handler), Arc::clone(&caller), request);
                 let era = Era::Session { session: Arc::clone(session), asked: Vec::new() };
-                return Reply::Exchange(Exchange::new(id, kind, caller, call, era, self.rules, Some(ticket)));
+                return Reply::Exchange(Box::new(Exchange::new(
+                    id,
+                    kind,
+                    caller,
+                    call,
+                    era,
+                    self.rules,
+                    Some(ticket),
+                )));
             }
         };
         Reply::Now(Response { id: Some(request.id), outcome: simple.map(|()| Map::new()) })

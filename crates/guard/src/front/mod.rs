@@ -23,8 +23,6 @@ mod shape;
 pub mod stdio;
 #[cfg(test)]
 mod tests;
-#[cfg(test)]
-mod tests;
 
 use std::any::Any;
 use std::future::Future;

@@ -153,11 +153,6 @@ impl Parking {
         entry.resume.send(give).map_err(|_| refused())?;
         given.await.map_err(|_| refused())
     }
-
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.entries().len()
-    }
 }
 
 /// Holds a call until it is asked for or its time is over. It is worked on meanwhile, so that a server that gives up is noticed.

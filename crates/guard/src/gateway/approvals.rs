@@ -48,6 +48,8 @@ struct Bound<'a> {
     arguments: &'a BTreeMap<String, Value>,
     label: &'a Label,
     policy: Digest,
+    /// The arguments letter by letter: canonical JSON has numbers as doubles, of which large integers share one.
+    exact: String,
 }
 
 /// The digest that an answer is bound to.
@@ -59,7 +61,8 @@ pub fn digest(
     label: &Label,
     policy: Digest,
 ) -> Digest {
-    let bound = Bound { context, server, tool, arguments, label, policy };
+    let exact = serde_json::to_string(arguments).unwrap_or_default();
+    let bound = Bound { context, server, tool, arguments, label, policy, exact };
     // Strings, numbers that were JSON, and maps with string keys: always canonical JSON.
     ostrom_trust::digest_of(&bound).unwrap_or(Digest::of(b""))
 }
@@ -175,6 +178,11 @@ mod tests {
             )
         };
         assert_eq!(of("send", "bob", &one.label, b"policy"), one.digest);
+        let amount = |number: i64| {
+            let arguments = BTreeMap::from([("amount".to_owned(), json!(number))]);
+            digest(&one.context, ("bank", "pay"), &arguments, &one.label, Digest::of(b"policy"))
+        };
+        assert_ne!(amount(9_007_199_254_740_992), amount(9_007_199_254_740_993));
         for other in [
             of("send", "eve", &one.label, b"policy"),
             of("draft", "bob", &one.label, b"policy"),

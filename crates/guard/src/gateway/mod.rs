@@ -16,6 +16,8 @@ mod present;
 mod questions;
 mod rules;
 mod state;
+#[cfg(test)]
+mod tests;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -542,7 +544,10 @@ impl Handler for Gateway {
         let unknown = || RpcError::new(RpcError::INVALID_PARAMS, format!("there is no resource {uri}"));
         let (server, inner) = self.names.inner_uri(&uri).ok_or_else(unknown)?;
         let upstream = self.upstreams.get(&server).ok_or_else(unknown)?;
-        upstream.watch(inner).await.map_err(|unanswered| RpcError::new(RpcError::INTERNAL, unanswered.message))
+        upstream
+            .watch(inner)
+            .await
+            .map_err(|unanswered| RpcError::new(RpcError::INTERNAL, unanswered.message))
     }
 
     fn changes(&self, _caller: &Caller) -> broadcast::Receiver<Notification> {

@@ -60,7 +60,13 @@ impl Shared {
     /// A state that begins with `engine`.
     pub fn new(engine: Engine, rules: Arc<dyn Rules>, journal: Arc<dyn Journal>, capacity: Capacity) -> Self {
         let store = Store::new(capacity);
-        let state = State { engine, store, approvals: Approvals::default(), calls: HashMap::new(), hours: HashMap::new() };
+        let state = State {
+            engine,
+            store,
+            approvals: Approvals::default(),
+            calls: HashMap::new(),
+            hours: HashMap::new(),
+        };
         Self { state: Mutex::new(state), journal, rules }
     }
 
@@ -150,14 +156,14 @@ fn data_encoding(bytes: &[u8]) -> String {
     base64::engine::general_purpose::STANDARD.encode(bytes)
 }
 
-/// SHA-256 over salt, the length of the name, the name, and the value's canonical JSON.
+/// SHA-256 over salt, the length of the name, the name, and the value's JSON as it is kept.
 #[must_use]
 pub fn commitment(salt: &[u8], name: &str, value: &Value) -> Digest {
     let mut hasher = Sha256::new();
     hasher.update(salt);
     hasher.update((name.len() as u64).to_be_bytes());
     hasher.update(name.as_bytes());
-    // A JSON value always has a canonical form but for numbers that no JSON text can hold.
-    hasher.update(ostrom_trust::canonical_json(value).unwrap_or_default());
+    // As it was dispatched and is kept: canonical JSON has numbers as doubles, of which large integers share one.
+    hasher.update(serde_json::to_vec(value).unwrap_or_default());
     Digest::from_bytes(hasher.finalize().into())
 }

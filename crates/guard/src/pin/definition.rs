@@ -88,8 +88,8 @@ impl Definition {
     }
 }
 
-/// The digest of a value's canonical JSON. RFC 8785 writes numbers as doubles, which take some large integers for one another,
-/// so where there are such the digest is of the value together with their digits.
+/// The digest of a value's canonical JSON. RFC 8785 writes numbers as doubles, which take some large integers for one
+/// another, so where there are such the digest is of the value together with their digits.
 fn digest(value: &Value) -> Result<Digest, DefinitionError> {
     let mut large = Map::new();
     collect_large(value, "", &mut large);

@@ -1,6 +1,7 @@
 //! Text in definitions that people do not see, and how it is shown to them.
 //!
-//! Stricter than a scan of prose has to be: a definition is short, is written for models, and a person can approve an odd one.
+//! Stricter than a scan of prose has to be: a definition is short, is written for models, and a person can approve an
+//! odd one.
 
 use std::fmt;
 
@@ -19,7 +20,8 @@ const MAX_TEXTS: usize = 32;
 /// A text with characters that people do not see.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct HiddenText {
-    /// Where, as a JSON pointer (RFC 6901), escaped. A pointer to a member whose key has hidden characters ends in that key.
+    /// Where, as a JSON pointer (RFC 6901), escaped. A pointer to a member whose key has hidden characters ends in
+    /// that key.
     pub at: String,
     /// What kind of characters.
     pub what: Vec<String>,
@@ -33,8 +35,8 @@ impl fmt::Display for HiddenText {
     }
 }
 
-/// Canonical JSON with every character that does not show as itself written as `\u{…}`: what a person sees and approves. Two
-/// different definitions have different renderings.
+/// Canonical JSON with every character that does not show as itself written as `\u{…}`: what a person sees and
+/// approves. Two different definitions have different renderings.
 pub fn rendering(value: &Value) -> String {
     let mut text = String::new();
     write(value, &mut text);

@@ -9,8 +9,9 @@ use super::Kind;
 
 /// What a name looks like. Names with a likeness in common can be taken for one another.
 ///
-/// Characters that do not show count for nothing, nor do separators in names (in URIs they do); what is left is folded by case and compatibility (NFKC) and by the
-/// shapes of letters (the skeleton of UTS #39), in both orders, since a capital and its small letter have different doubles.
+/// Characters that do not show count for nothing, nor do separators in names (in URIs they do); what is left is folded
+/// by case and compatibility (NFKC) and by the shapes of letters (the skeleton of UTS #39), in both orders, since a
+/// capital and its small letter have different doubles.
 pub(super) fn likenesses(kind: Kind, name: &str) -> [String; 2] {
     let separators = if matches!(kind, Kind::Tool | Kind::Prompt) { "_-. " } else { "" };
     let bare: String = name.nfkc().filter(|c| Hidden::of(*c).is_none() && !separators.contains(*c)).collect();

@@ -1,12 +1,12 @@
 //! Pins of MCP definitions: an agent is shown only what a person has approved, byte for byte in meaning.
 //!
-//! A definition (of a tool, prompt, resource or resource template) is text that every model obeys to some degree, and that
-//! its server may change at any time. Each is named by the digest of its canonical JSON, whole, `_meta` included.
-//! [`PinStore::check`] tells the approved from the new, the changed, those that shadow another's name, and those with text that
-//! people do not see.
+//! A definition (of a tool, prompt, resource or resource template) is text that every model obeys to some degree, and
+//! that its server may change at any time. Each is named by the digest of its canonical JSON, whole, `_meta` included.
+//! [`PinStore::check`] tells the approved from the new, the changed, those that shadow another's name, and those with
+//! text that people do not see.
 //!
-//! *Invariant:* what is not [`Standing::Pinned`] is not shown to an agent. Names that look like another's and hidden text
-//! are never trusted on first use.
+//! *Invariant:* what is not [`Standing::Pinned`] is not shown to an agent. Names that look like another's and hidden
+//! text are never trusted on first use.
 
 mod definition;
 mod diff;

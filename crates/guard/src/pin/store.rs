@@ -1,5 +1,6 @@
 //! What was approved, and how what servers offer stands against it.
 
+use std::cell::LazyCell;
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::io::{self, Read as _, Write as _};
@@ -190,7 +191,8 @@ impl PinStore {
         })
     }
 
-    /// How everything of one kind that `server` offers stands, in the order of `offered`, and then what it no longer offers.
+    /// How everything of one kind that `server` offers stands, in the order of `offered`, and then what it no longer
+    /// offers.
     ///
     /// `offered` must be the whole list. What comes after [`MAX_DEFINITIONS`] is held as malformed.
     pub fn check(&self, server: &str, kind: Kind, offered: &[Value]) -> Vec<Checked> {
@@ -201,14 +203,15 @@ impl PinStore {
             let count = counts.entry(definition.name()).or_default();
             *count = count.saturating_add(1);
         }
-        let others = self.names_of(server, kind, &definitions);
+        // Most lists are as approved, and then nobody's looks matter.
+        let others = LazyCell::new(|| self.names_of(server, kind, &definitions));
         let mut checked: Vec<Checked> = definitions
             .iter()
             .zip(offered)
             .map(|(definition, value)| match definition {
                 Ok(definition) => {
                     let twice = counts.get(definition.name()).is_some_and(|count| *count > 1);
-                    self.stand(server, definition, twice, &others)
+                    self.stand(server, definition, twice, || &others)
                 }
                 Err(error) => malformed(kind, value, error.to_string()),
             })
@@ -229,7 +232,13 @@ impl PinStore {
         checked
     }
 
-    fn stand(&self, server: &str, definition: &Definition, twice: bool, others: &Likenesses) -> Checked {
+    fn stand<'a>(
+        &self,
+        server: &str,
+        definition: &Definition,
+        twice: bool,
+        others: impl Fn() -> &'a Likenesses,
+    ) -> Checked {
         let (kind, name) = (definition.kind(), definition.name());
         let mut reasons = Vec::new();
         let pin = self.pin(server, kind, name);
@@ -248,7 +257,7 @@ impl PinStore {
             }
             // A name that was approved was approved beside those that there were.
             if pin.is_none() {
-                reasons.extend(others.shadowed_by(server, kind, name));
+                reasons.extend(others().shadowed_by(server, kind, name));
             }
         }
         let standing = if reasons.is_empty() { Standing::Pinned } else { Standing::Held(reasons) };
@@ -272,8 +281,9 @@ impl PinStore {
         all
     }
 
-    /// Takes note that `server` was seen, and with [`FirstUse::TrustOnFirstUse`] pins what `offered` held as new and nothing else,
-    /// if this is the first time that it offers anything of this kind. The answer tells the names that were pinned.
+    /// Takes note that `server` was seen, and with [`FirstUse::TrustOnFirstUse`] pins what `offered` held as new and
+    /// nothing else, if this is the first time that it offers anything of this kind. The answer tells the names that
+    /// were pinned.
     pub fn first_use(
         &mut self,
         server: &str,
@@ -306,8 +316,8 @@ impl PinStore {
         pinned
     }
 
-    /// Pins a definition that a person has looked at. `seen` is the digest of what they were shown. A definition with hidden text
-    /// is pinned only if `rendered` is its exact [`rendering`].
+    /// Pins a definition that a person has looked at. `seen` is the digest of what they were shown. A definition with
+    /// hidden text is pinned only if `rendered` is its exact [`rendering`].
     ///
     /// # Errors
     /// If it is not what was shown, or has hidden text that was not approved as rendered.
@@ -339,8 +349,8 @@ impl PinStore {
         Ok(())
     }
 
-    /// Takes a pin away, so that the definition is new again, and says whether there was one. The server stays known: nothing is
-    /// trusted on first use again.
+    /// Takes a pin away, so that the definition is new again, and says whether there was one. The server stays known:
+    /// nothing is trusted on first use again.
     pub fn revoke(&mut self, server: &str, kind: Kind, name: &str) -> bool {
         let kinds = self.contents.servers.get_mut(server);
         kinds.and_then(|kinds| kinds.get_mut(&kind)).is_some_and(|names| names.remove(name).is_some())

@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use regex::{Regex, RegexBuilder};
+use serde_json::Value;
+
+use crate::label::Label;
 
 use super::scope::Type;
-use super::tree::Node;
+use super::tree::{Node, Tree};
 use super::{MAX_PATTERN, MAX_PATTERN_SIZE};
 
 /// The name of a variable or a tool.
@@ -53,6 +56,22 @@ pub(crate) enum Expr {
     Failed(Box<Expr>),
     /// The second if the first is true, or else the third.
     Choose(Box<[Expr; 3]>),
+}
+
+impl Expr {
+    /// The value, if nothing has to be run to know it.
+    pub fn written(&self) -> Option<Value> {
+        match self {
+            Self::Literal(node) => Some(Tree { label: Label::constant(), node: node.clone() }.to_value()),
+            Self::List(items) => items.iter().map(Self::written).collect::<Option<_>>().map(Value::Array),
+            Self::Object(members) => {
+                let members =
+                    members.iter().map(|(name, member)| Some(((**name).to_owned(), member.written()?)));
+                members.collect::<Option<_>>().map(Value::Object)
+            }
+            _ => None,
+        }
+    }
 }
 
 /// What of a list is wanted.

@@ -13,10 +13,8 @@
 //! before it begins.
 //!
 //! *Invariant:* noninterference. Of the calls whose labels (of the program counter and of every argument) lack an influencer, neither number nor
-//! order nor content depends on what that influencer wrote; likewise for readers. Two exceptions are declared: what an [`Action::Endorse`] step
+//! order nor content depends on what that influencer wrote; likewise for readers. Two exceptions are declared: what an `endorse` step
 //! was allowed to endorse, and a plan that runs out of [`MAX_WORK`] ends where it is.
-//!
-//! [`Action::Endorse`]: step::Action
 
 mod date;
 mod decimal;
@@ -48,6 +46,8 @@ pub const MAX_LEVELS: usize = 32;
 pub const MAX_EXPRESSIONS: usize = 4_096;
 /// Characters of a regular expression.
 pub const MAX_PATTERN: usize = 512;
+/// Regular expressions in a plan.
+pub const MAX_PATTERNS: usize = 64;
 /// Bytes of a compiled regular expression.
 pub const MAX_PATTERN_SIZE: usize = 1 << 20;
 /// Bytes of a text that a plan makes.
@@ -140,13 +140,24 @@ impl Plan {
         self.steps_at_most
     }
 
-    /// The tools that it may call.
+    /// The calls that it may make, as it is written; for whoever is asked to approve it.
     #[must_use]
-    pub fn tools(&self) -> std::collections::BTreeSet<String> {
-        let mut names = std::collections::BTreeSet::new();
-        self.body.tools(&mut names);
-        names
+    pub fn calls(&self) -> Vec<WrittenCall> {
+        let mut calls = Vec::new();
+        self.body.calls(&mut calls);
+        calls
     }
+}
+
+/// A call as a plan has it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WrittenCall {
+    /// Where it stands: `plan[2].do[0]`.
+    pub at: String,
+    /// The tool's name.
+    pub tool: String,
+    /// The arguments, where nothing has to be run to know them.
+    pub arguments: std::collections::BTreeMap<String, Option<Value>>,
 }
 
 /// A rule that the labels of a run follow. The tests break each, to see that they would notice.

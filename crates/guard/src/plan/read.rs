@@ -10,7 +10,7 @@ use super::scope::{Scope, Type, listed};
 use super::shape::{Kind, Shape};
 use super::step::{Action, Block, Loop, OnError, Step};
 use super::tree::Node;
-use super::{MAX_EXPRESSIONS, MAX_LEVELS, MAX_LIST, MAX_STEPS, PlanError, Tool, Tools};
+use super::{MAX_EXPRESSIONS, MAX_LEVELS, MAX_LIST, MAX_PATTERNS, MAX_STEPS, PlanError, Tool, Tools};
 
 pub(super) type Result<T> = std::result::Result<T, PlanError>;
 
@@ -26,7 +26,7 @@ pub(super) fn plan(plan: &Value, tools: &dyn Tools) -> Result<(Block, Vec<(Strin
     let whole = object("plan", plan, "a plan is an object {\"plan\": [STEP, …]}")?;
     known("plan", whole, &["plan", "note"])?;
     let steps = array("plan", whole.get("plan").unwrap_or(&Value::Null), "write {\"plan\": [STEP, …]}")?;
-    let mut reader = Reader { tools, steps: 0, expressions: 0 };
+    let mut reader = Reader { tools, steps: 0, expressions: 0, patterns: 0 };
     let mut scope = Scope::default();
     let (steps, last) = match steps.split_last() {
         Some((last, first)) if last.get("return").is_some() => (first, Some(last)),
@@ -54,6 +54,7 @@ pub(super) struct Reader<'a> {
     pub tools: &'a dyn Tools,
     steps: usize,
     expressions: usize,
+    patterns: usize,
 }
 
 impl Reader<'_> {
@@ -67,6 +68,20 @@ impl Reader<'_> {
             ));
         }
         too_deep(at, level)
+    }
+
+    /// Compiles a regular expression; `whole` makes it hold for whole texts only.
+    pub fn pattern(&mut self, at: &str, source: Option<&Value>, whole: bool) -> Result<Pattern> {
+        let at = &format!("{at}.pattern");
+        self.patterns += 1;
+        if self.patterns > MAX_PATTERNS {
+            return Err(PlanError::new(
+                at,
+                format!("more than {MAX_PATTERNS} patterns: split the plan into several"),
+            ));
+        }
+        let source = text(at, source.unwrap_or(&Value::Null))?;
+        Pattern::new(source, whole).map_err(|problem| PlanError::new(at, problem))
     }
 
     fn block(&mut self, at: &str, steps: &[Value], scope: &mut Scope, level: usize) -> Result<Block> {
@@ -190,7 +205,7 @@ impl Reader<'_> {
     ) -> Result<Action> {
         known(at, step, &["endorse", "be", "as", "note"])?;
         let (be, _) = self.wanted(at, step, "be", scope, level)?;
-        let shape = shape(&format!("{at}.as"), step.get("as").unwrap_or(&Value::Null))?;
+        let shape = self.shape(&format!("{at}.as"), step.get("as").unwrap_or(&Value::Null))?;
         let name = assigned(&format!("{at}.endorse"), step.get("endorse").unwrap_or(&Value::Null), scope)?;
         let kind = match &shape.0 {
             Kind::Boolean => Type::Bool,
@@ -330,6 +345,51 @@ impl Reader<'_> {
             format!("a condition is true or false, and this is {kind}: compare it, as in {{\"==\": [A, B]}}");
         Err(PlanError::new(&format!("{at}.{key}"), problem))
     }
+
+    fn shape(&mut self, at: &str, shape: &Value) -> Result<Shape> {
+        const FORMS: &str = "write \"boolean\", \"date\", {\"one_of\": [VALUE, …]}, {\"number\": {\"min\": 0, \"max\": 5, \"decimals\": 1}} or {\"text\": {\"pattern\": REGEX, \"max_bytes\": 10}}";
+        let wrong = || PlanError::new(at, FORMS);
+        match shape {
+            Value::String(word) if word == "boolean" => return Ok(Shape(Kind::Boolean)),
+            Value::String(word) if word == "date" => return Ok(Shape(Kind::Date)),
+            _ => {}
+        }
+        let form = object(at, shape, FORMS)?;
+        known(at, form, &["one_of", "number", "text"])?;
+        let mut forms = form.iter();
+        let (Some((name, details)), None) = (forms.next(), forms.next()) else { return Err(wrong()) };
+        let kind = match (name.as_str(), details) {
+            ("one_of", Value::Array(values)) if (1..=MAX_ENDORSED_SET).contains(&values.len()) => {
+                Kind::OneOf(values.clone())
+            }
+            ("number", Value::Object(bounds)) => {
+                known(at, bounds, &["min", "max", "decimals"])?;
+                let bound = |key: &str| match bounds.get(key) {
+                    Some(Value::Number(number)) => Decimal::of(number),
+                    _ => None,
+                };
+                let decimals =
+                    bounds.get("decimals").map_or(Some(0), Value::as_u64).filter(|digits| *digits <= 9);
+                let decimals = decimals.and_then(|digits| u32::try_from(digits).ok()).ok_or_else(wrong)?;
+                let (min, max) = bound("min").zip(bound("max")).ok_or_else(wrong)?;
+                if min.steps(decimals).is_none() || max.steps(decimals).is_none() || max.compare(min).is_lt()
+                {
+                    return Err(wrong());
+                }
+                Kind::Number { min, max, decimals }
+            }
+            ("text", Value::Object(bounds)) => {
+                known(at, bounds, &["pattern", "max_bytes"])?;
+                let pattern = self.pattern(at, bounds.get("pattern"), true)?;
+                let most =
+                    bounds.get("max_bytes").and_then(Value::as_u64).filter(|most| *most <= MAX_ENDORSED_TEXT);
+                let max_bytes = most.and_then(|most| u32::try_from(most).ok()).ok_or_else(wrong)?;
+                Kind::Text { pattern, max_bytes }
+            }
+            _ => return Err(wrong()),
+        };
+        Ok(Shape(kind))
+    }
 }
 
 /// Whether the argument is one that the tool takes, as far as its schema tells.
@@ -373,51 +433,6 @@ fn required(at: &str, tool: &Tool<'_>, with: &[(String, Expr)]) -> Result<()> {
         }
     }
     Ok(())
-}
-
-fn shape(at: &str, shape: &Value) -> Result<Shape> {
-    const FORMS: &str = "write \"boolean\", \"date\", {\"one_of\": [VALUE, …]}, {\"number\": {\"min\": 0, \"max\": 5, \"decimals\": 1}} or {\"text\": {\"pattern\": REGEX, \"max_bytes\": 10}}";
-    let wrong = || PlanError::new(at, FORMS);
-    match shape {
-        Value::String(word) if word == "boolean" => return Ok(Shape(Kind::Boolean)),
-        Value::String(word) if word == "date" => return Ok(Shape(Kind::Date)),
-        _ => {}
-    }
-    let form = object(at, shape, FORMS)?;
-    known(at, form, &["one_of", "number", "text"])?;
-    let mut forms = form.iter();
-    let (Some((name, details)), None) = (forms.next(), forms.next()) else { return Err(wrong()) };
-    let kind = match (name.as_str(), details) {
-        ("one_of", Value::Array(values)) if (1..=MAX_ENDORSED_SET).contains(&values.len()) => {
-            Kind::OneOf(values.clone())
-        }
-        ("number", Value::Object(bounds)) => {
-            known(at, bounds, &["min", "max", "decimals"])?;
-            let bound = |key: &str| match bounds.get(key) {
-                Some(Value::Number(number)) => Decimal::of(number),
-                _ => None,
-            };
-            let decimals =
-                bounds.get("decimals").map_or(Some(0), Value::as_u64).filter(|digits| *digits <= 9);
-            let decimals = decimals.and_then(|digits| u32::try_from(digits).ok()).ok_or_else(wrong)?;
-            let (min, max) = bound("min").zip(bound("max")).ok_or_else(wrong)?;
-            if min.steps(decimals).is_none() || max.steps(decimals).is_none() || max.compare(min).is_lt() {
-                return Err(wrong());
-            }
-            Kind::Number { min, max, decimals }
-        }
-        ("text", Value::Object(bounds)) => {
-            known(at, bounds, &["pattern", "max_bytes"])?;
-            let pattern = text(at, bounds.get("pattern").unwrap_or(&Value::Null))?;
-            let pattern = Pattern::new(pattern, true).map_err(|problem| PlanError::new(at, problem))?;
-            let most =
-                bounds.get("max_bytes").and_then(Value::as_u64).filter(|most| *most <= MAX_ENDORSED_TEXT);
-            let max_bytes = most.and_then(|most| u32::try_from(most).ok()).ok_or_else(wrong)?;
-            Kind::Text { pattern, max_bytes }
-        }
-        _ => return Err(wrong()),
-    };
-    Ok(Shape(kind))
 }
 
 /// The names that steps may assign, at any level.

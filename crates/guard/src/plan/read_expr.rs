@@ -4,7 +4,7 @@
 
 use serde_json::{Map, Value};
 
-use super::expr::{Each, Expr, Key, OPERATORS, Op, Part, Pattern, Pick, signature};
+use super::expr::{Each, Expr, Key, OPERATORS, Op, Part, Pick, signature};
 use super::read::{Reader, Result, array, fresh, known, name, object, text};
 use super::scope::{Scope, Type, listed};
 use super::tree::{Node, unescaped};
@@ -436,8 +436,7 @@ impl Reader<'_> {
         level: usize,
     ) -> Read {
         let (of, _) = self.field(at, fields, "in", &Type::Text, scope, level)?;
-        let source = text(&format!("{at}.pattern"), fields.get("pattern").unwrap_or(&Value::Null))?;
-        let pattern = Pattern::new(source, false).map_err(|problem| PlanError::new(at, problem))?;
+        let pattern = self.pattern(at, fields.get("pattern"), false)?;
         if operator == "matches" {
             return Ok((Expr::Pure(Op::Matches(pattern), vec![of]), Type::Bool));
         }

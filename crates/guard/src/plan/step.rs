@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use super::WrittenCall;
 use super::expr::{Expr, Name};
 use super::shape::Shape;
 
@@ -107,20 +108,22 @@ impl Block {
         each.fold(0, u64::saturating_add)
     }
 
-    pub fn tools(&self, names: &mut BTreeSet<String>) {
+    pub fn calls(&self, calls: &mut Vec<WrittenCall>) {
         for step in self.steps.iter() {
             match &step.action {
-                Action::Call { tool, on_error, .. } => {
-                    names.insert((**tool).to_owned());
+                Action::Call { tool, with, on_error, .. } => {
+                    let arguments = with.iter().map(|(name, value)| (name.clone(), value.written()));
+                    let (at, tool) = ((*step.at).to_owned(), (**tool).to_owned());
+                    calls.push(WrittenCall { at, tool, arguments: arguments.collect() });
                     if let OnError::Do(block) = on_error {
-                        block.tools(names);
+                        block.calls(calls);
                     }
                 }
                 Action::If { then, otherwise, .. } => {
-                    then.tools(names);
-                    otherwise.tools(names);
+                    then.calls(calls);
+                    otherwise.calls(calls);
                 }
-                Action::For(round) => round.body.tools(names),
+                Action::For(round) => round.body.calls(calls),
                 _ => {}
             }
         }

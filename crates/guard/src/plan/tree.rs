@@ -203,8 +203,10 @@ impl Tree {
         }
     }
 
-    /// The value under one label; the label of the whole and the reason, if something in it has failed.
-    #[must_use]
+    /// The value under one label.
+    ///
+    /// # Errors
+    /// The first failure in it, under the label of the whole.
     pub fn flat(&self) -> Result<Labelled, Labelled> {
         let label = self.whole_label();
         match self.failure() {

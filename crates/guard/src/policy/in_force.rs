@@ -221,7 +221,11 @@ fn facts(rules: &ToolRules, server: &str) -> ToolFacts {
         audience: rules.audience.as_ref().map_or(unknown.audience, |set| set.readers(server)),
         audience_of: rules.audience_of.clone().unwrap_or_default(),
         otherwise: rules.otherwise.map_or(unknown.otherwise, otherwise),
-        arguments: rules.arguments.iter().map(|(name, rules)| (name.clone(), argument(rules, server))).collect(),
+        arguments: rules
+            .arguments
+            .iter()
+            .map(|(name, rules)| (name.clone(), argument(rules, server)))
+            .collect(),
         result: result(&rules.result, &unknown.result, server),
         memory,
     }
@@ -235,7 +239,8 @@ fn argument(rules: &ArgumentRules, server: &str) -> ArgumentFacts {
 }
 
 fn result(rules: &ResultRules, unknown: &ResultFacts, server: &str) -> ResultFacts {
-    let influencers = rules.influencers.as_ref().map_or(unknown.influencers.clone(), |set| set.integrity(server));
+    let influencers =
+        rules.influencers.as_ref().map_or(unknown.influencers.clone(), |set| set.integrity(server));
     let fields: BTreeMap<String, FieldFacts> = rules
         .fields
         .iter()
@@ -291,4 +296,3 @@ fn endorsements(rules: &ToolRules) -> Result<(), crate::flow::EndorseError> {
     }
     Ok(())
 }
-

@@ -26,7 +26,8 @@ impl<'i> Document<'i> {
     /// Parses `text`.
     pub(crate) fn parse(file: &'i str, text: &'i str) -> Result<Self, Problem> {
         if text.len() > MAX_FILE {
-            let message = format!("larger than {MAX_FILE} bytes; write what differs into files of its own (`include`)");
+            let message =
+                format!("larger than {MAX_FILE} bytes; write what differs into files of its own (`include`)");
             return Err(Problem::new(file, None, message));
         }
         match DeTable::parse(text) {
@@ -161,7 +162,8 @@ fn dotted(path: &[String]) -> String {
         if !text.is_empty() {
             text.push('.');
         }
-        let plain = !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
+        let plain =
+            !key.is_empty() && key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_');
         if plain {
             text.push_str(key);
         } else {

@@ -47,8 +47,8 @@ pub enum EnterError {
 }
 
 impl EnterError {
-    /// The exit status, after the custom of `env` and `chroot`: 125 for the sandbox itself, 126 for a program that cannot
-    /// be run, 127 for one that is not there.
+    /// The exit status, after the custom of `env` and `chroot`: 125 for the sandbox itself, 126 for a program that
+    /// cannot be run, 127 for one that is not there.
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Start { source, .. } if source.kind() == io::ErrorKind::NotFound => 127,

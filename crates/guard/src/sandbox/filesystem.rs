@@ -18,7 +18,8 @@ const NEWEST: ABI = ABI::V9;
 /// Devices that programs expect and that hold nothing.
 const DEVICES: [&str; 5] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom"];
 
-/// Restricts this process to the files of `spec`, and TCP to the ports of `network`. The answer says what the kernel took.
+/// Restricts this process to the files of `spec`, and TCP to the ports of `network`. The answer says what the kernel
+/// took.
 pub(super) fn restrict(spec: &Spec, network: &Network) -> Result<Landlock, EnterError> {
     let error = |source: landlock::RulesetError| EnterError::SetUp {
         what: "Landlock".into(),

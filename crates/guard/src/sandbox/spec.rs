@@ -18,11 +18,11 @@ pub struct Grants {
     pub execute: Vec<PathBuf>,
     /// Which network it may use.
     pub network: Network,
-    /// Whether it may use Unix sockets by name. Sockets of other programs (a container engine's, a key agent's) can be as
-    /// powerful as the user.
+    /// Whether it may use Unix sockets by name. Sockets of other programs (a container engine's, a key agent's) can be
+    /// as powerful as the user.
     pub unix_sockets: bool,
-    /// Whether it may change the modes, owners and extended attributes of files. Landlock does not restrict these to the
-    /// granted folders.
+    /// Whether it may change the modes, owners and extended attributes of all files that the user may: Landlock does
+    /// not restrict these to the granted folders. Installers such as `npx` need it.
     pub modes: bool,
     /// Environment variables to pass, beside `PATH`, `LANG`, `HOME` and `TMPDIR`.
     pub environment: BTreeMap<String, EnvironmentValue>,

@@ -135,9 +135,10 @@ pub(super) async fn listen(gateway: Arc<Gateway>, state: &Path, minutes: u64) ->
             let (read, mut write) = stream.into_split();
             let mut line = String::new();
             let read = tokio::io::BufReader::new(read.take(MAX_LINE)).read_line(&mut line).await;
-            let answer = match read.map_err(|error| error.to_string()).and_then(|_| {
-                serde_json::from_str::<Command>(&line).map_err(|error| error.to_string())
-            }) {
+            let answer = match read
+                .map_err(|error| error.to_string())
+                .and_then(|_| serde_json::from_str::<Command>(&line).map_err(|error| error.to_string()))
+            {
                 Ok(command) => carry_out(&gateway, command, &person, minutes).await,
                 Err(error) => Err(error),
             };
@@ -176,10 +177,14 @@ async fn carry_out(gateway: &Gateway, command: Command, by: &str, minutes: u64) 
         Command::Answer { request, approve } => {
             let mut state = gateway.shared.lock();
             let state = &mut *state;
-            let found = state.approvals.find(&request).ok_or("nothing that waits has a digest beginning so, or more than one does")?;
+            let found = state
+                .approvals
+                .find(&request)
+                .ok_or("nothing that waits has a digest beginning so, or more than one does")?;
             let digest = found.digest;
             let event = Event::Answered { request: digest, approved: approve, by, at };
-            let written = gateway.shared.record(state, &event, None, None).map_err(|error| error.to_string())?;
+            let written =
+                gateway.shared.record(state, &event, None, None).map_err(|error| error.to_string())?;
             state.approvals.answer(&digest, approve, at.saturating_add(minutes.saturating_mul(60)));
             written
         }
@@ -188,7 +193,11 @@ async fn carry_out(gateway: &Gateway, command: Command, by: &str, minutes: u64) 
                 .catalogue
                 .held()
                 .into_iter()
-                .find(|held| *held.server == *server && held.checked.name == name && held.checked.digest == Some(digest))
+                .find(|held| {
+                    *held.server == *server
+                        && held.checked.name == name
+                        && held.checked.digest == Some(digest)
+                })
                 .ok_or("no such definition is held, or it has changed since it was shown")?;
             let what = format!("{} {name}", held.checked.kind);
             gateway.catalogue.approve(&held, rendered.as_deref(), &by, at)?;
@@ -203,11 +212,8 @@ async fn carry_out(gateway: &Gateway, command: Command, by: &str, minutes: u64) 
 
 fn status(gateway: &Gateway) -> Value {
     let state = gateway.shared.lock();
-    let contexts: Vec<Value> = state
-        .engine
-        .contexts()
-        .map(|(key, label)| json!({"context": key, "label": label}))
-        .collect();
+    let contexts: Vec<Value> =
+        state.engine.contexts().map(|(key, label)| json!({"context": key, "label": label})).collect();
     json!({
         "policy": gateway.shared.rules.version(),
         "contexts": contexts,

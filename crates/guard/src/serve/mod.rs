@@ -19,7 +19,7 @@ use crate::flow::Event;
 use crate::front::{self, auth, http, stdio};
 use crate::gateway::{Capacity, Catalogue, Gateway, Journal, Rules, Shared};
 use crate::pin::FirstUse;
-use crate::policy::config::{Auth, AuditMode as ConfigAuditMode, Config, NewDefinitions};
+use crate::policy::config::{AuditMode as ConfigAuditMode, Auth, Config, NewDefinitions};
 use crate::policy::{InForce, read_snapshot};
 
 /// Why a guard does not start.
@@ -125,15 +125,26 @@ impl Guard {
             ConfigAuditMode::Buffered => AuditMode::Buffered,
         };
         let mut policies = policies(&folder);
-        let opened =
-            AuditLog::open(&folder, key, mode, config.audit.openings_days, &mut policies, (&rules, &snapshot))?;
+        let opened = AuditLog::open(
+            &folder,
+            key,
+            mode,
+            config.audit.openings_days,
+            &mut policies,
+            (&rules, &snapshot),
+        )?;
         let recovery = opened.log.recovery();
         if !recovery.is_clean() {
-            log(&format!("the audit log was not closed: {} bytes of an unfinished record were cut", recovery.cut_bytes));
+            log(&format!(
+                "the audit log was not closed: {} bytes of an unfinished record were cut",
+                recovery.cut_bytes
+            ));
         }
         let unresolved = opened.engine.unresolved().count();
         if unresolved > 0 {
-            log(&format!("{unresolved} calls were cut off and their outcome is not known (ostrom guard replay lists them)"));
+            log(&format!(
+                "{unresolved} calls were cut off and their outcome is not known (ostrom guard replay lists them)"
+            ));
         }
         let mut upstreams = BTreeMap::new();
         for (name, server) in &config.servers {
@@ -172,7 +183,8 @@ impl Guard {
                 }
             })
         };
-        let served = if config.front.listen == "stdio" { self.stdio(stop).await } else { self.http(stop).await };
+        let served =
+            if config.front.listen == "stdio" { self.stdio(stop).await } else { self.http(stop).await };
         changes.abort();
         control.abort();
         served
@@ -196,7 +208,10 @@ impl Guard {
     async fn http(&self, stop: impl Future<Output = ()> + Send) -> Result<(), ServeError> {
         let config = self.policy.config();
         let listen = config.front.listen.parse().map_err(|_| {
-            ServeError::Configuration(format!("front.listen = {:?} is neither stdio nor an address with a port", config.front.listen))
+            ServeError::Configuration(format!(
+                "front.listen = {:?} is neither stdio nor an address with a port",
+                config.front.listen
+            ))
         })?;
         let settings = http::Settings {
             listen,
@@ -220,7 +235,9 @@ fn authentication(config: &Config) -> Result<auth::Settings, ServeError> {
         Auth::Tokens => {
             for (principal, variable) in &config.front.tokens {
                 let token = std::env::var(variable).map_err(|_| {
-                    ServeError::Configuration(format!("the environment has no {variable}, which front.tokens names"))
+                    ServeError::Configuration(format!(
+                        "the environment has no {variable}, which front.tokens names"
+                    ))
                 })?;
                 let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
                 let sha256 = ostrom_core::Digest::from_bytes(digest).to_string();
@@ -229,7 +246,9 @@ fn authentication(config: &Config) -> Result<auth::Settings, ServeError> {
         }
         Auth::Oauth => {
             let Some(oauth) = &config.front.oauth else {
-                return Err(ServeError::Configuration("front.auth = \"oauth\" needs [front.oauth]".to_owned()));
+                return Err(ServeError::Configuration(
+                    "front.auth = \"oauth\" needs [front.oauth]".to_owned(),
+                ));
             };
             let is_url = oauth.jwks.starts_with("http://") || oauth.jwks.starts_with("https://");
             settings.oauth = Some(auth::OAuth {

@@ -14,7 +14,9 @@ use crate::back::{Auth, BackError, Connection, Era, OAuth, Registration, Secret,
 use crate::gateway::{Boxed, Unanswered, Upstream};
 use crate::policy::config::{BackOauth, Limits as ConfigLimits, Network as ConfigNetwork, Server as Config};
 use crate::relay::Relay;
-use crate::sandbox::{Enforcement, EnvironmentValue, Grants, Launcher, Limits as SandboxLimits, Network, Prepared};
+use crate::sandbox::{
+    Enforcement, EnvironmentValue, Grants, Launcher, Limits as SandboxLimits, Network, Prepared,
+};
 use crate::wire::{self, Notification, Revision, RpcError};
 
 /// Gets what an operator may want to know.
@@ -56,7 +58,8 @@ pub(super) async fn start(
     settings.stderr = Some(Arc::new(move |line| said(&format!("{whose}: {line}"))));
     let server = Server::start(name, connection, settings).await.map_err(|error| fail(error.to_string()))?;
     if let Some(report) = prepared.as_ref().and_then(|prepared| prepared.report()) {
-        let parts = [("files", &report.filesystem), ("network", &report.network), ("system calls", &report.syscalls)];
+        let parts =
+            [("files", &report.filesystem), ("network", &report.network), ("system calls", &report.syscalls)];
         for (what, enforcement) in parts {
             if *enforcement != Enforcement::Full {
                 log(&format!("{name}: the sandbox is not complete: {what}: {enforcement:?}"));
@@ -75,7 +78,8 @@ fn child(name: &str, config: &Config, log: &Log) -> Result<(Connection, Option<A
         environment.insert(key.clone(), EnvironmentValue::new(value.clone()));
     }
     for key in &config.env {
-        let value = std::env::var(key).map_err(|_| format!("the environment has no {key}, which env names"))?;
+        let value =
+            std::env::var(key).map_err(|_| format!("the environment has no {key}, which env names"))?;
         environment.insert(key.clone(), EnvironmentValue::new(value));
     }
     if config.sandbox.off {
@@ -167,7 +171,10 @@ impl Upstream for Running {
     ) -> Boxed<'a, Result<Result<Map<String, Value>, RpcError>, Unanswered>> {
         let until = tokio::time::Instant::now() + deadline;
         Box::pin(async move {
-            self.server.request(capabilities, method, params, relay, until).await.map_err(|error| unanswered(&error))
+            self.server
+                .request(capabilities, method, params, relay, until)
+                .await
+                .map_err(|error| unanswered(&error))
         })
     }
 

@@ -19,6 +19,9 @@ use crate::wire::{self, Message, Revision};
 /// The longest wait between two attempts at the standalone stream.
 const PAUSE: Duration = Duration::from_secs(60);
 
+/// How long a message that nobody waits for may take.
+const DELIVERY: Duration = Duration::from_secs(10);
+
 /// A session.
 pub(super) struct Session {
     pub(super) headers: HeaderMap,
@@ -111,10 +114,12 @@ async fn cancel(endpoint: Arc<Endpoint>, headers: HeaderMap, table: Arc<Table>) 
     loop {
         table.cancellations.notified().await;
         for id in table.take_cancelled() {
+            let sending = async {
+                let response = endpoint.post(&headers, shape::cancelled(id)).await?;
+                read(response, ERROR_BYTES).await
+            };
             // If it does not arrive, the server works in vain.
-            if let Ok(response) = endpoint.post(&headers, shape::cancelled(id)).await {
-                let _lost = read(response, ERROR_BYTES).await;
-            }
+            let _lost = tokio::time::timeout(DELIVERY, sending).await;
         }
     }
 }
@@ -165,7 +170,8 @@ async fn read_standalone(
             Ok(message) => {
                 if let Received::Reply(reply) = table.receive(Channel::Standalone, message)? {
                     // If it does not arrive, the server goes on waiting for it.
-                    let _lost = Replies { endpoint, headers }.send(reply).await;
+                    let _lost =
+                        tokio::time::timeout(DELIVERY, Replies { endpoint, headers }.send(reply)).await;
                 }
             }
             Err(Ended::Fault(fault @ Fault::CutOff(_))) => return Err(fault),

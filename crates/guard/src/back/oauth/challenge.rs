@@ -115,10 +115,13 @@ mod tests {
             "Bearer resource_metadata=\"https://a.example/.well-known/x\", scope=\"a b\"",
             Some([Some("https://a.example/.well-known/x"), Some("a b"), None]),
         );
-        check("bearer error = insufficient_scope,scope=\"say \\\"x\\\"\"", Some([None, Some("say \"x\""), Some("insufficient_scope")]));
+        check(
+            "bearer error = insufficient_scope,scope=\"say \\\"x\\\"\"",
+            Some([None, Some("say \"x\""), Some("insufficient_scope")]),
+        );
         check("Basic realm=\"x, Bearer\", Bearer scope=a, Digest scope=b", Some([None, Some("a"), None]));
         check("Bearer scope=a, scope=b", Some([None, Some("a"), None]));
-        check("Negotiate abc123==, Bearer scope=a", None);
+        check("Negotiate abc123==, Bearer scope=a", Some([None, Some("a"), None]));
         check("Basic realm=x", None);
         check("Bearer scope=\"unfinished", None);
         check("", None);

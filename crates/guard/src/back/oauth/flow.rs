@@ -125,7 +125,8 @@ fn grant(token: Token, places: &Places, client: Client, scopes: Option<String>) 
 /// Renews a grant with its refresh token; `None` if it is no longer good.
 pub(super) async fn refresh(http: &reqwest::Client, old: &Grant) -> Result<Option<Grant>, Fault> {
     let Some(refresh) = &old.refresh_token else { return Ok(None) };
-    let endpoint = Url::parse(&old.token_endpoint).map_err(|_| unauthorized("the stored grant is damaged"))?;
+    let endpoint =
+        Url::parse(&old.token_endpoint).map_err(|_| unauthorized("the stored grant is damaged"))?;
     let client = Client { id: old.client_id.clone(), secret: old.client_secret.clone() };
     let form = [
         ("grant_type", "refresh_token"),
@@ -149,7 +150,8 @@ fn access(token: &Token) -> Result<Secret, Fault> {
     if !token.token_type.eq_ignore_ascii_case("bearer") {
         return Err(unauthorized("its authorization server gives tokens that are no bearer tokens"));
     }
-    Secret::new(&token.access_token).ok_or_else(|| unauthorized("its authorization server gave an unusable token"))
+    Secret::new(&token.access_token)
+        .ok_or_else(|| unauthorized("its authorization server gave an unusable token"))
 }
 
 fn refresh_token(token: &Token) -> Result<Option<Secret>, Fault> {
@@ -164,10 +166,17 @@ fn random() -> Result<String, Fault> {
     Ok(URL_SAFE_NO_PAD.encode(bytes))
 }
 
-async fn client(http: &reqwest::Client, config: &OAuth, places: &Places, redirect: &str) -> Result<Client, Fault> {
+async fn client(
+    http: &reqwest::Client,
+    config: &OAuth,
+    places: &Places,
+    redirect: &str,
+) -> Result<Client, Fault> {
     match &config.registration {
         Registration::Client { id, secret, .. } => Ok(Client { id: id.clone(), secret: secret.clone() }),
-        Registration::Document(url) if places.takes_documents => Ok(Client { id: url.to_string(), secret: None }),
+        Registration::Document(url) if places.takes_documents => {
+            Ok(Client { id: url.to_string(), secret: None })
+        }
         Registration::Document(_) => Err(unauthorized(
             "its authorization server does not take client metadata documents; register a client and configure its id",
         )),
@@ -188,7 +197,10 @@ async fn client(http: &reqwest::Client, config: &OAuth, places: &Places, redirec
             *request.body_mut() = Some(body.to_string().into());
             let (status, body) = send(http, request).await?;
             if !status.is_success() {
-                return Err(unauthorized(format!("its authorization server registers no client: {}", refusal(status, &body))));
+                return Err(unauthorized(format!(
+                    "its authorization server registers no client: {}",
+                    refusal(status, &body)
+                )));
             }
             let registered: Registered = serde_json::from_slice(&body)
                 .map_err(|_| unauthorized("its authorization server's registration is not understood"))?;
@@ -201,12 +213,13 @@ async fn client(http: &reqwest::Client, config: &OAuth, places: &Places, redirec
 async fn send(http: &reqwest::Client, mut request: Request) -> Result<(StatusCode, Vec<u8>), Fault> {
     request.headers_mut().insert(header::ACCEPT, HeaderValue::from_static("application/json"));
     *request.timeout_mut() = Some(Duration::from_secs(30));
-    let response = http
-        .execute(request)
-        .await
-        .map_err(|error| unauthorized(format!("its authorization server cannot be reached: {}", cause(&error))))?;
+    let response = http.execute(request).await.map_err(|error| {
+        unauthorized(format!("its authorization server cannot be reached: {}", cause(&error)))
+    })?;
     let status = response.status();
-    let body = read(response, BYTES).await.map_err(|fault| unauthorized(format!("its authorization server {fault}")))?;
+    let body = read(response, BYTES)
+        .await
+        .map_err(|fault| unauthorized(format!("its authorization server {fault}")))?;
     Ok((status, body))
 }
 
@@ -244,7 +257,9 @@ async fn token(
     if status.is_server_error() {
         return Err(unauthorized(format!("its authorization server failed: {}", refusal(status, &body))));
     }
-    let secrets = pairs.iter().filter(|(name, _)| matches!(*name, "code" | "refresh_token" | "client_secret" | "code_verifier"));
+    let secrets = pairs
+        .iter()
+        .filter(|(name, _)| matches!(*name, "code" | "refresh_token" | "client_secret" | "code_verifier"));
     let text = secrets.fold(refusal(status, &body), |text, (_, secret)| text.replace(secret, "***"));
     Ok(Err(format!("its authorization server gives no token: {text}")))
 }
@@ -280,7 +295,9 @@ async fn callback(listener: &TcpListener, state: &str, places: &Places) -> Resul
         let (status, text) = match &outcome {
             None => ("404 Not Found", "There is nothing here."),
             Some(Ok(_)) => ("200 OK", "The guard may now use the server. You can close this page."),
-            Some(Err(_)) => ("400 Bad Request", "This did not work; the guard says why. You can close this page."),
+            Some(Err(_)) => {
+                ("400 Bad Request", "This did not work; the guard says why. You can close this page.")
+            }
         };
         let page = format!(
             "HTTP/1.1 {status}\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: {}\r\nConnection: close\r\n\
@@ -338,7 +355,9 @@ fn judge(url: &Url, state: &str, places: &Places) -> Option<Result<String, Fault
                 return Err(unauthorized("the answer is that of another authorization server (iss)"));
             }
             None if places.names_itself => {
-                return Err(unauthorized("its authorization server does not name itself in its answer (iss)"));
+                return Err(unauthorized(
+                    "its authorization server does not name itself in its answer (iss)",
+                ));
             }
             _ => {}
         }

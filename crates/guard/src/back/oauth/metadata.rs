@@ -95,7 +95,10 @@ impl Places {
             }));
         };
         let found = issuer(client, server, name).await?;
-        for url in [&found.authorization_endpoint, &found.token_endpoint].into_iter().chain(&found.registration_endpoint) {
+        for url in [&found.authorization_endpoint, &found.token_endpoint]
+            .into_iter()
+            .chain(&found.registration_endpoint)
+        {
             permitted(url, server)?;
         }
         if !found.code_challenge_methods_supported.iter().any(|method| method == "S256") {
@@ -129,7 +132,9 @@ fn unauthorized(text: &str) -> Fault {
 pub(super) fn permitted(url: &Url, server: &Url) -> Result<(), Fault> {
     let quoted = || quote(url.host_str().unwrap_or("an address without a host"));
     if !url.username().is_empty() || url.password().is_some() || url.fragment().is_some() {
-        return Err(Fault::Unauthorized("its metadata hold an address with a password or a fragment".to_owned()));
+        return Err(Fault::Unauthorized(
+            "its metadata hold an address with a password or a fragment".to_owned(),
+        ));
     }
     let local = is_loopback(server);
     match url.scheme() {
@@ -161,7 +166,9 @@ fn is_private(address: IpAddr) -> bool {
         }
         IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
             Some(v4) => is_private(IpAddr::V4(v4)),
-            None => v6.is_loopback() || v6.is_unspecified() || v6.is_unique_local() || v6.is_unicast_link_local(),
+            None => {
+                v6.is_loopback() || v6.is_unspecified() || v6.is_unique_local() || v6.is_unicast_link_local()
+            }
         },
     }
 }
@@ -200,7 +207,8 @@ async fn resource(client: &reqwest::Client, server: &Url, challenge: &Challenge)
 }
 
 async fn issuer(client: &reqwest::Client, server: &Url, name: &str) -> Result<Issuer, Fault> {
-    let base = Url::parse(name).map_err(|_| unauthorized("the name of its authorization server is no URL"))?;
+    let base =
+        Url::parse(name).map_err(|_| unauthorized("the name of its authorization server is no URL"))?;
     if base.query().is_some() {
         return Err(unauthorized("the name of its authorization server has a query"));
     }
@@ -246,10 +254,9 @@ async fn get<T: DeserializeOwned>(client: &reqwest::Client, url: &Url) -> Result
     request.headers_mut().insert(http::header::ACCEPT, http::HeaderValue::from_static("application/json"));
     *request.timeout_mut() = Some(std::time::Duration::from_secs(20));
     let host = quote(url.host_str().unwrap_or_default());
-    let response = client
-        .execute(request)
-        .await
-        .map_err(|error| Fault::Unauthorized(format!("its metadata at {host} cannot be read: {}", cause(&error))))?;
+    let response = client.execute(request).await.map_err(|error| {
+        Fault::Unauthorized(format!("its metadata at {host} cannot be read: {}", cause(&error)))
+    })?;
     if response.status() != http::StatusCode::OK {
         return Ok(None);
     }
@@ -257,7 +264,10 @@ async fn get<T: DeserializeOwned>(client: &reqwest::Client, url: &Url) -> Result
         .await
         .map_err(|fault| Fault::Unauthorized(format!("its metadata at {host} cannot be read: {fault}")))?;
     serde_json::from_slice(&body).map(Some).map_err(|error| {
-        Fault::Unauthorized(format!("its metadata at {host} are not understood: {}", quote(&error.to_string())))
+        Fault::Unauthorized(format!(
+            "its metadata at {host} are not understood: {}",
+            quote(&error.to_string())
+        ))
     })
 }
 
@@ -296,7 +306,12 @@ mod tests {
     #[test]
     fn metadata_of_another_server_do_not_count() {
         let server = url("https://a.example/team/mcp");
-        for fine in ["https://a.example", "https://a.example/", "https://a.example/team", "https://A.example/team/mcp"] {
+        for fine in [
+            "https://a.example",
+            "https://a.example/",
+            "https://a.example/team",
+            "https://A.example/team/mcp",
+        ] {
             assert!(covers(fine, &server), "{fine}");
         }
         for other in [
@@ -314,7 +329,9 @@ mod tests {
 
     #[test]
     fn an_issuers_metadata_are_looked_for_in_the_order_of_the_specification() {
-        let shown = |base: &str| -> Vec<String> { issuer_candidates(&url(base)).iter().map(|u| u.to_string()).collect() };
+        let shown = |base: &str| -> Vec<String> {
+            issuer_candidates(&url(base)).iter().map(|u| u.to_string()).collect()
+        };
         assert_eq!(
             shown("https://a.example/tenant1"),
             [

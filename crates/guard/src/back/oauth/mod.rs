@@ -96,7 +96,11 @@ impl Authorizer {
         match self {
             Self::None | Self::Bearer(..) => Duration::ZERO,
             Self::OAuth(tokens) => {
-                if tokens.config.show.is_some() { tokens.config.patience } else { Duration::ZERO }
+                if tokens.config.show.is_some() {
+                    tokens.config.patience
+                } else {
+                    Duration::ZERO
+                }
             }
         }
     }
@@ -119,7 +123,11 @@ impl Authorizer {
     }
 
     /// Obtains a better token than the one that was refused.
-    pub(super) async fn renew(&self, challenges: &[HeaderValue], used: Option<&HeaderValue>) -> Result<(), Fault> {
+    pub(super) async fn renew(
+        &self,
+        challenges: &[HeaderValue],
+        used: Option<&HeaderValue>,
+    ) -> Result<(), Fault> {
         match self {
             Self::None => Err(Fault::Unauthorized("configure a token or OAuth for it".to_owned())),
             Self::Bearer(..) => {
@@ -267,7 +275,9 @@ impl Tokens {
 
     /// Uses the refresh token, if there is one; false if there is none that is good.
     async fn refresh(&self) -> Result<bool, Fault> {
-        let Some(grant) = self.grant().filter(|grant| grant.refresh_token.is_some()) else { return Ok(false) };
+        let Some(grant) = self.grant().filter(|grant| grant.refresh_token.is_some()) else {
+            return Ok(false);
+        };
         match flow::refresh(&self.client, &grant).await? {
             Some(grant) => self.keep(grant).map(|()| true),
             None => Ok(false),

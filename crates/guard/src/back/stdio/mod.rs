@@ -61,7 +61,7 @@ impl Process {
         let (stop, stopping) = watch::channel(false);
         let (end, ended) = watch::channel(false);
         let tail = pump::Tail::new(settings.limits.stderr);
-        tokio::spawn(pump::errors(stderr, Arc::clone(&tail), settings.stderr.clone()));
+        let errors = tokio::spawn(pump::errors(stderr, Arc::clone(&tail), settings.stderr.clone()));
         tokio::spawn(pump::write(stdin, to_write, Arc::clone(&table), stopping.clone()));
         let reader = pump::Reader {
             child,
@@ -70,6 +70,7 @@ impl Process {
             replies: outgoing.clone(),
             stopping,
             tail,
+            errors,
             limits: settings.limits,
             end,
         };

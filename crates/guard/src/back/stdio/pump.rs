@@ -129,6 +129,8 @@ pub(super) struct Reader {
     pub(super) replies: mpsc::Sender<Outgoing>,
     pub(super) stopping: watch::Receiver<bool>,
     pub(super) tail: Arc<Tail>,
+    /// The task that reads standard error.
+    pub(super) errors: tokio::task::JoinHandle<()>,
     pub(super) limits: Limits,
     pub(super) end: watch::Sender<bool>,
 }
@@ -156,6 +158,8 @@ impl Reader {
                     _ => "closed its output".to_owned(),
                 };
                 let _status = self.child.wait().await;
+                // What it said last is mostly the reason.
+                let _late = timeout(LAST_WORDS, &mut self.errors).await;
                 Fault::Gone { reason: format!("{how}{}", self.tail.last_words()), sent: true }
             }
         };

@@ -2,7 +2,7 @@
 
 mod http;
 mod oauth;
-mod rmcp;
+mod official;
 mod stdio;
 
 use std::io::Write as _;
@@ -62,6 +62,15 @@ fn client(mut from: mpsc::Receiver<FromServer>, answer: Value) -> Arc<Mutex<Vec<
         }
     });
     seen
+}
+
+/// What a client has seen, once it has had the time to look.
+async fn gather(seen: &Mutex<Vec<(String, Value)>>) -> Vec<(String, Value)> {
+    // One thread: whoever can go on does so before this returns.
+    for _ in 0..50 {
+        tokio::task::yield_now().await;
+    }
+    seen.lock().unwrap().clone()
 }
 
 /// A Python program in a file of its own.

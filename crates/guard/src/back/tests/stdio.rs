@@ -36,6 +36,19 @@ async fn until(mut holds: impl FnMut() -> bool) {
 }
 
 #[tokio::test]
+async fn every_future_can_move_between_threads() {
+    fn check(_: &(impl Send + ?Sized)) {}
+    let server = start("legacy").await;
+    let nothing = Map::new();
+    check(&server);
+    check(&server.request(&nothing, "ping", Map::new(), Relay::nowhere(), later()));
+    check(&server.subscribe("a:1"));
+    check(&server.unsubscribe("a:1"));
+    check(&server.stop());
+    check(&start("legacy"));
+}
+
+#[tokio::test]
 async fn the_era_is_found_out() {
     for (era, start, revision) in [
         ("modern", "ok", Revision::V2026_07_28),
@@ -84,11 +97,19 @@ async fn a_server_that_cannot_start_says_why() {
 #[tokio::test]
 async fn a_legacy_result_has_the_newest_shape_inside() {
     let server = start("legacy").await;
-    let list = server.request(&Map::new(), "tools/list", Map::new(), Relay::nowhere(), later()).await.unwrap().unwrap();
-    assert_eq!((&list["resultType"], &list["ttlMs"], &list["cacheScope"]), (&json!("complete"), &json!(0), &json!("private")));
+    let list = server
+        .request(&Map::new(), "tools/list", Map::new(), Relay::nowhere(), later())
+        .await
+        .unwrap()
+        .unwrap();
+    assert_eq!(
+        (&list["resultType"], &list["ttlMs"], &list["cacheScope"]),
+        (&json!("complete"), &json!(0), &json!("private"))
+    );
     let error = tool(&server, "missing", json!({})).await.unwrap().unwrap_err();
     assert_eq!((error.code, error.data), (RpcError::INVALID_PARAMS, Some(json!({"uri": "x:y"}))));
-    let error = server.request(&Map::new(), "initialize", Map::new(), Relay::nowhere(), later()).await.unwrap();
+    let error =
+        server.request(&Map::new(), "initialize", Map::new(), Relay::nowhere(), later()).await.unwrap();
     assert_eq!(error.unwrap_err().code, RpcError::METHOD_NOT_FOUND);
 }
 
@@ -98,7 +119,8 @@ async fn progress_carries_the_callers_token_and_is_nobody_elses() {
         let server = start(era).await;
         let (relay, from) = Relay::new();
         let seen = client(from, json!({}));
-        let params = map(json!({"name": "flood", "arguments": {"count": 3}, "_meta": {"progressToken": "mine"}}));
+        let params =
+            map(json!({"name": "flood", "arguments": {"count": 3}, "_meta": {"progressToken": "mine"}}));
         let spy = async {
             let (relay, from) = Relay::new();
             let seen = client(from, json!({}));
@@ -110,9 +132,17 @@ async fn progress_carries_the_callers_token_and_is_nobody_elses() {
         let own = server.request(&nothing, "tools/call", params, relay, later());
         let (own, spied) = join(own, spy).await;
         own.unwrap().unwrap();
-        let seen: Vec<_> = seen.lock().unwrap().iter().map(|(_, p)| (p["progressToken"].clone(), p["progress"].clone())).collect();
-        assert_eq!(seen[..3], [(json!("mine"), json!(0)), (json!("mine"), json!(1)), (json!("mine"), json!(2))], "{era}");
-        assert!(spied.lock().unwrap().is_empty());
+        let seen: Vec<_> = gather(&seen)
+            .await
+            .iter()
+            .map(|(_, p)| (p["progressToken"].clone(), p["progress"].clone()))
+            .collect();
+        assert_eq!(
+            seen[..3],
+            [(json!("mine"), json!(0)), (json!("mine"), json!(1)), (json!("mine"), json!(2))],
+            "{era}"
+        );
+        assert!(gather(&spied).await.is_empty());
     }
 }
 
@@ -127,7 +157,7 @@ async fn a_dead_server_fails_its_requests_and_comes_back() {
             let text = error.to_string();
             assert!(text.contains("ended with status 3") && text.contains("the disk is full"), "{text}");
         }
-        assert_eq!(text(&server, "echo", json!({})).await.contains("arguments"), true);
+        assert!(text(&server, "echo", json!({})).await.contains("arguments"));
         // Nothing was sent twice, and listeners look again at what may have changed.
         let calls: Value = serde_json::from_str(&text(&server, "seen", json!({})).await).unwrap();
         let called = calls["calls"].as_array().unwrap().iter().filter(|c| **c == "tools/call").count();
@@ -164,7 +194,7 @@ async fn the_number_of_useless_starts_is_bounded() {
         starts.push(b'x');
         std::fs::write(&path, starts)?;
         let mut command = Command::new("python3");
-        command.arg(inner.lock().unwrap().0.to_path_buf()).args(["legacy", start]);
+        command.arg(&inner.lock().unwrap().0).args(["legacy", start]);
         Ok(command)
     });
     let mut few = fixed(Era::Legacy);
@@ -178,7 +208,11 @@ async fn the_number_of_useless_starts_is_bounded() {
         assert!(tool(&server, "echo", json!({})).await.is_err());
     }
     let error = tool(&server, "echo", json!({})).await.unwrap_err();
-    assert!(error.to_string().contains("3 starts led to nothing") && error.to_string().contains("no configuration found"), "{error}");
+    assert!(
+        error.to_string().contains("3 starts led to nothing")
+            && error.to_string().contains("no configuration found"),
+        "{error}"
+    );
     assert_eq!(std::fs::read(count.path()).unwrap().len(), 4);
 }
 
@@ -214,10 +248,12 @@ async fn a_hanging_call_ends_at_its_deadline_and_is_cancelled() {
         let server = start(era).await;
         let soon = Instant::now() + Duration::from_millis(100);
         let params = map(json!({"name": "hang"}));
-        let error = server.request(&Map::new(), "tools/call", params, Relay::nowhere(), soon).await.unwrap_err();
+        let error =
+            server.request(&Map::new(), "tools/call", params, Relay::nowhere(), soon).await.unwrap_err();
         assert_eq!(error.fault(), &Fault::Deadline);
         // A dropped future cancels as well.
-        let dropped = tokio::time::timeout(Duration::from_millis(100), tool(&server, "hang", json!({}))).await;
+        let dropped =
+            tokio::time::timeout(Duration::from_millis(100), tool(&server, "hang", json!({}))).await;
         assert!(dropped.is_err());
         let seen: Value = serde_json::from_str(&text(&server, "seen", json!({})).await).unwrap();
         assert_eq!(seen["cancelled"], 2, "{era}");
@@ -229,7 +265,8 @@ async fn a_second_or_foreign_answer_reaches_nobody() {
     let server = start("legacy").await;
     assert_eq!(text(&server, "twice", json!({})).await, "first");
     assert_eq!(text(&server, "wrong-id", json!({})).await, "right");
-    let (one, two) = join(text(&server, "swap", json!({"me": "one"})), text(&server, "swap", json!({"me": "two"}))).await;
+    let (one, two) =
+        join(text(&server, "swap", json!({"me": "one"})), text(&server, "swap", json!({"me": "two"}))).await;
     assert_eq!((one.as_str(), two.as_str()), ("one", "two"));
     assert_eq!(server.misdeeds(), Misdeeds { stray: 4, ..Misdeeds::default() });
 }
@@ -256,8 +293,12 @@ async fn a_server_that_babbles_floods_or_never_ends_a_line_is_cut_off() {
     ] {
         let server = start_with("legacy", "ok", small.clone()).await.unwrap();
         let params = map(json!({"name": name, "arguments": arguments, "_meta": {"progressToken": 1}}));
-        let error = server.request(&Map::new(), "tools/call", params, Relay::nowhere(), later()).await.unwrap_err();
-        assert!(matches!(error.fault(), Fault::CutOff(_)) && error.to_string().contains(reason), "{name}: {error}");
+        let error =
+            server.request(&Map::new(), "tools/call", params, Relay::nowhere(), later()).await.unwrap_err();
+        assert!(
+            matches!(error.fault(), Fault::CutOff(_)) && error.to_string().contains(reason),
+            "{name}: {error}"
+        );
         assert!(text(&server, "echo", json!({})).await.contains("arguments"), "{name}");
     }
 }
@@ -306,13 +347,13 @@ async fn a_legacy_servers_question_reaches_the_only_caller() {
     let params = map(json!({"name": "ask"}));
     let result = server.request(&able, "tools/call", params.clone(), relay, later()).await.unwrap().unwrap();
     assert!(result["content"][0]["text"].as_str().unwrap().contains("Ada"));
-    assert_eq!(seen.lock().unwrap()[0].0, "elicitation/create");
+    assert_eq!(gather(&seen).await[0].0, "elicitation/create");
     // A client that did not declare it is not asked.
     let (relay, from) = Relay::new();
     let seen = client(from, json!({"action": "accept"}));
     let result = server.request(&Map::new(), "tools/call", params, relay, later()).await.unwrap().unwrap();
     assert!(result["content"][0]["text"].as_str().unwrap().contains("-32601"));
-    assert!(seen.lock().unwrap().is_empty());
+    assert!(gather(&seen).await.is_empty());
 }
 
 #[tokio::test]
@@ -345,7 +386,9 @@ async fn a_question_after_a_cancelled_call_is_nobodys_for_a_while() {
         let mut settings = settings();
         settings.limits.linger = linger;
         let server = start_with("legacy", "ok", settings).await.unwrap();
-        assert!(tokio::time::timeout(Duration::from_millis(100), tool(&server, "hang", json!({}))).await.is_err());
+        assert!(
+            tokio::time::timeout(Duration::from_millis(100), tool(&server, "hang", json!({}))).await.is_err()
+        );
         let (relay, from) = Relay::new();
         let _seen = client(from, json!({"action": "accept"}));
         let able = map(json!({"elicitation": {}}));
@@ -368,7 +411,7 @@ async fn a_modern_servers_question_is_asked_and_the_call_goes_on() {
         result["content"][0]["text"],
         r#"["s1", {"who": {"action": "accept", "content": {"name": "Ada"}}}]"#
     );
-    assert_eq!(seen.lock().unwrap().len(), 1);
+    assert_eq!(gather(&seen).await.len(), 1);
     assert_eq!(text(&server, "shed", json!({})).await, "null");
 }
 
@@ -381,14 +424,14 @@ async fn a_modern_server_cannot_ask_for_ever_or_for_what_was_not_declared() {
     let params = map(json!({"name": "ask", "arguments": {"for-ever": true}}));
     let error = server.request(&able, "tools/call", params, relay, later()).await.unwrap_err();
     assert!(error.to_string().contains("limits.rounds"), "{error}");
-    assert_eq!(seen.lock().unwrap().len(), 8);
+    assert_eq!(gather(&seen).await.len(), 8);
     for method in ["sampling/createMessage", "tools/call"] {
         let (relay, from) = Relay::new();
         let seen = client(from, json!({}));
         let params = map(json!({"name": "ask", "arguments": {"method": method}}));
         let error = server.request(&able, "tools/call", params, relay, later()).await.unwrap_err();
         assert!(matches!(error.fault(), Fault::Protocol(_)), "{error}");
-        assert!(seen.lock().unwrap().is_empty());
+        assert!(gather(&seen).await.is_empty());
     }
     let error = tool(&server, "odd-type", json!({})).await.unwrap_err();
     assert!(error.to_string().contains("unknown type"), "{error}");
@@ -417,7 +460,7 @@ async fn log_messages_reach_the_only_caller_from_the_level_it_wants() {
     let seen = client(from, json!({}));
     let params = map(json!({"name": "log", "_meta": {"io.modelcontextprotocol/logLevel": "warning"}}));
     server.request(&Map::new(), "tools/call", params, relay, later()).await.unwrap().unwrap();
-    let seen: Vec<_> = seen.lock().unwrap().iter().map(|(_, params)| params["level"].clone()).collect();
+    let seen: Vec<_> = gather(&seen).await.iter().map(|(_, params)| params["level"].clone()).collect();
     assert_eq!(seen, ["error"]);
     let told: Value = serde_json::from_str(&text(&server, "seen", json!({})).await).unwrap();
     assert_eq!(told["levels"], json!(["warning"]));
@@ -432,9 +475,17 @@ async fn changes_and_subscriptions_work_in_both_eras() {
         let mut changes = server.changes();
         assert_eq!(text(&server, "changed", json!({})).await, "changed");
         let first = changes.recv().await.unwrap();
-        assert_eq!((first.method.as_str(), first.params), ("notifications/tools/list_changed", Map::new()), "{era}");
+        assert_eq!(
+            (first.method.as_str(), first.params),
+            ("notifications/tools/list_changed", Map::new()),
+            "{era}"
+        );
         let second = changes.recv().await.unwrap();
-        assert_eq!((second.method.as_str(), Value::Object(second.params)), ("notifications/resources/updated", json!({"uri": "a:1"})), "{era}");
+        assert_eq!(
+            (second.method.as_str(), Value::Object(second.params)),
+            ("notifications/resources/updated", json!({"uri": "a:1"})),
+            "{era}"
+        );
         // The first of two that give up changes nothing for the other.
         server.unsubscribe("a:1").await.unwrap();
         assert_eq!(text(&server, "changed", json!({})).await, "changed");
@@ -446,7 +497,8 @@ async fn changes_and_subscriptions_work_in_both_eras() {
         while changes.try_recv().is_ok() {}
         loop {
             text(&server, "changed", json!({})).await;
-            let updated = std::iter::from_fn(|| changes.try_recv().ok()).any(|n| n.method == "notifications/resources/updated");
+            let updated = std::iter::from_fn(|| changes.try_recv().ok())
+                .any(|n| n.method == "notifications/resources/updated");
             if updated {
                 break;
             }

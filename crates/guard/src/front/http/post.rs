@@ -138,9 +138,9 @@ impl<H: Handler> App<H> {
     ) -> Answer {
         let id = request.id.clone();
         let bad = |error| Refused::rpc(StatusCode::BAD_REQUEST, Some(id.clone()), error);
+        let run = run(headers)?;
         check_standard(headers, &request).map_err(bad)?;
-        let (caller, about) =
-            self.core.caller(&identity.principal, single(headers, RUN), &mut request).map_err(bad)?;
+        let (caller, about) = self.core.caller(&identity.principal, run, &mut request).map_err(bad)?;
         if request.method == "tools/call" {
             let name = request.params.get("name").and_then(Value::as_str);
             if let Some(mirrored) = name.and_then(|name| self.core.handler.mirrored(&caller, name)) {
@@ -163,7 +163,7 @@ impl<H: Handler> App<H> {
 
     async fn initialize(&self, headers: &HeaderMap, identity: &Identity, request: Request) -> Answer {
         let id = request.id;
-        let begun = self.core.initialize(&identity.principal, single(headers, RUN), request.params).await;
+        let begun = self.core.initialize(&identity.principal, run(headers)?, request.params).await;
         let (caller, result) =
             begun.map_err(|error| Refused::rpc(StatusCode::BAD_REQUEST, Some(id.clone()), error))?;
         let session = Session::new(caller, Arc::default(), Arc::clone(&self.core.log));
@@ -187,7 +187,7 @@ impl<H: Handler> App<H> {
         let session = self.session(headers, &identity.principal)?;
         let failed = |error| answer(wire::Response::failed(Some(request.id.clone()), error), false);
         let Some(ticket) = session.in_flight.enter(&request.id) else { return Ok(failed(same_id())) };
-        let caller = match self.core.caller_of(&session, single(headers, RUN)) {
+        let caller = match self.core.caller_of(&session, run(headers)?) {
             Ok(caller) => caller,
             Err(error) => return Ok(failed(error)),
         };
@@ -204,7 +204,7 @@ impl<H: Handler> App<H> {
     }
 
     /// Answers with JSON if nothing comes before the answer, else with events.
-    async fn play(&self, mut exchange: Exchange, is_stateless: bool) -> Response {
+    async fn play(&self, mut exchange: Box<Exchange>, is_stateless: bool) -> Response {
         // While nothing has been sent the work is in this future, which is dropped when the client goes.
         match exchange.step().await {
             Step::Last(response) => answer(response, is_stateless),
@@ -213,6 +213,16 @@ impl<H: Handler> App<H> {
             }
             Step::Silent => Events::none().into_response(None),
         }
+    }
+}
+
+/// The run token that the client presents. One that cannot be read is not the same as none.
+fn run(headers: &HeaderMap) -> Result<Option<&str>, Box<Refused>> {
+    match single(headers, RUN) {
+        None if headers.contains_key(RUN) => {
+            Err(Refused::new(StatusCode::BAD_REQUEST, "send one run token, as it was given (Ostrom-Run)"))
+        }
+        run => Ok(run),
     }
 }
 

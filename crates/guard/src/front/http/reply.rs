@@ -58,8 +58,8 @@ impl Refused {
         self.header(RETRY_AFTER, HeaderValue::from(wait.as_secs().saturating_add(1)))
     }
 
-    pub(super) fn into_response(self: Box<Self>) -> Response {
-        let Self { status, id, error, headers } = *self;
+    pub(super) fn into_response(self) -> Response {
+        let Self { status, id, error, headers } = self;
         let bytes = Message::Response(wire::Response::failed(id, error)).to_bytes();
         let mut response = json(status, bytes.into());
         response.headers_mut().extend(headers);
@@ -85,7 +85,7 @@ pub(super) fn empty(status: StatusCode) -> Response {
 
 /// Where events come from.
 enum Source {
-    Exchange(Exchange),
+    Exchange(Box<Exchange>),
     Changes(Changes, #[expect(dead_code, reason = "held for its drop")] Lease),
     Ended,
 }
@@ -101,7 +101,7 @@ pub(super) struct Events {
 
 impl Events {
     /// The rest of an exchange that has sent `first` already.
-    pub(super) fn exchange(exchange: Exchange, first: Option<Message>, limits: &Limits) -> Self {
+    pub(super) fn exchange(exchange: Box<Exchange>, first: Option<Message>, limits: &Limits) -> Self {
         Self { source: Source::Exchange(exchange), first, keep_alive: keep_alive(limits), end: None }
     }
 

@@ -113,7 +113,7 @@ impl<H: Handler> Client<H> {
                         let message = wire::parse(&line, &self.core.limits.wire());
                         drop(line);
                         match message {
-                            Ok(message) => self.message(message, &running).await,
+                            Ok(message) => self.message(message, &mut running).await,
                             Err(error) => self.output.answer(Response::failed(None, error.to_rpc())).await,
                         }
                     }
@@ -131,7 +131,7 @@ impl<H: Handler> Client<H> {
         }
     }
 
-    async fn message(&mut self, message: Message, running: &Running) {
+    async fn message(&mut self, message: Message, running: &mut Running) {
         match message {
             Message::Request(request) => {
                 // What is refused is answered here, so that a client that does not read its answers is not read from either.
@@ -150,7 +150,7 @@ impl<H: Handler> Client<H> {
         }
     }
 
-    fn notification(&self, notification: Notification, running: &Running) {
+    fn notification(&self, notification: Notification, running: &mut Running) {
         match notification.method.as_str() {
             "notifications/cancelled" => cancel(&self.in_flight, &notification.params),
             "notifications/initialized" => {
@@ -168,7 +168,7 @@ impl<H: Handler> Client<H> {
     async fn request(
         &mut self,
         mut request: Request,
-        running: &Running,
+        running: &mut Running,
     ) -> Result<Option<Map<String, Value>>, RpcError> {
         if running.len() >= self.core.limits.concurrent {
             let error = "too many requests at the same time (limits.concurrent); wait for answers";

@@ -30,7 +30,6 @@ struct Fake {
     release: Notify,
     changes: broadcast::Sender<Notification>,
     watching: Arc<Mutex<Vec<String>>>,
-    asked: Notify,
 }
 
 impl Default for Fake {
@@ -44,7 +43,6 @@ impl Default for Fake {
             release: Notify::new(),
             changes: broadcast::Sender::new(4),
             watching: Arc::default(),
-            asked: Notify::new(),
         }
     }
 }
@@ -152,8 +150,8 @@ impl Handler for Fake {
                 Ok(text("logged"))
             }
             ("tools/call" | "prompts/get", "ask") => {
+                let _guard = OnDrop(Arc::clone(&self.cancelled), Arc::clone(&self.dropped));
                 let asked = relay.ask("elicitation/create", form("who?")).await;
-                self.asked.notify_one();
                 let answer = asked?;
                 let token = request.params.get("_meta").and_then(|meta| meta.get("progressToken")).cloned();
                 if let Some(token) = token {

@@ -26,6 +26,8 @@ fn a_plan_has_bounds_before_it_runs() {
     let pattern =
         |pattern: &str| json!({"plan": [{"let": "x", "be": {"matches": {"in": "a", "pattern": pattern}}}]});
     assert!(refused(pattern(&"a".repeat(600))).contains("512"));
+    let many = json!({"plan": vec![json!({"let": "x", "be": {"matches": {"in": "a", "pattern": "a"}}}); 65]});
+    assert!(refused(many).contains("64 patterns"));
     assert!(refused(pattern("(\\w{200}){200}")).contains("not a regular expression"));
 }
 

@@ -339,3 +339,19 @@ fn an_endorsement_holds_for_values_of_its_set_only_and_writes_them_one_way() {
     let Next::Done { outputs, .. } = machine.next() else { unreachable!() };
     assert_eq!(outputs["v"].as_ref().unwrap().label.integrity, by("guard").join(&user()).integrity);
 }
+
+#[test]
+fn whoever_approves_a_plan_sees_its_calls_as_they_are_written() {
+    let plan = parsed(json!({"plan": [
+        {"call": "get", "id": "x"},
+        {"for": "r", "in": {"ref": "x"}, "max": 3, "do": [
+            {"call": "mail", "with": {"to": "a@b.c", "all": ["a", {"literal": "b"}], "count": {"length": {"ref": "x"}}}}]}
+    ]}));
+    let calls = plan.calls();
+    assert_eq!((calls[1].at.as_str(), calls[1].tool.as_str()), ("plan[1].do[0]", "mail"));
+    let wanted = [("all", Some(json!(["a", "b"]))), ("count", None), ("to", Some(json!("a@b.c")))];
+    assert_eq!(
+        calls[1].arguments,
+        wanted.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
+    );
+}

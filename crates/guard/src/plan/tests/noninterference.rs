@@ -108,7 +108,7 @@ fn observe(plan: &Plan, axis: Axis, number: u64, broken: Option<Rule>) -> (Seen,
 
 /// Whether two worlds look alike to the low observer.
 fn alike(seed: u64, broken: Option<Rule>, tally: &mut Tally) -> Result<(), String> {
-    let axis = if seed % 2 == 0 { Axis::Influencer } else { Axis::Reader };
+    let axis = if seed.is_multiple_of(2) { Axis::Influencer } else { Axis::Reader };
     let written = plan(seed);
     let plan =
         Plan::parse(&written, &Tooling).unwrap_or_else(|error| panic!("seed {seed}: {error}\n{written:#}"));

@@ -186,10 +186,10 @@ impl Writer {
 
     /// An expression of this kind.
     fn of(&mut self, kind: Kind, depth: u32) -> Value {
-        if depth == 0 || self.dice.roll(4) == 0 {
-            if let Some(known) = self.known(kind) {
-                return known;
-            }
+        if (depth == 0 || self.dice.roll(4) == 0)
+            && let Some(known) = self.known(kind)
+        {
+            return known;
         }
         let deeper = depth.saturating_sub(1);
         if depth == 0 {

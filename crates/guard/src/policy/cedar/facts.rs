@@ -71,7 +71,8 @@ fn context(question: &Question<'_>, wanted: Wanted<'_>) -> Result<Context, Strin
 }
 
 fn record<const N: usize>(fields: [(&str, Expression); N]) -> Result<Expression, String> {
-    Expression::new_record(fields.map(|(name, value)| (name.to_owned(), value))).map_err(|error| error.to_string())
+    Expression::new_record(fields.map(|(name, value)| (name.to_owned(), value)))
+        .map_err(|error| error.to_string())
 }
 
 fn texts<'a>(names: impl IntoIterator<Item = &'a str>) -> Expression {
@@ -102,7 +103,8 @@ const WEEKDAYS: [&str; 7] = ["thursday", "friday", "saturday", "sunday", "monday
 fn time(seconds: i64) -> Result<Expression, String> {
     let day = seconds.div_euclid(86_400);
     let second = seconds.rem_euclid(86_400);
-    let weekday = usize::try_from(day.rem_euclid(7)).ok().and_then(|day| WEEKDAYS.get(day)).copied().unwrap_or("");
+    let weekday =
+        usize::try_from(day.rem_euclid(7)).ok().and_then(|day| WEEKDAYS.get(day)).copied().unwrap_or("");
     record([
         ("seconds", Expression::new_long(seconds)),
         ("weekday", Expression::new_string(weekday.to_owned())),
@@ -140,7 +142,9 @@ impl Tags<'_> {
 
     fn value(&mut self, pointer: &mut String, value: &Value, depth: usize) -> Result<(), String> {
         let Some(depth) = depth.checked_sub(1) else {
-            return Err(format!("the arguments nest deeper than the {MAX_DEPTH} levels that policies can look at"));
+            return Err(format!(
+                "the arguments nest deeper than the {MAX_DEPTH} levels that policies can look at"
+            ));
         };
         if self.wanted.argument(pointer) {
             if self.found.len() >= MAX_VALUES {
@@ -189,7 +193,9 @@ impl Tags<'_> {
                         }
                         record([kind("list"), size(values.len()), ("texts", Expression::new_set(set))])
                     }
-                    Some(_) => Err(format!("the list at {pointer} has more than the {MAX_VALUES} texts that policies can look at")),
+                    Some(_) => Err(format!(
+                        "the list at {pointer} has more than the {MAX_VALUES} texts that policies can look at"
+                    )),
                     None => record([kind("list"), size(values.len())]),
                 }
             }
@@ -200,7 +206,9 @@ impl Tags<'_> {
     fn take(&mut self, text: &str) -> Result<Expression, String> {
         self.text = self.text.saturating_add(text.len());
         if self.text > MAX_TEXT {
-            return Err(format!("the arguments are longer than the {MAX_TEXT} bytes that policies can look at"));
+            return Err(format!(
+                "the arguments are longer than the {MAX_TEXT} bytes that policies can look at"
+            ));
         }
         Ok(Expression::new_string(text.to_owned()))
     }
@@ -215,7 +223,9 @@ impl Tags<'_> {
         };
         let decimal = decimal(&text);
         if decimal.is_none() && self.wanted.decimals() {
-            return Err(format!("policies cannot compare the number at {pointer} exactly (four decimals, 14 digits)"));
+            return Err(format!(
+                "policies cannot compare the number at {pointer} exactly (four decimals, 14 digits)"
+            ));
         }
         if integer.is_none() && self.wanted.integers() && !self.wanted.decimals() {
             return Err(format!("policies look at whole numbers only, and the number at {pointer} is none"));

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, HashMap};
 
 use cedar_policy::{
-    ActionConstraint, Authorizer, Decision as Answer, EntityUid, Policy, PolicySet, PolicySetError, ResourceConstraint,
+    ActionConstraint, Authorizer, Decision as Answer, EntityUid, Policy, PolicySet, PolicySetError,
+    ResourceConstraint,
 };
 
 use super::facts;
@@ -111,7 +112,9 @@ impl Place {
     fn of(constraint: &ResourceConstraint) -> Self {
         match constraint {
             ResourceConstraint::Any | ResourceConstraint::Is(_) => Self::Any,
-            ResourceConstraint::Eq(uid) | ResourceConstraint::In(uid) | ResourceConstraint::IsIn(_, uid) => Self::at(uid),
+            ResourceConstraint::Eq(uid) | ResourceConstraint::In(uid) | ResourceConstraint::IsIn(_, uid) => {
+                Self::at(uid)
+            }
         }
     }
 

@@ -79,7 +79,11 @@ impl Policies {
                 }
             };
             if placed.len().saturating_add(pieces.len()) > MAX_POLICIES {
-                problems.push(Problem::new(&file.name, None, format!("more than {MAX_POLICIES} policies in all")));
+                problems.push(Problem::new(
+                    &file.name,
+                    None,
+                    format!("more than {MAX_POLICIES} policies in all"),
+                ));
                 break;
             }
             for piece in pieces {
@@ -87,7 +91,9 @@ impl Policies {
                     let id = policy.id().to_string();
                     if let Some(other) = ids.get(&id).and_then(|&at| placed.get(at)) {
                         let (name, line) = (&other.file.name, line_at(&other.file.text, other.at));
-                        let message = format!("the policy at {name}:{line} is named {id:?} too; give this one another `@id`");
+                        let message = format!(
+                            "the policy at {name}:{line} is named {id:?} too; give this one another `@id`"
+                        );
                         problems.push(problem_at(file, piece.at, &message));
                     } else {
                         ids.insert(id, placed.len());
@@ -138,7 +144,11 @@ impl Policies {
 }
 
 fn problem_at(file: &CedarText, at: usize, message: &str) -> Problem {
-    Problem::new(&file.name, Some(line_at(&file.text, at)), message.split_whitespace().collect::<Vec<_>>().join(" "))
+    Problem::new(
+        &file.name,
+        Some(line_at(&file.text, at)),
+        message.split_whitespace().collect::<Vec<_>>().join(" "),
+    )
 }
 
 /// Where a diagnostic points, and what it says.
@@ -177,7 +187,8 @@ fn check_names(placed: &Placed<'_>, servers: &[&str], problems: &mut Problems) {
             Some(kind) => match id.split_once('/') {
                 Some((server, rest)) if !rest.is_empty() => server,
                 _ => {
-                    let message = format!("{uid} names no {}; write {}::\"SERVER/NAME\"", kind.name(), kind.name());
+                    let message =
+                        format!("{uid} names no {}; write {}::\"SERVER/NAME\"", kind.name(), kind.name());
                     problems.push(placed.problem(0, &message));
                     continue;
                 }
@@ -202,9 +213,11 @@ fn validate(placed: &[Placed<'_>], problems: &mut Problems) {
             problems.push(policy.problem(0, &error.to_string()));
         }
     }
-    let result = Validator::new(model::schema().clone()).validate_with_level(&set, ValidationMode::Strict, LEVEL);
+    let result =
+        Validator::new(model::schema().clone()).validate_with_level(&set, ValidationMode::Strict, LEVEL);
     let errors = result.validation_errors().map(|error| (error.policy_id(), error as &dyn Diagnostic));
-    let warnings = result.validation_warnings().map(|warning| (warning.policy_id(), warning as &dyn Diagnostic));
+    let warnings =
+        result.validation_warnings().map(|warning| (warning.policy_id(), warning as &dyn Diagnostic));
     for (id, diagnostic) in errors.chain(warnings) {
         let (offset, message) = described(diagnostic);
         match places.get(&id.to_string()) {

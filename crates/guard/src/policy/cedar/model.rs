@@ -25,7 +25,10 @@ struct Model {
 
 static MODEL: LazyLock<Model> = LazyLock::new(|| {
     let name = |text: &str| EntityTypeName::from_str(text);
-    #[expect(clippy::expect_used, reason = "constants of this crate, held by a test; without them there is no policy")]
+    #[expect(
+        clippy::expect_used,
+        reason = "constants of this crate, held by a test; without them there is no policy"
+    )]
     let model = (|| -> Result<Model, Box<dyn std::error::Error>> {
         let schema = Schema::from_cedarschema_str(SCHEMA)?.0;
         Ok(Model {

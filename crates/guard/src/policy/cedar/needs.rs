@@ -110,7 +110,8 @@ impl Needs {
                     self.see_everything();
                 }
             }
-            "." | "has" => match (is_context(inside.get("left")), inside.get("attr").and_then(Value::as_str)) {
+            "." | "has" => match (is_context(inside.get("left")), inside.get("attr").and_then(Value::as_str))
+            {
                 (true, Some(attribute)) => {
                     self.attributes.insert(attribute.to_owned());
                 }

@@ -52,13 +52,24 @@ pub(super) fn split(text: &str) -> Result<Vec<Piece<'_>>, Uncut> {
         }
         if let Some(start) = state.start {
             if at.saturating_sub(start) > MAX_POLICY {
-                return fail(start, format!("a policy of more than {MAX_POLICY} bytes; write several policies"));
+                return fail(
+                    start,
+                    format!("a policy of more than {MAX_POLICY} bytes; write several policies"),
+                );
             }
             if state.depth > MAX_NESTING {
-                return fail(start, format!("more than {MAX_NESTING} brackets inside each other; write several policies"));
+                return fail(
+                    start,
+                    format!("more than {MAX_NESTING} brackets inside each other; write several policies"),
+                );
             }
             if state.operators > MAX_OPERATORS {
-                return fail(start, format!("more than {MAX_OPERATORS} operators and words in a policy; write several policies"));
+                return fail(
+                    start,
+                    format!(
+                        "more than {MAX_OPERATORS} operators and words in a policy; write several policies"
+                    ),
+                );
             }
         }
     }

@@ -15,11 +15,14 @@ fn text(name: &str, text: &str) -> CedarText {
 }
 
 fn load(policies: &str) -> Policies {
-    Policies::load(&[text("p.cedar", policies)], &["mail", "files"]).unwrap_or_else(|problems| panic!("{problems}"))
+    Policies::load(&[text("p.cedar", policies)], &["mail", "files"])
+        .unwrap_or_else(|problems| panic!("{problems}"))
 }
 
 fn problems(policies: &str) -> String {
-    Policies::load(&[text("p.cedar", policies)], &["mail", "files"]).expect_err("it should be refused").to_string()
+    Policies::load(&[text("p.cedar", policies)], &["mail", "files"])
+        .expect_err("it should be refused")
+        .to_string()
 }
 
 /// A question with everything said, to be changed by the test.
@@ -82,7 +85,8 @@ impl Case {
 
 /// Whether a policy with this condition permits `arguments`.
 fn permits(condition: &str, arguments: Value) -> Decision {
-    let mut case = case(&format!("permit (principal, action == Action::\"call\", resource) when {{ {condition} }};"));
+    let mut case =
+        case(&format!("permit (principal, action == Action::\"call\", resource) when {{ {condition} }};"));
     case.arguments = arguments;
     case.decide()
 }
@@ -111,7 +115,9 @@ fn every_action() -> Vec<(Action, Target)> {
 
 #[test]
 fn what_no_policy_permits_is_not_permitted() {
-    let mut case = case("@id(\"read\") permit (principal, action == Action::\"call\", resource == Tool::\"mail/read_email\");");
+    let mut case = case(
+        "@id(\"read\") permit (principal, action == Action::\"call\", resource == Tool::\"mail/read_email\");",
+    );
     let decision = case.decide();
     assert!(!decision.permit && decision.policies.is_empty() && decision.errors.is_empty());
     assert_eq!(decision.to_string(), "no policy permits this");
@@ -130,7 +136,12 @@ fn an_action_that_is_not_done_to_such_a_target_is_refused() {
 
 #[test]
 fn a_forbid_wins_wherever_its_scope_puts_it() {
-    let scopes = ["resource", "resource in Server::\"mail\"", "resource == Tool::\"mail/send_email\"", "resource is Tool in Server::\"mail\""];
+    let scopes = [
+        "resource",
+        "resource in Server::\"mail\"",
+        "resource == Tool::\"mail/send_email\"",
+        "resource is Tool in Server::\"mail\"",
+    ];
     for permit in scopes {
         for forbid in scopes {
             let text = format!(
@@ -145,7 +156,9 @@ fn a_forbid_wins_wherever_its_scope_puts_it() {
 fn a_policy_that_cannot_be_evaluated_forbids() {
     let overflow = "context.used.run + 9223372036854775807 > 0";
     for effect in ["permit", "forbid"] {
-        let mut case = case(&format!("{DEFAULT_CEDAR} {effect} (principal, action, resource is Tool) when {{ {overflow} }};"));
+        let mut case = case(&format!(
+            "{DEFAULT_CEDAR} {effect} (principal, action, resource is Tool) when {{ {overflow} }};"
+        ));
         case.used.run = 1;
         let decision = case.decide();
         assert!(!decision.permit && decision.errors.len() == 1, "{decision:?}");
@@ -155,7 +168,9 @@ fn a_policy_that_cannot_be_evaluated_forbids() {
 
 #[test]
 fn an_error_of_a_policy_for_another_tool_does_not_matter() {
-    let text = format!("{DEFAULT_CEDAR} forbid (principal, action, resource == Tool::\"mail/other\") when {{ context.used.run + 9223372036854775807 > 0 }};");
+    let text = format!(
+        "{DEFAULT_CEDAR} forbid (principal, action, resource == Tool::\"mail/other\") when {{ context.used.run + 9223372036854775807 > 0 }};"
+    );
     let mut case = case(&text);
     case.used.run = 1;
     assert!(case.permits());
@@ -165,7 +180,9 @@ fn an_error_of_a_policy_for_another_tool_does_not_matter() {
 
 #[test]
 fn arguments_are_found_by_their_json_pointers() {
-    let has = |key: &str, rest: &str| format!("context.arguments.hasTag(\"{key}\") && context.arguments.getTag(\"{key}\"){rest}");
+    let has = |key: &str, rest: &str| {
+        format!("context.arguments.hasTag(\"{key}\") && context.arguments.getTag(\"{key}\"){rest}")
+    };
     let arguments = json!({
         "to": ["a@x", "b@x"], "urgent": true, "mixed": [1, "a"], "none": null,
         "deep": {"a/b": {"~": "found"}}, "amount": 12.5, "count": 3, "big": 100.0,
@@ -173,17 +190,40 @@ fn arguments_are_found_by_their_json_pointers() {
     for (condition, expected) in [
         (has("/to/0", " == {kind: \"text\", text: \"a@x\"}"), None),
         (has("/to/1", " has text") + " && context.arguments.getTag(\"/to/1\").text like \"*@x\"", Some(true)),
-        (has("/to", " has texts") + " && [\"a@x\", \"b@x\", \"c@x\"].containsAll(context.arguments.getTag(\"/to\").texts)", Some(true)),
-        (has("/to", " has texts") + " && [\"a@x\"].containsAll(context.arguments.getTag(\"/to\").texts)", Some(false)),
+        (
+            has("/to", " has texts")
+                + " && [\"a@x\", \"b@x\", \"c@x\"].containsAll(context.arguments.getTag(\"/to\").texts)",
+            Some(true),
+        ),
+        (
+            has("/to", " has texts") + " && [\"a@x\"].containsAll(context.arguments.getTag(\"/to\").texts)",
+            Some(false),
+        ),
         (has("/to", " has size") + " && context.arguments.getTag(\"/to\").size == 2", Some(true)),
         (has("/mixed", " has texts"), Some(false)),
-        (has("/deep/a~1b/~0", " has text") + " && context.arguments.getTag(\"/deep/a~1b/~0\").text == \"found\"", Some(true)),
+        (
+            has("/deep/a~1b/~0", " has text")
+                + " && context.arguments.getTag(\"/deep/a~1b/~0\").text == \"found\"",
+            Some(true),
+        ),
         (has("/urgent", " has boolean") + " && context.arguments.getTag(\"/urgent\").boolean", Some(true)),
         (has("/none", ".kind == \"null\""), Some(true)),
-        (has("/amount", " has decimal") + " && context.arguments.getTag(\"/amount\").decimal.lessThan(decimal(\"12.51\"))", Some(true)),
-        (has("/amount", " has decimal") + " && context.arguments.getTag(\"/amount\").decimal.lessThan(decimal(\"12.5\"))", Some(false)),
+        (
+            has("/amount", " has decimal")
+                + " && context.arguments.getTag(\"/amount\").decimal.lessThan(decimal(\"12.51\"))",
+            Some(true),
+        ),
+        (
+            has("/amount", " has decimal")
+                + " && context.arguments.getTag(\"/amount\").decimal.lessThan(decimal(\"12.5\"))",
+            Some(false),
+        ),
         (has("/count", " has integer") + " && context.arguments.getTag(\"/count\").integer == 3", Some(true)),
-        (has("/count", " has decimal") + " && context.arguments.getTag(\"/count\").decimal.greaterThan(decimal(\"2.9\"))", Some(true)),
+        (
+            has("/count", " has decimal")
+                + " && context.arguments.getTag(\"/count\").decimal.greaterThan(decimal(\"2.9\"))",
+            Some(true),
+        ),
         (has("/big", " has integer") + " && context.arguments.getTag(\"/big\").integer == 100", Some(true)),
         ("context.arguments.hasTag(\"/absent\")".to_owned(), Some(false)),
         ("context.arguments.hasTag(resource.name)".to_owned(), Some(false)),
@@ -191,16 +231,29 @@ fn arguments_are_found_by_their_json_pointers() {
         match expected {
             // A record of optional members is not compared with one that has two of them: the validator says so.
             None => assert!(
-                Policies::load(&[text("p.cedar", &format!("permit (principal, action == Action::\"call\", resource) when {{ {condition} }};"))], &["mail"]).is_err()
+                Policies::load(
+                    &[text(
+                        "p.cedar",
+                        &format!(
+                            "permit (principal, action == Action::\"call\", resource) when {{ {condition} }};"
+                        )
+                    )],
+                    &["mail"]
+                )
+                .is_err()
             ),
-            Some(expected) => assert_eq!(permits(&condition, arguments.clone()).permit, expected, "{condition}"),
+            Some(expected) => {
+                assert_eq!(permits(&condition, arguments.clone()).permit, expected, "{condition}")
+            }
         }
     }
 }
 
 #[test]
 fn a_computed_key_sees_all_arguments() {
-    let mut case = case("permit (principal, action == Action::\"call\", resource) when { context.arguments.hasTag(resource.name) };");
+    let mut case = case(
+        "permit (principal, action == Action::\"call\", resource) when { context.arguments.hasTag(resource.name) };",
+    );
     case.target = Target::tool("mail", "/a", true);
     case.arguments = json!({"a": 1});
     assert!(case.permits());
@@ -267,10 +320,15 @@ fn labels_have_a_word_for_everybody_so_that_no_subset_test_is_true_by_accident()
 
 #[test]
 fn time_budgets_runs_and_principals_count() {
-    let rule = |condition: &str| case(&format!("permit (principal, action == Action::\"call\", resource) when {{ {condition} }};"));
+    let rule = |condition: &str| {
+        case(&format!("permit (principal, action == Action::\"call\", resource) when {{ {condition} }};"))
+    };
     // 2025-11-22, a Saturday, 08:26:40 UTC.
-    assert!(rule("context.time == {seconds: 1763800000, weekday: \"saturday\", hour: 8, minute: 26}").permits());
-    let mut early = rule("context.time.weekday == \"wednesday\" && context.time.hour == 23 && context.time.minute == 59");
+    assert!(
+        rule("context.time == {seconds: 1763800000, weekday: \"saturday\", hour: 8, minute: 26}").permits()
+    );
+    let mut early =
+        rule("context.time.weekday == \"wednesday\" && context.time.hour == 23 && context.time.minute == 59");
     early.seconds = -1;
     assert!(early.permits());
     early.seconds = i64::MIN;
@@ -280,12 +338,16 @@ fn time_budgets_runs_and_principals_count() {
     assert!(few.permits());
     few.used.tool = u64::MAX;
     assert!(!few.permits());
-    let mut run = rule("context has run && context.run == Run::\"r1\" && context.run in principal && principal == Principal::\"alice\"");
+    let mut run = rule(
+        "context has run && context.run == Run::\"r1\" && context.run in principal && principal == Principal::\"alice\"",
+    );
     assert!(run.permits());
     run.run = None;
     assert!(!run.permits());
     assert!(!rule("context.plan").permits());
-    assert!(rule("resource.name == \"send_email\" && resource.server == \"mail\" && resource.critical").permits());
+    assert!(
+        rule("resource.name == \"send_email\" && resource.server == \"mail\" && resource.critical").permits()
+    );
 }
 
 #[test]
@@ -320,7 +382,10 @@ fn what_is_wrong_with_a_policy_is_said_with_its_line() {
 
 #[test]
 fn all_problems_of_all_files_are_said_at_once() {
-    let files = [text("a.cedar", "permit (principal, action, resource == Tool::\"x/y\");\npermit (;"), text("b.cedar", "forbid (principal, action, resource) when { context.nothing };")];
+    let files = [
+        text("a.cedar", "permit (principal, action, resource == Tool::\"x/y\");\npermit (;"),
+        text("b.cedar", "forbid (principal, action, resource) when { context.nothing };"),
+    ];
     let said = Policies::load(&files, &["mail"]).unwrap_err();
     for place in ["a.cedar:1:", "a.cedar:2:", "b.cedar:1:"] {
         assert!(said.to_string().contains(place), "{said}");
@@ -336,21 +401,45 @@ fn policies_without_an_id_are_named_by_their_place() {
 /// Policies that nest as deep as `split` lets them.
 fn deepest() -> Vec<String> {
     let units = [
-        ("", "true||", "true"), ("", "true&&", "true"), ("", "1==", "1"), ("1==", "1+", "1"), ("1==", "1*", "1"), ("1==1", "-1", ""),
-        ("true", ".a", ""), ("", "!", "true"), ("1==", "-", "1"), ("", "if true then true else ", "true"), ("true", "[\"a\"]", ""),
-        ("true", ".contains(1)", ""), ("context", " has a.a", ""), ("context has a", ".a", ""),
+        ("", "true||", "true"),
+        ("", "true&&", "true"),
+        ("", "1==", "1"),
+        ("1==", "1+", "1"),
+        ("1==", "1*", "1"),
+        ("1==1", "-1", ""),
+        ("true", ".a", ""),
+        ("", "!", "true"),
+        ("1==", "-", "1"),
+        ("", "if true then true else ", "true"),
+        ("true", "[\"a\"]", ""),
+        ("true", ".contains(1)", ""),
+        ("context", " has a.a", ""),
+        ("context has a", ".a", ""),
     ];
-    let brackets = [("(", ")"), ("[", "]"), ("{a:", "}"), ("(if ", " then true else false)"), ("[1].contains(", ")"), ("!(", ")")];
+    let brackets = [
+        ("(", ")"),
+        ("[", "]"),
+        ("{a:", "}"),
+        ("(if ", " then true else false)"),
+        ("[1].contains(", ")"),
+        ("!(", ")"),
+    ];
     let wrap = |condition: &str| format!("permit (principal, action, resource) when {{ {condition} }};");
     let most = |make: &dyn Fn(usize) -> String| {
-        (1..1_000).map(|times| wrap(&make(times))).take_while(|text| super::split::split(text).is_ok()).last().unwrap()
+        (1..1_000)
+            .map(|times| wrap(&make(times)))
+            .take_while(|text| super::split::split(text).is_ok())
+            .last()
+            .unwrap()
     };
     units
         .iter()
         .map(|(before, unit, after)| most(&|times| format!("{before}{}{after}", unit.repeat(times))))
-        .chain(brackets.iter().map(|(open, close)| {
-            most(&|times| format!("{}true{}", open.repeat(times), close.repeat(times)))
-        }))
+        .chain(
+            brackets.iter().map(|(open, close)| {
+                most(&|times| format!("{}true{}", open.repeat(times), close.repeat(times)))
+            }),
+        )
         .collect()
 }
 
@@ -418,7 +507,9 @@ fn policy() -> impl Strategy<Value = String> {
         1 => Just("when { principal == Principal::\"alice\" }".to_owned()),
     ];
     (prop_oneof![2 => Just("permit"), 1 => Just("forbid")], action, resource, condition).prop_map(
-        |(effect, action, resource, condition)| format!("{effect} (principal, {action}, {resource}) {condition};\n"),
+        |(effect, action, resource, condition)| {
+            format!("{effect} (principal, {action}, {resource}) {condition};\n")
+        },
     )
 }
 

@@ -5,8 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 use serde_json::Value;
 
 use super::rules::{
-    ANYONE, Access, ArgumentRules, EVERYONE, EndorseRules, MemoryRules, NameSet, ResultRules, Reveal, SourceRules, THIS_SERVER,
-    ToolRules,
+    ANYONE, Access, ArgumentRules, EVERYONE, EndorseRules, MemoryRules, NameSet, ResultRules, Reveal,
+    SourceRules, THIS_SERVER, ToolRules,
 };
 use super::schema::{Approval, Auth, Budgets, Channel, Front, GuardFile, Network, Plans, Run, Server};
 use crate::label::{GUARD, USER};
@@ -58,7 +58,11 @@ impl Check<'_, '_> {
         else {
             return self.fail(path, "this is not a URL; write `https://HOST/PATH`");
         };
-        if parsed.as_ref().and_then(http::Uri::authority).is_some_and(|authority| authority.as_str().contains('@')) {
+        if parsed
+            .as_ref()
+            .and_then(http::Uri::authority)
+            .is_some_and(|authority| authority.as_str().contains('@'))
+        {
             self.fail(path, "a URL with a user or a password in it; secrets come from environment variables");
         }
         match scheme.as_str() {
@@ -74,17 +78,25 @@ impl Check<'_, '_> {
         for name in names {
             if name == ANYONE || name == EVERYONE {
                 let word = if I { ANYONE } else { EVERYONE };
-                self.fail(path, format!("`{name}` stands for all and cannot be one of a list; write \"{word}\" alone"));
+                self.fail(
+                    path,
+                    format!("`{name}` stands for all and cannot be one of a list; write \"{word}\" alone"),
+                );
             } else if let Some(server) = name.strip_prefix("server:") {
                 if !servers.contains(&server) {
-                    self.fail(path, format!("there is no server `{server}`{}", hint(server, servers.iter().copied())));
+                    self.fail(
+                        path,
+                        format!("there is no server `{server}`{}", hint(server, servers.iter().copied())),
+                    );
                 }
             } else if name.is_empty()
                 || name.len() > MAX_NAME
                 || name.chars().any(|c| c.is_whitespace() || c.is_control())
                 || !name.is_ascii()
             {
-                let message = format!("{name:?} is not a name; write ASCII without spaces, at most {MAX_NAME} characters");
+                let message = format!(
+                    "{name:?} is not a name; write ASCII without spaces, at most {MAX_NAME} characters"
+                );
                 self.fail(path, message);
             }
         }
@@ -142,7 +154,8 @@ impl Check<'_, '_> {
             self.fail(path, "write one of `one-of`, `range` and `pattern`");
         }
         if let Some(values) = &rules.one_of {
-            let is_plain = |value: &Value| matches!(value, Value::String(_) | Value::Number(_) | Value::Bool(_));
+            let is_plain =
+                |value: &Value| matches!(value, Value::String(_) | Value::Number(_) | Value::Bool(_));
             if values.is_empty() || values.len() > MAX_ENDORSED || !values.iter().all(is_plain) {
                 let message = format!("write 1 to {MAX_ENDORSED} texts, numbers or booleans");
                 self.fail(&join(path, &["one-of"]), message);
@@ -206,19 +219,24 @@ pub(super) fn front(document: &Document<'_>, front: &Front, problems: &mut Probl
         check.fail(&["front", "listen"], message);
     }
     if front.listen == "stdio" && front.auth != Auth::NoneOnLoopback {
-        check.fail(&["front", "auth"], "over stdio there is nobody to authenticate; leave it out, or listen on an address");
+        check.fail(
+            &["front", "auth"],
+            "over stdio there is nobody to authenticate; leave it out, or listen on an address",
+        );
     }
-    if !front.path.starts_with('/') || !front.path.is_ascii() || front.path.contains(['?', '#', ' ', '{', '*']) {
+    if !front.path.starts_with('/')
+        || !front.path.is_ascii()
+        || front.path.contains(['?', '#', ' ', '{', '*'])
+    {
         check.fail(&["front", "path"], "write a path such as `/mcp`");
     }
-    check.names::<true>(
-        &["front", "principal"],
-        Some(&NameSet::These(vec![front.principal.clone()])),
-        &[],
-    );
+    check.names::<true>(&["front", "principal"], Some(&NameSet::These(vec![front.principal.clone()])), &[]);
     match (front.auth, front.tokens.is_empty()) {
         (Auth::Tokens, true) => {
-            check.fail(&["front", "tokens"], "no token; write `[front.tokens]` and `PRINCIPAL = \"NAME_OF_VARIABLE\"`");
+            check.fail(
+                &["front", "tokens"],
+                "no token; write `[front.tokens]` and `PRINCIPAL = \"NAME_OF_VARIABLE\"`",
+            );
         }
         (Auth::Tokens, false) | (_, true) => {}
         (_, false) => check.fail(&["front", "tokens"], "tokens count only with `auth = \"tokens\"`"),
@@ -237,7 +255,10 @@ pub(super) fn front(document: &Document<'_>, front: &Front, problems: &mut Probl
             check.url(&["front", "oauth", "issuer"], &oauth.issuer);
             check.url(&["front", "oauth", "audience"], &oauth.audience);
             if oauth.jwks.is_empty() {
-                check.fail(&["front", "oauth", "jwks"], "write the URL of the issuer's key set, or a file with it");
+                check.fail(
+                    &["front", "oauth", "jwks"],
+                    "write the URL of the issuer's key set, or a file with it",
+                );
             } else if oauth.jwks.contains("://") {
                 check.url(&["front", "oauth", "jwks"], &oauth.jwks);
             }
@@ -250,7 +271,10 @@ pub(super) fn front(document: &Document<'_>, front: &Front, problems: &mut Probl
             matches!(scheme, "http" | "https") && !rest.is_empty() && !rest.contains(['/', '*', ' '])
         });
         if !shape {
-            check.fail(&["front", "origins"], format!("{origin:?} is not an origin; write `https://HOST` or `https://HOST:PORT`"));
+            check.fail(
+                &["front", "origins"],
+                format!("{origin:?} is not an origin; write `https://HOST` or `https://HOST:PORT`"),
+            );
         }
     }
 }
@@ -283,15 +307,22 @@ pub(super) fn approval(document: &Document<'_>, approval: &Approval, problems: &
     check.within(&["approval", "minutes"], approval.minutes, 1, 7 * 24 * 60);
     let address: Option<SocketAddr> = approval.web_listen.parse().ok();
     if !address.is_some_and(|address| address.ip().is_loopback()) {
-        check.fail(&["approval", "web-listen"], "write a loopback address and a port such as `127.0.0.1:8932`");
+        check.fail(
+            &["approval", "web-listen"],
+            "write a loopback address and a port such as `127.0.0.1:8932`",
+        );
     }
     match (approval.channels.contains(&Channel::Webhook), &approval.webhook) {
         (true, Some(webhook)) => {
             check.url(&["approval", "webhook", "url"], &webhook.url);
             check.variable(&["approval", "webhook", "secret-env"], &webhook.secret_env);
         }
-        (true, None) => check.fail(&["approval", "channels"], "write `[approval.webhook]` with `url` and `secret-env`"),
-        (false, Some(_)) => check.fail(&["approval", "webhook"], "add \"webhook\" to `approval.channels`, or leave this out"),
+        (true, None) => {
+            check.fail(&["approval", "channels"], "write `[approval.webhook]` with `url` and `secret-env`")
+        }
+        (false, Some(_)) => {
+            check.fail(&["approval", "webhook"], "add \"webhook\" to `approval.channels`, or leave this out")
+        }
         (false, None) => {}
     }
 }
@@ -299,7 +330,8 @@ pub(super) fn approval(document: &Document<'_>, approval: &Approval, problems: &
 /// At least one server.
 pub(super) fn no_servers(document: &Document<'_>, servers: &[&str], problems: &mut Problems) {
     if servers.is_empty() {
-        let message = "no server; write `[servers.NAME]` with `command = [\"PROGRAM\"]` or `url = \"https://…\"`";
+        let message =
+            "no server; write `[servers.NAME]` with `command = [\"PROGRAM\"]` or `url = \"https://…\"`";
         problems.push(document.problem(&[], message));
     }
 }
@@ -317,7 +349,10 @@ pub(super) fn run(document: &Document<'_>, run: &Run, servers: &[&str], problems
     if let NameSet::These(names) = &run.readers
         && names.iter().any(|name| name == THIS_SERVER)
     {
-        check.fail(&["run", "readers"], "`server` stands for a server only in facts about it; write `server:NAME`");
+        check.fail(
+            &["run", "readers"],
+            "`server` stands for a server only in facts about it; write `server:NAME`",
+        );
     }
 }
 
@@ -336,7 +371,10 @@ pub(super) fn budgets(document: &Document<'_>, budgets: &Budgets, servers: &[&st
         match tool.split_once('/') {
             Some((server, name)) if servers.contains(&server) && !name.is_empty() => {}
             Some((server, name)) if !name.is_empty() => {
-                check.fail(&path, format!("there is no server `{server}`{}", hint(server, servers.iter().copied())));
+                check.fail(
+                    &path,
+                    format!("there is no server `{server}`{}", hint(server, servers.iter().copied())),
+                );
             }
             _ => check.fail(&path, "write `\"SERVER/TOOL\" = CALLS`"),
         }
@@ -344,14 +382,23 @@ pub(super) fn budgets(document: &Document<'_>, budgets: &Budgets, servers: &[&st
 }
 
 /// `[servers.NAME]`.
-pub(super) fn server(document: &Document<'_>, name: &str, server: &Server, servers: &[&str], problems: &mut Problems) {
+pub(super) fn server(
+    document: &Document<'_>,
+    name: &str,
+    server: &Server,
+    servers: &[&str],
+    problems: &mut Problems,
+) {
     let mut check = Check { document, problems };
     let path = ["servers", name];
     let shape = name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-')
         && name.bytes().next().is_some_and(|b| b.is_ascii_alphanumeric())
         && name.len() <= 64;
     if !shape {
-        check.fail(&path, "a server's name has lower-case letters, digits and `-`, at most 64; give it such a name");
+        check.fail(
+            &path,
+            "a server's name has lower-case letters, digits and `-`, at most 64; give it such a name",
+        );
     }
     if [USER, GUARD, THIS_SERVER, ANYONE, EVERYONE].contains(&name) {
         check.fail(&path, format!("`{name}` has a meaning of its own; give the server another name"));
@@ -396,12 +443,18 @@ pub(super) fn server(document: &Document<'_>, name: &str, server: &Server, serve
     {
         let hint = hint(profile, Profile::names());
         let all = Profile::names().collect::<Vec<_>>().join(", ");
-        check.fail(&join(&path, &["profile"]), format!("there is no profile `{profile}`{hint} (there are {all})"));
+        check.fail(
+            &join(&path, &["profile"]),
+            format!("there is no profile `{profile}`{hint} (there are {all})"),
+        );
     }
     for (tool, rules) in &server.tools {
         let path = join(&path, &["tools", tool]);
         if tool.contains('*') {
-            check.fail(&path, "`*` has no meaning in a tool's name; for all other tools write `[servers.NAME.defaults]`");
+            check.fail(
+                &path,
+                "`*` has no meaning in a tool's name; for all other tools write `[servers.NAME.defaults]`",
+            );
         }
         check.tool(&path, rules, servers);
     }
@@ -451,7 +504,10 @@ fn environment(check: &mut Check<'_, '_>, path: &[&str], server: &Server) {
 fn sandbox(check: &mut Check<'_, '_>, path: &[&str], server: &Server) {
     let sandbox = &server.sandbox;
     if sandbox.off && *sandbox != (super::Sandbox { off: true, ..super::Sandbox::default() }) {
-        check.fail(&join(path, &["sandbox", "off"]), "without a sandbox nothing else here counts; leave the rest out");
+        check.fail(
+            &join(path, &["sandbox", "off"]),
+            "without a sandbox nothing else here counts; leave the rest out",
+        );
     }
     if let Network::Ports(ports) = &sandbox.network
         && (ports.is_empty() || ports.contains(&0))

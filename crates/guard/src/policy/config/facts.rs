@@ -48,7 +48,11 @@ impl ServerFacts {
     /// What holds for `tool`, by the server's own name for it. Complete: every field says something.
     #[must_use]
     pub fn tool(&self, tool: &str) -> &ToolRules {
-        self.server.tools.get(tool).or_else(|| matching(&self.patterns, tool)).unwrap_or(&self.server.defaults)
+        self.server
+            .tools
+            .get(tool)
+            .or_else(|| matching(&self.patterns, tool))
+            .unwrap_or(&self.server.defaults)
     }
 }
 

@@ -18,14 +18,13 @@ use serde::{Deserialize, Serialize};
 
 pub use facts::ServerFacts;
 pub use rules::{
-    FieldRules,
-    ANYONE, Access, ArgumentRules, EVERYONE, EndorseRules, Influencers, MemoryRules, NameSet, Otherwise,
-    ReaderSet, ResultRules, Reveal, SourceRules, THIS_SERVER, ToolRules,
+    ANYONE, Access, ArgumentRules, EVERYONE, EndorseRules, FieldRules, Influencers, MemoryRules, NameSet,
+    Otherwise, ReaderSet, ResultRules, Reveal, SourceRules, THIS_SERVER, ToolRules,
 };
 pub use schema::{
-    Plans,
     Approval, Audit, AuditMode, Auth, BackOauth, Budgets, CedarFiles, Channel, Front, FrontOauth, Guard,
-    GuardFile, IncludedFile, Limits, Mode, Network, NewDefinitions, Run, Sandbox, SandboxLimits, Server, Webhook,
+    GuardFile, IncludedFile, Limits, Mode, Network, NewDefinitions, Plans, Run, Sandbox, SandboxLimits,
+    Server, Webhook,
 };
 
 use super::cedar::Policies;

@@ -42,7 +42,9 @@ fn files(path: &Path) -> io::Result<String> {
     match path.to_str() {
         Some("etc/policy.cedar") => Ok("permit (principal, action, resource);".to_owned()),
         Some("etc/more.toml") => Ok("[servers.web]\nurl = \"https://example.org/mcp\"\n".to_owned()),
-        Some("etc/wrong.toml") => Ok("\n[servers.mail]\ncommand = [\"x\"]\n\n[guard]\nmode = \"observe\"\n".to_owned()),
+        Some("etc/wrong.toml") => {
+            Ok("\n[servers.mail]\ncommand = [\"x\"]\n\n[guard]\nmode = \"observe\"\n".to_owned())
+        }
         _ => Err(io::ErrorKind::NotFound.into()),
     }
 }
@@ -69,7 +71,10 @@ fn the_example_of_the_design_is_accepted_and_expanded() {
     assert_eq!(send.result.influencers, Some(NameSet::These(vec!["server".to_owned()])), "from the profile");
     let read = mail.tool("read_email");
     assert_eq!(read.result.reveal, Some(Reveal::Reference));
-    assert_eq!(read.result.readers.as_ref().unwrap().readers("mail"), Readers::Only(["user"].into_iter().collect()));
+    assert_eq!(
+        read.result.readers.as_ref().unwrap().readers("mail"),
+        Readers::Only(["user"].into_iter().collect())
+    );
     assert_eq!(mail.tool("deleteEmail").critical, Some(true));
     assert_eq!(mail.server.sandbox.read, [PathBuf::from("/data")]);
 }
@@ -181,13 +186,21 @@ fn each_rule_about_a_configuration_says_where_it_is_broken() {
         (front("listen = \"127.0.0.1:1\"\nauth = \"tokens\""), "no token"),
         (front("tokens = { a = \"A\" }"), "only with `auth = \"tokens\"`"),
         (front("listen = \"127.0.0.1:1\"\nauth = \"oauth\""), "[front.oauth]"),
-        (front("listen = \"127.0.0.1:1\"\nauth = \"oauth\"\noauth = { issuer = \"https://x\", jwks = \"keys.json\" }"), "front.oauth.audience"),
+        (
+            front(
+                "listen = \"127.0.0.1:1\"\nauth = \"oauth\"\noauth = { issuer = \"https://x\", jwks = \"keys.json\" }",
+            ),
+            "front.oauth.audience",
+        ),
         (front("origins = [\"*\"]"), "not an origin"),
         (front("path = \"mcp\""), "`/mcp`"),
         (format!("{ONE}[approval]\nminutes = 0"), "out of range"),
         (format!("{ONE}[approval]\nchannels = [\"webhook\"]"), "[approval.webhook]"),
         (format!("{ONE}[approval]\nchannels = [\"email\"]"), "terminal, web, webhook"),
-        (format!("{ONE}[approval]\nwebhook = {{ url = \"https://x/\", secret-env = \"A\" }}"), "add \"webhook\""),
+        (
+            format!("{ONE}[approval]\nwebhook = {{ url = \"https://x/\", secret-env = \"A\" }}"),
+            "add \"webhook\"",
+        ),
         (format!("{ONE}[approval]\nweb-listen = \"0.0.0.0:1\""), "loopback"),
         (format!("{ONE}[audit]\nmode = \"safe\""), "durable, buffered"),
         (format!("{ONE}[budgets]\ntools = {{ \"x/y\" = 1 }}"), "no server `x`"),
@@ -225,7 +238,10 @@ fn problems_of_policies_are_told_together_with_those_of_the_configuration() {
     };
     let text = "[servers.mail]\ncommand = [\"x\"]\n[policy]\ncedar = [\"p.cedar\"]\n[limits]\ndepht = 3\n";
     let said = Config::from_text("guard.toml", text, Path::new(""), &with).unwrap_err().to_string();
-    assert!(said.contains("p.cedar:2:") && said.contains("did you mean `mail`") && said.contains("`depth`"), "{said}");
+    assert!(
+        said.contains("p.cedar:2:") && said.contains("did you mean `mail`") && said.contains("`depth`"),
+        "{said}"
+    );
 }
 
 #[test]
@@ -265,7 +281,8 @@ fn a_wrapped_command_gets_its_profile_and_the_shipped_policy() {
 #[test]
 fn files_are_read_from_the_folder_of_the_configuration() {
     let folder = tempfile::tempdir().unwrap();
-    std::fs::write(folder.path().join("p.cedar"), "@id(\"mine\") permit (principal, action, resource);").unwrap();
+    std::fs::write(folder.path().join("p.cedar"), "@id(\"mine\") permit (principal, action, resource);")
+        .unwrap();
     let file = folder.path().join("guard.toml");
     std::fs::write(&file, format!("{ONE}[policy]\ncedar = [\"p.cedar\"]\n[guard]\nstate = \"s\"\n")).unwrap();
     let policy = load(&file).unwrap();
@@ -286,18 +303,46 @@ fn keys_of<T: serde::de::DeserializeOwned>() -> Vec<String> {
 fn the_documentation_explains_every_key() {
     let page = include_str!("../../../../../docs/guard-config.md");
     let all: Vec<Vec<String>> = vec![
-        keys_of::<GuardFile>(), keys_of::<IncludedFile>(), keys_of::<Guard>(), keys_of::<Front>(), keys_of::<FrontOauth>(),
-        keys_of::<Limits>(), keys_of::<Run>(), keys_of::<Server>(), keys_of::<Sandbox>(), keys_of::<SandboxLimits>(),
-        keys_of::<BackOauth>(), keys_of::<CedarFiles>(), keys_of::<Approval>(), keys_of::<Webhook>(), keys_of::<Audit>(),
-        keys_of::<Budgets>(), keys_of::<ToolRules>(), keys_of::<SourceRules>(), keys_of::<ArgumentRules>(), keys_of::<EndorseRules>(),
-        keys_of::<ResultRules>(), keys_of::<FieldRules>(), keys_of::<Plans>(), keys_of::<MemoryRules>(),
+        keys_of::<GuardFile>(),
+        keys_of::<IncludedFile>(),
+        keys_of::<Guard>(),
+        keys_of::<Front>(),
+        keys_of::<FrontOauth>(),
+        keys_of::<Limits>(),
+        keys_of::<Run>(),
+        keys_of::<Server>(),
+        keys_of::<Sandbox>(),
+        keys_of::<SandboxLimits>(),
+        keys_of::<BackOauth>(),
+        keys_of::<CedarFiles>(),
+        keys_of::<Approval>(),
+        keys_of::<Webhook>(),
+        keys_of::<Audit>(),
+        keys_of::<Budgets>(),
+        keys_of::<ToolRules>(),
+        keys_of::<SourceRules>(),
+        keys_of::<ArgumentRules>(),
+        keys_of::<EndorseRules>(),
+        keys_of::<ResultRules>(),
+        keys_of::<FieldRules>(),
+        keys_of::<Plans>(),
+        keys_of::<MemoryRules>(),
     ];
     let keys: BTreeSet<String> = all.into_iter().flatten().collect();
     assert!(keys.len() > 80, "{}", keys.len());
     for key in &keys {
-        assert!(page.contains(&format!("`{key}`")) || page.contains(&format!("[{key}]")), "docs/guard-config.md says nothing of `{key}`");
+        assert!(
+            page.contains(&format!("`{key}`")) || page.contains(&format!("[{key}]")),
+            "docs/guard-config.md says nothing of `{key}`"
+        );
     }
-    for (name, _) in [("none-on-loopback", ()), ("trust-on-first-use", ()), ("buffered", ()), ("reference", ()), ("status", ())] {
+    for (name, _) in [
+        ("none-on-loopback", ()),
+        ("trust-on-first-use", ()),
+        ("buffered", ()),
+        ("reference", ()),
+        ("status", ()),
+    ] {
         assert!(page.contains(name), "{name}");
     }
 }
@@ -305,15 +350,23 @@ fn the_documentation_explains_every_key() {
 #[test]
 fn the_examples_of_the_documentation_are_accepted() {
     let page = include_str!("../../../../../docs/guard-config.md");
-    let examples: Vec<&str> = page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let examples: Vec<&str> =
+        page.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     assert!(examples.len() >= 5);
     for example in examples {
         let any = |_: &Path| Ok(String::new());
-        let with_server = if example.contains("[servers.") { example.to_owned() } else { format!("{example}\n{ONE}") };
-        let result = Config::from_text("example", &with_server.replace("cedar = [", "# cedar = ["), Path::new(""), &any);
+        let with_server =
+            if example.contains("[servers.") { example.to_owned() } else { format!("{example}\n{ONE}") };
+        let result = Config::from_text(
+            "example",
+            &with_server.replace("cedar = [", "# cedar = ["),
+            Path::new(""),
+            &any,
+        );
         assert!(result.is_ok(), "{with_server}\n--\n{}", result.unwrap_err());
     }
-    let policies: Vec<&str> = page.split("```cedar\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    let policies: Vec<&str> =
+        page.split("```cedar\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
     assert!(!policies.is_empty());
     for text in policies {
         let text = CedarText { name: "example".to_owned(), text: text.to_owned() };

@@ -11,7 +11,9 @@ pub fn profile_for(command: &[String]) -> Option<&'static str> {
     let words: Vec<&str> = command.iter().map(String::as_str).collect();
     let (program, arguments) = words.split_first()?;
     let wanted = what_runs(base_name(program), arguments)?;
-    Profile::all().find(|(_, profile)| profile.programs.iter().any(|known| wanted.is(known))).map(|(name, _)| name)
+    Profile::all()
+        .find(|(_, profile)| profile.programs.iter().any(|known| wanted.is(known)))
+        .map(|(name, _)| name)
 }
 
 /// What a command line starts.
@@ -98,7 +100,8 @@ fn pypi_name(package: &str) -> Option<String> {
     let end = package.find(|c: char| !is_name(c)).unwrap_or(package.len());
     let (name, rest) = package.split_at_checked(end)?;
     // A URL, a path or extras are something else.
-    let version = rest.is_empty() || ["==", "@", ">=", "<=", "~=", ">", "<"].iter().any(|mark| rest.starts_with(mark));
+    let version =
+        rest.is_empty() || ["==", "@", ">=", "<=", "~=", ">", "<"].iter().any(|mark| rest.starts_with(mark));
     let plain = !rest.contains(['/', ':', '+', '[']);
     (version && plain).then(|| name.to_ascii_lowercase().replace(['_', '.'], "-"))
 }
@@ -110,10 +113,13 @@ fn image<'a>(arguments: &[&'a str]) -> Option<Started<'a>> {
         let word = *rest.next()?;
         match word {
             "-i" | "--rm" | "--interactive" | "--init" | "-t" | "-it" | "-ti" => {}
-            "-e" | "--env" | "-v" | "--volume" | "--mount" | "--name" | "--network" | "-w" | "--workdir" | "-u" | "--user" => {
+            "-e" | "--env" | "-v" | "--volume" | "--mount" | "--name" | "--network" | "-w" | "--workdir"
+            | "-u" | "--user" => {
                 rest.next()?;
             }
-            _ if ["--env=", "--volume=", "--mount=", "--name=", "--network="].iter().any(|o| word.starts_with(o)) => {}
+            _ if ["--env=", "--volume=", "--mount=", "--name=", "--network="]
+                .iter()
+                .any(|o| word.starts_with(o)) => {}
             _ if word.starts_with('-') => return None,
             _ => return Some(Started::Image(word.split([':', '@']).next().unwrap_or(word))),
         }

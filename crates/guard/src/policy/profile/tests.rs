@@ -4,69 +4,84 @@ use crate::policy::config::{Config, Influencers, ReaderSet, Reveal};
 /// The tools of the real servers, as their `tools/list` gives them: server-filesystem 0.2.0, server-memory 0.6.3,
 /// server-everything 2.0.0 (npm), mcp-server-git and mcp-server-time 2026.10.19, mcp-server-fetch 2026.10.24 (PyPI).
 const REAL: [(&str, &[(&str, &[&str])]); 6] = [
-    ("filesystem", &[
-        ("read_file", &["path", "tail", "head"]),
-        ("read_text_file", &["path", "tail", "head"]),
-        ("read_media_file", &["path"]),
-        ("read_multiple_files", &["paths"]),
-        ("write_file", &["path", "content"]),
-        ("edit_file", &["path", "edits", "dryRun"]),
-        ("create_directory", &["path"]),
-        ("list_directory", &["path"]),
-        ("list_directory_with_sizes", &["path", "sortBy"]),
-        ("directory_tree", &["path", "excludePatterns"]),
-        ("move_file", &["source", "destination"]),
-        ("search_files", &["path", "pattern", "excludePatterns"]),
-        ("get_file_info", &["path"]),
-        ("list_allowed_directories", &[]),
-    ]),
-    ("memory", &[
-        ("create_entities", &["entities"]),
-        ("create_relations", &["relations"]),
-        ("add_observations", &["observations"]),
-        ("delete_entities", &["entityNames"]),
-        ("delete_observations", &["deletions"]),
-        ("delete_relations", &["relations"]),
-        ("read_graph", &[]),
-        ("search_nodes", &["query"]),
-        ("open_nodes", &["names"]),
-    ]),
-    ("everything", &[
-        ("echo", &["message"]),
-        ("get-annotated-message", &["messageType", "includeImage"]),
-        ("get-env", &[]),
-        ("get-resource-links", &["count"]),
-        ("get-resource-reference", &["resourceType", "resourceId"]),
-        ("get-structured-content", &["location"]),
-        ("get-sum", &["a", "b"]),
-        ("get-tiny-image", &[]),
-        ("gzip-file-as-resource", &["name", "data", "outputType"]),
-        ("toggle-simulated-logging", &[]),
-        ("toggle-subscriber-updates", &[]),
-        ("trigger-long-running-operation", &["duration", "steps"]),
-        ("get-roots-list", &[]),
-        ("trigger-elicitation-request", &[]),
-        ("trigger-sampling-request", &["prompt", "maxTokens"]),
-        ("simulate-research-query", &["topic", "ambiguous"]),
-    ]),
-    ("git", &[
-        ("git_status", &["repo_path"]),
-        ("git_diff_unstaged", &["repo_path", "context_lines"]),
-        ("git_diff_staged", &["repo_path", "context_lines"]),
-        ("git_diff", &["repo_path", "target", "context_lines"]),
-        ("git_commit", &["repo_path", "message"]),
-        ("git_add", &["repo_path", "files"]),
-        ("git_reset", &["repo_path"]),
-        ("git_log", &["repo_path", "max_count", "start_timestamp", "end_timestamp"]),
-        ("git_create_branch", &["repo_path", "branch_name", "base_branch"]),
-        ("git_checkout", &["repo_path", "branch_name"]),
-        ("git_show", &["repo_path", "revision"]),
-        ("git_branch", &["repo_path", "branch_type", "contains", "not_contains"]),
-    ]),
-    ("time", &[
-        ("get_current_time", &["timezone"]),
-        ("convert_time", &["source_timezone", "time", "target_timezone"]),
-    ]),
+    (
+        "filesystem",
+        &[
+            ("read_file", &["path", "tail", "head"]),
+            ("read_text_file", &["path", "tail", "head"]),
+            ("read_media_file", &["path"]),
+            ("read_multiple_files", &["paths"]),
+            ("write_file", &["path", "content"]),
+            ("edit_file", &["path", "edits", "dryRun"]),
+            ("create_directory", &["path"]),
+            ("list_directory", &["path"]),
+            ("list_directory_with_sizes", &["path", "sortBy"]),
+            ("directory_tree", &["path", "excludePatterns"]),
+            ("move_file", &["source", "destination"]),
+            ("search_files", &["path", "pattern", "excludePatterns"]),
+            ("get_file_info", &["path"]),
+            ("list_allowed_directories", &[]),
+        ],
+    ),
+    (
+        "memory",
+        &[
+            ("create_entities", &["entities"]),
+            ("create_relations", &["relations"]),
+            ("add_observations", &["observations"]),
+            ("delete_entities", &["entityNames"]),
+            ("delete_observations", &["deletions"]),
+            ("delete_relations", &["relations"]),
+            ("read_graph", &[]),
+            ("search_nodes", &["query"]),
+            ("open_nodes", &["names"]),
+        ],
+    ),
+    (
+        "everything",
+        &[
+            ("echo", &["message"]),
+            ("get-annotated-message", &["messageType", "includeImage"]),
+            ("get-env", &[]),
+            ("get-resource-links", &["count"]),
+            ("get-resource-reference", &["resourceType", "resourceId"]),
+            ("get-structured-content", &["location"]),
+            ("get-sum", &["a", "b"]),
+            ("get-tiny-image", &[]),
+            ("gzip-file-as-resource", &["name", "data", "outputType"]),
+            ("toggle-simulated-logging", &[]),
+            ("toggle-subscriber-updates", &[]),
+            ("trigger-long-running-operation", &["duration", "steps"]),
+            ("get-roots-list", &[]),
+            ("trigger-elicitation-request", &[]),
+            ("trigger-sampling-request", &["prompt", "maxTokens"]),
+            ("simulate-research-query", &["topic", "ambiguous"]),
+        ],
+    ),
+    (
+        "git",
+        &[
+            ("git_status", &["repo_path"]),
+            ("git_diff_unstaged", &["repo_path", "context_lines"]),
+            ("git_diff_staged", &["repo_path", "context_lines"]),
+            ("git_diff", &["repo_path", "target", "context_lines"]),
+            ("git_commit", &["repo_path", "message"]),
+            ("git_add", &["repo_path", "files"]),
+            ("git_reset", &["repo_path"]),
+            ("git_log", &["repo_path", "max_count", "start_timestamp", "end_timestamp"]),
+            ("git_create_branch", &["repo_path", "branch_name", "base_branch"]),
+            ("git_checkout", &["repo_path", "branch_name"]),
+            ("git_show", &["repo_path", "revision"]),
+            ("git_branch", &["repo_path", "branch_type", "contains", "not_contains"]),
+        ],
+    ),
+    (
+        "time",
+        &[
+            ("get_current_time", &["timezone"]),
+            ("convert_time", &["source_timezone", "time", "target_timezone"]),
+        ],
+    ),
     ("fetch", &[("fetch", &["url", "max_length", "start_index", "raw"])]),
 ];
 
@@ -85,7 +100,8 @@ fn every_profile_can_be_read_and_passes_the_checks_of_a_configuration() {
             }
         }
         // The same facts written into a configuration are accepted there.
-        let mut server = crate::policy::config::Server { command: vec!["x".to_owned()], ..Default::default() };
+        let mut server =
+            crate::policy::config::Server { command: vec!["x".to_owned()], ..Default::default() };
         server.tools = profile.tools.clone();
         for (at, pattern) in profile.patterns.iter().enumerate() {
             server.tools.insert(format!("pattern-{at}"), pattern.rules.clone());
@@ -96,7 +112,8 @@ fn every_profile_can_be_read_and_passes_the_checks_of_a_configuration() {
         let servers = BTreeMap::from([("x", server)]);
         let text = toml::to_string(&BTreeMap::from([("servers", servers)])).unwrap();
         let none = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
-        Config::from_text("x", &text, std::path::Path::new(""), &none).unwrap_or_else(|problems| panic!("{name}: {problems}"));
+        Config::from_text("x", &text, std::path::Path::new(""), &none)
+            .unwrap_or_else(|problems| panic!("{name}: {problems}"));
     }
 }
 
@@ -124,9 +141,20 @@ fn what_only_answers_is_not_critical_and_what_changes_or_leaves_is() {
     for (name, tools) in REAL {
         for (tool, _) in tools {
             let critical = Profile::named(name).unwrap().tools[*tool].critical == Some(true);
-            let changes = ["write", "edit", "move", "create_directory", "delete", "commit", "git_add", "reset", "checkout", "create_branch"]
-                .iter()
-                .any(|verb| tool.contains(verb));
+            let changes = [
+                "write",
+                "edit",
+                "move",
+                "create_directory",
+                "delete",
+                "commit",
+                "git_add",
+                "reset",
+                "checkout",
+                "create_branch",
+            ]
+            .iter()
+            .any(|verb| tool.contains(verb));
             let leaves = ["fetch", "gzip-file-as-resource", "trigger-sampling-request"].contains(tool);
             assert_eq!(critical, changes || leaves, "{name}/{tool}");
         }
@@ -175,10 +203,19 @@ fn tools_of_mail_calendar_and_payment_servers_are_known_by_their_names() {
         assert_eq!(facts.critical, Some(critical), "{profile}/{tool}");
         assert_eq!(facts.audience == outside, leaves, "{profile}/{tool}");
         if critical {
-            assert_eq!(facts.influencers, Some(Influencers::These(vec!["user".to_owned()])), "{profile}/{tool}");
+            assert_eq!(
+                facts.influencers,
+                Some(Influencers::These(vec!["user".to_owned()])),
+                "{profile}/{tool}"
+            );
         } else {
-            assert_eq!(facts.result.readers, Some(ReaderSet::These(vec!["user".to_owned(), "server".to_owned()])));
-            assert!(matches!(&facts.result.influencers, Some(Influencers::These(names)) if names.contains(&"outside".to_owned())));
+            assert_eq!(
+                facts.result.readers,
+                Some(ReaderSet::These(vec!["user".to_owned(), "server".to_owned()]))
+            );
+            assert!(
+                matches!(&facts.result.influencers, Some(Influencers::These(names)) if names.contains(&"outside".to_owned()))
+            );
         }
     }
 }
@@ -196,13 +233,27 @@ fn a_page_is_from_outside_and_asking_for_it_tells_outside() {
 fn an_address_that_a_page_chose_must_look_public() {
     let pattern = facts("fetch", "fetch").arguments["url"].endorse.clone().unwrap().pattern.unwrap();
     let regex = regex::Regex::new(&format!(r"\A(?:{pattern})\z")).unwrap();
-    for public in ["https://example.org", "http://a-b.example.co.uk/x?y=1#z", "https://xn--d1abbgf6aiiy.xn--p1ai.example/"] {
+    for public in [
+        "https://example.org",
+        "http://a-b.example.co.uk/x?y=1#z",
+        "https://xn--d1abbgf6aiiy.xn--p1ai.example/",
+    ] {
         assert!(regex.is_match(public), "{public}");
     }
     for inner in [
-        "http://localhost/", "http://127.0.0.1/", "http://[::1]/", "http://2130706433/", "http://0x7f.1/", "https://router/",
-        "https://example.org:22/", "https://user@example.org/", "file:///etc/passwd", "https://example.org/\n", "http://10.0.0.1.",
-        "https://example.org@10.0.0.1/", "https://example.org\\@10.0.0.1/",
+        "http://localhost/",
+        "http://127.0.0.1/",
+        "http://[::1]/",
+        "http://2130706433/",
+        "http://0x7f.1/",
+        "https://router/",
+        "https://example.org:22/",
+        "https://user@example.org/",
+        "file:///etc/passwd",
+        "https://example.org/\n",
+        "http://10.0.0.1.",
+        "https://example.org@10.0.0.1/",
+        "https://example.org\\@10.0.0.1/",
     ] {
         assert!(!regex.is_match(inner), "{inner}");
     }
@@ -254,7 +305,12 @@ fn names_are_folded_and_globs_match_as_whole_names() {
     assert_eq!(fold_name("GMAIL_SEND_EMAIL"), "gmail_send_email");
     assert_eq!(fold_name("Send-E.Mail 2"), "send_e_mail_2");
     for (glob, text, expected) in [
-        ("*", "", true), ("a*", "a", true), ("a*b*c", "aXbYbc", true), ("a*b", "ab_", false), ("", "", true), ("a", "ab", false),
+        ("*", "", true),
+        ("a*", "a", true),
+        ("a*b*c", "aXbYbc", true),
+        ("a*b", "ab_", false),
+        ("", "", true),
+        ("a", "ab", false),
         ("*a*a*a*b", "aaaaaaaaaaaaaaaaaaaa", false),
     ] {
         assert_eq!(glob_matches(glob, text), expected, "{glob} {text}");

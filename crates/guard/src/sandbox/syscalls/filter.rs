@@ -12,8 +12,8 @@ use seccompiler::{
 
 use super::super::spec::{Network, Spec};
 
-/// The newest call that was looked at (`removexattrat`). Both processors number alike since 424. On x86_64 the bound also
-/// keeps out the x32 variants, whose numbers have a high bit and would pass by every rule.
+/// The newest call that was looked at (`removexattrat`). Both processors number alike since 424. On x86_64 the bound
+/// also keeps out the x32 variants, whose numbers have a high bit and would pass by every rule.
 pub(super) const KNOWN: u32 = 466;
 
 /// Calls that the `libc` crate does not name, or not on every system.
@@ -255,8 +255,8 @@ fn tcp_only(rules: &mut Rules, family: u64) -> Result<(), BackendError> {
     Ok(())
 }
 
-/// Forbids `call` where all of these hold: argument, comparison, value. Only the lower half of an argument counts, since
-/// all of these are `int` to the kernel.
+/// Forbids `call` where all of these hold: argument, comparison, value. Only the lower half of an argument counts,
+/// since all of these are `int` to the kernel.
 fn forbid(
     rules: &mut Rules,
     call: c_long,

@@ -1,7 +1,7 @@
 //! System calls: a seccomp filter that forbids what programs do not need and escapes do.
 //!
-//! It names what is forbidden rather than what is allowed, because servers are written in anything; calls newer than those
-//! that were looked at are answered as a kernel without them would.
+//! It names what is forbidden rather than what is allowed, because servers are written in anything; calls newer than
+//! those that were looked at are answered as a kernel without them would.
 
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod filter;

@@ -1,0 +1,151 @@
+//! A trivial MCP server, and a load generator, for measuring what the guard between them costs. `bench/guard/run.py` uses both.
+//!
+//!     guard_load serve ADDRESS                                   # answers every tools/call with "ok"
+//!     guard_load call ADDRESS CONNECTIONS SECONDS [RATE] [RUNS]  # prints calls, seconds and latencies in microseconds as JSON
+//!
+//! The generator writes ready-made requests on keep-alive connections and reads just enough of the answers to find their
+//! ends, so that it takes as little of the processor as it can from what is measured.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a tool for measurements")]
+
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let text: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match text.as_slice() {
+        ["serve", address] => serve(address),
+        ["call", address, connections, seconds, rest @ ..] => {
+            let rate = rest.first().and_then(|rate| rate.parse().ok()).unwrap_or(0.0);
+            let tokens = rest.get(1).map(|path| std::fs::read_to_string(path).unwrap()).unwrap_or_default();
+            let tokens: Vec<String> = tokens.lines().map(str::to_owned).collect();
+            call(address, connections.parse().unwrap(), seconds.parse().unwrap(), rate, &tokens);
+        }
+        _ => panic!("guard_load serve ADDRESS | call ADDRESS CONNECTIONS SECONDS [RATE] [FILE OF RUN TOKENS]"),
+    }
+}
+
+/// A thread a connection: the guard keeps few.
+fn serve(address: &str) {
+    let listener = TcpListener::bind(address).unwrap();
+    println!("listening");
+    for stream in listener.incoming().flatten() {
+        std::thread::spawn(move || answer(stream));
+    }
+}
+
+fn answer(mut stream: TcpStream) {
+    stream.set_nodelay(true).unwrap();
+    let mut buffer = Vec::new();
+    while let Some(length) = message(&mut stream, &mut buffer) {
+        let body = &buffer[..length];
+        let body = String::from_utf8_lossy(body);
+        let id = field(&body, "\"id\":").unwrap_or("null");
+        let result = if body.contains("\"tools/list\"") {
+            r#"{"resultType":"complete","tools":[{"name":"echo","description":"Answers ok.","inputSchema":{"type":"object"}}],"ttlMs":0,"cacheScope":"private"}"#
+        } else if body.contains("\"server/discover\"") {
+            r#"{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"serverInfo":{"name":"load","version":"1"},"ttlMs":0,"cacheScope":"private"}"#
+        } else {
+            r#"{"resultType":"complete","content":[{"type":"text","text":"ok"}]}"#
+        };
+        let answer = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{result}}}");
+        let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", answer.len());
+        if stream.write_all(format!("{head}{answer}").as_bytes()).is_err() {
+            return;
+        }
+        buffer.clear();
+    }
+}
+
+/// The text of a JSON member up to the next comma or brace: enough for what the guard sends.
+fn field<'a>(body: &'a str, name: &str) -> Option<&'a str> {
+    let rest = &body[body.find(name)? + name.len()..];
+    rest.find([',', '}']).map(|end| &rest[..end])
+}
+
+/// Reads one HTTP message; `buffer` begins with its body then. Chunked bodies are not understood.
+fn message(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<usize> {
+    let mut chunk = [0; 16 << 10];
+    loop {
+        if let Some(head) = buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
+            let text = String::from_utf8_lossy(&buffer[..head]).to_ascii_lowercase();
+            let length: usize = text
+                .lines()
+                .find_map(|line| line.strip_prefix("content-length:"))
+                .map_or(0, |length| length.trim().parse().unwrap());
+            while buffer.len() < head + 4 + length {
+                let read = stream.read(&mut chunk).ok().filter(|read| *read > 0)?;
+                buffer.extend_from_slice(&chunk[..read]);
+            }
+            buffer.drain(..head + 4);
+            return Some(length);
+        }
+        let read = stream.read(&mut chunk).ok().filter(|read| *read > 0)?;
+        buffer.extend_from_slice(&chunk[..read]);
+    }
+}
+
+fn request(address: &str, id: usize, token: Option<&String>) -> Vec<u8> {
+    let body = format!(
+        r#"{{"jsonrpc":"2.0","id":{id},"method":"tools/call","params":{{"name":"echo","arguments":{{"text":"hello","count":3}},"_meta":{{"io.modelcontextprotocol/protocolVersion":"2026-07-28","io.modelcontextprotocol/clientCapabilities":{{}}}}}}}}"#
+    );
+    let run = token.map(|token| format!("ostrom-run: {token}\r\n")).unwrap_or_default();
+    format!(
+        "POST /mcp HTTP/1.1\r\nhost: {address}\r\ncontent-type: application/json\r\naccept: application/json, text/event-stream\r\n\
+         mcp-protocol-version: 2026-07-28\r\nmcp-method: tools/call\r\nmcp-name: echo\r\n{run}content-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
+}
+
+/// `rate` is in calls a second over all connections; 0 is as fast as they go. Latency counts from when a call was due.
+fn call(address: &str, connections: usize, seconds: f64, rate: f64, tokens: &[String]) {
+    let begun = Instant::now();
+    let end = begun + Duration::from_secs_f64(seconds);
+    let threads: Vec<_> = (0..connections)
+        .map(|number| {
+            let (address, tokens) = (address.to_owned(), tokens.to_vec());
+            std::thread::spawn(move || {
+                let mut stream = TcpStream::connect(&address).unwrap();
+                stream.set_nodelay(true).unwrap();
+                let mut latencies = Vec::new();
+                let mut buffer = Vec::new();
+                let gap = (rate > 0.0).then(|| Duration::from_secs_f64(connections as f64 / rate));
+                let mut due = begun + gap.unwrap_or_default().mul_f64(number as f64 / connections as f64);
+                let mut sent = number;
+                while Instant::now() < end {
+                    if gap.is_some() {
+                        if let Some(wait) = due.checked_duration_since(Instant::now()) {
+                            std::thread::sleep(wait);
+                        }
+                    }
+                    let from = if gap.is_some() { due } else { Instant::now() };
+                    let token = (!tokens.is_empty()).then(|| &tokens[sent % tokens.len()]);
+                    stream.write_all(&request(&address, sent, token)).unwrap();
+                    let length = message(&mut stream, &mut buffer).expect("an answer");
+                    let body = String::from_utf8_lossy(&buffer[..length]);
+                    assert!(body.contains("\"ok\""), "{body}");
+                    buffer.clear();
+                    latencies.push(from.elapsed().as_nanos() as u64);
+                    sent += connections;
+                    due += gap.unwrap_or_default();
+                }
+                latencies
+            })
+        })
+        .collect();
+    let mut all: Vec<u64> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
+    let took = begun.elapsed().as_secs_f64();
+    all.sort_unstable();
+    let at = |share: f64| all[((all.len() - 1) as f64 * share) as usize] as f64 / 1_000.0;
+    println!(
+        r#"{{"calls":{},"seconds":{took:.3},"p50":{:.1},"p90":{:.1},"p99":{:.1},"max":{:.1}}}"#,
+        all.len(),
+        at(0.5),
+        at(0.9),
+        at(0.99),
+        at(1.0)
+    );
+}
