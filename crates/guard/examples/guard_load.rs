@@ -6,7 +6,13 @@
 //! The generator writes ready-made requests on keep-alive connections and reads just enough of the answers to find their
 //! ends, so that it takes as little of the processor as it can from what is measured.
 
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic, reason = "a tool for measurements")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    reason = "a tool for measurements"
+)]
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -23,7 +29,9 @@ fn main() {
             let tokens: Vec<String> = tokens.lines().map(str::to_owned).collect();
             call(address, connections.parse().unwrap(), seconds.parse().unwrap(), rate, &tokens);
         }
-        _ => panic!("guard_load serve ADDRESS | call ADDRESS CONNECTIONS SECONDS [RATE] [FILE OF RUN TOKENS]"),
+        _ => {
+            panic!("guard_load serve ADDRESS | call ADDRESS CONNECTIONS SECONDS [RATE] [FILE OF RUN TOKENS]")
+        }
     }
 }
 
@@ -51,7 +59,10 @@ fn answer(mut stream: TcpStream) {
             r#"{"resultType":"complete","content":[{"type":"text","text":"ok"}]}"#
         };
         let answer = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{result}}}");
-        let head = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n", answer.len());
+        let head = format!(
+            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+            answer.len()
+        );
         if stream.write_all(format!("{head}{answer}").as_bytes()).is_err() {
             return;
         }

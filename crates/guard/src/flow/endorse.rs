@@ -15,6 +15,15 @@ pub enum Endorse {
     OneOf(Vec<Value>),
     /// A whole number from the first to the second, both included.
     Range(i64, i64),
+    /// A number from `min` to `max` with at most so many decimals: an amount of money.
+    Number {
+        /// The smallest.
+        min: i64,
+        /// The largest.
+        max: i64,
+        /// Digits behind the point; at most 9.
+        decimals: u32,
+    },
     /// A string that the regular expression matches from end to end.
     Pattern(Pattern),
 }
@@ -63,6 +72,15 @@ impl Endorse {
         match self {
             Self::OneOf(values) => values.contains(value),
             Self::Range(low, high) => value.as_i64().is_some_and(|number| (*low..=*high).contains(&number)),
+            Self::Number { min, max, decimals } => {
+                let bound = |limit: &i64| i128::from(*limit).checked_mul(power_of_ten(*decimals));
+                match (value, bound(min), bound(max)) {
+                    (Value::Number(number), Some(low), Some(high)) => {
+                        scaled(number, *decimals).is_some_and(|number| (low..=high).contains(&number))
+                    }
+                    _ => false,
+                }
+            }
             Self::Pattern(pattern) => value
                 .as_str()
                 .is_some_and(|text| text.len() <= MAX_PATTERN_VALUE && pattern.regex.is_match(text)),
@@ -78,8 +96,31 @@ impl Endorse {
             Self::OneOf(values) => (values.len().max(1) as f64).log2(),
             #[expect(clippy::cast_precision_loss, reason = "bits need no more than a few digits")]
             Self::Range(low, high) => ((i128::from(*high) - i128::from(*low) + 1).max(1) as f64).log2(),
+            #[expect(clippy::cast_precision_loss, reason = "bits need no more than a few digits")]
+            Self::Number { min, max, decimals } => {
+                let wide =
+                    (i128::from(*max) - i128::from(*min)).max(0).saturating_mul(power_of_ten(*decimals));
+                (wide.saturating_add(1) as f64).log2()
+            }
             #[expect(clippy::cast_precision_loss, reason = "at most 256 bytes")]
             Self::Pattern(_) => value.as_str().map_or(0, str::len) as f64 * 8.0,
         }
     }
+}
+
+/// 10 to the power of `decimals`, of which more than 9 are none.
+fn power_of_ten(decimals: u32) -> i128 {
+    10_i128.pow(decimals.min(9))
+}
+
+/// A number in units of its last decimal; none if it has more decimals, or is too large to be written without an exponent.
+fn scaled(number: &serde_json::Number, decimals: u32) -> Option<i128> {
+    let decimals = decimals.min(9) as usize;
+    let text = number.to_string();
+    let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+    let fraction = if fraction == "0" { "" } else { fraction };
+    if fraction.len() > decimals || fraction.bytes().any(|byte| !byte.is_ascii_digit()) {
+        return None;
+    }
+    format!("{whole}{fraction}{}", "0".repeat(decimals.checked_sub(fraction.len())?)).parse().ok()
 }

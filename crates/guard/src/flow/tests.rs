@@ -185,6 +185,19 @@ fn an_endorsed_value_passes_and_its_residual_influence_is_on_record() {
 }
 
 #[test]
+fn an_amount_is_endorsed_within_its_bounds_and_decimals() {
+    let amount = Endorse::Number { min: 0, max: 2_500, decimals: 2 };
+    for yes in [json!(0), json!(2_500), json!(19.99), json!(2_500.0), json!(0.5)] {
+        assert!(amount.accepts(&yes), "{yes}");
+    }
+    for no in [json!(-1), json!(2_500.01), json!(1.999), json!("5"), json!(1e300), json!(-0.01), json!(null)]
+    {
+        assert!(!amount.accepts(&no), "{no}");
+    }
+    assert!((amount.residual_bits(&json!(1)) - 250_001_f64.log2()).abs() < 1e-9);
+}
+
+#[test]
 fn a_pattern_endorses_whole_strings_only() {
     let pattern: Endorse = serde_json::from_value(json!({"pattern": "[0-9]{4}|[a-z]"})).unwrap();
     assert!(pattern.accepts(&json!("1234")) && pattern.accepts(&json!("x")));

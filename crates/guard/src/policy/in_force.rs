@@ -281,6 +281,9 @@ fn endorse(rules: &EndorseRules) -> Option<Endorse> {
     if let Some((low, high)) = rules.range {
         return Some(Endorse::Range(low, high));
     }
+    if let Some(number) = &rules.number {
+        return Some(Endorse::Number { min: number.min, max: number.max, decimals: number.decimals });
+    }
     let pattern = rules.pattern.clone()?;
     pattern.try_into().ok().map(Endorse::Pattern)
 }

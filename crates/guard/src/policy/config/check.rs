@@ -149,9 +149,10 @@ impl Check<'_, '_> {
     }
 
     fn endorse(&mut self, path: &[&str], rules: &EndorseRules) {
-        let said = [rules.one_of.is_some(), rules.range.is_some(), rules.pattern.is_some()];
+        let said =
+            [rules.one_of.is_some(), rules.range.is_some(), rules.number.is_some(), rules.pattern.is_some()];
         if said.into_iter().filter(|&said| said).count() > 1 {
-            self.fail(path, "write one of `one-of`, `range` and `pattern`");
+            self.fail(path, "write one of `one-of`, `range`, `number` and `pattern`");
         }
         if let Some(values) = &rules.one_of {
             let is_plain =
@@ -165,6 +166,14 @@ impl Check<'_, '_> {
             let exact = -MAX_EXACT..=MAX_EXACT;
             if low > high || !exact.contains(&low) || !exact.contains(&high) {
                 self.fail(&join(path, &["range"]), "write `[LOWEST, HIGHEST]`, at most 2^53 each");
+            }
+        }
+        if let Some(number) = &rules.number {
+            if number.min > number.max || number.decimals > 9 {
+                self.fail(
+                    &join(path, &["number"]),
+                    "write `min`, a `max` that is not smaller, and at most 9 `decimals`",
+                );
             }
         }
         if let Some(pattern) = &rules.pattern {

@@ -180,9 +180,24 @@ pub struct EndorseRules {
     /// A whole number from the first to the second, both included.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub range: Option<(i64, i64)>,
+    /// A number between two whole ones, with at most so many decimals: `{ min = 0, max = 2500, decimals = 2 }`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub number: Option<NumberRules>,
     /// A text that this regular expression matches from end to end.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub pattern: Option<String>,
+}
+
+/// `endorse = { number = { … } }`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
+pub struct NumberRules {
+    /// The smallest.
+    pub min: i64,
+    /// The largest.
+    pub max: i64,
+    /// Digits behind the point; at most 9.
+    pub decimals: u32,
 }
 
 /// `result = { … }`.
