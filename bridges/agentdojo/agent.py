@@ -227,7 +227,7 @@ def scripts(suite: str) -> dict[str, list[dict[str, Any]]]:
 _SCRIPTS: dict[str, dict[str, list[dict[str, Any]]]] = {}
 
 # Where a plan's texts are no values of a call: patterns and pointers say what results look like, not what is in them.
-_SHAPES = {"ref", "pattern", "at", "order", "by", "max", "id", "let", "endorse", "as", "for", "index", "call"}
+_SHAPES = {"ref", "pattern", "at", "order", "by", "max", "id", "let", "endorse", "as", "for", "index", "call", "on_error"}
 _NUMBERS = {"amount", "n", "id"}
 
 
