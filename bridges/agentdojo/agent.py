@@ -121,7 +121,8 @@ class Agent:
         for action in actions:
             self._honest(action["args"], also_shown=True)
         steps = [
-            {"call": one["tool"], "with": literal(one["args"], outermost=True), "id": f"s{number}"}
+            # None depends on another, so one that fails ends nothing.
+            {"call": one["tool"], "with": literal(one["args"], outermost=True), "id": f"s{number}", "on_error": "continue"}
             for number, one in enumerate(actions, 1)
         ]
         outcome = self.door.plan(steps)
