@@ -30,16 +30,22 @@ fuzz_target!(|text: &str| {
     match Config::from_text("guard.toml", guard, Path::new(""), &read) {
         Err(problems) => {
             assert!(!problems.is_empty(), "refused without a reason");
-            assert!(!problems.iter().any(|problem| problem.message().contains('\n')), "a problem of several lines");
+            assert!(
+                !problems.iter().any(|problem| problem.message().contains('\n')),
+                "a problem of several lines"
+            );
         }
         Ok(config) => {
-            let again = Config::from_text("guard.toml", guard, Path::new(""), &read).expect("it was accepted before");
+            let again =
+                Config::from_text("guard.toml", guard, Path::new(""), &read).expect("it was accepted before");
             assert_eq!(again.version(), config.version(), "the policy version is a function of the text");
             let policy = Policy::new(config).expect("what was accepted can be used");
             let label = Label::user(Readers::Everyone);
             for (server, facts) in &policy.config.servers {
                 let rules = facts.tool("tool");
-                assert!(rules.critical.is_some() && rules.influencers.is_some() && rules.result.readers.is_some());
+                assert!(
+                    rules.critical.is_some() && rules.influencers.is_some() && rules.result.readers.is_some()
+                );
                 let arguments = BTreeMap::from([("a".to_owned(), serde_json::json!([1, 2.5, "x"]))]);
                 let target = Target::tool(server, "tool", true);
                 let decision = policy.policies.decide(&Question {

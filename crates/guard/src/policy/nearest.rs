@@ -23,22 +23,35 @@ pub(crate) fn hint<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> 
     nearest(name, known).map(|near| format!("; did you mean `{near}`?")).unwrap_or_default()
 }
 
-/// Levenshtein's distance in characters, upper and lower case and `_` and `-` taken for the same.
+/// The optimal string alignment distance in characters: a letter more, less, other, or two exchanged are one step each. Upper
+/// and lower case and `_` and `-` are taken for the same.
 fn distance(a: &str, b: &str) -> usize {
     let fold = |text: &str| -> Vec<char> {
         text.chars().map(|c| if c == '_' { '-' } else { c.to_ascii_lowercase() }).collect()
     };
     let (a, b) = (fold(a), fold(b));
+    let at = |row: &[usize], column: usize| row.get(column).copied().unwrap_or(usize::MAX);
+    let mut before: Vec<usize> = Vec::new();
     let mut row: Vec<usize> = (0..=b.len()).collect();
-    for (i, from) in a.iter().enumerate() {
+    let mut last_from = None;
+    for (i, &from) in a.iter().enumerate() {
         let mut next = Vec::with_capacity(row.len());
         next.push(i.saturating_add(1));
-        for ((to, &above), &diagonal) in b.iter().zip(row.iter().skip(1)).zip(row.iter()) {
-            let left = next.last().copied().unwrap_or(usize::MAX);
-            let change = diagonal.saturating_add(usize::from(from != to));
-            next.push(change.min(above.saturating_add(1)).min(left.saturating_add(1)));
+        let mut last_to = None;
+        for (j, &to) in b.iter().enumerate() {
+            let more = at(&row, j.saturating_add(1)).saturating_add(1);
+            let less = at(&next, j).saturating_add(1);
+            let other = at(&row, j).saturating_add(usize::from(from != to));
+            let exchanged = if last_from == Some(to) && last_to == Some(from) {
+                at(&before, j.saturating_sub(1)).saturating_add(1)
+            } else {
+                usize::MAX
+            };
+            next.push(more.min(less).min(other).min(exchanged));
+            last_to = Some(to);
         }
-        row = next;
+        before = std::mem::replace(&mut row, next);
+        last_from = Some(from);
     }
     row.last().copied().unwrap_or(usize::MAX)
 }
@@ -58,5 +71,8 @@ mod tests {
         assert_eq!(nearest("", known), None);
         assert_eq!(nearest(&"c".repeat(1000), known), None);
         assert_eq!(distance("kitten", "sitting"), 3);
+        assert_eq!(distance("gaurd", "guard"), 1);
+        assert_eq!(distance("ab", "ba"), 1);
+        assert_eq!(distance("", "abc"), 3);
     }
 }

@@ -186,14 +186,28 @@ fn explain(message: &str) -> String {
     if let Some((found, expected)) =
         message.strip_prefix("invalid type: ").and_then(|rest| rest.rsplit_once(", expected "))
     {
-        return format!("this is {found}; write {expected}");
+        return format!("this is {found}; write {}", plain(expected));
     }
     if let Some((found, expected)) =
         message.strip_prefix("invalid value: ").and_then(|rest| rest.rsplit_once(", expected "))
     {
-        return format!("{found} is not possible here; write {expected}");
+        return format!("{found} is not possible here; write {}", plain(expected));
     }
     message
+}
+
+/// What serde expects, in the words of somebody who writes TOML.
+fn plain(expected: &str) -> &str {
+    match expected {
+        "u8" | "u16" | "u32" | "u64" | "usize" => "a whole number, 0 or more",
+        "i64" => "a whole number",
+        "a boolean" => "true or false",
+        "a string" | "path string" => "a text in quotes",
+        "a sequence" => "a list",
+        "a map" => "a table",
+        _ if expected.starts_with("struct ") => "a table",
+        other => other,
+    }
 }
 
 fn unknown(rest: &str, what: &str, list: &str) -> String {

@@ -22,6 +22,9 @@ use crate::pin::FirstUse;
 use crate::policy::config::{AuditMode as ConfigAuditMode, Auth, Config, NewDefinitions};
 use crate::policy::{InForce, read_snapshot};
 
+/// How long a record may wait for a signature.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(5);
+
 /// Why a guard does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
@@ -64,6 +67,7 @@ pub struct Guard {
     /// The gateway.
     pub gateway: Arc<Gateway>,
     policy: Arc<InForce>,
+    audit: Arc<AuditLog>,
     state: PathBuf,
     log: LogHolder,
 }
@@ -151,7 +155,10 @@ impl Guard {
             let started = servers::start(name, &server.server, &config.limits, state, &log).await?;
             upstreams.insert(Arc::<str>::from(name.as_str()), started);
         }
-        let journal: Arc<dyn Journal> = Arc::new(opened.log);
+        // What was before, and that the guard started, is signed before the first call.
+        opened.log.checkpoint()?;
+        let audit = Arc::new(opened.log);
+        let journal: Arc<dyn Journal> = audit.clone();
         let capacity = Capacity {
             values: usize::try_from(config.limits.kept_values).unwrap_or(usize::MAX),
             bytes: usize::try_from(config.limits.kept_bytes).unwrap_or(usize::MAX),
@@ -164,7 +171,7 @@ impl Guard {
         let catalogue = Catalogue::new(Some(state.join("pins.toml")), first_use)?;
         let deadline = Duration::from_secs(config.limits.call_seconds);
         let gateway = Arc::new(Gateway::new(shared, catalogue, upstreams, deadline));
-        Ok(Self { gateway, policy, state: state.to_owned(), log: LogHolder(log) })
+        Ok(Self { gateway, policy, audit, state: state.to_owned(), log: LogHolder(log) })
     }
 
     /// Serves until the input ends (stdio), or until `stop` is ready.
@@ -183,11 +190,28 @@ impl Guard {
                 }
             })
         };
+        let signing = tokio::spawn(Self::sign(self.audit.clone(), self.log.0.clone()));
         let served =
             if config.front.listen == "stdio" { self.stdio(stop).await } else { self.http(stop).await };
         changes.abort();
         control.abort();
+        signing.abort();
+        self.audit.checkpoint()?;
         served
+    }
+
+    /// Signs what is on record, again and again.
+    async fn sign(audit: Arc<AuditLog>, log: Log) {
+        let mut every = tokio::time::interval(CHECKPOINT_EVERY);
+        loop {
+            every.tick().await;
+            let audit = audit.clone();
+            match tokio::task::spawn_blocking(move || audit.checkpoint()).await {
+                Ok(Ok(())) => {}
+                Ok(Err(error)) => log(&format!("no checkpoint: {error}")),
+                Err(error) => log(&format!("no checkpoint: {error}")),
+            }
+        }
     }
 
     async fn stdio(&self, stop: impl Future<Output = ()> + Send) -> Result<(), ServeError> {

@@ -3,7 +3,7 @@
 use std::str::FromStr as _;
 use std::sync::LazyLock;
 
-use cedar_policy::{EntityId, EntityTypeName, EntityUid, Schema};
+use cedar_policy::{Entities, EntityId, EntityTypeName, EntityUid, Schema};
 
 use super::question::Action;
 
@@ -12,6 +12,7 @@ pub const SCHEMA: &str = include_str!("schema.cedarschema");
 
 struct Model {
     schema: Schema,
+    actions: Entities,
     server: EntityTypeName,
     tool: EntityTypeName,
     resource: EntityTypeName,
@@ -29,8 +30,10 @@ static MODEL: LazyLock<Model> = LazyLock::new(|| {
         reason = "constants of this crate, held by a test; without them there is no policy"
     )]
     let model = (|| -> Result<Model, Box<dyn std::error::Error>> {
+        let schema = Schema::from_cedarschema_str(SCHEMA)?.0;
         Ok(Model {
-            schema: Schema::from_cedarschema_str(SCHEMA)?.0,
+            actions: schema.action_entities()?,
+            schema,
             server: name("Server")?,
             tool: name("Tool")?,
             resource: name("Resource")?,
@@ -77,6 +80,11 @@ impl Kind {
 
 pub(super) fn schema() -> &'static Schema {
     &MODEL.schema
+}
+
+/// The actions and what they are in: without them `action in …` is false.
+pub(super) fn actions() -> &'static Entities {
+    &MODEL.actions
 }
 
 pub(super) fn server_type() -> EntityTypeName {

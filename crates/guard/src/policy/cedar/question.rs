@@ -99,7 +99,8 @@ impl Target {
         // target would fail to evaluate, which forbids.
         let entity = Entity::new(uid.clone(), attributes.into(), HashSet::from([parent.clone()]))
             .unwrap_or_else(|_| Entity::new_no_attrs(uid.clone(), HashSet::from([parent])));
-        let entities = Entities::from_entities([entity], None).unwrap_or_else(|_| Entities::empty());
+        let actions = model::actions().clone();
+        let entities = actions.add_entities([entity], None).unwrap_or_else(|_| Entities::empty());
         Self { kind, server: server.to_owned(), id, uid, entities }
     }
 }

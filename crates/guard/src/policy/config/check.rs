@@ -5,10 +5,10 @@ use std::net::{IpAddr, SocketAddr};
 use serde_json::Value;
 
 use super::rules::{
-    ANYONE, Access, ArgumentRules, EVERYONE, EndorseRules, MemoryRules, NameSet, SourceRules, THIS_SERVER,
-    ToolRules,
+    ANYONE, Access, ArgumentRules, EVERYONE, EndorseRules, MemoryRules, NameSet, ResultRules, Reveal,
+    SourceRules, THIS_SERVER, ToolRules,
 };
-use super::schema::{Approval, Auth, Budgets, Channel, Front, GuardFile, Network, Run, Server};
+use super::schema::{Approval, Auth, Budgets, Channel, Front, GuardFile, Network, Plans, Run, Server};
 use crate::label::{GUARD, USER};
 use crate::policy::nearest::hint;
 use crate::policy::problem::Problems;
@@ -105,13 +105,39 @@ impl Check<'_, '_> {
     fn tool(&mut self, path: &[&str], rules: &ToolRules, servers: &[&str]) {
         self.names(&join(path, &["influencers"]), rules.influencers.as_ref(), servers);
         self.names(&join(path, &["audience"]), rules.audience.as_ref(), servers);
-        self.names(&join(path, &["result", "influencers"]), rules.result.influencers.as_ref(), servers);
-        self.names(&join(path, &["result", "readers"]), rules.result.readers.as_ref(), servers);
+        self.result(&join(path, &["result"]), &rules.result, servers);
         for (argument, rules) in &rules.arguments {
             self.argument(&join(path, &["arguments", argument]), rules, servers);
         }
         if let Some(memory) = &rules.memory {
             self.memory(&join(path, &["memory"]), memory);
+        }
+    }
+
+    fn result(&mut self, path: &[&str], rules: &ResultRules, servers: &[&str]) {
+        self.names(&join(path, &["influencers"]), rules.influencers.as_ref(), servers);
+        self.names(&join(path, &["readers"]), rules.readers.as_ref(), servers);
+        self.endorsements(&join(path, &["endorse"]), rules.endorse.as_deref());
+        for (pointer, field) in &rules.fields {
+            let path = join(path, &["fields", pointer]);
+            if !pointer.starts_with('/') || pointer.len() > MAX_NAME {
+                self.fail(&path, "write a JSON pointer such as \"/subject\" or \"/*/subject\"");
+            }
+            if field.reveal == Some(Reveal::Status) {
+                self.fail(&path, "a field has no status; write \"value\" or \"reference\"");
+            }
+            self.names(&join(&path, &["influencers"]), field.influencers.as_ref(), servers);
+            self.names(&join(&path, &["readers"]), field.readers.as_ref(), servers);
+            self.endorsements(&join(&path, &["endorse"]), field.endorse.as_deref());
+        }
+    }
+
+    fn endorsements(&mut self, path: &[&str], rules: Option<&[EndorseRules]>) {
+        for rules in rules.into_iter().flatten() {
+            if *rules == EndorseRules::default() {
+                self.fail(path, "write `one-of`, `range` or `pattern`");
+            }
+            self.endorse(path, rules);
         }
     }
 
@@ -308,6 +334,12 @@ pub(super) fn no_servers(document: &Document<'_>, servers: &[&str], problems: &m
             "no server; write `[servers.NAME]` with `command = [\"PROGRAM\"]` or `url = \"https://…\"`";
         problems.push(document.problem(&[], message));
     }
+}
+
+/// `[plans]`.
+pub(super) fn plans(document: &Document<'_>, plans: &Plans, servers: &[&str], problems: &mut Problems) {
+    let mut check = Check { document, problems };
+    check.names(&["plans", "influencers"], Some(&plans.influencers), servers);
 }
 
 /// `[run]`.

@@ -160,6 +160,7 @@ impl Config {
             Policies::default()
         });
         check::no_servers(&document, &names, &mut problems);
+        check::plans(&document, &file.plans, &names, &mut problems);
         check::run(&document, &file.run, &names, &mut problems);
         check::budgets(&document, &file.budgets, &names, &mut problems);
         for (name, server) in &servers {

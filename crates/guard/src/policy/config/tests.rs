@@ -122,7 +122,7 @@ fn all_mistakes_are_told_at_once_with_their_lines_and_what_to_write() {
     for words in [
         "guard.toml:1: gaurd: there is no such key; did you mean `guard`?",
         "guard.toml:4: guard.mode: this is not possible here; did you mean `enforce`?",
-        "guard.toml:6: limits.depth: this is string \"x\"; write u64",
+        "guard.toml:6: limits.depth: this is string \"x\"; write a whole number, 0 or more",
         "guard.toml:7: limits.call-seconds: 0 is out of range; write a number from 1 to 86400",
         "guard.toml:9: servers.a.comand: there is no such key; did you mean `command`?",
         "guard.toml:8: servers.a: write `command",
@@ -167,6 +167,11 @@ fn each_rule_about_a_configuration_says_where_it_is_broken() {
         (server("tools.a.memory = { access = \"read\", object = \"a\", content = \"b\" }"), "only a write"),
         (server("tools.a.memory = { access = \"write\", content = \"b\" }"), "write also `object`"),
         (server("tools.\"a*\".critical = true"), "`*` has no meaning"),
+        (server("tools.a.result.fields.subject = {}"), "JSON pointer"),
+        (server("tools.a.result.fields.\"/a\" = { reveal = \"status\" }"), "no status"),
+        (server("tools.a.result.fields.\"/a\" = { endorse = [{}] }"), "`one-of`, `range` or `pattern`"),
+        (server("tools.a.result.endorse = [{ range = [2, 1] }]"), "LOWEST"),
+        (format!("{ONE}[plans]\ninfluencers = [\"anyone\"]"), "stands for all"),
         (server("resources.result.reveal = \"all\""), "write one of value, reference, status"),
         (remote("cwd = \"/\""), "servers with a `command`"),
         (remote("bearer-env = \"A\"\noauth = { client-id = \"x\" }"), "not both"),
@@ -182,7 +187,9 @@ fn each_rule_about_a_configuration_says_where_it_is_broken() {
         (front("tokens = { a = \"A\" }"), "only with `auth = \"tokens\"`"),
         (front("listen = \"127.0.0.1:1\"\nauth = \"oauth\""), "[front.oauth]"),
         (
-            front("listen = \"127.0.0.1:1\"\nauth = \"oauth\"\noauth = { issuer = \"https://x\" }"),
+            front(
+                "listen = \"127.0.0.1:1\"\nauth = \"oauth\"\noauth = { issuer = \"https://x\", jwks = \"keys.json\" }",
+            ),
             "front.oauth.audience",
         ),
         (front("origins = [\"*\"]"), "not an origin"),
@@ -226,7 +233,7 @@ fn included_files_bring_servers_and_nothing_else() {
 #[test]
 fn problems_of_policies_are_told_together_with_those_of_the_configuration() {
     let with = |path: &Path| match path.to_str() {
-        Some("p.cedar") => Ok("\npermit (principal, action, resource in Server::\"malls\");".to_owned()),
+        Some("p.cedar") => Ok("\npermit (principal, action, resource in Server::\"mial\");".to_owned()),
         _ => Err(io::ErrorKind::NotFound.into()),
     };
     let text = "[servers.mail]\ncommand = [\"x\"]\n[policy]\ncedar = [\"p.cedar\"]\n[limits]\ndepht = 3\n";
@@ -317,6 +324,8 @@ fn the_documentation_explains_every_key() {
         keys_of::<ArgumentRules>(),
         keys_of::<EndorseRules>(),
         keys_of::<ResultRules>(),
+        keys_of::<FieldRules>(),
+        keys_of::<Plans>(),
         keys_of::<MemoryRules>(),
     ];
     let keys: BTreeSet<String> = all.into_iter().flatten().collect();
