@@ -121,7 +121,8 @@ class Agent:
         for action in actions:
             self._honest(action["args"], also_shown=True)
         steps = [
-            {"call": one["tool"], "with": literal(one["args"], outermost=True), "id": f"s{number}"}
+            # None depends on another, so one that fails ends nothing.
+            {"call": one["tool"], "with": literal(one["args"], outermost=True), "id": f"s{number}", "on_error": "continue"}
             for number, one in enumerate(actions, 1)
         ]
         outcome = self.door.plan(steps)
@@ -227,7 +228,7 @@ def scripts(suite: str) -> dict[str, list[dict[str, Any]]]:
 _SCRIPTS: dict[str, dict[str, list[dict[str, Any]]]] = {}
 
 # Where a plan's texts are no values of a call: patterns and pointers say what results look like, not what is in them.
-_SHAPES = {"ref", "pattern", "at", "order", "by", "max", "id", "let", "endorse", "as", "for", "index", "call"}
+_SHAPES = {"ref", "pattern", "at", "order", "by", "max", "id", "let", "endorse", "as", "for", "index", "call", "on_error"}
 _NUMBERS = {"amount", "n", "id"}
 
 
