@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::{Map, Value};
 
 use super::names::Names;
+use crate::front::Mirrored;
 use crate::pin::{Checked, Definition, FirstUse, Kind, PinStore, Standing};
 
 /// The method that lists a kind, and the member of its result.
@@ -34,6 +35,8 @@ pub struct Held {
 struct Contents {
     /// Approved definitions by server, kind and name.
     approved: BTreeMap<(Arc<str>, Kind), BTreeMap<String, Arc<Value>>>,
+    /// Arguments that clients repeat in headers, by server and tool; only tools that have some.
+    mirrored: BTreeMap<Arc<str>, BTreeMap<String, Arc<[Mirrored]>>>,
     held: Vec<Held>,
     pins: PinStore,
 }
@@ -88,11 +91,22 @@ impl Catalogue {
         let checked = contents.pins.check(server, kind, offered);
         contents.held.retain(|held| held.server != *server || held.checked.kind != kind);
         let mut approved = BTreeMap::new();
+        let mut mirrored = BTreeMap::new();
         let mut shown = Vec::new();
         for (at, checked) in checked.into_iter().enumerate() {
             let definition = offered.get(at);
             match (&checked.standing, definition) {
                 (Standing::Pinned, Some(definition)) => {
+                    let schema = definition.get("inputSchema").filter(|_| kind == Kind::Tool);
+                    match schema.map(Mirrored::of_schema) {
+                        None => {}
+                        Some(Ok(found)) if found.is_empty() => {}
+                        Some(Ok(found)) => {
+                            mirrored.insert(checked.name.clone(), Arc::from(found));
+                        }
+                        // The specification wants such a tool not to be offered.
+                        Some(Err(_)) => continue,
+                    }
                     let definition = Arc::new(definition.clone());
                     approved.insert(checked.name.clone(), definition.clone());
                     shown.push(definition);
@@ -105,6 +119,9 @@ impl Catalogue {
                 }),
             }
         }
+        if kind == Kind::Tool {
+            contents.mirrored.insert(server.clone(), mirrored);
+        }
         contents.approved.insert((server.clone(), kind), approved);
         Ok((shown, pinned))
     }
@@ -113,6 +130,12 @@ impl Catalogue {
     #[must_use]
     pub fn tool(&self, server: &str, name: &str) -> Option<Arc<Value>> {
         self.find(server, Kind::Tool, name)
+    }
+
+    /// The arguments of a tool that clients repeat in headers.
+    #[must_use]
+    pub fn mirrored(&self, server: &str, name: &str) -> Option<Arc<[Mirrored]>> {
+        self.lock().mirrored.get(server)?.get(name).cloned()
     }
 
     /// An approved definition.

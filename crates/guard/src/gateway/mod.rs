@@ -550,6 +550,11 @@ impl Handler for Gateway {
             .map_err(|unanswered| RpcError::new(RpcError::INTERNAL, unanswered.message))
     }
 
+    fn mirrored(&self, _caller: &Caller, tool: &str) -> Option<Arc<[crate::front::Mirrored]>> {
+        let (server, name) = self.names.inner(tool)?;
+        self.catalogue.mirrored(&server, name)
+    }
+
     fn changes(&self, _caller: &Caller) -> broadcast::Receiver<Notification> {
         self.changes.subscribe()
     }

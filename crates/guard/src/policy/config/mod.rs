@@ -155,7 +155,9 @@ impl Config {
         }
         let names: Vec<&str> = server_names.iter().map(String::as_str).collect();
         let cedar = read_cedar(&document, &file.policy.cedar, folder, read, &mut problems);
-        let policies = Policies::load(&cedar, &names).unwrap_or_else(|more| {
+        // Where no file could be read, that is the problem, and not that there is no policy.
+        let loaded = if cedar.is_empty() { Ok(Policies::default()) } else { Policies::load(&cedar, &names) };
+        let policies = loaded.unwrap_or_else(|more| {
             problems.extend(more);
             Policies::default()
         });
