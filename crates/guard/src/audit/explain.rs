@@ -38,10 +38,10 @@ pub fn explain(folder: &Path, call: CallId) -> Result<Explanation, AuditError> {
     let mut before: Vec<(u64, Event)> = Vec::new();
     for event in events(folder)? {
         let (index, event) = event?;
-        if let Event::Decided(decision) = &event {
-            if decision.call == call {
-                return Ok(of(decision, &before, &Openings::read(folder)?));
-            }
+        if let Event::Decided(decision) = &event
+            && decision.call == call
+        {
+            return Ok(of(decision, &before, &Openings::read(folder)?));
         }
         before.push((index, event));
     }

@@ -177,7 +177,6 @@ impl Gateway {
     }
 
     /// Resolves handles, decides, and records the decision. The inner error is a call that does not go out.
-    #[expect(clippy::type_complexity, reason = "named nowhere else")]
     fn decide(
         &self,
         proposed: &Proposed,

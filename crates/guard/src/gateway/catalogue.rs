@@ -82,11 +82,11 @@ impl Catalogue {
         let contents = &mut *contents;
         let before = contents.pins.clone();
         let pinned = contents.pins.first_use(server, kind, offered, self.first_use, at);
-        if let Some(file) = self.file.as_ref().filter(|_| contents.pins != before) {
-            if let Err(error) = contents.pins.save(file) {
-                contents.pins = before;
-                return Err(error);
-            }
+        if let Some(file) = self.file.as_ref().filter(|_| contents.pins != before)
+            && let Err(error) = contents.pins.save(file)
+        {
+            contents.pins = before;
+            return Err(error);
         }
         let checked = contents.pins.check(server, kind, offered);
         contents.held.retain(|held| held.server != *server || held.checked.kind != kind);
@@ -185,11 +185,11 @@ impl Catalogue {
             .pins
             .approve(&held.server, &definition, digest, rendered, by, at)
             .map_err(|error| error.to_string())?;
-        if let Some(file) = &self.file {
-            if let Err(error) = contents.pins.save(file) {
-                contents.pins = before;
-                return Err(error.to_string());
-            }
+        if let Some(file) = &self.file
+            && let Err(error) = contents.pins.save(file)
+        {
+            contents.pins = before;
+            return Err(error.to_string());
         }
         contents.held.retain(|other| other != held);
         Ok(())

@@ -1,18 +1,16 @@
 //! What a server sends back while it works on a call: it is revealed to the agent like a result, and answers go to the server.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio::sync::mpsc;
 
 use super::Gateway;
 use super::call::Proposed;
-use super::rules::{Boxed, Unanswered};
+use super::rules::{Answer, Boxed};
 use super::state::now;
 use crate::flow::{Event, Reveal, ToolFacts};
 use crate::label::Label;
 use crate::relay::{FromServer, Relay};
 use crate::wire::{Notification, RpcError};
-
-type Answer = Result<Result<Map<String, Value>, RpcError>, Unanswered>;
 
 /// Waits for a server's answer and passes on what it sends meanwhile, as far as the rules allow.
 pub(super) async fn guarded(

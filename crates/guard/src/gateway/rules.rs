@@ -101,6 +101,9 @@ pub struct Unanswered {
     pub may_have_run: bool,
 }
 
+/// A result, or the server's error; or why there is neither.
+pub type Answer = Result<Result<Map<String, Value>, RpcError>, Unanswered>;
+
 /// A server behind.
 pub trait Upstream: Send + Sync {
     /// Sends a request. Dropping the future cancels it.
@@ -111,7 +114,7 @@ pub trait Upstream: Send + Sync {
         params: Map<String, Value>,
         relay: Relay,
         deadline: Duration,
-    ) -> Boxed<'a, Result<Result<Map<String, Value>, RpcError>, Unanswered>>;
+    ) -> Boxed<'a, Answer>;
     /// The result of `server/discover`, as far as it is known.
     fn info(&self) -> Map<String, Value>;
     /// Its own notifications.

@@ -24,6 +24,7 @@ struct Model {
 }
 
 static MODEL: LazyLock<Model> = LazyLock::new(|| {
+    #[expect(clippy::result_large_err, reason = "Cedar's error, and there is none")]
     let name = |text: &str| EntityTypeName::from_str(text);
     #[expect(
         clippy::expect_used,

@@ -168,13 +168,13 @@ impl Check<'_, '_> {
                 self.fail(&join(path, &["range"]), "write `[LOWEST, HIGHEST]`, at most 2^53 each");
             }
         }
-        if let Some(number) = &rules.number {
-            if number.min > number.max || number.decimals > 9 {
-                self.fail(
-                    &join(path, &["number"]),
-                    "write `min`, a `max` that is not smaller, and at most 9 `decimals`",
-                );
-            }
+        if let Some(number) = &rules.number
+            && (number.min > number.max || number.decimals > 9)
+        {
+            self.fail(
+                &join(path, &["number"]),
+                "write `min`, a `max` that is not smaller, and at most 9 `decimals`",
+            );
         }
         if let Some(pattern) = &rules.pattern {
             let built = regex::RegexBuilder::new(&format!(r"\A(?:{pattern})\z")).size_limit(1 << 20).build();

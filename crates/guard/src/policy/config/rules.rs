@@ -17,9 +17,10 @@ pub const ANYONE: &str = "anyone";
 pub const EVERYONE: &str = "everyone";
 
 /// A list of names, or the one word that stands for all.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub enum NameSet<const INFLUENCERS: bool> {
     /// `"anyone"`, `"everyone"`.
+    #[default]
     All,
     /// These.
     These(Vec<String>),
@@ -29,12 +30,6 @@ pub enum NameSet<const INFLUENCERS: bool> {
 pub type Influencers = NameSet<true>;
 /// Who may read: `"everyone"`, or a list.
 pub type ReaderSet = NameSet<false>;
-
-impl Default for ReaderSet {
-    fn default() -> Self {
-        Self::All
-    }
-}
 
 impl<const INFLUENCERS: bool> NameSet<INFLUENCERS> {
     const WORD: &str = if INFLUENCERS { ANYONE } else { EVERYONE };
