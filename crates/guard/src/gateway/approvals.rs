@@ -201,7 +201,7 @@ mod tests {
         }
         assert_eq!(approvals.waiting().len(), MAX_WAITING);
         assert_eq!(approvals.waiting()[0].at, 1);
-        assert!(approvals.find(&approvals.waiting()[5].digest.to_string()[..12]).is_some());
+        assert!(approvals.find(&approvals.waiting()[5].digest.short()).is_some());
         assert!(approvals.find("").is_none());
     }
 }
