@@ -102,7 +102,7 @@ fn waiting(arguments: Value, at: u64) -> Waiting {
     let arguments = arguments.as_object().unwrap().clone().into_iter().collect();
     let violation = Violation::TrustedAction {
         tool: "mail/send".into(),
-        subject: Subject::Control,
+        subject: Subject::Call,
         influencers: ["outside"].into_iter().collect(),
         allowed: ["user"].into_iter().collect(),
         provenance: ["mail/read"].into_iter().collect(),
