@@ -41,7 +41,14 @@ pub fn run(command: GuardCommand) -> Result<ExitCode, Failure> {
         GuardCommand::Observe { config, report, state } => observe(&config, report, state),
         wrap @ GuardCommand::Wrap { .. } => start_wrapped(wrap),
         GuardCommand::Pin { names, server, all, place } => pin(&names, server.as_deref(), all, &place),
-        GuardCommand::Approve { request, yes, deny, place } => approve(request.as_deref(), yes, deny, &place),
+        GuardCommand::Approve { page: true, place, .. } => {
+            let answer = running(&place, &Command::Page)?;
+            println!("{}", answer.get("link").and_then(Value::as_str).unwrap_or_default());
+            Ok(ExitCode::SUCCESS)
+        }
+        GuardCommand::Approve { request, yes, deny, place, .. } => {
+            approve(request.as_deref(), yes, deny, &place)
+        }
         GuardCommand::Revoke { source, place } => tell(
             &place,
             &Command::Revoke { source: source.clone() },
