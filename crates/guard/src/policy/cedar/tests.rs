@@ -600,7 +600,8 @@ fn a_known_answer_is_given_only_where_nothing_that_the_policies_look_at_differs(
             "context.arguments.hasTag(\"{pointer}\") && context.arguments.getTag(\"{pointer}\").kind == \"{kind}\""
         )
     };
-    let changes: [(String, fn(&mut Case)); 10] = [
+    type Change = (String, fn(&mut Case));
+    let changes: [Change; 10] = [
         ("principal == Principal::\"alice\"".to_owned(), |case| case.principal = "bob"),
         ("context has run && context.run == Run::\"r1\"".to_owned(), |case| case.run = Some("r2")),
         ("context has run".to_owned(), |case| case.run = None),

@@ -8,6 +8,7 @@ mod schema;
 mod tests;
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
@@ -172,11 +173,15 @@ impl Config {
         for (document, file) in others {
             for (name, server) in file.servers {
                 check::server(&document, &name, &server, &names, &mut problems);
-                if servers.contains_key(&name) {
-                    let message = "a server of this name is in another file already; give it another name";
-                    problems.push(document.problem(&["servers", &name], message));
-                } else {
-                    servers.insert(name, server);
+                match servers.entry(name) {
+                    Entry::Vacant(free) => {
+                        free.insert(server);
+                    }
+                    Entry::Occupied(taken) => {
+                        let message =
+                            "a server of this name is in another file already; give it another name";
+                        problems.push(document.problem(&["servers", taken.key()], message));
+                    }
                 }
             }
         }

@@ -30,6 +30,10 @@ pub type Influencers = NameSet<true>;
 /// Who may read: `"everyone"`, or a list.
 pub type ReaderSet = NameSet<false>;
 
+#[expect(
+    clippy::derivable_impls,
+    reason = "for readers only: nobody is to get `anyone` by leaving influencers out"
+)]
 impl Default for ReaderSet {
     fn default() -> Self {
         Self::All
