@@ -31,6 +31,19 @@ pub type Influencers = NameSet<true>;
 /// Who may read: `"everyone"`, or a list.
 pub type ReaderSet = NameSet<false>;
 
+<<<<<<< HEAD
+=======
+#[expect(
+    clippy::derivable_impls,
+    reason = "for readers only: nobody is to get `anyone` by leaving influencers out"
+)]
+impl Default for ReaderSet {
+    fn default() -> Self {
+        Self::All
+    }
+}
+
+>>>>>>> h/policy
 impl<const INFLUENCERS: bool> NameSet<INFLUENCERS> {
     const WORD: &str = if INFLUENCERS { ANYONE } else { EVERYONE };
 
