@@ -174,23 +174,14 @@ impl Config {
             for (name, server) in file.servers {
                 check::server(&document, &name, &server, &names, &mut problems);
                 match servers.entry(name) {
-<<<<<<< HEAD
-=======
                     Entry::Vacant(free) => {
                         free.insert(server);
                     }
->>>>>>> h/policy
                     Entry::Occupied(taken) => {
                         let message =
                             "a server of this name is in another file already; give it another name";
                         problems.push(document.problem(&["servers", taken.key()], message));
                     }
-<<<<<<< HEAD
-                    Entry::Vacant(free) => {
-                        free.insert(server);
-                    }
-=======
->>>>>>> h/policy
                 }
             }
         }

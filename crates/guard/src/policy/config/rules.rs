@@ -17,10 +17,9 @@ pub const ANYONE: &str = "anyone";
 pub const EVERYONE: &str = "everyone";
 
 /// A list of names, or the one word that stands for all.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NameSet<const INFLUENCERS: bool> {
     /// `"anyone"`, `"everyone"`.
-    #[default]
     All,
     /// These.
     These(Vec<String>),
@@ -31,8 +30,6 @@ pub type Influencers = NameSet<true>;
 /// Who may read: `"everyone"`, or a list.
 pub type ReaderSet = NameSet<false>;
 
-<<<<<<< HEAD
-=======
 #[expect(
     clippy::derivable_impls,
     reason = "for readers only: nobody is to get `anyone` by leaving influencers out"
@@ -43,7 +40,6 @@ impl Default for ReaderSet {
     }
 }
 
->>>>>>> h/policy
 impl<const INFLUENCERS: bool> NameSet<INFLUENCERS> {
     const WORD: &str = if INFLUENCERS { ANYONE } else { EVERYONE };
 

@@ -1,11 +1,7 @@
 use super::*;
 use crate::policy::config::{Config, Influencers, ReaderSet, Reveal};
 
-<<<<<<< HEAD
-/// Tools, and their arguments.
-=======
 /// Names of tools, and of their arguments.
->>>>>>> h/policy
 type Tools = &'static [(&'static str, &'static [&'static str])];
 
 /// The tools of the real servers, as their `tools/list` gives them: server-filesystem 0.2.0, server-memory 0.6.3,
