@@ -511,10 +511,7 @@ fn refusal(decision: &Decision, request: Option<&Waiting>, terms: &Terms) -> Map
     };
     reasons.extend(decision.forbidden_by.iter().map(|policy| format!("the policy {policy} forbids it")));
     let (code, next) = match request {
-        Some(request) => (
-            "approval-needed",
-            format!(" {}", terms.sentence(&request.digest)),
-        ),
+        Some(request) => ("approval-needed", format!(" {}", terms.sentence(&request.digest))),
         None => ("refused", format!(" `ostrom guard explain {}` tells more.", decision.call)),
     };
     let text = format!("Ostrom's guard did not let this call through: {}.{next}", reasons.join("; "));

@@ -190,7 +190,9 @@ async fn carry_out(
             let found = {
                 let mut state = gateway.shared.lock();
                 if !state.approvals.terms.terminal {
-                    return Err("approval.channels has no \"terminal\", so nothing is answered here".to_owned());
+                    return Err(
+                        "approval.channels has no \"terminal\", so nothing is answered here".to_owned()
+                    );
                 }
                 state.approvals.find(&request, at)
             };

@@ -133,7 +133,12 @@ impl Server {
     }
 
     /// A server of other routes than the front's, with the same care for connections.
-    pub(crate) fn of(listener: TcpListener, router: Router, connections: usize, log: Log) -> std::io::Result<Self> {
+    pub(crate) fn of(
+        listener: TcpListener,
+        router: Router,
+        connections: usize,
+        log: Log,
+    ) -> std::io::Result<Self> {
         let address = listener.local_addr()?;
         Ok(Self { listener, address, router, connections, log: LogField(log) })
     }

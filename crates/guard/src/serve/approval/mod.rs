@@ -94,7 +94,8 @@ impl Approval {
                 "approval.web-listen = \"{listen}\" can be reached by others: write a loopback address such as 127.0.0.1:8932"
             )));
         }
-        let failed = |source| ServeError::File { path: format!("approval.web-listen {listen}").into(), source };
+        let failed =
+            |source| ServeError::File { path: format!("approval.web-listen {listen}").into(), source };
         let listener = TcpListener::bind(listen).await.map_err(failed)?;
         let address = listener.local_addr().map_err(failed)?;
         let page = settings.web.then(|| Arc::new(Page::new(gateway.clone(), address)));

@@ -26,7 +26,8 @@ const BODY: Duration = Duration::from_secs(10);
 /// Who answers here, as the audit log has it.
 const BY: &str = "web";
 /// No script at all, nothing from elsewhere, no frame around it.
-const POLICY: &str = "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
+const POLICY: &str =
+    "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'";
 const STYLE: &str = include_str!("../../../templates/approval.css");
 
 /// The page.
@@ -64,7 +65,9 @@ impl Page {
         }
         let path: Vec<&str> = parts.uri.path().trim_start_matches('/').split('/').collect();
         match (&parts.method, path.as_slice()) {
-            (&Method::GET, ["approval.css"]) => reply(StatusCode::OK, "text/css; charset=utf-8", STYLE.to_owned()),
+            (&Method::GET, ["approval.css"]) => {
+                reply(StatusCode::OK, "text/css; charset=utf-8", STYLE.to_owned())
+            }
             (&Method::GET, ["enter", token]) => self.knock(token),
             (&Method::POST, ["enter"]) => self.enter(parts, body).await,
             (&Method::GET, ["s", id, rest @ ..]) => {
@@ -105,7 +108,8 @@ impl Page {
             StatusCode::OK,
             &Notice {
                 title: "Approvals",
-                text: "Here you answer calls that wait for a person. This link works once, in this browser.".to_owned(),
+                text: "Here you answer calls that wait for a person. This link works once, in this browser."
+                    .to_owned(),
                 token: Some(token.to_owned()),
                 back: None,
             },
@@ -143,7 +147,9 @@ impl Page {
                     Some((request, ends))
                 });
                 match found {
-                    Some((request, ends)) => html(StatusCode::OK, &One::new(&request, (base, csrf), (ends, at))),
+                    Some((request, ends)) => {
+                        html(StatusCode::OK, &One::new(&request, (base, csrf), (ends, at)))
+                    }
                     None => gone(base),
                 }
             }
@@ -178,7 +184,9 @@ impl Page {
                 StatusCode::CONFLICT,
                 &Notice {
                     title: "That is not there any more",
-                    text: "Nothing was done: what you were shown has changed or was answered. Look at it again.".to_owned(),
+                    text:
+                        "Nothing was done: what you were shown has changed or was answered. Look at it again."
+                            .to_owned(),
                     token: None,
                     back: Some(base.to_owned()),
                 },
@@ -223,7 +231,9 @@ impl Page {
 
     async fn form(&self, parts: &Parts, body: Body) -> Option<Form> {
         let kind = single(&parts.headers, header::CONTENT_TYPE.as_str())?;
-        if !self.is_from_us(&parts.headers) || kind.split(';').next()?.trim() != "application/x-www-form-urlencoded" {
+        if !self.is_from_us(&parts.headers)
+            || kind.split(';').next()?.trim() != "application/x-www-form-urlencoded"
+        {
             return None;
         }
         let bytes = read(body, MAX_FORM).await?;
@@ -290,7 +300,11 @@ fn closed() -> Response {
 }
 
 fn malformed() -> Response {
-    notice(StatusCode::BAD_REQUEST, "That could not be read", "Nothing was done. Use the forms of the approval page.")
+    notice(
+        StatusCode::BAD_REQUEST,
+        "That could not be read",
+        "Nothing was done. Use the forms of the approval page.",
+    )
 }
 
 fn notice(status: StatusCode, title: &'static str, text: &str) -> Response {

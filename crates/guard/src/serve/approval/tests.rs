@@ -12,9 +12,7 @@ use serde_json::{Value, json};
 use super::webhook::{Purpose, SIGNATURE, TIMESTAMP, WINDOW};
 use super::*;
 use crate::flow::{ContextKey, Engine, Event, Scope, Subject, Violation};
-use crate::gateway::{
-    Capacity, Catalogue, Journal, JournalError, Request as Waiting, Shared, now,
-};
+use crate::gateway::{Capacity, Catalogue, Journal, JournalError, Request as Waiting, Shared, now};
 use crate::label::{Label, Readers};
 use crate::pin::{FirstUse, Kind};
 use crate::policy::{InForce, Policy};
@@ -53,12 +51,12 @@ struct House {
     url: String,
     client: Client,
     log: Arc<Mutex<Vec<String>>>,
-    _running: tokio::task::JoinHandle<()>,
+    running: tokio::task::JoinHandle<()>,
 }
 
 impl Drop for House {
     fn drop(&mut self) {
-        self._running.abort();
+        self.running.abort();
     }
 }
 
@@ -89,9 +87,8 @@ async fn house_with(web: bool, hook: Option<&str>) -> House {
     let url = format!("http://{}", approval.server.address());
     let page = approval.page();
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let client =
-        Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-    House { gateway, journal, page, url, client, log, _running: tokio::spawn(approval.run()) }
+    let client = Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+    House { gateway, journal, page, url, client, log, running: tokio::spawn(approval.run()) }
 }
 
 async fn house() -> House {
@@ -166,7 +163,12 @@ impl House {
 
     async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Response {
         let request = self.client.get(format!("{}{path}", self.url));
-        headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)).send().await.unwrap()
+        headers
+            .iter()
+            .fold(request, |request, (name, value)| request.header(*name, *value))
+            .send()
+            .await
+            .unwrap()
     }
 
     async fn page(&self, browser: &Browser) -> String {
@@ -183,7 +185,12 @@ impl House {
         let body = form_urlencoded::Serializer::new(String::new()).extend_pairs(fields).finish();
         let request = self.client.post(format!("{}{path}", self.url)).body(body);
         let request = request.header("content-type", "application/x-www-form-urlencoded");
-        headers.iter().fold(request, |request, (name, value)| request.header(*name, *value)).send().await.unwrap()
+        headers
+            .iter()
+            .fold(request, |request, (name, value)| request.header(*name, *value))
+            .send()
+            .await
+            .unwrap()
     }
 
     async fn answer(&self, browser: &Browser, request: &Waiting, answer: &str) -> Response {
@@ -269,7 +276,10 @@ async fn other_host_names_and_forms_of_other_pages_are_refused() {
         assert_eq!(answer.status(), 403, "{host}");
     }
     let local = format!("localhost:{port}");
-    assert_eq!(house.get(&browser.base, &[("host", &local), ("cookie", &browser.cookie)]).await.status(), 200);
+    assert_eq!(
+        house.get(&browser.base, &[("host", &local), ("cookie", &browser.cookie)]).await.status(),
+        200
+    );
     let (digest, asked) = (request.digest.to_string(), request.at.to_string());
     let path = format!("{}answer", browser.base);
     let with = |csrf: &str| {
@@ -343,7 +353,10 @@ async fn what_agents_and_servers_write_is_inert_and_shows_its_hidden_characters(
         assert!(!page.contains(bad), "{bad:?} in {page}");
     }
     for mark in [r"\u{202e}", r"\u{200b}", r"\u{e0041}"] {
-        assert!(page.contains(&format!("<mark title=\"hidden character\">{mark}</mark>")), "{mark} in {page}");
+        assert!(
+            page.contains(&format!("<mark title=\"hidden character\">{mark}</mark>")),
+            "{mark} in {page}"
+        );
     }
 }
 
@@ -353,7 +366,9 @@ async fn a_long_call_is_approved_only_where_all_of_it_is_shown() {
     let request = house.wait(json!({"body": format!("{}the-end", "x".repeat(10_000))}));
     let browser = house.enter().await;
     let page = house.page(&browser).await;
-    assert!(!page.contains("the-end") && !page.contains("value=\"approve\"") && page.contains("value=\"refuse\""));
+    assert!(
+        !page.contains("the-end") && !page.contains("value=\"approve\"") && page.contains("value=\"refuse\"")
+    );
     let path = format!("{}call/{}", browser.base, request.digest);
     let whole = house.get(&path, &[("cookie", &browser.cookie)]).await.text().await.unwrap();
     assert!(whole.contains("the-end") && whole.contains("value=\"approve\""));
@@ -365,7 +380,8 @@ async fn held_definitions_are_approved_as_they_were_shown() {
     let house = house().await;
     let plain = json!({"name": "read", "description": "reads"});
     let hidden = json!({"name": "send", "description": "sends\u{200b}x"});
-    let take = |offered: &[Value]| house.gateway.catalogue.take(&"mail".into(), Kind::Tool, offered, 1).unwrap();
+    let take =
+        |offered: &[Value]| house.gateway.catalogue.take(&"mail".into(), Kind::Tool, offered, 1).unwrap();
     take(&[plain.clone(), hidden.clone()]);
     let browser = house.enter().await;
     let pin = async |definition: &Value, rendered: &str| {

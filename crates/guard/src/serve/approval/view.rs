@@ -169,7 +169,9 @@ impl Call {
             .collect();
         let mut because: Vec<String> =
             request.violations.iter().map(|violation| sentence(&violation.to_string())).collect();
-        because.extend(request.forbidden_by.iter().map(|policy| sentence(&format!("the policy {policy} forbids it"))));
+        because.extend(
+            request.forbidden_by.iter().map(|policy| sentence(&format!("the policy {policy} forbids it"))),
+        );
         let run = request.context.run.as_ref().map(|run| format!(", run {run}")).unwrap_or_default();
         Self {
             digest: request.digest,
@@ -218,7 +220,11 @@ fn definition(held: &Held) -> Definition {
         kind: held.checked.kind.to_string(),
         reasons: reasons.iter().map(told).collect(),
         changes,
-        pieces: held.definition.as_ref().map(|value| pieces(&readable(value), usize::MAX)).unwrap_or_default(),
+        pieces: held
+            .definition
+            .as_ref()
+            .map(|value| pieces(&readable(value), usize::MAX))
+            .unwrap_or_default(),
         hidden: reasons.iter().any(|reason| matches!(reason, Reason::Hidden(_))),
         digest: held.checked.digest,
         obstacle: "This is no definition within the bounds, so it cannot be approved.",
@@ -354,6 +360,9 @@ mod tests {
 
     #[test]
     fn spans_are_told_in_the_unit_that_a_person_would_use() {
-        assert_eq!([span(1), span(119), span(120), span(7_200)], ["1 second", "119 seconds", "2 minutes", "2 hours"]);
+        assert_eq!(
+            [span(1), span(119), span(120), span(7_200)],
+            ["1 second", "119 seconds", "2 minutes", "2 hours"]
+        );
     }
 }

@@ -196,7 +196,8 @@ impl Webhook {
             let mut state = self.gateway.shared.lock();
             (state.approvals.waiting(now()), state.approvals.terms.seconds)
         };
-        let asked: HashMap<Digest, u64> = waiting.iter().map(|request| (request.digest, request.at)).collect();
+        let asked: HashMap<Digest, u64> =
+            waiting.iter().map(|request| (request.digest, request.at)).collect();
         let mut questions = self.questions();
         questions.retain(|digest, question| asked.get(digest) == Some(&question.asked));
         let mut fresh = Vec::new();
@@ -309,7 +310,10 @@ impl Webhook {
         };
         let headers = (single(&parts.headers, TIMESTAMP), single(&parts.headers, SIGNATURE));
         let (Some(timestamp), Some(signature)) = headers else {
-            return say(StatusCode::UNAUTHORIZED, "an answer needs Ostrom-Timestamp and Ostrom-Signature, once");
+            return say(
+                StatusCode::UNAUTHORIZED,
+                "an answer needs Ostrom-Timestamp and Ostrom-Signature, once",
+            );
         };
         if !self.settings.key.verify(Purpose::Answer, timestamp, &body, signature) {
             return say(StatusCode::UNAUTHORIZED, "the signature is not right");
@@ -318,7 +322,10 @@ impl Webhook {
             return say(StatusCode::UNAUTHORIZED, "the time of the answer is too far from ours");
         }
         let Ok(answer) = serde_json::from_slice::<Answer>(&body) else {
-            return say(StatusCode::BAD_REQUEST, "an answer has question, request and approve, and nothing else");
+            return say(
+                StatusCode::BAD_REQUEST,
+                "an answer has question, request and approve, and nothing else",
+            );
         };
         let question = {
             let mut questions = self.questions();
@@ -332,7 +339,8 @@ impl Webhook {
                 _ => questions.remove(&answer.request),
             }
         };
-        let gone = || say(StatusCode::GONE, "this question does not wait any more: it was answered or has expired");
+        let gone =
+            || say(StatusCode::GONE, "this question does not wait any more: it was answered or has expired");
         let Some(question) = question else { return gone() };
         let asked = Some(question.asked);
         match intervene::answer(&self.gateway, answer.request, asked, answer.approve, &self.by).await {
