@@ -283,7 +283,7 @@ async fn other_host_names_and_forms_of_other_pages_are_refused() {
     let (digest, asked) = (request.digest.to_string(), request.at.to_string());
     let path = format!("{}answer", browser.base);
     let with = |csrf: &str| {
-        let fields = [("csrf", csrf), ("request", &digest), ("asked", &asked), ("answer", "approve")];
+        let fields = [("csrf", csrf), ("request", &*digest), ("asked", &*asked), ("answer", "approve")];
         fields.map(|(name, value)| (name.to_owned(), value.to_owned()))
     };
     let send = async |csrf: &str, header: (&str, &str)| {
@@ -387,7 +387,7 @@ async fn held_definitions_are_approved_as_they_were_shown() {
     let pin = async |definition: &Value, rendered: &str| {
         let digest = ostrom_trust::digest_of(definition).unwrap().to_string();
         let fields =
-            [("csrf", &*browser.csrf), ("server", "mail"), ("digest", &digest), ("rendered", rendered)];
+            [("csrf", &*browser.csrf), ("server", "mail"), ("digest", &*digest), ("rendered", rendered)];
         let path = format!("{}pin", browser.base);
         house.post_with(&path, &fields, &[("cookie", &browser.cookie)]).await.status().as_u16()
     };
