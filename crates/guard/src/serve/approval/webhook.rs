@@ -213,7 +213,7 @@ impl Webhook {
                 }
             };
             let arguments = serde_json::to_value(&request.arguments).unwrap_or_default();
-            let is_cut = serde_json::to_vec(&arguments).map_or(true, |bytes| bytes.len() > MAX_ARGUMENTS);
+            let fits = serde_json::to_vec(&arguments).is_ok_and(|bytes| bytes.len() <= MAX_ARGUMENTS);
             let ends = request.at.saturating_add(seconds);
             let body = self.question(&request, &id, fits.then_some(arguments), ends);
             questions.insert(request.digest, Question { id: id.clone(), asked: request.at, is_cut: !fits });
