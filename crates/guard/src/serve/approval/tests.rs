@@ -51,12 +51,12 @@ struct House {
     url: String,
     client: Client,
     log: Arc<Mutex<Vec<String>>>,
-    _running: tokio::task::JoinHandle<()>,
+    running: tokio::task::JoinHandle<()>,
 }
 
 impl Drop for House {
     fn drop(&mut self) {
-        self._running.abort();
+        self.running.abort();
     }
 }
 
@@ -88,7 +88,11 @@ async fn house_with(web: bool, hook: Option<&str>) -> House {
     let page = approval.page();
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+<<<<<<< HEAD
     House { gateway, journal, page, url, client, log, _running: tokio::spawn(approval.run()) }
+=======
+    House { gateway, journal, page, url, client, log, running: tokio::spawn(approval.run()) }
+>>>>>>> h/web
 }
 
 async fn house() -> House {
@@ -283,7 +287,7 @@ async fn other_host_names_and_forms_of_other_pages_are_refused() {
     let (digest, asked) = (request.digest.to_string(), request.at.to_string());
     let path = format!("{}answer", browser.base);
     let with = |csrf: &str| {
-        let fields = [("csrf", csrf), ("request", &digest), ("asked", &asked), ("answer", "approve")];
+        let fields = [("csrf", csrf), ("request", &*digest), ("asked", &*asked), ("answer", "approve")];
         fields.map(|(name, value)| (name.to_owned(), value.to_owned()))
     };
     let send = async |csrf: &str, header: (&str, &str)| {
@@ -387,7 +391,7 @@ async fn held_definitions_are_approved_as_they_were_shown() {
     let pin = async |definition: &Value, rendered: &str| {
         let digest = ostrom_trust::digest_of(definition).unwrap().to_string();
         let fields =
-            [("csrf", &*browser.csrf), ("server", "mail"), ("digest", &digest), ("rendered", rendered)];
+            [("csrf", &*browser.csrf), ("server", "mail"), ("digest", &*digest), ("rendered", rendered)];
         let path = format!("{}pin", browser.base);
         house.post_with(&path, &fields, &[("cookie", &browser.cookie)]).await.status().as_u16()
     };

@@ -114,7 +114,7 @@ struct Question {
     id: String,
     asked: u64,
     /// Whether its arguments were too long to be sent.
-    is_short: bool,
+    is_cut: bool,
 }
 
 /// An answer.
@@ -213,10 +213,10 @@ impl Webhook {
                 }
             };
             let arguments = serde_json::to_value(&request.arguments).unwrap_or_default();
-            let is_short = serde_json::to_vec(&arguments).map_or(true, |bytes| bytes.len() > MAX_ARGUMENTS);
+            let fits = serde_json::to_vec(&arguments).is_ok_and(|bytes| bytes.len() <= MAX_ARGUMENTS);
             let ends = request.at.saturating_add(seconds);
-            let body = self.question(&request, &id, (!is_short).then_some(arguments), ends);
-            questions.insert(request.digest, Question { id: id.clone(), asked: request.at, is_short });
+            let body = self.question(&request, &id, fits.then_some(arguments), ends);
+            questions.insert(request.digest, Question { id: id.clone(), asked: request.at, is_cut: !fits });
             fresh.push((request, id, body.to_string().into_bytes()));
         }
         fresh
@@ -331,7 +331,7 @@ impl Webhook {
             let mut questions = self.questions();
             match questions.get(&answer.request) {
                 Some(question) if question.id != answer.question => None,
-                Some(question) if question.is_short && answer.approve => {
+                Some(question) if question.is_cut && answer.approve => {
                     let text = "its arguments were too long to be sent, so it can be approved only where they are seen";
                     return say(StatusCode::FORBIDDEN, text);
                 }
