@@ -88,11 +88,7 @@ async fn house_with(web: bool, hook: Option<&str>) -> House {
     let page = approval.page();
     let _ = rustls::crypto::ring::default_provider().install_default();
     let client = Client::builder().no_proxy().redirect(reqwest::redirect::Policy::none()).build().unwrap();
-<<<<<<< HEAD
-    House { gateway, journal, page, url, client, log, _running: tokio::spawn(approval.run()) }
-=======
     House { gateway, journal, page, url, client, log, running: tokio::spawn(approval.run()) }
->>>>>>> h/web
 }
 
 async fn house() -> House {
