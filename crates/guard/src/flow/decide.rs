@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::facts::{Otherwise, ToolFacts, server_name};
 use super::mutant::{Mutant, mutated};
 use super::violation::{Subject, Violation};
-use crate::label::{Label, Names, Readers};
+use crate::label::{GUARD, Label, Names, Readers};
 
 /// A call as the rules see it.
 #[derive(Debug, Clone, Copy)]
@@ -138,7 +138,8 @@ fn permitted_flow(call: &Call<'_>, violations: &mut Vec<Violation>) {
 fn audience(call: &Call<'_>) -> Readers {
     let Readers::Only(declared) = &call.facts.audience else { return Readers::Everyone };
     let mut names = Vec::new();
-    if !mutated(Mutant::ServerReadsNothing) {
+    // The guard has seen everything already: a plan that is submitted tells it nothing.
+    if call.server != GUARD && !mutated(Mutant::ServerReadsNothing) {
         names.push(server_name(call.server));
     }
     for argument in call.facts.audience_of.iter().filter(|_| !mutated(Mutant::NamedReadersIgnored)) {

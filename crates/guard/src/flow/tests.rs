@@ -118,6 +118,15 @@ fn a_server_is_a_reader_of_what_it_is_sent() {
 }
 
 #[test]
+fn the_guard_itself_is_no_reader_of_a_plan() {
+    let mut engine = Engine::default();
+    sees(&mut engine, ana(), Label { readers: only(&[USER]), ..Label::constant() });
+    let mut plan = proposal(&engine, ana(), "run_plan", &json!({"plan": []}));
+    plan.server = "guard".into();
+    assert!(judge(&engine, &plan, &ToolFacts::unknown("guard"), &json!({"plan": []})).allows());
+}
+
+#[test]
 fn a_handle_is_worth_nothing_in_another_context() {
     let mut engine = Engine::default();
     let facts = ToolFacts { critical: false, ..ToolFacts::unknown("mail") };

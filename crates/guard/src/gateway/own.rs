@@ -297,15 +297,20 @@ impl Gateway {
         shape: &Shape,
         pc: &Label,
     ) -> Result<Label, JournalError> {
+        // Each source must accept the value, unless all that it can add is in the program counter's label anyway.
         let accepted = |origin: &str| {
             let Some((server, tool)) = origin.split_once('/') else { return false };
             let facts = self.shared.rules.facts(server, tool);
-            let fields = facts.result.fields.values().flat_map(|field| &field.endorse);
-            facts.result.endorse.iter().chain(fields).any(|endorse| endorse.accepts(&value.value))
+            let result = &facts.result;
+            let fields = result.fields.values();
+            let adds = fields.clone().fold(result.label(server, tool), |label, field| {
+                label.join(&result.field_label(field, server, tool))
+            });
+            let endorse = result.endorse.iter().chain(fields.flat_map(|field| &field.endorse));
+            pc.covers(&adds) || endorse.into_iter().any(|endorse| endorse.accepts(&value.value))
         };
-        let mut origins =
-            value.label.provenance.iter().filter(|origin| !pc.provenance.contains(origin)).peekable();
-        let all = origins.peek().is_some() && origins.all(|origin| accepted(origin));
+        let origins = &value.label.provenance;
+        let all = !origins.is_empty() && origins.iter().all(|origin| accepted(origin));
         if !all || shape.admits(&value.value).is_none() {
             return Ok(value.label.clone());
         }
