@@ -27,7 +27,12 @@ pub fn run(command: GuardCommand) -> Result<ExitCode, Failure> {
         GuardCommand::Run { config, check, state } => {
             let policy = ostrom_guard::policy::load(&config)?;
             if check {
-                println!("{}: {} servers, policy {}", config.display(), policy.config.servers.len(), policy.version.short());
+                println!(
+                    "{}: {} servers, policy {}",
+                    config.display(),
+                    policy.config.servers.len(),
+                    policy.version.short()
+                );
                 return Ok(ExitCode::SUCCESS);
             }
             let state = state_of(&policy.config, state, &config)?;
@@ -36,10 +41,19 @@ pub fn run(command: GuardCommand) -> Result<ExitCode, Failure> {
         GuardCommand::Observe { config, report, state } => observe(&config, report, state),
         wrap @ GuardCommand::Wrap { .. } => start_wrapped(wrap),
         GuardCommand::Pin { names, server, all, place } => pin(&names, server.as_deref(), all, &place),
-        GuardCommand::Approve { request, yes, deny, place } => approve(request.as_deref(), yes, deny, &place),
-        GuardCommand::Revoke { source, place } => {
-            tell(&place, &Command::Revoke { source: source.clone() }, &format!("revoked {source}: what descends from it is quarantined"))
+        GuardCommand::Approve { page: true, place, .. } => {
+            let answer = running(&place, &Command::Page)?;
+            println!("{}", answer.get("link").and_then(Value::as_str).unwrap_or_default());
+            Ok(ExitCode::SUCCESS)
         }
+        GuardCommand::Approve { request, yes, deny, place, .. } => {
+            approve(request.as_deref(), yes, deny, &place)
+        }
+        GuardCommand::Revoke { source, place } => tell(
+            &place,
+            &Command::Revoke { source: source.clone() },
+            &format!("revoked {source}: what descends from it is quarantined"),
+        ),
         GuardCommand::Stop(options) => stop(options),
         GuardCommand::Reset { principal, run, place } => {
             let context = ContextKey { principal: principal.as_str().into(), run: run.map(Into::into) };
@@ -92,9 +106,12 @@ fn state(place: &Place) -> Result<PathBuf, Failure> {
     all.sort();
     match all.as_slice() {
         [one] => Ok(one.clone()),
-        [] => Err(Failure::new("no guard has ever run here: start one with ostrom guard run or wrap, or name its state with --state")),
+        [] => Err(Failure::new(
+            "no guard has ever run here: start one with ostrom guard run or wrap, or name its state with --state",
+        )),
         several => {
-            let list: Vec<String> = several.iter().map(|path| format!("  --state {}", path.display())).collect();
+            let list: Vec<String> =
+                several.iter().map(|path| format!("  --state {}", path.display())).collect();
             Err(Failure::new(format!("there are several guards; say which:\n{}", list.join("\n"))))
         }
     }
@@ -131,7 +148,8 @@ async fn ended() -> std::io::Result<()> {
 }
 
 fn start_wrapped(options: GuardCommand) -> Result<ExitCode, Failure> {
-    let GuardCommand::Wrap { read, write, network, require_sandbox, no_sandbox, observe, state, command } = options
+    let GuardCommand::Wrap { read, write, network, require_sandbox, no_sandbox, observe, state, command } =
+        options
     else {
         return Err(Failure::new("not a command to wrap"));
     };
@@ -146,7 +164,8 @@ fn start_wrapped(options: GuardCommand) -> Result<ExitCode, Failure> {
         given.require = require_sandbox;
         // A path that stands in the command is meant to be worked with.
         let named = server.server.command.iter().skip(1).map(PathBuf::from);
-        let named: Vec<PathBuf> = named.filter(|path| path.is_absolute()).filter_map(|path| path.canonicalize().ok()).collect();
+        let named: Vec<PathBuf> =
+            named.filter(|path| path.is_absolute()).filter_map(|path| path.canonicalize().ok()).collect();
         match server.server.profile.as_deref() {
             Some("filesystem" | "git") => given.write.extend(named.into_iter().filter(|path| path.is_dir())),
             _ => given.read.extend(named),
@@ -197,7 +216,10 @@ fn observe(file: &Path, report: bool, state: Option<PathBuf>) -> Result<ExitCode
 fn running(place: &Place, command: &Command) -> Result<Value, Failure> {
     let state = state(place)?;
     ask(&state, command)?.ok_or_else(|| {
-        Failure::new(format!("no guard is running with the state {}: start it with ostrom guard run or wrap", state.display()))
+        Failure::new(format!(
+            "no guard is running with the state {}: start it with ostrom guard run or wrap",
+            state.display()
+        ))
     })
 }
 
@@ -243,7 +265,8 @@ fn texts(value: &Value) -> Vec<String> {
 fn pin(names: &[String], server: Option<&str>, all: bool, place: &Place) -> Result<ExitCode, Failure> {
     let answer = running(place, &Command::Held)?;
     let held = answer.get("held").and_then(Value::as_array).cloned().unwrap_or_default();
-    let text = |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text =
+        |value: &Value, key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
     let mut left = 0_usize;
     let mut approved = 0_usize;
     for one in &held {
@@ -252,17 +275,26 @@ fn pin(names: &[String], server: Option<&str>, all: bool, place: &Place) -> Resu
             continue;
         }
         let reasons = one.get("reasons").map(texts).unwrap_or_default();
-        let only_new = reasons.iter().all(|reason| reason == "it is new" || reason.starts_with("it has changed"));
+        let only_new =
+            reasons.iter().all(|reason| reason == "it is new" || reason.starts_with("it has changed"));
         if !(names.contains(&name) || (all && only_new)) {
             left = left.saturating_add(1);
             println!("{of}: {} {name}", text(one, "kind"));
             for reason in reasons {
                 println!("{}", show::wrapped(&reason, "    "));
             }
-            println!("{}", text(one, "definition").lines().map(|line| format!("    | {line}")).collect::<Vec<_>>().join("\n"));
+            println!(
+                "{}",
+                text(one, "definition")
+                    .lines()
+                    .map(|line| format!("    | {line}"))
+                    .collect::<Vec<_>>()
+                    .join("\n")
+            );
             continue;
         }
-        let digest = text(one, "digest").parse::<Digest>().map_err(|error| Failure::new(error.to_string()))?;
+        let digest =
+            text(one, "digest").parse::<Digest>().map_err(|error| Failure::new(error.to_string()))?;
         let rendered = (!only_new).then(|| text(one, "definition"));
         running(place, &Command::Pin { server: of.clone(), name: name.clone(), digest, rendered })?;
         println!("approved {of}: {name} ({})", digest.short());
@@ -290,7 +322,9 @@ fn approve(request: Option<&str>, yes: bool, deny: bool, place: &Place) -> Resul
         return Ok(ExitCode::SUCCESS);
     };
     let Some(one) = waiting.iter().find(|one| digest(one).starts_with(start)) else {
-        return Err(Failure::new(format!("nothing that waits begins with {start}: ostrom guard approve lists what does")));
+        return Err(Failure::new(format!(
+            "nothing that waits begins with {start}: ostrom guard approve lists what does"
+        )));
     };
     show_request(one);
     let approve = if deny {
@@ -338,7 +372,13 @@ fn explain(call: u64, json: bool, place: &Place) -> Result<ExitCode, Failure> {
         show::json(&found)?;
         return Ok(ExitCode::SUCCESS);
     }
-    println!("call {}: {} by {}, {}", found.call, found.tool, found.principal, if found.dispatched { "went out" } else { "did not go out" });
+    println!(
+        "call {}: {} by {}, {}",
+        found.call,
+        found.tool,
+        found.principal,
+        if found.dispatched { "went out" } else { "did not go out" }
+    );
     println!("{}", show::wrapped(&found.sentence, "  "));
     for because in &found.because {
         println!("{}", show::wrapped(&format!("because {because}"), "    "));
@@ -359,9 +399,15 @@ fn replay(log: Option<PathBuf>, json: bool, place: &Place) -> Result<ExitCode, F
     if json {
         show::json(&found)?;
     } else {
-        println!("{} events: {} decisions and {} labels of results came out as they are on record", found.events, found.same, found.outcomes);
+        println!(
+            "{} events: {} decisions and {} labels of results came out as they are on record",
+            found.events, found.same, found.outcomes
+        );
         if found.without_values > 0 {
-            println!("{} decisions were derived without their arguments, which are gone", found.without_values);
+            println!(
+                "{} decisions were derived without their arguments, which are gone",
+                found.without_values
+            );
         }
         for call in &found.unresolved {
             println!("call {call} went out and its outcome is not on record");

@@ -10,6 +10,7 @@
     clippy::unwrap_used,
     clippy::expect_used,
     clippy::indexing_slicing,
+    clippy::string_slice,
     clippy::panic,
     reason = "a tool for measurements"
 )]
@@ -127,10 +128,10 @@ fn call(address: &str, connections: usize, seconds: f64, rate: f64, tokens: &[St
                 let mut due = begun + gap.unwrap_or_default().mul_f64(number as f64 / connections as f64);
                 let mut sent = number;
                 while Instant::now() < end {
-                    if gap.is_some() {
-                        if let Some(wait) = due.checked_duration_since(Instant::now()) {
-                            std::thread::sleep(wait);
-                        }
+                    if gap.is_some()
+                        && let Some(wait) = due.checked_duration_since(Instant::now())
+                    {
+                        std::thread::sleep(wait);
                     }
                     let from = if gap.is_some() { due } else { Instant::now() };
                     let token = (!tokens.is_empty()).then(|| &tokens[sent % tokens.len()]);

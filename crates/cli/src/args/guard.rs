@@ -94,7 +94,8 @@ server also the folders in its command), and has no network without --network. W
   ostrom guard approve                   # what waits
   ostrom guard approve 3f9a12            # shows the call and asks
   ostrom guard approve 3f9a12 --yes
-  ostrom guard approve 3f9a12 --deny")]
+  ostrom guard approve 3f9a12 --deny
+  ostrom guard approve --page            # a link to the approval page")]
     Approve {
         /// The beginning of a request's digest.
         request: Option<String>,
@@ -104,6 +105,9 @@ server also the folders in its command), and has no network without --network. W
         /// Refuse.
         #[arg(long)]
         deny: bool,
+        /// Print a link to the approval page, which works once (needs "web" in approval.channels).
+        #[arg(long, conflicts_with_all = ["request", "yes", "deny"])]
+        page: bool,
         /// Which guard.
         #[command(flatten)]
         place: Place,

@@ -10,6 +10,7 @@
 mod bundles;
 mod commands;
 mod endpoint;
+mod guard;
 mod place;
 mod runs;
 mod supply;

@@ -23,7 +23,7 @@ pub use event::{ArgumentRecord, CallId, Decision, Event, HandleId, KeptValue, Ou
 pub use facts::{
     ArgumentFacts, FieldFacts, MemoryAccess, MemoryFacts, Otherwise, ResultFacts, Reveal, ToolFacts,
 };
-pub use violation::Violation;
+pub use violation::{Subject, Violation};
 
 #[cfg(test)]
 mod noninterference;

@@ -89,7 +89,7 @@ impl Player<'_> {
     fn step(&mut self, contexts: &[ContextKey], who: usize) {
         let dice = hash((self.world.agents, who, &self.transcripts[who]));
         let context = &contexts[who];
-        if dice % 5 == 0 && !self.handles[who].is_empty() {
+        if dice.is_multiple_of(5) && !self.handles[who].is_empty() {
             self.reveal(context, who, dice);
         } else {
             self.call(context, who, dice);
@@ -305,7 +305,7 @@ fn integrity_tool(at: usize, differs: bool, reveal: Reveal, kind: u8, claims: bo
     match kind {
         0 => {
             let facts = ToolFacts { influencers: allowed, ..facts(true, Label::constant(), Reveal::Value) };
-            of(if at % 2 == 0 { "sink" } else { "sink-bare" }, facts, false)
+            of(if at.is_multiple_of(2) { "sink" } else { "sink-bare" }, facts, false)
         }
         1 => {
             let mut facts = ToolFacts { influencers: allowed, ..facts(true, Label::constant(), reveal) };
@@ -367,7 +367,7 @@ fn secret_tool(at: usize, differs: bool, reveal: Reveal, kind: u8, claims: bool)
         0 => {
             let facts = facts(false, Label::constant(), Reveal::Value);
             of(
-                if at % 2 == 0 { "sink" } else { "sink-bare" },
+                if at.is_multiple_of(2) { "sink" } else { "sink-bare" },
                 ToolFacts { audience: Readers::Everyone, ..facts },
                 false,
             )

@@ -9,12 +9,15 @@ use std::sync::Arc;
 use ostrom_core::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use tokio::sync::Notify;
 
 use crate::flow::{ContextKey, Violation};
 use crate::label::Label;
 
 /// More would not be read by anybody.
 const MAX_WAITING: usize = 1_000;
+/// Bytes of all that waits. One request alone may have more: it was let in as a message.
+const MAX_BYTES: usize = 64 << 20;
 
 /// A call that a person may approve.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -67,12 +70,69 @@ pub fn digest(
     ostrom_trust::digest_of(&bound).unwrap_or(Digest::of(b""))
 }
 
+/// Where people answer, and for how long.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Terms {
+    /// Seconds until a question counts as answered with no, and until an approval that was not used ends.
+    pub seconds: u64,
+    /// `ostrom guard approve`.
+    pub terminal: bool,
+    /// The approval page.
+    pub web: bool,
+    /// A service of the owner's.
+    pub webhook: bool,
+}
+
+impl Default for Terms {
+    fn default() -> Self {
+        Self { seconds: 15 * 60, terminal: true, web: false, webhook: false }
+    }
+}
+
+impl Terms {
+    /// What an agent is told about how a call can be approved. Made of the configuration and the digest only.
+    pub(super) fn sentence(&self, request: &Digest) -> String {
+        let short: String = request.to_string().chars().take(12).collect();
+        let mut ways = Vec::new();
+        if self.terminal {
+            ways.push(format!("with `ostrom guard approve {short}`"));
+        }
+        if self.web {
+            ways.push("on the guard's approval page".to_owned());
+        }
+        if self.webhook {
+            ways.push("through the service that the guard has asked".to_owned());
+        }
+        if ways.is_empty() {
+            return "Only a person could approve it, and the guard has no channel on which to ask one \
+                    ([approval] channels in guard.toml)."
+                .to_owned();
+        }
+        format!(
+            "A person may approve it (request {short}) {}; then make the same call again.",
+            ways.join(", or ")
+        )
+    }
+}
+
+/// A request, and the bytes that it takes.
+#[derive(Debug)]
+struct Waiting {
+    request: Arc<Request>,
+    bytes: usize,
+}
+
 /// What waits.
 #[derive(Debug, Default)]
 pub struct Approvals {
-    waiting: BTreeMap<Digest, Request>,
+    /// How people answer.
+    pub terms: Terms,
+    waiting: BTreeMap<Digest, Waiting>,
+    /// Of all that waits.
+    bytes: usize,
     /// Answers, and when they end.
     approved: BTreeMap<Digest, u64>,
+    news: Arc<Notify>,
 }
 
 impl Approvals {
@@ -81,43 +141,90 @@ impl Approvals {
         self.approved.retain(|_, until| *until > now);
         let found = self.approved.remove(digest).is_some();
         if found {
-            self.waiting.remove(digest);
+            self.remove(digest);
         }
         found
     }
 
-    /// Lets a call wait for its answer. Requests that nobody answered make room.
+    /// Lets a call wait for its answer. Requests that nobody answered make room. A call that is made again while it waits
+    /// is the same question, which does not get any younger.
     pub fn wait(&mut self, request: Request) {
-        if self.waiting.len() >= MAX_WAITING {
-            let oldest = self.waiting.values().min_by_key(|request| request.at).map(|request| request.digest);
-            if let Some(oldest) = oldest {
-                self.waiting.remove(&oldest);
-            }
+        self.expire(request.at);
+        if self.waiting.contains_key(&request.digest) {
+            return;
         }
-        self.waiting.insert(request.digest, request);
+        let bytes = serde_json::to_vec(&request).map_or(0, |bytes| bytes.len());
+        while !self.waiting.is_empty()
+            && (self.waiting.len() >= MAX_WAITING || self.bytes.saturating_add(bytes) > MAX_BYTES)
+        {
+            let oldest = self.waiting.values().min_by_key(|waiting| waiting.request.at);
+            let Some(oldest) = oldest.map(|waiting| waiting.request.digest) else { break };
+            self.remove(&oldest);
+        }
+        self.bytes = self.bytes.saturating_add(bytes);
+        self.waiting.insert(request.digest, Waiting { request: Arc::new(request), bytes });
+        self.news.notify_one();
+    }
+
+    /// Tells its one listener that something new waits.
+    #[must_use]
+    pub fn news(&self) -> Arc<Notify> {
+        self.news.clone()
+    }
+
+    /// When a request that was made at `at` ends.
+    #[must_use]
+    pub fn expires(&self, at: u64) -> u64 {
+        at.saturating_add(self.terms.seconds)
+    }
+
+    fn remove(&mut self, digest: &Digest) -> bool {
+        let Some(removed) = self.waiting.remove(digest) else { return false };
+        self.bytes = self.bytes.saturating_sub(removed.bytes);
+        true
+    }
+
+    fn expire(&mut self, now: u64) {
+        let seconds = self.terms.seconds;
+        let mut freed: usize = 0;
+        self.waiting.retain(|_, waiting| {
+            let stays = waiting.request.at.saturating_add(seconds) > now;
+            freed = freed.saturating_add(if stays { 0 } else { waiting.bytes });
+            stays
+        });
+        self.bytes = self.bytes.saturating_sub(freed);
     }
 
     /// What waits, oldest first.
-    #[must_use]
-    pub fn waiting(&self) -> Vec<&Request> {
-        let mut all: Vec<&Request> = self.waiting.values().collect();
+    pub fn waiting(&mut self, now: u64) -> Vec<Arc<Request>> {
+        self.expire(now);
+        let mut all: Vec<Arc<Request>> =
+            self.waiting.values().map(|waiting| waiting.request.clone()).collect();
         all.sort_by_key(|request| request.at);
         all
     }
 
     /// The request whose digest begins with these hexadecimal digits, if it is the only one.
-    #[must_use]
-    pub fn find(&self, start: &str) -> Option<&Request> {
-        let mut found = self.waiting.values().filter(|request| request.digest.to_string().starts_with(start));
+    pub fn find(&mut self, start: &str, now: u64) -> Option<Arc<Request>> {
+        self.expire(now);
+        let mut found =
+            self.waiting.values().filter(|waiting| waiting.request.digest.to_string().starts_with(start));
         let one = found.next()?;
-        found.next().is_none().then_some(one)
+        found.next().is_none().then(|| one.request.clone())
+    }
+
+    /// The request of this digest.
+    pub fn get(&mut self, digest: &Digest, now: u64) -> Option<Arc<Request>> {
+        self.expire(now);
+        self.waiting.get(digest).map(|waiting| waiting.request.clone())
     }
 
     /// A person's answer. False if nothing of this digest waits.
-    pub fn answer(&mut self, digest: &Digest, approved: bool, until: u64) -> bool {
-        let found = self.waiting.remove(digest).is_some();
+    pub fn answer(&mut self, digest: &Digest, approved: bool, now: u64) -> bool {
+        self.expire(now);
+        let found = self.remove(digest);
         if found && approved {
-            self.approved.insert(*digest, until);
+            self.approved.insert(*digest, self.expires(now));
         }
         found
     }
@@ -151,18 +258,57 @@ mod tests {
     #[test]
     fn an_approval_is_used_once_and_expires() {
         let mut approvals = Approvals::default();
+        approvals.terms.seconds = 10;
         let one = request("bob", 1);
         approvals.wait(one.clone());
         assert!(!approvals.take(&one.digest, 2));
-        assert!(approvals.answer(&one.digest, true, 10));
-        assert!(approvals.take(&one.digest, 9) && !approvals.take(&one.digest, 9));
-        approvals.wait(one.clone());
-        approvals.answer(&one.digest, true, 10);
-        assert!(!approvals.take(&one.digest, 10));
+        assert!(approvals.answer(&one.digest, true, 2));
+        assert!(approvals.take(&one.digest, 11) && !approvals.take(&one.digest, 11));
+        approvals.wait(request("bob", 20));
+        assert!(approvals.answer(&one.digest, true, 20));
+        assert!(!approvals.take(&one.digest, 30));
         // A refusal, and an answer to nothing.
+        approvals.wait(request("bob", 40));
+        assert!(approvals.answer(&one.digest, false, 41));
+        assert!(!approvals.take(&one.digest, 42) && !approvals.answer(&one.digest, true, 42));
+    }
+
+    #[test]
+    fn a_question_that_nobody_answers_ends_and_asking_again_makes_it_no_younger() {
+        let mut approvals = Approvals::default();
+        approvals.terms.seconds = 10;
+        let one = request("bob", 1);
         approvals.wait(one.clone());
-        approvals.answer(&one.digest, false, 99);
-        assert!(!approvals.take(&one.digest, 5) && !approvals.answer(&one.digest, true, 99));
+        approvals.wait(request("bob", 9));
+        assert_eq!(approvals.waiting(10)[0].at, 1);
+        assert!(approvals.waiting(11).is_empty() && approvals.bytes == 0);
+        assert!(!approvals.answer(&one.digest, true, 11));
+        approvals.wait(request("bob", 12));
+        assert_eq!(approvals.get(&one.digest, 12).unwrap().at, 12);
+    }
+
+    #[test]
+    fn what_waits_is_bounded_in_bytes() {
+        let mut approvals = Approvals::default();
+        let long = "x".repeat(MAX_BYTES / 3);
+        for n in 0..5 {
+            let mut one = request(&n.to_string(), n);
+            one.arguments.insert("body".to_owned(), json!(long));
+            approvals.wait(one);
+        }
+        assert!(approvals.bytes <= MAX_BYTES);
+        assert_eq!(approvals.waiting(5).iter().map(|one| one.at).collect::<Vec<_>>(), [3, 4]);
+    }
+
+    #[test]
+    fn agents_are_told_of_the_channels_that_there_are() {
+        let digest = Digest::of(b"call");
+        let of = |terminal, web, webhook| Terms { seconds: 60, terminal, web, webhook }.sentence(&digest);
+        assert!(of(true, false, false).contains("ostrom guard approve"));
+        let page = of(false, true, false);
+        assert!(page.contains("approval page") && !page.contains("ostrom guard approve"));
+        assert!(of(true, true, true).contains("service"));
+        assert!(of(false, false, false).contains("no channel"));
     }
 
     #[test]
@@ -196,12 +342,13 @@ mod tests {
     #[test]
     fn the_oldest_requests_make_room() {
         let mut approvals = Approvals::default();
+        approvals.terms.seconds = u64::MAX;
         for n in 0..=MAX_WAITING as u64 {
             approvals.wait(request(&n.to_string(), n));
         }
-        assert_eq!(approvals.waiting().len(), MAX_WAITING);
-        assert_eq!(approvals.waiting()[0].at, 1);
-        assert!(approvals.find(&approvals.waiting()[5].digest.to_string()[..12]).is_some());
-        assert!(approvals.find("").is_none());
+        let waiting = approvals.waiting(1);
+        assert_eq!((waiting.len(), waiting[0].at), (MAX_WAITING, 1));
+        assert!(approvals.find(&waiting[5].digest.short(), 1).is_some());
+        assert!(approvals.find("", 1).is_none());
     }
 }

@@ -7,7 +7,7 @@ use ostrom_core::Digest;
 use serde_json::{Map, Value, json};
 
 use super::Gateway;
-use super::approvals::{self, Request as Waiting};
+use super::approvals::{self, Request as Waiting, Terms};
 use super::handles::{part, references, replace};
 use super::present::{Origin, Shown, present, text_result};
 use super::questions::guarded;
@@ -229,7 +229,7 @@ impl Gateway {
         if let Some(request) = &request {
             state.approvals.wait(request.clone());
         }
-        Ok(Err(Done::Refused { shown: refusal(&decision, request.as_ref()), label }))
+        Ok(Err(Done::Refused { shown: refusal(&decision, request.as_ref(), &state.approvals.terms), label }))
     }
 
     /// What the policies say, after the flow rules.
@@ -503,20 +503,14 @@ fn count(state: &mut State, decision: &Decision) {
 }
 
 /// What the agent is told about a call that does not go out. The text is made of the policy and of names, never of values.
-fn refusal(decision: &Decision, request: Option<&Waiting>) -> Map<String, Value> {
+fn refusal(decision: &Decision, request: Option<&Waiting>, terms: &Terms) -> Map<String, Value> {
     let mut reasons: Vec<String> = match &decision.flow {
         Verdict::Refuse { violations, .. } => violations.iter().map(ToString::to_string).collect(),
         Verdict::Allow { .. } => Vec::new(),
     };
     reasons.extend(decision.forbidden_by.iter().map(|policy| format!("the policy {policy} forbids it")));
     let (code, next) = match request {
-        Some(request) => (
-            "approval-needed",
-            format!(
-                " A person may approve it: `ostrom guard approve {}`; then make the same call again.",
-                request.digest.to_string().chars().take(12).collect::<String>()
-            ),
-        ),
+        Some(request) => ("approval-needed", format!(" {}", terms.sentence(&request.digest))),
         None => ("refused", format!(" `ostrom guard explain {}` tells more.", decision.call)),
     };
     let text = format!("Ostrom's guard did not let this call through: {}.{next}", reasons.join("; "));

@@ -29,7 +29,7 @@ use ostrom_core::Digest;
 use serde_json::{Map, Value, json};
 use tokio::sync::broadcast;
 
-pub use approvals::{Approvals, Request};
+pub use approvals::{Approvals, Request, Terms};
 pub use call::claim;
 pub use catalogue::{Catalogue, Held};
 pub use handles::{Capacity, PREFIX};

@@ -470,8 +470,8 @@ async fn a_plan_of_a_tainted_agent_needs_a_person_and_one_is_enough() {
     ]});
     assert!(house.call(&ana, "run_plan", plan.clone()).await.contains("A person may approve it"));
     assert!(mail.got("pay").is_empty());
-    let digest = house.gateway.shared.lock().approvals.waiting()[0].digest;
-    assert!(house.gateway.shared.lock().approvals.answer(&digest, true, u64::MAX));
+    let digest = house.gateway.shared.lock().approvals.waiting(now())[0].digest;
+    assert!(house.gateway.shared.lock().approvals.answer(&digest, true, now()));
     house.call(&ana, "run_plan", plan.clone()).await;
     assert_eq!(mail.got("pay"), [json!({"to": "bob"}), json!({"to": "carl"})]);
     // Once.

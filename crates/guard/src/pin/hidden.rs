@@ -77,7 +77,7 @@ fn write(value: &Value, out: &mut String) {
 }
 
 /// `text` with every character that does not show as itself written as `\u{…}`.
-pub(super) fn escape(text: &str) -> String {
+pub fn escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
         match Hidden::of(c) {

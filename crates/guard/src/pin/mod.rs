@@ -24,7 +24,7 @@ use serde::{Deserialize, Serialize};
 
 pub use definition::{Definition, DefinitionError, MAX_BYTES, MAX_DEPTH, MAX_VALUES};
 pub use diff::Change;
-pub use hidden::{HiddenText, rendering};
+pub use hidden::{HiddenText, escape, rendering};
 pub use store::{ApproveError, MAX_DEFINITIONS, Pin, PinStore, StoreError};
 
 /// What is defined.

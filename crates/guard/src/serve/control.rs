@@ -15,6 +15,8 @@ use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixListener;
 
 use super::ServeError;
+use super::approval::Page;
+use super::intervene::{self, Named};
 use crate::flow::{ContextKey, Event, Scope};
 use crate::gateway::{Gateway, now};
 
@@ -54,6 +56,8 @@ pub enum Command {
         /// For whom.
         principal: String,
     },
+    /// A fresh link to the approval page.
+    Page,
     /// Calls that wait for a person.
     Waiting,
     /// Answer one of them.
@@ -113,7 +117,11 @@ pub fn ask(state: &Path, command: &Command) -> Result<Option<Value>, ServeError>
 ///
 /// # Errors
 /// If the socket cannot be made.
-pub(super) async fn listen(gateway: Arc<Gateway>, state: &Path, minutes: u64) -> Result<(), ServeError> {
+pub(super) async fn listen(
+    gateway: Arc<Gateway>,
+    state: &Path,
+    page: Option<Arc<Page>>,
+) -> Result<(), ServeError> {
     let path = socket(state);
     let error = |source| ServeError::File { path: path.clone(), source };
     if let Some(folder) = path.parent() {
@@ -130,7 +138,7 @@ pub(super) async fn listen(gateway: Arc<Gateway>, state: &Path, minutes: u64) ->
     let person = owner();
     loop {
         let Ok((stream, _)) = listener.accept().await else { continue };
-        let (gateway, person) = (gateway.clone(), person.clone());
+        let (gateway, person, page) = (gateway.clone(), person.clone(), page.clone());
         tokio::spawn(async move {
             let (read, mut write) = stream.into_split();
             let mut line = String::new();
@@ -139,7 +147,7 @@ pub(super) async fn listen(gateway: Arc<Gateway>, state: &Path, minutes: u64) ->
                 .map_err(|error| error.to_string())
                 .and_then(|_| serde_json::from_str::<Command>(&line).map_err(|error| error.to_string()))
             {
-                Ok(command) => carry_out(&gateway, command, &person, minutes).await,
+                Ok(command) => carry_out(&gateway, command, &person, page.as_deref()).await,
                 Err(error) => Err(error),
             };
             let answer = answer.unwrap_or_else(|error| json!({ "error": error }));
@@ -155,63 +163,54 @@ pub fn owner() -> String {
     std::env::var("USER").ok().filter(|name| !name.is_empty()).unwrap_or_else(|| "owner".to_owned())
 }
 
-async fn carry_out(gateway: &Gateway, command: Command, by: &str, minutes: u64) -> Result<Value, String> {
-    let by = by.to_owned();
-    let at = now();
-    let record = |event: Event| {
-        let mut state = gateway.shared.lock();
-        gateway.shared.record(&mut state, &event, None, None).map_err(|error| error.to_string())
-    };
-    let written = match command {
+async fn carry_out(
+    gateway: &Gateway,
+    command: Command,
+    by: &str,
+    page: Option<&Page>,
+) -> Result<Value, String> {
+    let (by, at) = (by.to_owned(), now());
+    let done = match command {
         Command::Status => return Ok(status(gateway)),
-        Command::Waiting => return Ok(json!({"waiting": gateway.shared.lock().approvals.waiting()})),
+        Command::Waiting => return Ok(json!({"waiting": gateway.shared.lock().approvals.waiting(at)})),
         Command::Held => return Ok(json!({"held": held(gateway)})),
         Command::Mint { principal } => {
             let (run, token) = gateway.mint(&principal).map_err(|error| error.to_string())?;
             return Ok(json!({"run": run, "token": token}));
         }
-        Command::Stop { scope } => record(Event::Stopped { scope, by, at })?,
-        Command::Lift { scope } => record(Event::Lifted { scope, by, at })?,
-        Command::Reset { context } => record(Event::Reset { context, by, at })?,
-        Command::Revoke { source } => record(Event::Revoked { source, by, at })?,
+        Command::Page => {
+            let page = page.ok_or("this guard has no approval page: add \"web\" to approval.channels")?;
+            return Ok(json!({"link": page.link()?}));
+        }
+        Command::Stop { scope } => intervene::record(gateway, Event::Stopped { scope, by, at }).await,
+        Command::Lift { scope } => intervene::record(gateway, Event::Lifted { scope, by, at }).await,
+        Command::Reset { context } => intervene::record(gateway, Event::Reset { context, by, at }).await,
+        Command::Revoke { source } => intervene::record(gateway, Event::Revoked { source, by, at }).await,
         Command::Answer { request, approve } => {
-            let mut state = gateway.shared.lock();
-            let state = &mut *state;
-            let found = state
-                .approvals
-                .find(&request)
-                .ok_or("nothing that waits has a digest beginning so, or more than one does")?;
-            let digest = found.digest;
-            let event = Event::Answered { request: digest, approved: approve, by, at };
-            let written =
-                gateway.shared.record(state, &event, None, None).map_err(|error| error.to_string())?;
-            state.approvals.answer(&digest, approve, at.saturating_add(minutes.saturating_mul(60)));
-            written
+            let found = {
+                let mut state = gateway.shared.lock();
+                if !state.approvals.terms.terminal {
+                    return Err(
+                        "approval.channels has no \"terminal\", so nothing is answered here".to_owned()
+                    );
+                }
+                state.approvals.find(&request, at)
+            };
+            let found = found.ok_or("nothing that waits has a digest beginning so, or more than one does")?;
+            intervene::answer(gateway, found.digest, None, approve, &by).await
         }
         Command::Pin { server, name, digest, rendered } => {
-            let held = gateway
-                .catalogue
-                .held()
-                .into_iter()
-                .find(|held| {
-                    *held.server == *server
-                        && held.checked.name == name
-                        && held.checked.digest == Some(digest)
-                })
-                .ok_or("no such definition is held, or it has changed since it was shown")?;
-            let what = format!("{} {name}", held.checked.kind);
-            gateway.catalogue.approve(&held, rendered.as_deref(), &by, at)?;
-            let written = record(Event::Pinned { server: server.as_str().into(), what, digest, by, at })?;
-            gateway.lists_changed();
-            written
+            let named = Named { server: &server, name: Some(&name), digest };
+            intervene::pin(gateway, named, |_| rendered, &by).await
         }
     };
-    gateway.shared.settle(written).await.map_err(|error| error.to_string())?;
+    done.map_err(|error| error.to_string())?;
     Ok(json!({"done": true}))
 }
 
 fn status(gateway: &Gateway) -> Value {
-    let state = gateway.shared.lock();
+    let mut state = gateway.shared.lock();
+    let waiting = state.approvals.waiting(now()).len();
     let contexts: Vec<Value> =
         state.engine.contexts().map(|(key, label)| json!({"context": key, "label": label})).collect();
     json!({
@@ -219,7 +218,7 @@ fn status(gateway: &Gateway) -> Value {
         "contexts": contexts,
         "stopped": state.engine.stopped().map(ToString::to_string).collect::<Vec<_>>(),
         "unresolved": state.engine.unresolved().collect::<Vec<_>>(),
-        "waiting": state.approvals.waiting().len(),
+        "waiting": waiting,
         "held": gateway.catalogue.held().len(),
     })
 }

@@ -1,6 +1,8 @@
 //! Puts a guard together from its configuration, and runs it.
 
+mod approval;
 pub mod control;
+mod intervene;
 mod servers;
 
 use std::collections::BTreeMap;
@@ -17,9 +19,9 @@ pub use servers::Log;
 use crate::audit::{AuditError, AuditLog, Mode as AuditMode, Policies};
 use crate::flow::Event;
 use crate::front::{self, auth, http, stdio};
-use crate::gateway::{Capacity, Catalogue, Gateway, Journal, Rules, Shared};
+use crate::gateway::{Capacity, Catalogue, Gateway, Journal, Rules, Shared, Terms};
 use crate::pin::FirstUse;
-use crate::policy::config::{AuditMode as ConfigAuditMode, Auth, Config, NewDefinitions};
+use crate::policy::config::{AuditMode as ConfigAuditMode, Auth, Channel, Config, NewDefinitions};
 use crate::policy::{InForce, read_snapshot};
 
 /// How long a record may wait for a signature.
@@ -164,6 +166,7 @@ impl Guard {
             bytes: usize::try_from(config.limits.kept_bytes).unwrap_or(usize::MAX),
         };
         let shared = Shared::new(opened.engine, rules, journal, capacity);
+        shared.lock().approvals.terms = terms(config);
         let first_use = match config.guard.new_definitions {
             NewDefinitions::Hold => FirstUse::Hold,
             NewDefinitions::TrustOnFirstUse => FirstUse::TrustOnFirstUse,
@@ -180,21 +183,28 @@ impl Guard {
     /// If the front cannot be opened.
     pub async fn serve(self, stop: impl Future<Output = ()> + Send) -> Result<(), ServeError> {
         let config = self.policy.config();
+        let approval = approval::Approval::start(config, &self.gateway, &self.log.0).await?;
         let changes = tokio::spawn(self.gateway.clone().relay_changes());
+        let page = approval.as_ref().and_then(approval::Approval::page);
         let control = {
             let (gateway, state, log) = (self.gateway.clone(), self.state.clone(), self.log.clone());
-            let minutes = config.approval.minutes;
             tokio::spawn(async move {
-                if let Err(error) = control::listen(gateway, &state, minutes).await {
+                if let Err(error) = control::listen(gateway, &state, page).await {
                     (log.0)(&format!("no way for a person to intervene: {error}"));
                 }
             })
         };
+        let approval = tokio::spawn(async move {
+            if let Some(approval) = approval {
+                approval.run().await;
+            }
+        });
         let signing = tokio::spawn(Self::sign(self.audit.clone(), self.log.0.clone()));
         let served =
             if config.front.listen == "stdio" { self.stdio(stop).await } else { self.http(stop).await };
         changes.abort();
         control.abort();
+        approval.abort();
         signing.abort();
         self.audit.checkpoint()?;
         served
@@ -249,6 +259,16 @@ impl Guard {
         (self.log.0)(&format!("listening on http://{}{}", server.address(), http::ENDPOINT));
         server.run(stop).await;
         Ok(())
+    }
+}
+
+fn terms(config: &Config) -> Terms {
+    let has = |channel| config.approval.channels.contains(&channel);
+    Terms {
+        seconds: config.approval.minutes.saturating_mul(60),
+        terminal: has(Channel::Terminal),
+        web: has(Channel::Web),
+        webhook: has(Channel::Webhook),
     }
 }
 

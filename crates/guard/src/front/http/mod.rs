@@ -132,6 +132,17 @@ impl Server {
         Ok(Self { listener, address, router, connections: settings.limits.connections, log: LogField(log) })
     }
 
+    /// A server of other routes than the front's, with the same care for connections.
+    pub(crate) fn of(
+        listener: TcpListener,
+        router: Router,
+        connections: usize,
+        log: Log,
+    ) -> std::io::Result<Self> {
+        let address = listener.local_addr()?;
+        Ok(Self { listener, address, router, connections, log: LogField(log) })
+    }
+
     /// The address, with the port that was given if any was asked for.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {

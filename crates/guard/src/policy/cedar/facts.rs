@@ -33,7 +33,11 @@ pub(super) fn of(question: &Question<'_>, wanted: Wanted<'_>) -> Result<(Request
     if has_arguments(question.action) && wanted.attribute("arguments") {
         extra.push(arguments(question.arguments, wanted)?);
     }
-    let mut entities = question.target.entities.clone();
+    let mut entities = if wanted.actions() {
+        question.target.with_actions.clone()
+    } else {
+        question.target.entities.clone()
+    };
     if !extra.is_empty() {
         entities = entities.add_entities(extra, None).map_err(|error| error.to_string())?;
     }
@@ -135,17 +139,12 @@ impl Tags<'_> {
         let before = pointer.len();
         pointer.push('/');
         push_escaped(pointer, key);
-        let result = if self.wanted.inside(pointer) { self.value(pointer, value, depth) } else { Ok(()) };
+        let result = self.value(pointer, value, depth);
         pointer.truncate(before);
         result
     }
 
     fn value(&mut self, pointer: &mut String, value: &Value, depth: usize) -> Result<(), String> {
-        let Some(depth) = depth.checked_sub(1) else {
-            return Err(format!(
-                "the arguments nest deeper than the {MAX_DEPTH} levels that policies can look at"
-            ));
-        };
         if self.wanted.argument(pointer) {
             if self.found.len() >= MAX_VALUES {
                 return Err(format!("more than the {MAX_VALUES} arguments that policies can look at"));
@@ -153,6 +152,18 @@ impl Tags<'_> {
             let described = self.describe(pointer, value)?;
             self.found.insert(pointer.clone(), described);
         }
+        let before = pointer.len();
+        pointer.push('/');
+        let inside = self.wanted.inside(pointer);
+        pointer.truncate(before);
+        if !inside || !matches!(value, Value::Array(_) | Value::Object(_)) {
+            return Ok(());
+        }
+        let Some(depth) = depth.checked_sub(1) else {
+            return Err(format!(
+                "the arguments nest deeper than the {MAX_DEPTH} levels that policies can look at"
+            ));
+        };
         match value {
             Value::Array(values) => {
                 for (at, value) in values.iter().enumerate() {
@@ -221,7 +232,8 @@ impl Tags<'_> {
             // The shortest text that reads back as the same number, as JSON writes it.
             None => number.as_f64().map(|float| float.to_string()).unwrap_or_default(),
         };
-        let decimal = decimal(&text);
+        // Making one costs more than everything else here.
+        let decimal = if self.wanted.decimals() { decimal(&text) } else { None };
         if decimal.is_none() && self.wanted.decimals() {
             return Err(format!(
                 "policies cannot compare the number at {pointer} exactly (four decimals, 14 digits)"

@@ -3,28 +3,31 @@
 use std::collections::{BTreeMap, HashMap};
 
 use cedar_policy::{
-    ActionConstraint, Authorizer, Decision as Answer, EntityUid, Policy, PolicySet, PolicySetError,
+    ActionConstraint, Authorizer, Decision as Effect, EntityUid, Policy, PolicySet, PolicySetError,
     ResourceConstraint,
 };
+use serde_json::json;
 
 use super::facts;
+use super::known::{Key, Known};
 use super::model::Kind;
 use super::needs::{Needs, Wanted};
 use super::question::{Action, Decision, Question};
 
-/// Policies that a question meets together.
+/// Policies that are told the same.
 #[derive(Debug, Clone, Default)]
-struct Bucket {
+struct Group {
     set: PolicySet,
     needs: Needs,
 }
 
-impl Bucket {
-    fn add(&mut self, policy: &Policy, needs: &Needs) -> Result<(), Box<PolicySetError>> {
-        self.set.add(policy.clone())?;
-        self.needs.add(needs);
-        Ok(())
-    }
+/// Policies that a question meets together.
+#[derive(Debug, Clone, Default)]
+struct Bucket {
+    /// Those whose answer is the same for the same principal, target, labels and arguments.
+    steady: Group,
+    /// Those that look at the time or at budgets.
+    fleeting: Group,
 }
 
 /// Policies that may apply to one action.
@@ -40,14 +43,43 @@ struct ForAction {
 
 /// All policies.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Index(BTreeMap<Action, ForAction>);
+pub(super) struct Index {
+    actions: BTreeMap<Action, ForAction>,
+    known: Known,
+}
+
+/// What policies say.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Answer {
+    permits: Vec<String>,
+    forbids: Vec<String>,
+    errors: Vec<String>,
+}
+
+impl Answer {
+    fn add(&mut self, other: &Self) {
+        self.permits.extend_from_slice(&other.permits);
+        self.forbids.extend_from_slice(&other.forbids);
+        self.errors.extend_from_slice(&other.errors);
+    }
+
+    fn decision(mut self) -> Decision {
+        for list in [&mut self.permits, &mut self.forbids, &mut self.errors] {
+            list.sort();
+        }
+        let permit = !self.permits.is_empty() && self.forbids.is_empty() && self.errors.is_empty();
+        let policies = if permit { self.permits } else { self.forbids };
+        Decision { permit, policies, errors: self.errors }
+    }
+}
 
 impl Index {
     pub(super) fn add(&mut self, policy: &Policy) -> Result<(), Box<PolicySetError>> {
-        let needs = Needs::of(policy);
         let place = Place::of(&policy.resource_constraint());
+        let (filed, stripped) = strip(policy);
+        let needs = Needs::of(&filed, stripped);
         for action in actions(&policy.action_constraint()) {
-            let policies = self.0.entry(action).or_default();
+            let policies = self.actions.entry(action).or_default();
             let bucket = match &place {
                 Place::Any => &mut policies.any,
                 Place::Server(server) => policies.servers.entry(server.clone()).or_default(),
@@ -55,49 +87,82 @@ impl Index {
                     policies.targets.entry(*kind).or_default().entry(id.clone()).or_default()
                 }
             };
-            bucket.add(policy, &needs)?;
+            let group = if needs.is_fleeting() { &mut bucket.fleeting } else { &mut bucket.steady };
+            group.set.add(filed.clone())?;
+            group.needs.add(&needs);
         }
         Ok(())
     }
 
     /// What the policies that apply say.
     pub(super) fn decide(&self, question: &Question<'_>) -> Decision {
-        let Some(policies) = self.0.get(&question.action) else { return Decision::silent() };
+        let Some(policies) = self.actions.get(&question.action) else { return Decision::silent() };
         let target = question.target;
-        let buckets: Vec<&Bucket> = [
+        let buckets = [
             policies.targets.get(&target.kind).and_then(|ids| ids.get(&target.id)),
             policies.servers.get(&target.server),
             Some(&policies.any),
-        ]
-        .into_iter()
-        .flatten()
-        .filter(|bucket| !bucket.set.is_empty())
-        .collect();
-        if buckets.is_empty() {
-            return Decision::silent();
-        }
-        let needs: Vec<&Needs> = buckets.iter().map(|bucket| &bucket.needs).collect();
-        let (request, entities) = match facts::of(question, Wanted(&needs)) {
-            Ok(told) => told,
-            Err(error) => return Decision::error(error),
+        ];
+        let groups = |pick: fn(&Bucket) -> &Group| -> Vec<&Group> {
+            buckets.into_iter().flatten().map(pick).filter(|group| !group.set.is_empty()).collect()
         };
-        let authorizer = Authorizer::new();
-        let (mut permits, mut forbids, mut errors) = (Vec::new(), Vec::new(), Vec::new());
-        for bucket in buckets {
-            let response = authorizer.is_authorized(&request, &bucket.set, &entities);
-            let reasons = match response.decision() {
-                Answer::Allow => &mut permits,
-                Answer::Deny => &mut forbids,
-            };
-            reasons.extend(response.diagnostics().reason().map(|id| AsRef::<str>::as_ref(id).to_owned()));
-            errors.extend(response.diagnostics().errors().map(ToString::to_string));
+        let steady = groups(|bucket| &bucket.steady);
+        let fleeting = groups(|bucket| &bucket.fleeting);
+        let all: Vec<&Needs> = steady.iter().chain(&fleeting).map(|group| &group.needs).collect();
+        let mut answer = Answer::default();
+        if !steady.is_empty() {
+            let told: Vec<&Needs> = steady.iter().map(|group| &group.needs).collect();
+            let wanted = Wanted { told: &told, all: &all };
+            match Key::of(question, wanted) {
+                Some(key) => answer.add(&self.known.get(key, || evaluate(question, wanted, &steady))),
+                None => answer.add(&evaluate(question, wanted, &steady)),
+            }
         }
-        for list in [&mut permits, &mut forbids, &mut errors] {
-            list.sort();
+        if !fleeting.is_empty() {
+            let told: Vec<&Needs> = fleeting.iter().map(|group| &group.needs).collect();
+            answer.add(&evaluate(question, Wanted { told: &told, all: &all }, &fleeting));
         }
-        let permit = !permits.is_empty() && forbids.is_empty() && errors.is_empty();
-        let policies = if permit { permits } else { forbids };
-        Decision { permit, policies, errors }
+        answer.decision()
+    }
+}
+
+/// Asks Cedar.
+fn evaluate(question: &Question<'_>, wanted: Wanted<'_>, groups: &[&Group]) -> Answer {
+    let mut answer = Answer::default();
+    let (request, entities) = match facts::of(question, wanted) {
+        Ok(told) => told,
+        Err(error) => {
+            answer.errors.push(error);
+            return answer;
+        }
+    };
+    let authorizer = Authorizer::new();
+    for group in groups {
+        let response = authorizer.is_authorized(&request, &group.set, &entities);
+        let reasons = match response.decision() {
+            Effect::Allow => &mut answer.permits,
+            Effect::Deny => &mut answer.forbids,
+        };
+        reasons.extend(response.diagnostics().reason().map(|id| AsRef::<str>::as_ref(id).to_owned()));
+        answer.errors.extend(response.diagnostics().errors().map(ToString::to_string));
+    }
+    answer
+}
+
+/// The policy without what filing it under its scope has settled, and whether that could be done. Also without positions in
+/// its text, which cost at every evaluation.
+fn strip(policy: &Policy) -> (Policy, bool) {
+    let rewritten = policy.to_json().ok().and_then(|mut json| {
+        let members = json.as_object_mut()?;
+        members.insert("action".to_owned(), json!({"op": "All"}));
+        if matches!(policy.resource_constraint(), ResourceConstraint::Eq(_) | ResourceConstraint::In(_)) {
+            members.insert("resource".to_owned(), json!({"op": "All"}));
+        }
+        Policy::from_json(Some(policy.id().clone()), json).ok()
+    });
+    match rewritten {
+        Some(rewritten) => (rewritten, true),
+        None => (policy.clone(), false),
     }
 }
 

@@ -9,6 +9,7 @@
 
 mod facts;
 mod index;
+mod known;
 mod load;
 mod model;
 mod needs;

@@ -24,8 +24,7 @@ struct Model {
 }
 
 static MODEL: LazyLock<Model> = LazyLock::new(|| {
-    #[expect(clippy::result_large_err, reason = "Cedar's error, and there is none")]
-    let name = |text: &str| EntityTypeName::from_str(text);
+    let name = |text: &str| EntityTypeName::from_str(text).map_err(Box::new);
     #[expect(
         clippy::expect_used,
         reason = "constants of this crate, held by a test; without them there is no policy"

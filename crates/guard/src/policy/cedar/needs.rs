@@ -24,45 +24,67 @@ pub(super) struct Needs {
     pub(super) decimals: bool,
     /// Whether numbers are looked at as whole numbers.
     pub(super) integers: bool,
+    /// The actions and their groups.
+    pub(super) actions: bool,
 }
 
 /// What several groups of policies look at together.
 #[derive(Clone, Copy)]
-pub(super) struct Wanted<'a>(pub(super) &'a [&'a Needs]);
+pub(super) struct Wanted<'a> {
+    /// Those that are to be told.
+    pub(super) told: &'a [&'a Needs],
+    /// All that the question meets.
+    pub(super) all: &'a [&'a Needs],
+}
 
-impl Wanted<'_> {
+/// Pointers into deeper arguments than this are not worth a thought.
+const MAX_POINTER: usize = 30;
+
+impl<'a> Wanted<'a> {
     /// An attribute of the context.
     pub(super) fn attribute(self, attribute: &str) -> bool {
-        self.0.iter().any(|needs| needs.everything || needs.attributes.contains(attribute))
+        self.told.iter().any(|needs| needs.everything || needs.attributes.contains(attribute))
+    }
+
+    /// The actions and their groups.
+    pub(super) fn actions(self) -> bool {
+        self.told.iter().any(|needs| needs.actions)
     }
 
     /// The argument at this pointer.
     pub(super) fn argument(self, pointer: &str) -> bool {
-        self.0.iter().any(|needs| needs.all_arguments || needs.pointers.contains(pointer))
+        self.told.iter().any(|needs| needs.all_arguments || needs.pointers.contains(pointer))
     }
 
-    /// The argument at this pointer, or one inside it. Errs towards yes.
-    pub(super) fn inside(self, pointer: &str) -> bool {
-        self.0.iter().any(|needs| {
-            let after = needs.pointers.range::<str, _>((Bound::Included(pointer), Bound::Unbounded)).next();
-            needs.all_arguments || after.is_some_and(|wanted| wanted.starts_with(pointer))
+    /// An argument whose pointer begins with this.
+    pub(super) fn inside(self, start: &str) -> bool {
+        self.told.iter().any(|needs| {
+            let after = needs.pointers.range::<str, _>((Bound::Included(start), Bound::Unbounded)).next();
+            needs.all_arguments || after.is_some_and(|wanted| wanted.starts_with(start))
         })
+    }
+
+    /// The pointers, unless all arguments are wanted.
+    pub(super) fn pointers(self) -> Option<impl Iterator<Item = &'a String>> {
+        let all = self.told.iter().any(|needs| needs.all_arguments || needs.everything);
+        (!all).then(|| self.told.iter().flat_map(|needs| &needs.pointers))
     }
 
     /// Numbers as decimals.
     pub(super) fn decimals(self) -> bool {
-        self.0.iter().any(|needs| needs.decimals)
+        self.all.iter().any(|needs| needs.decimals)
     }
 
     /// Numbers as whole numbers.
     pub(super) fn integers(self) -> bool {
-        self.0.iter().any(|needs| needs.integers)
+        self.all.iter().any(|needs| needs.integers)
     }
 }
 
 impl Needs {
-    pub(super) fn of(policy: &Policy) -> Self {
-        let mut needs = Self::default();
+    /// What `policy` looks at. With `stripped`, its scope does not look at actions.
+    pub(super) fn of(policy: &Policy, stripped: bool) -> Self {
+        let mut needs = Self { actions: !stripped, ..Self::default() };
         match policy.to_json() {
             Ok(json) => match json.get("conditions") {
                 Some(conditions) => needs.look(conditions),
@@ -73,7 +95,13 @@ impl Needs {
         needs
     }
 
+    /// Whether the answer may differ for the same principal, target, labels and arguments.
+    pub(super) fn is_fleeting(&self) -> bool {
+        self.everything || ["time", "used"].iter().any(|attribute| self.attributes.contains(*attribute))
+    }
+
     pub(super) fn add(&mut self, other: &Self) {
+        self.actions |= other.actions;
         self.everything |= other.everything;
         self.all_arguments |= other.all_arguments;
         self.decimals |= other.decimals;
@@ -87,6 +115,7 @@ impl Needs {
         self.all_arguments = true;
         self.decimals = true;
         self.integers = true;
+        self.actions = true;
     }
 
     fn look(&mut self, expression: &Value) {
@@ -104,6 +133,7 @@ impl Needs {
     fn operator(&mut self, operator: &str, inside: &Value) {
         match operator {
             "Value" => {}
+            "Var" if inside.as_str() == Some("action") => self.actions = true,
             "Var" => {
                 // The context as a whole, or an attribute that `.` and `has` did not name.
                 if inside.as_str() == Some("context") {
@@ -125,10 +155,10 @@ impl Needs {
             "getTag" | "hasTag" => {
                 let key = inside.get("right");
                 match key.and_then(|key| key.get("Value")).and_then(Value::as_str) {
-                    Some(pointer) => {
+                    Some(pointer) if pointer.matches('/').count() <= MAX_POINTER => {
                         self.pointers.insert(pointer.to_owned());
                     }
-                    None => self.all_arguments = true,
+                    _ => self.all_arguments = true,
                 }
                 self.look(inside);
             }

@@ -58,7 +58,9 @@ pub struct Target {
     pub(super) server: String,
     pub(super) id: String,
     pub(super) uid: EntityUid,
+    pub(super) critical: bool,
     pub(super) entities: Entities,
+    pub(super) with_actions: Entities,
 }
 
 impl fmt::Debug for Target {
@@ -99,9 +101,10 @@ impl Target {
         // target would fail to evaluate, which forbids.
         let entity = Entity::new(uid.clone(), attributes.into(), HashSet::from([parent.clone()]))
             .unwrap_or_else(|_| Entity::new_no_attrs(uid.clone(), HashSet::from([parent])));
-        let actions = model::actions().clone();
-        let entities = actions.add_entities([entity], None).unwrap_or_else(|_| Entities::empty());
-        Self { kind, server: server.to_owned(), id, uid, entities }
+        let within =
+            |base: Entities| base.add_entities([entity.clone()], None).unwrap_or_else(|_| Entities::empty());
+        let (entities, with_actions) = (within(Entities::empty()), within(model::actions().clone()));
+        Self { kind, server: server.to_owned(), id, uid, critical, entities, with_actions }
     }
 }
 

@@ -156,9 +156,10 @@ impl Config {
         }
         let names: Vec<&str> = server_names.iter().map(String::as_str).collect();
         let cedar = read_cedar(&document, &file.policy.cedar, folder, read, &mut problems);
-        // Where no file could be read, that is the problem, and not that there is no policy.
-        let loaded = if cedar.is_empty() { Ok(Policies::default()) } else { Policies::load(&cedar, &names) };
-        let policies = loaded.unwrap_or_else(|more| {
+        // None at all: they could not be read, which is a problem already.
+        let policies =
+            if cedar.is_empty() { Ok(Policies::default()) } else { Policies::load(&cedar, &names) };
+        let policies = policies.unwrap_or_else(|more| {
             problems.extend(more);
             Policies::default()
         });
@@ -173,13 +174,13 @@ impl Config {
             for (name, server) in file.servers {
                 check::server(&document, &name, &server, &names, &mut problems);
                 match servers.entry(name) {
+                    Entry::Vacant(free) => {
+                        free.insert(server);
+                    }
                     Entry::Occupied(taken) => {
                         let message =
                             "a server of this name is in another file already; give it another name";
                         problems.push(document.problem(&["servers", taken.key()], message));
-                    }
-                    Entry::Vacant(free) => {
-                        free.insert(server);
                     }
                 }
             }

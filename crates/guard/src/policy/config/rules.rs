@@ -17,10 +17,9 @@ pub const ANYONE: &str = "anyone";
 pub const EVERYONE: &str = "everyone";
 
 /// A list of names, or the one word that stands for all.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum NameSet<const INFLUENCERS: bool> {
     /// `"anyone"`, `"everyone"`.
-    #[default]
     All,
     /// These.
     These(Vec<String>),
@@ -30,6 +29,16 @@ pub enum NameSet<const INFLUENCERS: bool> {
 pub type Influencers = NameSet<true>;
 /// Who may read: `"everyone"`, or a list.
 pub type ReaderSet = NameSet<false>;
+
+#[expect(
+    clippy::derivable_impls,
+    reason = "for readers only: nobody is to get `anyone` by leaving influencers out"
+)]
+impl Default for ReaderSet {
+    fn default() -> Self {
+        Self::All
+    }
+}
 
 impl<const INFLUENCERS: bool> NameSet<INFLUENCERS> {
     const WORD: &str = if INFLUENCERS { ANYONE } else { EVERYONE };

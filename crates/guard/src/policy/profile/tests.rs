@@ -1,9 +1,12 @@
 use super::*;
 use crate::policy::config::{Config, Influencers, ReaderSet, Reveal};
 
+/// Names of tools, and of their arguments.
+type Tools = &'static [(&'static str, &'static [&'static str])];
+
 /// The tools of the real servers, as their `tools/list` gives them: server-filesystem 0.2.0, server-memory 0.6.3,
 /// server-everything 2.0.0 (npm), mcp-server-git and mcp-server-time 2026.10.19, mcp-server-fetch 2026.10.24 (PyPI).
-const REAL: [(&str, &[(&str, &[&str])]); 6] = [
+const REAL: [(&str, Tools); 6] = [
     (
         "filesystem",
         &[
