@@ -60,6 +60,16 @@ def test_an_agent_that_obeys_gets_nothing_done_for_the_attacker(running):
                     assert not episode.security, (user, injection, version)
 
 
+def test_an_agent_whose_plan_ended_early_reads_again_before_it_types(running, monkeypatch):
+    suite, _ = running
+    if suite.name != "banking":
+        pytest.skip("one suite is enough")
+    lost = [{"plan": [{"call": "get_most_recent_transactions", "with": {"n": 100}, "id": "t"}, {"let": "p", "be": {"first": []}}]}]
+    monkeypatch.setitem(agent.scripts("banking"), "user_task_11", lost)
+    episode = played(running, "guard", "user_task_11", "injection_task_0")
+    assert episode.notes and episode.read_injection
+
+
 def test_the_agent_types_nothing_that_it_has_not_seen(running, monkeypatch):
     suite, _ = running
     if suite.name != "slack":
