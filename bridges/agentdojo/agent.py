@@ -68,8 +68,12 @@ class Agent:
         script = scripts(self.suite.name).get(self.episode.user, [])
         planned = [step for step in script if "plan" in step]
         done = [self._step(step) for step in script]
-        if not planned or not all(done):
-            self._rest(remaining(self.task["truth"], self.suite.trace()))
+        left = remaining(self.task["truth"], self.suite.trace())
+        if not planned:
+            self._rest(left)
+        elif not all(done):
+            # What a plan that ended early has read is lost to the agent, which therefore reads again.
+            self._rest([call for call in self.task["truth"] if call in left or not is_action(call)])
         self._look()
         replay.finish(self.suite, self.episode, self.task, self.said)
 

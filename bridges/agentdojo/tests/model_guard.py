@@ -315,8 +315,11 @@ def accepts(rule: dict[str, Any], data: Any) -> bool:
     """Whether an endorsement of the policy has `data`."""
     if "one-of" in rule:
         return any(type(data) is type(one) and data == one for one in rule["one-of"])
+    if "number" in rule:
+        return isinstance(data, (int, float)) and not isinstance(data, bool) and _has(data, rule)
     if "range" in rule:
-        return isinstance(data, (int, float)) and not isinstance(data, bool) and rule["range"][0] <= data <= rule["range"][1]
+        whole = isinstance(data, (int, float)) and not isinstance(data, bool) and float(data).is_integer()
+        return whole and rule["range"][0] <= data <= rule["range"][1]
     return isinstance(data, str) and re.fullmatch(rule["pattern"], data) is not None
 
 
