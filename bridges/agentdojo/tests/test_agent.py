@@ -27,7 +27,7 @@ def played(running, version, user, injection=None):
 
 
 # The policy endorses whole amounts only, and this one is 200.29.
-ASKS_ALL_THE_SAME = {("banking", "user_task_11")}
+ASKS_ALL_THE_SAME: set[tuple[str, str]] = set()
 
 
 def test_every_plan_is_for_a_task_and_completes(running):
