@@ -10,6 +10,7 @@
 mod bundles;
 mod commands;
 mod endpoint;
+mod hub;
 mod place;
 mod runs;
 mod supply;
