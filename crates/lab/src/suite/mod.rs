@@ -235,7 +235,8 @@ impl Suite {
 
 /// Version and digest of the built-in suite of this id. Expanding one takes a while, so each is expanded once.
 fn builtin(id: &Id) -> Option<&'static (String, Digest)> {
-    static KNOWN: LazyLock<BTreeMap<&str, OnceLock<Option<(String, Digest)>>>> =
+    type Known = OnceLock<Option<(String, Digest)>>;
+    static KNOWN: LazyLock<BTreeMap<&str, Known>> =
         LazyLock::new(|| Suite::builtin_names().into_iter().map(|name| (name, OnceLock::new())).collect());
     let (name, known) = KNOWN.get_key_value(id.as_str())?;
     let expand = || {

@@ -322,6 +322,12 @@ fn plain_filters() -> Environment<'static> {
     plain
 }
 
+/// The arguments of a call as minijinja passes them on: named ones in one value at the end.
+fn whole(args: Rest<Value>, named: Kwargs) -> Vec<Value> {
+    let any = named.args().next().is_some();
+    args.0.into_iter().chain(any.then(|| named.into())).collect()
+}
+
 /// An environment whose values are charged to `budget`.
 fn environment(budget: &Arc<Budget>) -> Environment<'static> {
     let mut bounded = Environment::new();
@@ -331,7 +337,8 @@ fn environment(budget: &Arc<Budget>) -> Environment<'static> {
     let plain = Arc::new(plain_filters());
     for (name, times) in FILTERS {
         let (budget, plain) = (Arc::clone(budget), Arc::clone(&plain));
-        bounded.add_filter(name, move |args: Rest<Value>| {
+        bounded.add_filter(name, move |args: Rest<Value>, named: Kwargs| {
+            let args = whole(args, named);
             narrow(name, &args)?;
             budget.charge_all(&args, times)?;
             plain.empty_state().apply_filter(name, &args)
@@ -339,11 +346,13 @@ fn environment(budget: &Arc<Budget>) -> Environment<'static> {
     }
     for (name, native) in [("replace", replace as Native), ("join", join), ("indent", indent)] {
         let budget = Arc::clone(budget);
-        bounded.add_filter(name, move |args: Rest<Value>| native(&budget, &args));
+        bounded
+            .add_filter(name, move |args: Rest<Value>, named: Kwargs| native(&budget, &whole(args, named)));
     }
     for (name, native) in OPERATORS {
         let budget = Arc::clone(budget);
-        bounded.add_function(name, move |args: Rest<Value>| native(&budget, &args));
+        bounded
+            .add_function(name, move |args: Rest<Value>, named: Kwargs| native(&budget, &whole(args, named)));
     }
     let builders: Vec<(String, Value)> = bounded
         .globals()
@@ -352,7 +361,8 @@ fn environment(budget: &Arc<Budget>) -> Environment<'static> {
         .collect();
     for (name, function) in builders {
         let budget = Arc::clone(budget);
-        bounded.add_function(name, move |state: &mut State<'_, '_>, args: Rest<Value>| {
+        bounded.add_function(name, move |state: &mut State<'_, '_>, args: Rest<Value>, named: Kwargs| {
+            let args = whole(args, named);
             budget.charge_all(&args, 1)?;
             function.call(state, &args)
         });
