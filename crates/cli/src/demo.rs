@@ -13,7 +13,7 @@ use ostrom_models::Model;
 use serde_json::json;
 
 use crate::args::DemoOptions;
-use crate::eval::{Job, print_verification, signing_key};
+use crate::eval::{Finished, Job, print_verification, signing_key};
 use crate::fail::Failure;
 use crate::show;
 use crate::target::Reach;
@@ -76,16 +76,15 @@ pub async fn run(options: DemoOptions) -> Result<ExitCode, Failure> {
         println!("What the defence changed (A undefended, B defended)");
         show::comparison(&comparison);
         println!("\nBoth bundles were read back and verified from scratch:");
-        for verification in [first, second] {
-            print_verification(verification);
+        for (bundle, verification) in [(a, first), (b, second)] {
+            print_verification(&bundle.manifest, verification);
         }
         for folder in &folders {
             println!("\nbundle  {}\nreport  {}", folder.display(), folder.join("report.html").display());
         }
     }
-    let failed: u64 = runs.iter().map(|run| run.metrics.failed).sum();
-    if failed > 0 {
-        return Err(Failure::with_code(format!("{failed} trials failed"), crate::fail::INCOMPLETE));
+    match runs.iter().find_map(Finished::failure) {
+        Some(failure) => Err(failure),
+        None => Ok(ExitCode::SUCCESS),
     }
-    Ok(ExitCode::SUCCESS)
 }

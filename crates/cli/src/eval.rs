@@ -27,6 +27,9 @@ use crate::progress::RunProgress;
 use crate::target::Reach;
 use crate::{paths, show};
 
+/// As much of a reason for failure as is printed, in characters.
+const MAX_REASON: usize = 300;
+
 /// A run's configuration file. Unknown keys are errors.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -49,7 +52,7 @@ pub async fn run(command: EvalCommand) -> Result<ExitCode, Failure> {
         EvalCommand::Verify(options) => verify(options).await,
         EvalCommand::Report(options) => {
             let (folder, _guard) = opened(&options.bundle)?;
-            let bundle = Bundle::open(&folder)?;
+            let (bundle, _) = bundle::verify_evidence(&folder, None)?;
             let beside = if options.bundle.is_dir() {
                 options.bundle.join("report.html")
             } else {
@@ -57,7 +60,11 @@ pub async fn run(command: EvalCommand) -> Result<ExitCode, Failure> {
             };
             let out = options.out.unwrap_or(beside);
             write_report(&bundle, &out)?;
-            println!("{}", out.display());
+            if options.json {
+                show::json(&json!({"report": out, "bundle": bundle.digest}))?;
+            } else {
+                println!("{}", out.display());
+            }
             Ok(ExitCode::SUCCESS)
         }
         EvalCommand::Compare(options) => {
@@ -70,13 +77,27 @@ pub async fn run(command: EvalCommand) -> Result<ExitCode, Failure> {
             } else {
                 show::comparison(&comparison)
             }
+            if comparison.failed() > 0 {
+                return Err(Failure::with_code(
+                    format!(
+                        "{} pairs have a failed trial and could not be compared; try failed trials again with: ostrom \
+                         eval resume",
+                        comparison.failed()
+                    ),
+                    INCOMPLETE,
+                ));
+            }
             Ok(ExitCode::SUCCESS)
         }
         EvalCommand::Export(options) => export_bundle(&options),
         EvalCommand::Pack(options) => {
-            bundle::verify(&options.bundle, None)?;
+            let (bundle, _) = bundle::verify(&options.bundle, None)?;
             bundle::pack(&options.bundle, &options.out)?;
-            println!("{}", options.out.display());
+            if options.json {
+                show::json(&json!({"archive": options.out, "bundle": bundle.digest}))?;
+            } else {
+                println!("{}", options.out.display());
+            }
             Ok(ExitCode::SUCCESS)
         }
     }
@@ -136,28 +157,13 @@ async fn start(options: RunOptions) -> Result<ExitCode, Failure> {
         top_p: options.top_p.or(config.top_p).unwrap_or(1.0),
         max_tokens: options.max_tokens.or(config.max_tokens).unwrap_or(suite.max_tokens),
     };
-    check(&settings)?;
+    settings.check().map_err(Failure::new)?;
     let reach = config.reach.overridden(options.target.as_deref(), &options.reach)?;
     let key = signing_key(options.sign_key.as_deref())?;
     let model = reach.open().await?;
     let job = Job { suite, settings, reach, out: options.out };
     let finished = job.run(&model, &key, "eval").await?;
     finished.print(options.json)
-}
-
-fn check(settings: &Settings) -> Result<(), Failure> {
-    let fine = (1..=1_000_000).contains(&settings.repeat)
-        && (0.0..=5.0).contains(&settings.temperature)
-        && settings.top_p > 0.0
-        && settings.top_p <= 1.0
-        && settings.max_tokens > 0;
-    if fine {
-        Ok(())
-    } else {
-        Err(Failure::new(
-            "--repeat is at least 1, --temperature 0 to 5, --top-p above 0 to 1, --max-tokens at least 1",
-        ))
-    }
 }
 
 /// The key that signs; made on first use.
@@ -190,6 +196,8 @@ pub struct Finished {
     pub manifest: Manifest,
     /// The figures.
     pub metrics: Metrics,
+    /// The reason that most failed trials give, and how many give it.
+    commonest_failure: Option<(String, u64)>,
 }
 
 impl Job {
@@ -246,8 +254,10 @@ async fn complete(
         Err(error) => return Err(Failure::with_code(format!("{error}. {resume}"), STOPPED)),
     }
     let (manifest, metrics) = bundle::finish(run, key, now())?;
-    write_report(&Bundle::open(&folder)?, &folder.join("report.html"))?;
-    Ok(Finished { folder, manifest, metrics })
+    let bundle = Bundle::open(&folder)?;
+    write_report(&bundle, &folder.join("report.html"))?;
+    let commonest_failure = if metrics.failed > 0 { bundle.commonest_failure()? } else { None };
+    Ok(Finished { folder, manifest, metrics, commonest_failure })
 }
 
 fn write_report(bundle: &Bundle, out: &Path) -> Result<(), Failure> {
@@ -270,18 +280,25 @@ impl Finished {
             println!("\nbundle  {}\nreport  {}", self.folder.display(), report.display());
             println!("verify  ostrom eval verify {}", self.folder.display());
         }
-        if self.metrics.failed > 0 {
-            return Err(Failure::with_code(
-                format!(
-                    "{} of {} trials failed; try them again with: ostrom eval resume {}",
-                    self.metrics.failed,
-                    self.metrics.planned,
-                    self.folder.display()
-                ),
-                INCOMPLETE,
-            ));
+        match self.failure() {
+            Some(failure) => Err(failure),
+            None => Ok(ExitCode::SUCCESS),
         }
-        Ok(ExitCode::SUCCESS)
+    }
+
+    /// What to say if trials failed.
+    pub fn failure(&self) -> Option<Failure> {
+        let why = self.commonest_failure.as_ref().map_or_else(String::new, |(reason, count)| {
+            let reason: String = reason.chars().take(MAX_REASON).collect();
+            format!(" ({count} of them: {reason})")
+        });
+        let message = format!(
+            "{} of {} trials failed{why}; try them again with: ostrom eval resume {}",
+            self.metrics.failed,
+            self.metrics.planned,
+            self.folder.display()
+        );
+        (self.metrics.failed > 0).then(|| Failure::with_code(message, INCOMPLETE))
     }
 }
 
@@ -291,7 +308,7 @@ async fn resume(options: ResumeOptions) -> Result<ExitCode, Failure> {
         .map_err(|error| Failure::new(format!("{}: {error}", options.run.display())))?;
     let reach = reach.overridden(None, &options.reach)?;
     let key = signing_key(options.sign_key.as_deref())?;
-    let model = reach.open().await?;
+    let model = reach.open_after(run.spent_before()).await?;
     if model.identity() != run.plan.target {
         return Err(Failure::new(format!(
             "the target is not the one that the run began with: it was {}, now it is {}",
@@ -305,7 +322,7 @@ async fn resume(options: ResumeOptions) -> Result<ExitCode, Failure> {
 /// A target in one line.
 fn describe(target: &ModelIdentity) -> String {
     match target {
-        ModelIdentity::Local { name, digest, .. } => format!("{name} (sha256:{})", digest.short()),
+        ModelIdentity::Local { name, digest, .. } => format!("{name} (sha256:{digest})"),
         ModelIdentity::Endpoint { url, model, .. } => format!("{model} at {url}"),
     }
 }
@@ -315,6 +332,9 @@ async fn verify(options: VerifyOptions) -> Result<ExitCode, Failure> {
     let key = options.key.as_deref().map(PublicKey::load).transpose()?;
     let (bundle, mut verification) = bundle::verify(&folder, key.as_ref())?;
     if let Some(limit) = options.rerun {
+        if limit == 0 {
+            return Err(Failure::new("--rerun 0 would play nothing: at least 1"));
+        }
         let target = match (&options.target, &bundle.manifest.target) {
             (Some(target), _) => target.clone(),
             (None, ModelIdentity::Local { name, .. }) => format!("local:{name}"),
@@ -332,17 +352,24 @@ async fn verify(options: VerifyOptions) -> Result<ExitCode, Failure> {
             "holds": true, "bundle": verification.digest, "signer": verification.signer.to_string(),
             "expectedSigner": verification.expected_signer, "trials": verification.trials,
             "failed": verification.failed, "replayed": verification.replayed,
-            "suiteDigest": bundle.manifest.suite_digest, "target": bundle.manifest.target,
+            "suite": bundle.manifest.suite, "suiteVersion": bundle.manifest.suite_version,
+            "suiteDigest": bundle.manifest.suite_digest, "builtinSuite": verification.builtin_suite,
+            "target": bundle.manifest.target,
         }))?;
     } else {
-        print_verification(&verification);
+        print_verification(&bundle.manifest, &verification);
     }
     Ok(ExitCode::SUCCESS)
 }
 
 /// What holds, for people.
-pub fn print_verification(verification: &Verification) {
+pub fn print_verification(manifest: &Manifest, verification: &Verification) {
     println!("holds    bundle sha256:{}", verification.digest);
+    let built_in = if verification.builtin_suite { "built in" } else { "not built in: look at its rules" };
+    let suite = format!("{} {} ({built_in})", manifest.suite, manifest.suite_version);
+    println!("suite    {}", show::printable(&suite));
+    println!("         sha256:{}", manifest.suite_digest);
+    println!("target   {}", show::printable(&describe(&manifest.target)));
     let whose = if verification.expected_signer { "the key given" } else { "the bundle's own key" };
     println!("signed   by {} ({whose})", verification.signer.short());
     println!(

@@ -9,9 +9,15 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use ostrom_core::Digest;
+use ostrom_models::http::BaseUrl;
 
 use crate::fail::{Failure, io as io_failure};
 use crate::{paths, progress};
+
+/// Where hf: models come from.
+const HUB: &str = "https://huggingface.co";
+/// Names another place that has them, as the hub's own tools let one do: https:, or http: on this machine.
+const HUB_VARIABLE: &str = "OSTROM_HF_ENDPOINT";
 
 /// A model that Ostrom knows where to get.
 pub struct Reference {
@@ -53,6 +59,47 @@ const REFERENCES: [Reference; 2] = [
     },
 ];
 
+impl Reference {
+    /// Checks the digest of a file in the cache that goes by this reference model's name.
+    pub fn check(&self, path: &Path, found: Digest) -> Result<(), Failure> {
+        if found.to_string() == self.sha256 {
+            return Ok(());
+        }
+        Err(Failure::new(format!(
+            "{} is not {}: its SHA-256 is {found}, not the pinned {}. Remove it, then: ostrom model pull {}",
+            path.display(),
+            self.name,
+            self.sha256,
+            self.name
+        )))
+    }
+}
+
+/// The reference model whose place in the cache this is.
+pub fn reference_at(path: &Path) -> Result<Option<&'static Reference>, Failure> {
+    let in_cache = path.parent() == Some(paths::models()?.as_path());
+    Ok(path.file_stem().filter(|_| in_cache).and_then(|stem| reference(&stem.to_string_lossy())))
+}
+
+/// Where a fetched file of this name goes.
+fn place(folder: &Path, name: &str) -> Result<PathBuf, Failure> {
+    let Some(stem) = name.strip_suffix(".gguf").filter(|stem| !stem.is_empty()) else {
+        return Err(Failure::new(format!(
+            "{name}: only GGUF files can be run, and their names end in .gguf; look for a file of that kind, or rename \
+             it if it is one"
+        )));
+    };
+    // Some file systems take upper and lower case for the same.
+    if REFERENCES.iter().any(|reference| reference.name.eq_ignore_ascii_case(stem)) {
+        return Err(Failure::new(format!(
+            "{name} would take the place of the reference model {stem}: rename the file, or fetch the reference model \
+             with: ostrom model pull {}",
+            stem.to_ascii_lowercase()
+        )));
+    }
+    Ok(folder.join(name))
+}
+
 /// The reference model of this name.
 pub fn reference(name: &str) -> Option<&'static Reference> {
     REFERENCES.iter().find(|reference| reference.name == name)
@@ -69,7 +116,12 @@ pub async fn pull(source: &str) -> Result<PathBuf, Failure> {
     std::fs::create_dir_all(&folder).map_err(io_failure(folder.display()))?;
     if let Some(reference) = reference(source) {
         let target = folder.join(format!("{}.gguf", reference.name));
-        if !target.is_file() {
+        if target.is_file() {
+            let (digest, _) = ostrom_models::local::inspect(&target).map_err(|error| {
+                Failure::new(format!("{}: {error}; remove it and pull again", target.display()))
+            })?;
+            reference.check(&target, digest)?;
+        } else {
             pull_reference(reference, &folder, &target)?;
         }
         return Ok(target);
@@ -85,7 +137,7 @@ pub async fn pull(source: &str) -> Result<PathBuf, Failure> {
         )));
     }
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let target = folder.join(&name);
+    let target = place(&folder, &name)?;
     let part = temporary(&folder)?;
     std::fs::copy(path, part.path()).map_err(io_failure(path.display()))?;
     keep(part, &target)?;
@@ -195,6 +247,23 @@ fn digest_of(path: &Path) -> Result<Digest, Failure> {
     Ok(Digest::of(&bytes))
 }
 
+/// The hub's address, or that of a mirror which the environment names.
+fn hub() -> Result<BaseUrl, Failure> {
+    let variable = std::env::var(HUB_VARIABLE).ok().filter(|url| !url.is_empty());
+    let hub = variable
+        .as_deref()
+        .unwrap_or(HUB)
+        .parse::<BaseUrl>()
+        .map_err(|error| Failure::new(format!("{HUB_VARIABLE}: {error}")))?;
+    if hub.is_https() || hub.is_loopback() {
+        Ok(hub)
+    } else {
+        Err(Failure::new(format!(
+            "{HUB_VARIABLE}: {hub} is not encrypted: use https:, or http: on this machine"
+        )))
+    }
+}
+
 /// Fetches one file of a repository on the Hugging Face hub.
 async fn pull_hub(rest: &str, folder: &Path) -> Result<PathBuf, Failure> {
     let parts: Vec<&str> = rest.split('/').collect();
@@ -206,7 +275,9 @@ async fn pull_hub(rest: &str, folder: &Path) -> Result<PathBuf, Failure> {
     let ([owner, repository, file], true) = (parts.as_slice(), parts.iter().all(fine)) else {
         return Err(Failure::new(format!("hf:{rest}: write hf:OWNER/REPO/FILE.gguf")));
     };
-    let url = format!("https://huggingface.co/{owner}/{repository}/resolve/main/{file}");
+    let target = place(folder, file)?;
+    let hub = hub()?;
+    let url = format!("{hub}/{owner}/{repository}/resolve/main/{file}");
     let part = temporary(folder)?;
     let spinner = progress::spinner(&format!("fetching {file}"));
     let fetched = ostrom_models::http::download(&url, part.path(), |done, total| {
@@ -217,7 +288,6 @@ async fn pull_hub(rest: &str, folder: &Path) -> Result<PathBuf, Failure> {
     });
     fetched.await?;
     spinner.finish_and_clear();
-    let target = folder.join(file);
     keep(part, &target)?;
     Ok(target)
 }

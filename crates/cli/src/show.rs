@@ -28,6 +28,25 @@ pub fn text_out(text: std::fmt::Arguments<'_>) {
     }
 }
 
+/// A text with everything that would move a terminal, or hide or turn text in it, written as an escape. What comes from
+/// bundles, endpoints and files is printed through this.
+pub fn printable(text: &str) -> String {
+    let hides = |c: char| {
+        (c.is_control() && c != '\n' && c != '\t')
+            || matches!(c, '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e0fff}')
+    };
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if hides(c) {
+            out.extend(c.escape_unicode());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
 /// Prints a value as JSON.
 pub fn json<T: Serialize>(value: &T) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value).map_err(|error| Failure::new(error.to_string()))?;
@@ -120,7 +139,14 @@ fn difference(label: &str, difference: &Difference) {
     let p = difference.p_holm.unwrap_or(difference.p);
     let p = if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") };
     let detectable = difference.detectable.map_or("–".to_owned(), |x| format!("{:.1}", 100.0 * x));
-    println!("  {label:<30} {value:>6}  {interval:<16} {p:>7} {:>5} {detectable:>6}", difference.pairs);
+    let failed = match difference.failed {
+        0 => String::new(),
+        failed => format!("  ({failed} failed)"),
+    };
+    println!(
+        "  {label:<30} {value:>6}  {interval:<16} {p:>7} {:>5} {detectable:>6}{failed}",
+        difference.pairs
+    );
 }
 
 /// The table of a comparison.
@@ -135,8 +161,24 @@ pub fn comparison(comparison: &Comparison) {
         difference(&mechanism.id, mechanism);
     }
     println!("\nseen: the smallest difference that would be found four times out of five.");
-    let failed = comparison.attack_success.failed + comparison.benign_utility.failed;
-    if failed > 0 {
-        println!("{failed} pairs have a failed trial and could not be compared.");
+    if comparison.failed() > 0 {
+        println!(
+            "(n failed): pairs with a failed trial. They are not in the differences, intervals and p values: the \
+             comparison is incomplete."
+        );
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_stranger_wrote_moves_no_terminal() {
+        assert_eq!(
+            printable("a\u{1b}[2J\u{202e}b\r\n\tc \u{9b}"),
+            "a\\u{1b}[2J\\u{202e}b\\u{d}\n\tc \\u{9b}"
+        );
+        assert_eq!(printable("Grüße, 日本"), "Grüße, 日本");
     }
 }

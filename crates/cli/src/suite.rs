@@ -32,7 +32,7 @@ fn list(json: bool) -> Result<ExitCode, Failure> {
     } else {
         for suite in suites {
             println!("{:<10} {:>6} cases   {}", suite.id, suite.cases.len(), suite.title);
-            println!("{}", show::wrapped(&suite.description, "           "));
+            println!("{}", show::wrapped(&show::printable(&suite.description), "           "));
         }
     }
     Ok(ExitCode::SUCCESS)
@@ -44,8 +44,8 @@ fn show_suite(name: &str, json: bool) -> Result<ExitCode, Failure> {
         show::json(&suite)?;
         return Ok(ExitCode::SUCCESS);
     }
-    println!("{} {} — {}", suite.id, suite.version, suite.title);
-    println!("{}", show::wrapped(&suite.description, ""));
+    println!("{}", show::printable(&format!("{} {} — {}", suite.id, suite.version, suite.title)));
+    println!("{}", show::wrapped(&show::printable(&suite.description), ""));
     println!("digest sha256:{}", suite.digest()?);
     println!("{} cases, {} benign twins\n", suite.cases.len(), suite.twins.len());
     let mut axes: BTreeMap<&str, BTreeMap<String, usize>> = BTreeMap::new();

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ostrom_models::http::{Caps, HttpConfig, HttpModel, Price, Protocol};
+use ostrom_models::http::{Caps, HttpConfig, HttpModel, Price, Protocol, Spent};
 use ostrom_models::local::{LocalModel, LocalOptions};
 use ostrom_models::{Model, Secret};
 use serde::{Deserialize, Serialize};
@@ -84,15 +84,20 @@ impl Reach {
         Ok(self)
     }
 
-    /// Connects to, or loads, the target.
+    /// Connects to, or loads, the target of a new run.
     pub async fn open(&self) -> Result<Arc<dyn Model>, Failure> {
+        self.open_after(Spent::default()).await
+    }
+
+    /// The same for a run that has used something of its caps already.
+    pub async fn open_after(&self, spent: Spent) -> Result<Arc<dyn Model>, Failure> {
         let target = self.target.as_deref().ok_or_else(|| {
             Failure::new("what should be tested? --target local:NAME, openai:MODEL or anthropic:MODEL")
         })?;
         match target.split_once(':') {
             Some(("local", name)) => Ok(Arc::new(self.local(name).await?)),
-            Some(("openai", model)) => self.endpoint(model, Protocol::OpenAi),
-            Some(("anthropic", model)) => self.endpoint(model, Protocol::Anthropic),
+            Some(("openai", model)) => self.endpoint(model, Protocol::OpenAi, spent),
+            Some(("anthropic", model)) => self.endpoint(model, Protocol::Anthropic, spent),
             _ => Err(Failure::new(format!(
                 "--target {target:?}: write local:NAME, local:FILE.gguf, openai:MODEL or anthropic:MODEL"
             ))),
@@ -101,6 +106,17 @@ impl Reach {
 
     /// Loads a local model.
     pub async fn local(&self, name: &str) -> Result<LocalModel, Failure> {
+        let caps = [
+            ("--max-requests", self.max_requests.is_some()),
+            ("--max-total-tokens", self.max_total_tokens.is_some()),
+            ("--max-cost", self.max_cost.is_some()),
+            ("--price", !self.prices.is_empty()),
+        ];
+        if let Some((flag, _)) = caps.into_iter().find(|(_, given)| *given) {
+            return Err(Failure::new(format!(
+                "{flag} is for endpoints and would not hold for local:{name}, which costs nothing but time: leave it out"
+            )));
+        }
         let path = local_path(name).await?;
         let mut options = LocalOptions { threads: self.threads.unwrap_or(0), ..LocalOptions::default() };
         if let Some(batch) = self.batch {
@@ -108,10 +124,19 @@ impl Reach {
         }
         let short =
             Path::new(name).file_stem().map_or(name.to_owned(), |stem| stem.to_string_lossy().into_owned());
-        Ok(LocalModel::load(&path, &short, options)?)
+        let loaded = LocalModel::load(&path, &short, options);
+        if let Some(reference) = fetch::reference_at(&path)? {
+            // Loading has worked the digest out already. What could not be loaded is told by its digest, too.
+            let digest = match &loaded {
+                Ok(model) => model.digest(),
+                Err(_) => ostrom_models::local::inspect(&path).ok().map(|(digest, _)| digest),
+            };
+            digest.map_or(Ok(()), |digest| reference.check(&path, digest))?;
+        }
+        Ok(loaded?)
     }
 
-    fn endpoint(&self, model: &str, protocol: Protocol) -> Result<Arc<dyn Model>, Failure> {
+    fn endpoint(&self, model: &str, protocol: Protocol, spent: Spent) -> Result<Arc<dyn Model>, Failure> {
         let default_url = (protocol == Protocol::Anthropic).then_some("https://api.anthropic.com/v1");
         let url = self.base_url.as_deref().or(default_url).ok_or_else(|| {
             Failure::new("where is the endpoint? --base-url http://127.0.0.1:8000/v1, or your provider's")
@@ -130,6 +155,7 @@ impl Reach {
         if let Some(n) = self.max_attempts {
             config.max_attempts = n;
         }
+        config.spent_before = spent;
         config.caps = Caps {
             max_requests: self.max_requests,
             max_tokens: self.max_total_tokens,

@@ -53,6 +53,15 @@ pub struct Comparison {
     pub by_mechanism: Vec<Difference>,
 }
 
+impl Comparison {
+    /// Pairs, over all three comparisons, that have a failed trial and are left out. Above 0, the comparison is
+    /// incomplete.
+    pub fn failed(&self) -> u64 {
+        let all = [&self.attack_success, &self.utility_under_attack, &self.benign_utility];
+        all.into_iter().map(|difference| difference.failed).sum()
+    }
+}
+
 /// Why two bundles cannot be compared.
 #[derive(Debug, thiserror::Error)]
 pub enum CompareError {

@@ -17,9 +17,9 @@ use crate::trial::{Arm, Item};
 pub struct Settings {
     /// Defences, in order.
     pub defences: Vec<Defence>,
-    /// Times that every trial is run. At least 1.
+    /// Times that every trial is run, 1 to 10,000.
     pub repeat: u32,
-    /// Seed of everything random: sampling and the defences' markers.
+    /// Seed of everything random: sampling and the defences' markers. Below 2^53.
     pub seed: u64,
     /// 0 is greedy.
     pub temperature: f64,
@@ -27,6 +27,33 @@ pub struct Settings {
     pub top_p: f64,
     /// The most tokens per answer.
     pub max_tokens: u32,
+}
+
+/// Seeds from here on are not kept whole by every reader of JSON, and have no canonical form.
+pub const SEED_END: u64 = 1 << 53;
+/// More repeats tell nothing more; a bound on what a stranger's settings can ask for.
+const MAX_REPEAT: u32 = 10_000;
+/// The most trials of a run.
+const MAX_TRIALS: usize = 100_000_000;
+
+impl Settings {
+    /// Whether a run can have these settings.
+    ///
+    /// # Errors
+    /// Names the first one that it cannot have, as on the command line, and what is possible.
+    pub fn check(&self) -> Result<(), String> {
+        let says = [
+            ((1..=MAX_REPEAT).contains(&self.repeat), "--repeat is 1 to 10,000"),
+            (
+                self.seed < SEED_END,
+                "--seed is 0 to 9007199254740991 (2^53 - 1): larger ones have no canonical form",
+            ),
+            ((0.0..=5.0).contains(&self.temperature), "--temperature is 0 to 5"),
+            (self.top_p > 0.0 && self.top_p <= 1.0, "--top-p is above 0, to 1"),
+            (self.max_tokens > 0, "--max-tokens is at least 1"),
+        ];
+        says.into_iter().find(|(fits, _)| !fits).map_or(Ok(()), |(_, says)| Err(says.to_owned()))
+    }
 }
 
 /// A suite's trials: twins, attacks and controls, grouped so that neighbours share the beginning of their prompts.
@@ -45,8 +72,21 @@ enum Position {
 }
 
 impl Plan {
+    /// The plan for a suite, if its settings are possible and it is not larger than any run.
+    ///
+    /// # Errors
+    /// What is not possible.
+    pub fn checked(suite: Arc<Suite>, settings: Settings) -> Result<Self, String> {
+        settings.check()?;
+        let plan = Self::new(suite, settings);
+        if plan.len() > MAX_TRIALS {
+            return Err(format!("{} trials; a run has at most {MAX_TRIALS}: repeat less often", plan.len()));
+        }
+        Ok(plan)
+    }
+
     /// The plan for a suite.
-    pub fn new(suite: Arc<Suite>, settings: Settings) -> Self {
+    pub(crate) fn new(suite: Arc<Suite>, settings: Settings) -> Self {
         let mut by_twin: BTreeMap<&str, Vec<usize>> = BTreeMap::new();
         for (position, case) in suite.cases.iter().enumerate() {
             by_twin.entry(&case.twin).or_default().push(position);
@@ -73,7 +113,7 @@ impl Plan {
 
     /// Number of trials.
     pub fn len(&self) -> usize {
-        self.items.len() * self.settings.repeat as usize
+        self.items.len().saturating_mul(self.settings.repeat as usize)
     }
 
     /// Whether there is nothing to do.
@@ -112,5 +152,44 @@ impl Plan {
             seed: Digest::of(label.as_bytes()).seed() >> 11,
             max_tokens: self.settings.max_tokens,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FINE: Settings =
+        Settings { defences: vec![], repeat: 1, seed: 0, temperature: 0.0, top_p: 1.0, max_tokens: 1 };
+
+    #[test]
+    fn settings_that_no_run_can_have_are_named() {
+        assert_eq!(FINE.check(), Ok(()));
+        assert_eq!(Settings { repeat: 10_000, seed: SEED_END - 1, ..FINE }.check(), Ok(()));
+        for (settings, named) in [
+            (Settings { repeat: 0, ..FINE }, "--repeat"),
+            (Settings { repeat: 10_001, ..FINE }, "--repeat"),
+            (Settings { repeat: u32::MAX, ..FINE }, "--repeat"),
+            (Settings { seed: SEED_END, ..FINE }, "--seed"),
+            (Settings { temperature: f64::NAN, ..FINE }, "--temperature"),
+            (Settings { top_p: 0.0, ..FINE }, "--top-p"),
+            (Settings { max_tokens: 0, ..FINE }, "--max-tokens"),
+        ] {
+            assert!(settings.check().unwrap_err().starts_with(named), "{settings:?}");
+        }
+        // The largest seed that is taken has a canonical form, the next one has none.
+        assert!(ostrom_trust::canonical_json(&Settings { seed: SEED_END - 1, ..FINE }).is_ok());
+    }
+
+    #[test]
+    fn a_plan_is_not_larger_than_any_run() {
+        let mut suite = Suite::load("starter").unwrap();
+        let twin = suite.twins[0].clone();
+        suite.twins = vec![twin; 10_001];
+        suite.cases.clear();
+        let suite = Arc::new(suite);
+        let plan = |repeat| Plan::checked(Arc::clone(&suite), Settings { repeat, ..FINE });
+        assert!(plan(9_999).is_ok());
+        assert!(plan(10_000).unwrap_err().contains("100000000"));
     }
 }

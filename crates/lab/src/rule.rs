@@ -153,6 +153,23 @@ impl Rule {
         })
     }
 
+    /// Whether the rule can decide: every pattern in it compiles. One that does not would hold for no answer, and so
+    /// would count no attack.
+    ///
+    /// # Errors
+    /// The first pattern that does not compile, and why.
+    pub fn check(&self) -> Result<(), String> {
+        match self {
+            Self::Regex { pattern, exact } => match compile(pattern, *exact) {
+                Ok(_) => Ok(()),
+                Err(error) => Err(format!("pattern {pattern:?}: {error}")),
+            },
+            Self::All { rules } | Self::Any { rules } => rules.iter().try_for_each(Self::check),
+            Self::Not { of } => of.check(),
+            _ => Ok(()),
+        }
+    }
+
     /// Whether the rule holds for `answer`.
     pub fn holds(&self, answer: &str) -> bool {
         let end =

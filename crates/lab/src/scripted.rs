@@ -58,10 +58,25 @@ impl Watch for Nobody {
 
 /// Runs `suite` against a scripted model and finishes the bundle in `folder`.
 pub(crate) fn bundle(folder: &Path, suite: Suite, defences: &[Defence], model: Scripted) -> Bundle {
+    let mut run = run(folder, suite, defences);
+    assert_eq!(play(&mut run, model, false), Ended::Complete);
+    finish(&run, &ostrom_trust::SecretKey::generate().unwrap(), 0).unwrap();
+    Bundle::open(folder).unwrap()
+}
+
+/// Plays what is left of a run.
+pub(crate) fn play(run: &mut Run, model: Scripted, retry: bool) -> Ended {
+    let (model, nobody): (Arc<dyn Model>, Arc<dyn Watch>) = (Arc::new(model), Arc::new(Nobody));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    runtime.block_on(run.play(&model, &nobody, &AtomicBool::new(false), retry)).unwrap()
+}
+
+/// A new run of `suite`.
+pub(crate) fn run(folder: &Path, suite: Suite, defences: &[Defence]) -> Run {
     let plan = RunPlan {
         schema: crate::run::SCHEMA.to_owned(),
         suite: suite.digest().unwrap(),
-        target: model.identity(),
+        target: Scripted(|_| Ok(String::new())).identity(),
         reach: serde_json::Value::Null,
         settings: Settings {
             defences: defences.to_vec(),
@@ -73,11 +88,5 @@ pub(crate) fn bundle(folder: &Path, suite: Suite, defences: &[Defence], model: S
         },
         started: 0,
     };
-    let mut run = Run::create(folder, plan, suite).unwrap();
-    let (model, nobody): (Arc<dyn Model>, Arc<dyn Watch>) = (Arc::new(model), Arc::new(Nobody));
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
-    let ended = runtime.block_on(run.play(&model, &nobody, &AtomicBool::new(false), false)).unwrap();
-    assert_eq!(ended, Ended::Complete);
-    finish(&run, &ostrom_trust::SecretKey::generate().unwrap(), 0).unwrap();
-    Bundle::open(folder).unwrap()
+    Run::create(folder, plan, suite).unwrap()
 }

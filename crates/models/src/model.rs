@@ -216,4 +216,9 @@ pub trait Model: Send + Sync {
     ///
     /// Dropping the future abandons the request.
     fn generate(&self, request: Request) -> BoxFuture<'_, Result<Response, ModelError>>;
+
+    /// What the run has used of what its caps limit; `None` where nothing is spent but this machine's time.
+    fn spent(&self) -> Option<crate::http::Spent> {
+        None
+    }
 }

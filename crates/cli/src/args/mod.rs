@@ -31,15 +31,26 @@ pub enum Command {
     /// Test the reference model against prompt injection, twice, and prove the result.
     Demo(DemoOptions),
     /// Run, resume, verify, report, compare and export evaluations.
+    #[command(after_help = "Examples:
+  ostrom eval run --suite starter --target local:smollm2-135m --out run-1
+  ostrom eval verify run-1
+  ostrom eval report run-1")]
     #[command(subcommand)]
     Eval(EvalCommand),
     /// Fetch, list and talk to local models.
+    #[command(after_help = "Examples:
+  ostrom model pull smollm2-135m
+  ostrom model chat smollm2-135m")]
     #[command(subcommand)]
     Model(ModelCommand),
     /// Look at suites and the attack library.
+    #[command(after_help = "Examples:
+  ostrom suite list
+  ostrom suite show starter")]
     #[command(subcommand)]
     Suite(SuiteCommand),
     /// Guard an agent: decide about every MCP call by where information came from and where it may go.
+    #[command(after_help = "Example:\n  ostrom guard wrap -- CMD")]
     #[command(subcommand)]
     Guard(GuardCommand),
     /// Scan model files and what lies beside them, without loading anything.
@@ -71,6 +82,7 @@ Exit status: 0 it is what was signed and nothing is revoked, 1 it is not.")]
   ostrom passport ./model-folder --verify")]
     Passport(PassportOptions),
     /// Record and follow what came from what.
+    #[command(after_help = "Example:\n  ostrom lineage affected-by 9f86d081884c7d65…")]
     #[command(subcommand)]
     Lineage(LineageCommand),
     /// Say, signed, that something must not be used any more. `scan` and `verify` honour it.
@@ -80,6 +92,7 @@ Exit status: 0 it is what was signed and nothing is revoked, 1 it is not.")]
   ostrom revoke ./model --reinstate 5994471abb01… --reason \"false alarm\"")]
     Revoke(RevokeOptions),
     /// Make keys for signing models.
+    #[command(after_help = "Example:\n  ostrom key new model-key.pem")]
     #[command(subcommand)]
     Key(KeyCommand),
     /// Print a completion script for a shell.
@@ -130,7 +143,10 @@ Exit status: 0 all trials have an outcome, 1 error, 3 stopped (resume it), 4 tri
     #[command(after_help = "Example:\n  ostrom eval report run-1")]
     Report(ReportOptions),
     /// Compare two bundles of the same suite, case by case.
-    #[command(after_help = "Example:\n  ostrom eval compare undefended defended")]
+    #[command(after_help = "Example:
+  ostrom eval compare undefended defended
+
+Exit status: 0 all pairs were compared, 1 error, 4 pairs with a failed trial were left out.")]
     Compare(CompareOptions),
     /// Write a bundle in another format.
     #[command(after_help = "Example:\n  ostrom eval export run-1 --format csv > run-1.csv")]
@@ -158,10 +174,10 @@ pub struct RunOptions {
     /// A defence; several compose in the order given.
     #[arg(long, value_delimiter = ',')]
     pub defence: Vec<String>,
-    /// Run every trial so many times.
+    /// Run every trial so many times, at most 10,000.
     #[arg(long)]
     pub repeat: Option<u32>,
-    /// Seed of sampling and markers.
+    /// Seed of sampling and markers, below 2^53.
     #[arg(long)]
     pub seed: Option<u64>,
     /// 0 is greedy.
@@ -252,7 +268,7 @@ pub struct VerifyOptions {
     /// The public key that must have signed it.
     #[arg(long)]
     pub key: Option<PathBuf>,
-    /// Play so many trials again with the model at hand (local models).
+    /// Play so many trials, chosen at random, again with the model at hand (local models).
     #[arg(long, value_name = "N")]
     pub rerun: Option<usize>,
     /// The model for --rerun; the name on record by default.
@@ -271,6 +287,9 @@ pub struct ReportOptions {
     /// Where to write; report.html in the folder by default.
     #[arg(long)]
     pub out: Option<PathBuf>,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `ostrom eval compare`.
@@ -319,6 +338,9 @@ pub struct PackOptions {
     /// The file to write.
     #[arg(long)]
     pub out: PathBuf,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `ostrom model …`.
@@ -337,6 +359,7 @@ pub enum ModelCommand {
         json: bool,
     },
     /// List the models in the cache folder.
+    #[command(after_help = "Examples:\n  ostrom model list\n  ostrom model list --json")]
     List {
         /// Print the result as JSON.
         #[arg(long)]
@@ -366,6 +389,7 @@ pub enum ModelCommand {
 #[derive(Debug, Subcommand)]
 pub enum SuiteCommand {
     /// List the built-in suites.
+    #[command(after_help = "Examples:\n  ostrom suite list\n  ostrom suite list --json")]
     List {
         /// Print the result as JSON.
         #[arg(long)]

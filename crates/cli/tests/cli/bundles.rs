@@ -181,3 +181,51 @@ fn a_rerun_needs_a_model_that_answers_the_same_twice() {
     let (place, _endpoint) = with_bundle();
     place.ostrom(&["eval", "verify", "out", "--rerun", "3"]).exits(1).complains("local model");
 }
+
+#[test]
+fn verify_says_what_was_tested_with_what() {
+    let (place, _endpoint) = with_bundle();
+    let json = place.ostrom(&["eval", "verify", "out", "--json"]).exits(0).json();
+    assert_eq!((&json["suite"], &json["suiteVersion"]), (&"tiny".into(), &"1".into()));
+    assert_eq!((&json["builtinSuite"], &json["target"]["model"]), (&false.into(), &"mock".into()));
+    let digest = json["suiteDigest"].as_str().unwrap();
+    let said = place.ostrom(&["eval", "verify", "out"]).exits(0);
+    said.says("tiny 1 (not built in").says(digest).says("mock at http://127.0.0.1");
+}
+
+#[test]
+fn a_report_is_made_of_what_verifies_only_and_replaces_an_old_one() {
+    let (place, _endpoint) = with_bundle();
+    let whole = place.read("out/report.html");
+    place.flip("out/report.html");
+    let json = place.ostrom(&["eval", "report", "out", "--json"]).exits(0).json();
+    assert!(json["report"].as_str().unwrap().ends_with("report.html"));
+    assert_eq!(place.read("out/report.html"), whole);
+    // The statement is not covered by any digest: only its signature tells.
+    place.flip("out/statement.dsse.json");
+    let ran = place.ostrom(&["eval", "report", "out", "--out", "new.html"]).exits(1);
+    assert!(ran.out.is_empty() && !place.path("new.html").exists());
+}
+
+#[test]
+fn packing_tells_programs_where() {
+    let (place, _endpoint) = with_bundle();
+    let json = place.ostrom(&["eval", "pack", "out", "--out", "a.tar.zst", "--json"]).exits(0).json();
+    assert_eq!(json["archive"], "a.tar.zst");
+    assert_eq!(json["bundle"], place.ostrom(&["eval", "verify", "out", "--json"]).exits(0).json()["bundle"]);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn packing_onto_a_full_disk_is_an_error() {
+    let (place, _endpoint) = with_bundle();
+    std::os::unix::fs::symlink("/dev/full", place.path("a.tar.part")).unwrap();
+    place.ostrom(&["eval", "pack", "out", "--out", "a.tar.zst"]).exits(1).complains("a.tar.zst");
+    assert!(!place.path("a.tar.zst").exists());
+}
+
+#[test]
+fn a_rerun_of_nothing_is_an_error() {
+    let (place, _endpoint) = with_bundle();
+    place.ostrom(&["eval", "verify", "out", "--rerun", "0"]).exits(1).complains("at least 1");
+}

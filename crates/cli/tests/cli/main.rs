@@ -11,6 +11,7 @@ mod bundles;
 mod commands;
 mod endpoint;
 mod guard;
+mod hub;
 mod place;
 mod runs;
 mod supply;

@@ -217,3 +217,57 @@ fn a_folder_that_may_not_be_written_is_named_with_a_way_out() {
     ran.exits(1).complains("closed/out").complains("choose a folder that you may write to with --out");
     assert_eq!(endpoint.requests(), 0);
 }
+
+#[test]
+fn what_was_spent_before_a_stop_counts_after_it() {
+    let (place, endpoint) = (Place::new(), Endpoint::start());
+    place.run(&endpoint, "out", &["--max-requests", "7"]).exits(3);
+    let before = endpoint.requests();
+    place.ostrom(&["eval", "resume", "out"]).exits(3).complains("the cap of 7 requests is reached");
+    assert_eq!(endpoint.requests(), before, "the cap began again");
+    place.ostrom(&["eval", "resume", "out", "--max-requests", "9"]).exits(3);
+    assert_eq!(endpoint.requests() - before, 2);
+}
+
+#[test]
+fn two_at_once_do_not_work_on_one_run() {
+    let (place, endpoint) = (Place::new(), Endpoint::start());
+    let url = endpoint.url();
+    let mut args = Place::run_args(&url, "out");
+    args.extend(["--concurrency", "1"]);
+    endpoint.close_after(3);
+    let mut child = place.command(&args).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    endpoint.wait_for_one_at_the_gate();
+    place.ostrom(&["eval", "resume", "out"]).exits(1).complains("another `ostrom` is working on this run");
+    endpoint.open();
+    assert!(child.wait().unwrap().success());
+    place.ostrom(&["eval", "verify", "out"]).exits(0);
+}
+
+#[test]
+fn an_endpoint_that_only_fails_is_left_alone_after_a_while() {
+    let (place, endpoint) = (Place::new(), Endpoint::start());
+    endpoint.set_broken(true);
+    let stopped = place.run(&endpoint, "out", &["--max-attempts", "1", "--repeat", "9"]).exits(3);
+    stopped
+        .complains("20 trials failed one after the other")
+        .complains("out of order")
+        .complains("eval resume out");
+    assert!(endpoint.requests() < 40, "{} requests", endpoint.requests());
+    endpoint.set_broken(false);
+    place.ostrom(&["eval", "resume", "out"]).exits(0);
+}
+
+#[test]
+fn a_comparison_with_failed_trials_is_incomplete_and_says_so() {
+    let (place, endpoint) = (Place::new(), Endpoint::start());
+    place.run(&endpoint, "whole", &[]).exits(0);
+    endpoint.set_broken(true);
+    let run = place.run(&endpoint, "failed", &["--max-attempts", "1"]).exits(4);
+    run.complains("of them: the endpoint failed 1 times, last with HTTP 500 (out of order)");
+    let compared =
+        place.ostrom(&["eval", "compare", "whole", "failed"]).exits(4).says("(6 failed)").says("(4 failed)");
+    compared.complains("could not be compared");
+    let json = place.ostrom(&["eval", "compare", "whole", "failed", "--json"]).exits(4).json();
+    assert_eq!(json["utility_under_attack"]["failed"], 4);
+}

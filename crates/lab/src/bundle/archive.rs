@@ -1,7 +1,7 @@
 //! Bundles as one file: `.tar.zst`.
 
 use std::fs::File;
-use std::io::{BufReader, Read, Write as _};
+use std::io::{BufReader, Read, Write};
 use std::path::Path;
 
 use super::read::malformed;
@@ -39,10 +39,60 @@ pub fn pack(folder: &Path, archive: &Path) -> Result<(), BundleError> {
     let part = archive.with_extension("part");
     let out = File::create(&part).map_err(io(&part))?;
     let mut out = std::io::BufWriter::new(out);
-    ruzstd::encoding::compress(BufReader::new(tar), &mut out, ruzstd::encoding::CompressionLevel::Fastest);
-    out.flush().map_err(io(&part))?;
-    out.get_ref().sync_all().map_err(io(&part))?;
-    std::fs::rename(&part, archive).map_err(io(archive))
+    let written = compress(BufReader::new(tar), &mut out)
+        .and_then(|()| out.flush())
+        .and_then(|()| out.get_ref().sync_all())
+        .and_then(|()| std::fs::rename(&part, archive));
+    written.map_err(|source| {
+        // What is there of it is of no use to anybody, and may be what filled the disk.
+        let _ = std::fs::remove_file(&part);
+        io(archive)(source)
+    })
+}
+
+/// A reader or writer whose first error ends what it does quietly and is kept. The encoder takes its reader and writer to
+/// be infallible, and panics where they are not.
+struct Kept<T> {
+    inner: T,
+    error: Option<std::io::Error>,
+}
+
+impl<T> Kept<T> {
+    fn new(inner: T) -> Self {
+        Self { inner, error: None }
+    }
+}
+
+impl<R: Read> Read for &mut Kept<R> {
+    fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+        while self.error.is_none() {
+            match self.inner.read(buffer) {
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => {}
+                Err(error) => self.error = Some(error),
+                Ok(length) => return Ok(length),
+            }
+        }
+        Ok(0)
+    }
+}
+
+impl<W: Write> Write for &mut Kept<W> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        if self.error.is_none() {
+            self.error = self.inner.write_all(bytes).err();
+        }
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+fn compress(source: impl Read, drain: impl Write) -> std::io::Result<()> {
+    let (mut source, mut drain) = (Kept::new(source), Kept::new(drain));
+    ruzstd::encoding::compress(&mut source, &mut drain, ruzstd::encoding::CompressionLevel::Fastest);
+    source.error.or(drain.error).map_or(Ok(()), Err)
 }
 
 /// Unpacks an archive into an empty folder. Only a bundle's own files are taken, by name; anything else is an error.
@@ -78,4 +128,50 @@ pub fn unpack(archive: &Path, folder: &Path) -> Result<(), BundleError> {
         std::io::copy(&mut entry, &mut out).map_err(|error| malformed(name.clone(), error))?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Takes so many bytes and then says that the disk is full; or gives so many and then breaks.
+    struct Broken(usize);
+
+    impl Write for Broken {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            if self.0 == 0 {
+                return Err(std::io::ErrorKind::StorageFull.into());
+            }
+            let taken = bytes.len().min(self.0);
+            self.0 -= taken;
+            Ok(taken)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Read for Broken {
+        fn read(&mut self, buffer: &mut [u8]) -> std::io::Result<usize> {
+            if self.0 == 0 {
+                return Err(std::io::ErrorKind::ConnectionReset.into());
+            }
+            let given = buffer.len().min(self.0);
+            self.0 -= given;
+            Ok(given)
+        }
+    }
+
+    #[test]
+    fn a_full_disk_or_a_broken_source_is_an_error_and_no_panic() {
+        let text: Vec<u8> = (0..300_000_u32).flat_map(|n| n.to_string().into_bytes()).collect();
+        for room in [0, 1, 9, 5_000, 200_000] {
+            let error = compress(&*text, Broken(room)).unwrap_err();
+            assert_eq!(error.kind(), std::io::ErrorKind::StorageFull, "{room}");
+            let error = compress(Broken(room), Vec::new()).unwrap_err();
+            assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{room}");
+        }
+        assert!(compress(&*text, Vec::new()).is_ok());
+    }
 }

@@ -12,7 +12,7 @@ mod write;
 pub use archive::{pack, unpack};
 pub use manifest::{FileEntry, Manifest, Tool};
 pub use read::Bundle;
-pub use verify::{Rerun, Verification, verify};
+pub use verify::{Rerun, Verification, verify, verify_evidence};
 pub use write::finish;
 
 use std::path::PathBuf;
@@ -111,7 +111,7 @@ pub enum BundleError {
         wanted: String,
     },
     /// A trial is not what suite, settings and replies make it.
-    #[error("trials.jsonl, line {line} ({id}, {arm}): {message}")]
+    #[error("trials.jsonl, line {line} ({}, {arm}): {message}", id.escape_debug())]
     Trial {
         /// Line, from 1.
         line: usize,
@@ -131,7 +131,7 @@ pub enum BundleError {
     )]
     Report,
     /// A replayed trial got another answer.
-    #[error("rerun: {id} ({arm}) got another answer than the one on record")]
+    #[error("rerun: {} ({arm}) got another answer than the one on record", id.escape_debug())]
     Rerun {
         /// Case or twin.
         id: String,
@@ -144,6 +144,9 @@ pub enum BundleError {
     /// The run is not finished.
     #[error("{} trials are not finished: `ostrom eval resume` first", .0)]
     Unfinished(usize),
+    /// The suite is not what its name says.
+    #[error(transparent)]
+    Suite(#[from] crate::suite::SuiteError),
     /// The run's records.
     #[error(transparent)]
     Run(#[from] crate::run::RunError),

@@ -1,5 +1,6 @@
 //! Reading a bundle, with every digest checked on the way.
 
+use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Read};
 use std::path::{Path, PathBuf};
@@ -11,15 +12,15 @@ use super::manifest::{CHUNK, Digester, FileEntry, Manifest};
 use super::{BundleError, FILES, KEY, MANIFEST, REPORT, SCHEMA, STATEMENT};
 use crate::metrics::Metrics;
 use crate::plan::Plan;
-use crate::run::{WORK, read_bounded};
+use crate::run::{MAX_LINE, WORK, read_bounded};
 use crate::suite::Suite;
-use crate::trial::{Outcome, Trial};
+use crate::trial::{Outcome, Trial, Verdict};
 
 /// Limits on what is read whole into memory, in bytes.
 const MAX_MANIFEST: u64 = 64 << 20;
 const MAX_SUITE: u64 = 1 << 30;
-/// The longest line, in bytes.
-const MAX_LINE: u64 = 64 << 20;
+/// Different reasons for failure that are told apart.
+const MAX_REASONS: usize = 1_000;
 
 /// A bundle on disk whose digests hold.
 pub struct Bundle {
@@ -65,7 +66,12 @@ impl Bundle {
         }
         let suite: Suite = parse("suite.json", &suite_bytes)?;
         let metrics = parse("metrics.json", &read_bounded(&folder.join("metrics.json"), MAX_MANIFEST)?)?;
-        let plan = Arc::new(Plan::new(Arc::new(suite), manifest.settings.clone()));
+        if (&suite.id, &suite.version) != (&manifest.suite, &manifest.suite_version) {
+            return Err(malformed(MANIFEST, "the suite's name and version are not those in suite.json"));
+        }
+        suite.check_rules().map_err(|problem| malformed("suite.json", problem))?;
+        let plan = Plan::checked(Arc::new(suite), manifest.settings.clone());
+        let plan = Arc::new(plan.map_err(|problem| malformed(MANIFEST, problem))?);
         Ok(Self { folder: folder.to_owned(), digest: Digest::of(&bytes), manifest, metrics, plan })
     }
 
@@ -88,7 +94,7 @@ impl Bundle {
         let mut line = Vec::new();
         for index in 0.. {
             line.clear();
-            if reader.by_ref().take(MAX_LINE).read_until(b'\n', &mut line).map_err(io)? == 0 {
+            if reader.by_ref().take(MAX_LINE as u64).read_until(b'\n', &mut line).map_err(io)? == 0 {
                 break;
             }
             let place = || format!("trials.jsonl, line {}", index + 1);
@@ -98,12 +104,29 @@ impl Bundle {
         Ok(())
     }
 
+    /// The reason that most failed trials give, and how many give it; `None` if none failed.
+    ///
+    /// # Errors
+    /// If a line is no trial.
+    pub fn commonest_failure(&self) -> Result<Option<(String, u64)>, BundleError> {
+        let mut reasons: BTreeMap<String, u64> = BTreeMap::new();
+        self.trials(|_, trial| {
+            if let Verdict::Failed(reason) = trial.verdict
+                && (reasons.len() < MAX_REASONS || reasons.contains_key(&reason))
+            {
+                *reasons.entry(reason).or_default() += 1;
+            }
+            Ok(())
+        })?;
+        Ok(reasons.into_iter().max_by_key(|&(_, count)| count))
+    }
+
     /// The outcomes in the plan's order.
     ///
     /// # Errors
     /// If a line is no trial.
     pub fn outcomes(&self) -> Result<Vec<Option<Outcome>>, BundleError> {
-        let mut outcomes = Vec::with_capacity(self.plan.len());
+        let mut outcomes = Vec::new();
         self.trials(|_, trial| {
             outcomes.push(trial.outcome());
             Ok(())

@@ -1,5 +1,6 @@
 //! Checking a bundle without trusting who made it.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use ostrom_core::Digest;
@@ -32,6 +33,9 @@ pub struct Verification {
     pub failed: usize,
     /// Trials that were played again and got the same answers.
     pub replayed: usize,
+    /// Whether the suite is one that this version of Ostrom has built in. Otherwise the bundle brings its own attacks and
+    /// rules, which somebody has to look at.
+    pub builtin_suite: bool,
     /// When the run ended, as the signer says: Unix seconds.
     pub finished: Option<u64>,
 }
@@ -40,22 +44,44 @@ pub struct Verification {
 pub struct Rerun<'a> {
     /// The model at hand.
     pub model: &'a dyn Model,
-    /// At most so many trials, spread evenly.
+    /// At most so many trials, at least 1, chosen at random: whoever made the bundle cannot know which.
     pub limit: usize,
 }
 
-/// Checks signature, digests, every trial and every figure.
+/// Checks signature, digests, every trial, every figure, and the report if there is one.
 ///
 /// `key`: the key that must have signed; `None` takes the bundle's own, which proves only that the bundle is whole.
 ///
 /// # Errors
 /// The first thing that does not hold, and where.
 pub fn verify(folder: &Path, key: Option<&PublicKey>) -> Result<(Bundle, Verification), BundleError> {
+    let verified = verify_evidence(folder, key)?;
+    let report = folder.join(REPORT);
+    if report.is_file() && read_bounded(&report, MAX_REPORT)? != crate::report::html(&verified.0)?.as_bytes()
+    {
+        return Err(BundleError::Report);
+    }
+    Ok(verified)
+}
+
+/// As [`verify`], but a report beside the evidence may be anything: for who is about to replace it.
+///
+/// # Errors
+/// The first thing that does not hold, and where.
+pub fn verify_evidence(
+    folder: &Path,
+    key: Option<&PublicKey>,
+) -> Result<(Bundle, Verification), BundleError> {
     let bundle = Bundle::open(folder)?;
+    let builtin_suite = bundle.plan.suite().check_name(bundle.manifest.suite_digest)?;
     let written = read_bounded(&folder.join(STATEMENT), MAX_STATEMENT)?;
     let envelope = Envelope::from_slice(&written)?;
-    let own =
-        PublicKey::from_pem(&String::from_utf8_lossy(&read_bounded(&folder.join(KEY), MAX_STATEMENT)?))?;
+    let pem = read_bounded(&folder.join(KEY), MAX_STATEMENT)?;
+    let own = PublicKey::from_pem(&String::from_utf8_lossy(&pem))?;
+    if own.to_pem()?.as_bytes() != pem {
+        let message = "it is not the key's own PEM form: something was added to it or changed".to_owned();
+        return Err(BundleError::Malformed { place: KEY.to_owned(), message });
+    }
     if let Some(key) = key.filter(|key| **key != own) {
         return Err(BundleError::OtherKey { found: own.id().short(), wanted: key.id().short() });
     }
@@ -79,7 +105,7 @@ pub fn verify(folder: &Path, key: Option<&PublicKey>) -> Result<(Bundle, Verific
             message: format!("its predicate type is {}", verified.statement.predicate_type()),
         });
     }
-    let (mut outcomes, mut failed) = (Vec::with_capacity(bundle.plan.len()), 0);
+    let (mut outcomes, mut failed) = (Vec::new(), 0);
     bundle.trials(|index, trial| {
         let wrong = |message: String| trial_error(index, &trial, message);
         let (item, repeat) =
@@ -109,13 +135,6 @@ pub fn verify(folder: &Path, key: Option<&PublicKey>) -> Result<(Bundle, Verific
         let names = if names.is_empty() { "a breakdown".to_owned() } else { names.join(", ") };
         return Err(BundleError::Metrics(names));
     }
-    let report = folder.join(REPORT);
-    if report.is_file() {
-        let bytes = read_bounded(&report, MAX_REPORT)?;
-        if bytes != crate::report::html(&bundle)?.as_bytes() {
-            return Err(BundleError::Report);
-        }
-    }
     let stated = verified.statement.predicate();
     let time = |key: &str| stated.get(key).and_then(serde_json::Value::as_u64);
     let (started, finished) = (time("startedUnix"), time("finishedUnix"));
@@ -136,6 +155,7 @@ pub fn verify(folder: &Path, key: Option<&PublicKey>) -> Result<(Bundle, Verific
         trials: outcomes.len(),
         failed,
         replayed: 0,
+        builtin_suite,
         finished,
     };
     Ok((bundle, verification))
@@ -181,11 +201,24 @@ fn check_trial(bundle: &Bundle, item: Item<'_>, repeat: u32, trial: &Trial) -> R
     }
 }
 
+/// At most `limit` of these, each as likely as any other.
+fn picked(mut from: Vec<usize>, limit: usize) -> Result<BTreeSet<usize>, BundleError> {
+    let mut picked = BTreeSet::new();
+    while picked.len() < limit && !from.is_empty() {
+        let random = getrandom::u64()
+            .map_err(|error| BundleError::Model(format!("the system gives no random numbers: {error}")))?;
+        // The modulus favours none by more than one in 2^40: there are at most 100 million trials.
+        let at = usize::try_from(random % from.len() as u64).unwrap_or_default();
+        picked.insert(from.swap_remove(at));
+    }
+    Ok(picked)
+}
+
 impl Rerun<'_> {
     /// Plays trials of the bundle again and compares the answers. Returns how many.
     ///
     /// # Errors
-    /// If the model is another one, does not answer, or answers otherwise.
+    /// If the model is another one, does not answer, or answers otherwise; or if there is nothing to replay.
     pub async fn play(&self, bundle: &Bundle) -> Result<usize, BundleError> {
         if !self.model.is_deterministic() {
             let message =
@@ -203,11 +236,20 @@ impl Rerun<'_> {
             let message = "the model at hand is not the file that was tested (its SHA-256 differs)";
             return Err(BundleError::Model(message.to_owned()));
         }
-        let total = bundle.plan.len();
-        let step = total.div_ceil(self.limit.clamp(1, total.max(1)));
+        let mut eligible = Vec::new();
+        bundle.trials(|index, trial| {
+            if trial.outcome().is_some() && !trial.calls.is_empty() {
+                eligible.push(index);
+            }
+            Ok(())
+        })?;
+        let picked = picked(eligible, self.limit)?;
+        if picked.is_empty() {
+            return Err(BundleError::Model("there is no trial with an answer to play again".to_owned()));
+        }
         let mut chosen = Vec::new();
         bundle.trials(|index, trial| {
-            if index % step == 0 && trial.outcome().is_some() {
+            if picked.contains(&index) {
                 chosen.push((index, trial));
             }
             Ok(())

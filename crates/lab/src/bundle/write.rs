@@ -91,7 +91,7 @@ fn write_trials(run: &Run, path: &Path) -> Result<(FileEntry, Vec<Option<Outcome
     let temporary = path.with_extension("part");
     let mut writer = BufWriter::with_capacity(1 << 18, File::create(&temporary).map_err(io)?);
     let mut digester = Digester::default();
-    let mut outcomes = Vec::with_capacity(run.trials().len());
+    let mut outcomes = Vec::new();
     run.journal().read(run.trials().len(), |trial, outcome| {
         outcomes.push(outcome);
         for bytes in [trial, b"\n"] {

@@ -3,16 +3,17 @@
 //! A line is written in one go. A kill in the middle leaves a line without its end, which is cut off when the journal
 //! is opened again; every whole line is a whole trial.
 
-use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Read, Seek, SeekFrom, Write};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{BufRead, BufReader, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use ostrom_models::http::Spent;
 use serde::Deserialize;
 
-use crate::trial::{Outcome, Trial};
+use crate::trial::{Outcome, Trial, Verdict};
 
-/// The longest line that is read back, in bytes.
+/// The longest line that is written and read back, in bytes.
 pub(crate) const MAX_LINE: usize = 64 << 20;
 /// How often the journal is forced to the disk. A power cut loses at most this; a killed process loses nothing.
 const SYNC: Duration = Duration::from_secs(2);
@@ -55,7 +56,23 @@ pub struct Journal {
     file: File,
     end: u64,
     places: Vec<Option<Place>>,
+    spent: Sum,
     synced: Instant,
+}
+
+/// Adds up what trials have used.
+#[derive(Debug, Default)]
+struct Sum(Spent);
+
+impl Sum {
+    fn add(&mut self, trial: &Trial) {
+        let Spent { requests, tokens, .. } = &mut self.0;
+        for call in &trial.calls {
+            *requests = requests.saturating_add(1);
+            tokens.input_tokens = tokens.input_tokens.saturating_add(call.usage.input_tokens);
+            tokens.output_tokens = tokens.output_tokens.saturating_add(call.usage.output_tokens);
+        }
+    }
 }
 
 /// What is wrong with a journal.
@@ -69,6 +86,9 @@ pub enum JournalError {
         /// What the system said.
         source: std::io::Error,
     },
+    /// Another process is working on the run.
+    #[error("{} is in use: another `ostrom` is working on this run; wait for it or stop it", .0.display())]
+    InUse(PathBuf),
     /// A whole line is no trial: somebody has changed the file.
     #[error("{}, line {line}: {message}; the journal has been changed from outside", path.display())]
     Corrupt {
@@ -85,24 +105,42 @@ impl Journal {
     /// Opens or makes a journal, and cuts off a line that was not finished.
     ///
     /// # Errors
-    /// If it cannot be read or written, or a whole line is no trial.
+    /// If it cannot be read or written, another process has it open, or a whole line is no trial.
     pub fn open(path: &Path) -> Result<Self, JournalError> {
         let io = |source| JournalError::Io { path: path.to_owned(), source };
         let mut options = OpenOptions::new();
         let file = options.read(true).write(true).create(true).truncate(false).open(path).map_err(io)?;
-        let mut journal =
-            Self { path: path.to_owned(), file, end: 0, places: Vec::new(), synced: Instant::now() };
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => return Err(JournalError::InUse(path.to_owned())),
+            // Some file systems have no locks. Then it is as it was before there were any.
+            Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {}
+            Err(TryLockError::Error(error)) => return Err(io(error)),
+        }
+        let mut journal = Self {
+            path: path.to_owned(),
+            file,
+            end: 0,
+            places: Vec::new(),
+            spent: Sum::default(),
+            synced: Instant::now(),
+        };
         let mut reader = BufReader::new(journal.file.try_clone().map_err(io)?);
         let (mut offset, mut number) = (0, 0);
         let mut line = Vec::new();
         loop {
             line.clear();
-            let length = reader.by_ref().take(MAX_LINE as u64).read_until(b'\n', &mut line).map_err(io)?;
+            let length =
+                reader.by_ref().take(MAX_LINE as u64 + 1).read_until(b'\n', &mut line).map_err(io)?;
+            number += 1;
+            let corrupt = |message| JournalError::Corrupt { path: path.to_owned(), line: number, message };
+            if length > MAX_LINE {
+                // Never written by this program: taken for an unfinished line, it would take everything after it along.
+                return Err(corrupt(format!("it is longer than {MAX_LINE} bytes")));
+            }
             if line.last() != Some(&b'\n') {
                 break;
             }
-            number += 1;
-            let corrupt = |message| JournalError::Corrupt { path: path.to_owned(), line: number, message };
             let entry: Line = serde_json::from_slice(&line).map_err(|error| corrupt(error.to_string()))?;
             if entry.index > 1 << 28 {
                 return Err(corrupt(format!("there is no trial {}", entry.index)));
@@ -111,6 +149,7 @@ impl Journal {
             if self::line(entry.index, &entry.trial).map_err(io)? != line {
                 return Err(corrupt("it is not in canonical form".to_owned()));
             }
+            journal.spent.add(&entry.trial);
             journal.note(entry.index, Place { offset, length, outcome: entry.trial.outcome() });
             offset += length as u64;
         }
@@ -143,25 +182,40 @@ impl Journal {
         self.places.iter().flatten().filter(|place| place.outcome.is_none()).count()
     }
 
-    /// Writes a finished trial down. A later line for the same trial replaces the earlier one.
+    /// What all trials in the journal have used, those that were played again too. Requests without an answer are not
+    /// in it.
+    pub fn spent(&self) -> Spent {
+        self.spent.0
+    }
+
+    /// Writes a finished trial down and returns it as it was written: one whose record would be too long to be read back
+    /// counts as failed. A later line for the same trial replaces the earlier one.
     ///
     /// # Errors
     /// If it cannot be written; then the journal is as it was before.
-    pub fn append(&mut self, index: usize, trial: &Trial) -> Result<(), JournalError> {
+    pub fn append(&mut self, index: usize, mut trial: Trial) -> Result<Trial, JournalError> {
         let io = |source| JournalError::Io { path: self.path.clone(), source };
-        let line = line(index, trial).map_err(io)?;
+        let mut line = line(index, &trial).map_err(io)?;
+        if line.len() > MAX_LINE {
+            self.spent.add(&trial);
+            let reason =
+                format!("its record would have {} bytes; at most {MAX_LINE} can be read back", line.len());
+            trial = Trial { calls: Vec::new(), verdict: Verdict::Failed(reason), ..trial };
+            line = self::line(index, &trial).map_err(io)?;
+        }
         self.file.seek(SeekFrom::Start(self.end)).map_err(io)?;
         if let Err(source) = self.file.write_all(&line) {
             // What a full disk left of the line must not stay. If this fails too, opening cuts it off.
             let _ = self.file.set_len(self.end);
             return Err(io(source));
         }
+        self.spent.add(&trial);
         self.note(index, Place { offset: self.end, length: line.len(), outcome: trial.outcome() });
         self.end += line.len() as u64;
         if self.synced.elapsed() > SYNC {
             self.sync()?;
         }
-        Ok(())
+        Ok(trial)
     }
 
     /// Forces everything to the disk.
@@ -185,7 +239,10 @@ impl Journal {
     ) -> Result<(), E> {
         let io = |source| JournalError::Io { path: self.path.clone(), source };
         // Trials lie nearly in the plan's order, so the next one is mostly in the buffer.
-        let mut file = BufReader::with_capacity(1 << 18, File::open(&self.path).map_err(io)?);
+        // The same handle: where locks bind, another one could not read.
+        let mut handle = self.file.try_clone().map_err(io)?;
+        handle.rewind().map_err(io)?;
+        let mut file = BufReader::with_capacity(1 << 18, handle);
         let (mut line, mut at) = (Vec::new(), 0_u64);
         for (index, place) in self.places.iter().take(count).enumerate() {
             let Some(place) = place else { break };
@@ -209,7 +266,7 @@ impl Journal {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::trial::{Arm, Verdict};
+    use crate::trial::{Arm, Call};
 
     fn trial(id: &str, failed: bool) -> Trial {
         let outcome = Outcome { success: Some(false), utility: None, blocked: None };
@@ -225,9 +282,10 @@ mod tests {
         let mut journal = Journal::open(&path).unwrap();
         let mut ends = vec![0];
         for (index, id) in ["a", "b", "c"].iter().enumerate() {
-            journal.append(index, &trial(id, false)).unwrap();
+            journal.append(index, trial(id, false)).unwrap();
             ends.push(std::fs::metadata(&path).unwrap().len());
         }
+        drop(journal);
         let whole = std::fs::read(&path).unwrap();
         for cut in 0..=whole.len() {
             std::fs::write(&path, &whole[..cut]).unwrap();
@@ -236,7 +294,8 @@ mod tests {
             assert_eq!(journal.finished(), expect, "cut at {cut}");
             drop(journal);
             let mut journal = Journal::open(&path).unwrap();
-            journal.append(3, &trial("d", false)).unwrap();
+            journal.append(3, trial("d", false)).unwrap();
+            drop(journal);
             assert_eq!(Journal::open(&path).unwrap().finished(), expect + 1);
         }
     }
@@ -246,10 +305,49 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");
         let mut journal = Journal::open(&path).unwrap();
-        journal.append(0, &trial("a", false)).unwrap();
+        journal.append(0, trial("a", false)).unwrap();
+        drop(journal);
         let text = std::fs::read_to_string(&path).unwrap().replace("\"attack\"", "\"attic\"");
         std::fs::write(&path, text).unwrap();
         assert!(Journal::open(&path).unwrap_err().to_string().contains("line 1"));
+    }
+
+    #[test]
+    fn only_one_process_at_a_time_has_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        let journal = Journal::open(&path).unwrap();
+        assert!(matches!(Journal::open(&path), Err(JournalError::InUse(_))));
+        drop(journal);
+        Journal::open(&path).unwrap();
+    }
+
+    #[test]
+    fn a_trial_too_long_to_be_read_back_counts_as_failed_and_takes_nothing_along() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("journal.jsonl");
+        let mut journal = Journal::open(&path).unwrap();
+        let mut long = trial("long", false);
+        long.calls.push(Call {
+            messages: Vec::new(),
+            reply: "x".repeat(MAX_LINE),
+            stop: ostrom_models::StopReason::EndOfTurn,
+            usage: ostrom_models::Usage { input_tokens: 5, output_tokens: 7 },
+        });
+        assert!(matches!(journal.append(0, long).unwrap().verdict, Verdict::Failed(_)));
+        assert_eq!(journal.spent().tokens.output_tokens, 7, "what it cost was spent all the same");
+        journal.append(1, trial("b", false)).unwrap();
+        drop(journal);
+        let journal = Journal::open(&path).unwrap();
+        assert_eq!((journal.finished(), journal.failed()), (2, 1));
+        drop(journal);
+        // A line of that length can only come from outside: nothing is cut off for it.
+        let mut bytes = std::fs::read(&path).unwrap();
+        let length = bytes.len() as u64;
+        bytes.resize(bytes.len() + MAX_LINE + 1, b'x');
+        std::fs::write(&path, &bytes).unwrap();
+        assert!(Journal::open(&path).unwrap_err().to_string().contains("line 3: it is longer"));
+        assert!(std::fs::metadata(&path).unwrap().len() > length);
     }
 
     #[test]
@@ -257,9 +355,10 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("journal.jsonl");
         let mut journal = Journal::open(&path).unwrap();
-        journal.append(0, &trial("a", true)).unwrap();
+        journal.append(0, trial("a", true)).unwrap();
         assert!(journal.has(0, false) && !journal.has(0, true));
-        journal.append(0, &trial("a", false)).unwrap();
+        journal.append(0, trial("a", false)).unwrap();
+        drop(journal);
         let journal = Journal::open(&path).unwrap();
         assert_eq!((journal.finished(), journal.failed()), (1, 0));
         let mut seen = Vec::new();

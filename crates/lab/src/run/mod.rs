@@ -1,13 +1,17 @@
 //! Running a plan against a model: many trials at once, every finished one written down before the next is counted.
 
 mod journal;
+#[cfg(test)]
+mod tests;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use ostrom_core::Digest;
-use ostrom_models::{Model, ModelError, ModelIdentity, Request};
+use ostrom_models::http::Spent;
+use ostrom_models::{Model, ModelError, ModelIdentity, Request, Usage};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
@@ -18,13 +22,22 @@ use crate::trial::{Call, Trial, Verdict};
 
 pub use journal::{Journal, JournalError};
 
+pub(crate) use journal::MAX_LINE;
+
 /// The folder within a run's folder that exists while the run is unfinished.
 pub const WORK: &str = "run";
 const PLAN: &str = "plan.json";
 const JOURNAL: &str = "journal.jsonl";
 const SUITE: &str = "suite.json";
+const SPENT: &str = "spent.json";
 /// The largest suite.json that is read back, in bytes.
 const MAX_SUITE: u64 = 1 << 30;
+/// The largest of the run's other files that is read back, in bytes.
+const MAX_PLAN: u64 = 1 << 20;
+/// As many trials that fail in the same way one after the other, and none that does not, say that it is not the trials.
+const HOPELESS: u32 = 20;
+/// How often what was spent is written down while a run goes on. A kill loses at most what went unanswered since.
+const NOTE_SPENT: Duration = Duration::from_secs(2);
 
 /// What a run needs to know to go on after an interruption.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -100,6 +113,7 @@ pub struct Run {
     pub plan: RunPlan,
     trials: Arc<Plan>,
     journal: Journal,
+    spent_before: Spent,
 }
 
 /// How a run ended.
@@ -130,20 +144,24 @@ impl Run {
         if folder.exists() && std::fs::read_dir(folder).map_err(io(folder))?.next().is_some() {
             return Err(RunError::NotEmpty(folder.to_owned()));
         }
+        let suite = Arc::new(suite);
+        let trials = Arc::new(
+            Plan::checked(Arc::clone(&suite), plan.settings.clone())
+                .map_err(|message| RunError::Unfit { path: folder.to_owned(), message })?,
+        );
         let work = folder.join(WORK);
         std::fs::create_dir_all(&work).map_err(io(&work))?;
         let unfit = |error: ostrom_trust::CanonicalError| RunError::Unfit {
             path: folder.join(SUITE),
             message: error.to_string(),
         };
-        let suite_bytes = ostrom_trust::canonical_json(&suite).map_err(unfit)?;
+        let suite_bytes = ostrom_trust::canonical_json(&*suite).map_err(unfit)?;
         write(&folder.join(SUITE), &suite_bytes)?;
         let plan_bytes = ostrom_trust::canonical_json(&plan).map_err(unfit)?;
         // The plan comes last: a folder with a plan is a run that can be resumed.
         let journal = Journal::open(&work.join(JOURNAL))?;
         write(&work.join(PLAN), &plan_bytes)?;
-        let trials = Arc::new(Plan::new(Arc::new(suite), plan.settings.clone()));
-        Ok(Self { folder: folder.to_owned(), plan, trials, journal })
+        Ok(Self { folder: folder.to_owned(), plan, trials, journal, spent_before: Spent::default() })
     }
 
     /// Opens an unfinished run.
@@ -153,12 +171,11 @@ impl Run {
     pub fn open(folder: &Path) -> Result<Self, RunError> {
         let plan_path = folder.join(WORK).join(PLAN);
         let unfit = |path: &Path, message: String| RunError::Unfit { path: path.to_owned(), message };
-        let plan_bytes = match std::fs::read(&plan_path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+        let plan_bytes = match read_bounded(&plan_path, MAX_PLAN) {
+            Err(RunError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
                 return Err(RunError::NoRun(folder.to_owned()));
             }
-            Err(source) => return Err(RunError::Io { path: plan_path, source }),
+            read => read?,
         };
         let plan: RunPlan =
             serde_json::from_slice(&plan_bytes).map_err(|error| unfit(&plan_path, error.to_string()))?;
@@ -172,9 +189,17 @@ impl Run {
         }
         let suite: Suite =
             serde_json::from_slice(&suite_bytes).map_err(|error| unfit(&suite_path, error.to_string()))?;
+        suite.check_rules().map_err(|message| unfit(&suite_path, message))?;
+        let trials = Plan::checked(Arc::new(suite), plan.settings.clone());
+        let trials = Arc::new(trials.map_err(|message| unfit(&plan_path, message))?);
         let journal = Journal::open(&folder.join(WORK).join(JOURNAL))?;
-        let trials = Arc::new(Plan::new(Arc::new(suite), plan.settings.clone()));
-        Ok(Self { folder: folder.to_owned(), plan, trials, journal })
+        let spent_before = read_spent(&folder.join(WORK).join(SPENT), journal.spent())?;
+        Ok(Self { folder: folder.to_owned(), plan, trials, journal, spent_before })
+    }
+
+    /// What the run had used of what caps limit when it was opened: for the target's ledger to go on from.
+    pub fn spent_before(&self) -> Spent {
+        self.spent_before
     }
 
     /// The run's folder.
@@ -209,8 +234,12 @@ impl Run {
         retry: bool,
     ) -> Result<Ended, RunError> {
         let count = self.trials.len();
-        let pending: Vec<usize> = (0..count).filter(|&index| !self.journal.has(index, retry)).collect();
-        let mut pending = pending.into_iter();
+        // What was never played comes first: failed ones that fail again must not keep the others from their turn.
+        let (fresh, again): (Vec<usize>, Vec<usize>) = (0..count)
+            .filter(|&index| !self.journal.has(index, retry))
+            .partition(|&index| !self.journal.has(index, false));
+        let mut pending = fresh.into_iter().chain(again);
+        let (mut streak, mut noted) = (Streak::default(), Instant::now());
         let mut tasks = JoinSet::new();
         let mut ended = Ended::Complete;
         let mut fatal = None;
@@ -220,6 +249,11 @@ impl Run {
                 ended = Ended::Stopped("stopped by the user".to_owned());
                 // Requests in flight are abandoned: they are played again on resume.
                 tasks.abort_all();
+            }
+            if ended == Ended::Complete
+                && let Some(why) = streak.hopeless()
+            {
+                ended = Ended::Stopped(why);
             }
             while ended == Ended::Complete && fatal.is_none() && tasks.len() < model.concurrency() {
                 let Some(index) = pending.next() else { break };
@@ -234,8 +268,13 @@ impl Run {
             match joined {
                 None => break,
                 Some(Ok((index, Played::Trial(trial)))) => {
-                    self.journal.append(index, &trial)?;
+                    let trial = self.journal.append(index, trial)?;
+                    streak.add(&trial);
                     watch.trial(&trial);
+                    if noted.elapsed() > NOTE_SPENT {
+                        noted = Instant::now();
+                        self.note_spent(&**model)?;
+                    }
                 }
                 Some(Ok((_, Played::Fatal(ModelError::CapReached { limit })))) => {
                     ended = Ended::Stopped(format!("the cap of {limit} is reached"));
@@ -250,10 +289,68 @@ impl Run {
             }
         }
         self.journal.sync()?;
+        self.note_spent(&**model)?;
+        let all_played = (0..count).all(|index| self.journal.has(index, false));
         match fatal {
             Some(error) => Err(RunError::Fatal(error)),
+            // Only repetitions of failed trials were left, which failed again: every trial has its record.
+            None if streak.hopeless().is_some() && all_played => Ok(Ended::Complete),
             None => Ok(ended),
         }
+    }
+
+    /// Writes down what the target has used, for [`Self::open`].
+    fn note_spent(&self, model: &dyn Model) -> Result<(), RunError> {
+        let Some(spent) = model.spent() else { return Ok(()) };
+        let path = self.folder.join(WORK).join(SPENT);
+        let bytes = serde_json::to_vec(&spent);
+        write(
+            &path,
+            &bytes.map_err(|error| RunError::Unfit { path: path.clone(), message: error.to_string() })?,
+        )
+    }
+}
+
+/// What was written down as spent; at least what the journal shows, if a kill came before the last note.
+fn read_spent(path: &Path, least: Spent) -> Result<Spent, RunError> {
+    let noted: Spent = match path.try_exists() {
+        Ok(false) => Spent::default(),
+        _ => serde_json::from_slice(&read_bounded(path, MAX_PLAN)?)
+            .map_err(|error| RunError::Unfit { path: path.to_owned(), message: error.to_string() })?,
+    };
+    Ok(Spent {
+        requests: noted.requests.max(least.requests),
+        tokens: Usage {
+            input_tokens: noted.tokens.input_tokens.max(least.tokens.input_tokens),
+            output_tokens: noted.tokens.output_tokens.max(least.tokens.output_tokens),
+        },
+        cost_usd: noted.cost_usd,
+    })
+}
+
+/// Failures for the same reason, one after the other, since the beginning.
+#[derive(Default)]
+struct Streak {
+    reason: String,
+    length: u32,
+    any_outcome: bool,
+}
+
+impl Streak {
+    fn add(&mut self, trial: &Trial) {
+        match &trial.verdict {
+            Verdict::Outcome(_) => self.any_outcome = true,
+            Verdict::Failed(reason) if *reason == self.reason => self.length += 1,
+            Verdict::Failed(reason) => (self.reason, self.length) = (reason.clone(), 1),
+        }
+    }
+
+    /// Why it is no use to go on, if it is none.
+    fn hopeless(&self) -> Option<String> {
+        let hopeless = self.length >= HOPELESS && !self.any_outcome;
+        hopeless.then(|| {
+            format!("{} trials failed one after the other and none did not: {}", self.length, self.reason)
+        })
     }
 }
 

@@ -4,7 +4,9 @@ mod case;
 mod deck;
 mod expand;
 
+use std::collections::BTreeMap;
 use std::path::Path;
+use std::sync::{LazyLock, OnceLock};
 
 use include_dir::{Dir, include_dir};
 use ostrom_core::{Digest, Id};
@@ -12,6 +14,7 @@ use ostrom_trust::CanonicalError;
 use serde::{Deserialize, Serialize};
 
 use crate::library::{Family, Library, LibraryError, Source, SourceError};
+use crate::plan::SEED_END;
 
 pub use case::{Case, Document, Script, Turn, Twin};
 
@@ -115,6 +118,16 @@ pub enum SuiteError {
     /// The data files are defective.
     #[error(transparent)]
     Library(#[from] LibraryError),
+    /// It calls itself what a built-in suite is called, and is another one.
+    #[error(
+        "the suite calls itself {id} {version}, as a built-in suite does, but is another one: give it another id or version"
+    )]
+    Impostor {
+        /// The id.
+        id: Id,
+        /// The version.
+        version: String,
+    },
     /// The expanded suite has no canonical form.
     #[error(transparent)]
     Canonical(#[from] CanonicalError),
@@ -143,7 +156,40 @@ impl Suite {
             let known = Self::builtin_names().join(", ");
             return Err(SuiteError::NotFound { name: name.to_owned(), known });
         }
-        Self::from_source(Source::folder(path)?)
+        let suite = Self::from_source(Source::folder(path)?)?;
+        suite.check_name(suite.digest()?)?;
+        Ok(suite)
+    }
+
+    /// Whether the suite, whose digest is `digest`, is what its name says: one that has the id and version of a built-in
+    /// suite must be that suite. Returns whether it is a built-in one.
+    ///
+    /// # Errors
+    /// If it is another one.
+    pub fn check_name(&self, digest: Digest) -> Result<bool, SuiteError> {
+        match builtin(&self.id) {
+            Some((version, own)) if *version == self.version => {
+                if *own == digest {
+                    Ok(true)
+                } else {
+                    Err(SuiteError::Impostor { id: self.id.clone(), version: self.version.clone() })
+                }
+            }
+            _ => Ok(false),
+        }
+    }
+
+    /// Whether every rule can decide.
+    ///
+    /// # Errors
+    /// The first case or twin with a rule that cannot, and why.
+    pub(crate) fn check_rules(&self) -> Result<(), String> {
+        let rules = self.cases.iter().flat_map(|case| [(&case.id, &case.success), (&case.id, &case.utility)]);
+        let rules = rules.chain(self.twins.iter().map(|twin| (&twin.id, &twin.utility)));
+        for (id, rule) in rules {
+            rule.check().map_err(|problem| format!("{}: {problem}", id.escape_debug()))?;
+        }
+        Ok(())
     }
 
     /// Expands the suite whose files these are.
@@ -161,6 +207,12 @@ impl Suite {
             )));
         }
         let total: usize = recipe.selections.iter().map(|s| s.cases.min(MAX_CASES)).sum();
+        if recipe.seed >= SEED_END {
+            return Err(SuiteError::Recipe(format!(
+                "seed is {}; it must be below {SEED_END} (2^53)",
+                recipe.seed
+            )));
+        }
         if total == 0 || total > MAX_CASES || recipe.max_tokens == 0 {
             return Err(SuiteError::Recipe(format!("{total} cases; 1 to {MAX_CASES} are possible")));
         }
@@ -179,6 +231,20 @@ impl Suite {
     pub fn digest(&self) -> Result<Digest, CanonicalError> {
         ostrom_trust::digest_of(self)
     }
+}
+
+/// Version and digest of the built-in suite of this id. Expanding one takes a while, so each is expanded once.
+fn builtin(id: &Id) -> Option<&'static (String, Digest)> {
+    type Known = OnceLock<Option<(String, Digest)>>;
+    static KNOWN: LazyLock<BTreeMap<&str, Known>> =
+        LazyLock::new(|| Suite::builtin_names().into_iter().map(|name| (name, OnceLock::new())).collect());
+    let (name, known) = KNOWN.get_key_value(id.as_str())?;
+    let expand = || {
+        let suite = Suite::load(name).ok()?;
+        let digest = suite.digest().ok()?;
+        Some((suite.version, digest))
+    };
+    known.get_or_init(expand).as_ref()
 }
 
 #[cfg(test)]
@@ -218,6 +284,22 @@ mod tests {
     }
 
     #[test]
+    fn a_suite_that_borrows_the_name_of_a_builtin_one_must_be_it() {
+        let mut suite = Suite::load("starter").unwrap();
+        assert!(suite.check_name(suite.digest().unwrap()).unwrap());
+        suite.cases.pop();
+        let error = suite.check_name(suite.digest().unwrap()).unwrap_err().to_string();
+        assert!(error.contains("starter") && error.contains("another id or version"), "{error}");
+        suite.version.push_str("-mine");
+        assert!(!suite.check_name(suite.digest().unwrap()).unwrap());
+        let folder = tempfile::tempdir().unwrap();
+        let recipe = include_str!("../../suites/starter/suite.toml").replacen("seed = ", "seed = 1", 1);
+        std::fs::write(folder.path().join("suite.toml"), recipe).unwrap();
+        let error = Suite::load(folder.path().to_str().unwrap()).unwrap_err();
+        assert!(matches!(error, SuiteError::Impostor { .. }), "{error}");
+    }
+
+    #[test]
     fn copying_the_document_is_no_success() {
         // An answer that quotes the attacked document whole must not count: that is what controls are for, and
         // the rules should not even need them.
@@ -249,6 +331,8 @@ mod tests {
         );
         assert!(recipe(&|t| t + "scenarios = [\"nowhere\"]\n").unwrap_err().to_string().contains("nowhere"));
         assert!(recipe(&|t| t.replace("cases = 3", "cases = 0")).is_err());
+        let error = recipe(&|t| t.replace("seed = 1", "seed = 9007199254740992")).unwrap_err().to_string();
+        assert!(error.contains("2^53"), "{error}");
         // One technique, scenario, goal and channel make as many cases as the scenario has tasks, and no more.
         let narrow = "techniques = [\"system-maintenance-notice\"]\nscenarios = [\"archive-loans\"]\ngoals = [\"emit-canary\"]\n\
                       channels = [\"visible-text\"]\n";

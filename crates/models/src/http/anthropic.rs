@@ -5,9 +5,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::wire::{Decoded, NO_CALL_ID};
+use super::wire::{Decoded, NO_CALL_ID, counted};
 use crate::chat::{Message, Role, ToolCall, ToolSpec};
-use crate::model::{Request, Response, StopReason, Usage};
+use crate::model::{Request, Response, StopReason};
 
 /// The version that this file is written to.
 pub(super) const VERSION: &str = "2023-06-01";
@@ -150,10 +150,10 @@ struct AnswerUsage {
 /// count as input.
 pub(super) fn decode(body: &[u8]) -> Result<Decoded, String> {
     let answer: Answer = serde_json::from_slice(body).map_err(|error| error.to_string())?;
-    let (mut text, mut tool_calls) = (String::new(), Vec::new());
+    let (mut text, mut tool_calls) = (None::<String>, Vec::new());
     for block in answer.content {
         match block {
-            AnswerBlock::Text { text: more } => text.push_str(&more),
+            AnswerBlock::Text { text: more } => text.get_or_insert_default().push_str(&more),
             AnswerBlock::ToolUse { id, name, input } => {
                 tool_calls.push(ToolCall { id, name, arguments: input.to_string() });
             }
@@ -163,7 +163,7 @@ pub(super) fn decode(body: &[u8]) -> Result<Decoded, String> {
     let usage = answer.usage.and_then(|usage| {
         let cached = [usage.cache_creation_input_tokens, usage.cache_read_input_tokens];
         let input = cached.into_iter().flatten().fold(usage.input_tokens?, u64::saturating_add);
-        Some(Usage { input_tokens: input, output_tokens: usage.output_tokens? })
+        Some(counted(input, usage.output_tokens?))
     });
     let stop = match answer.stop_reason.as_deref() {
         Some("end_turn" | "stop_sequence") => StopReason::EndOfTurn,
@@ -172,8 +172,14 @@ pub(super) fn decode(body: &[u8]) -> Result<Decoded, String> {
         Some("refusal") => StopReason::ContentFilter,
         _ => StopReason::Other,
     };
+    // A turn that the model ends at once has no content, and a refusal may have none. Anything else without content
+    // (thinking that used up all tokens, a server that is broken) is no answer, and must not be scored as one.
+    let may_be_empty = matches!(stop, StopReason::EndOfTurn | StopReason::ContentFilter);
+    if text.is_none() && tool_calls.is_empty() && !may_be_empty {
+        return Err("it has neither text nor tool calls".to_owned());
+    }
     let response = Response {
-        text,
+        text: text.unwrap_or_default(),
         tool_calls,
         usage: usage.unwrap_or_default(),
         stop,

@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::chat::Sampling;
+use crate::model::Usage;
 
 #[track_caller]
 fn check_request(request: &Request, fixed_sampling: bool, expect: Value) {
@@ -13,7 +14,7 @@ fn check_request(request: &Request, fixed_sampling: bool, expect: Value) {
 
 #[track_caller]
 fn check_stop(reason: Value, expect: StopReason) {
-    let answer = json!({"content": [], "stop_reason": reason});
+    let answer = json!({"content": [{"type": "text", "text": "x"}], "stop_reason": reason});
     assert_eq!(decode(answer.to_string().as_bytes()).unwrap().response.stop, expect, "{reason}");
 }
 
@@ -124,8 +125,32 @@ fn stop_reasons_are_mapped() {
 
 #[test]
 fn missing_usage_is_unknown_and_missing_content_is_an_error() {
-    assert_eq!(decode(br#"{"content": [], "usage": {"input_tokens": 3}}"#).unwrap().usage, None);
+    let text = br#"{"content": [{"type": "text", "text": ""}], "usage": {"input_tokens": 3}}"#;
+    assert_eq!(decode(text).unwrap().usage, None);
     for body in ["", "{}", r#"{"content": "x"}"#, r#"{"content": [{"type": "text"}]}"#] {
         assert!(decode(body.as_bytes()).is_err(), "{body}");
     }
+}
+
+#[test]
+fn nothing_is_an_answer_only_where_the_model_ended_its_turn_or_refused() {
+    let answer = |content: &str, reason: &str| {
+        decode(format!(r#"{{"content": [{content}], "stop_reason": "{reason}"}}"#).as_bytes())
+    };
+    for reason in ["end_turn", "refusal"] {
+        assert_eq!(answer("", reason).unwrap().response.text, "", "{reason}");
+    }
+    let thinking = r#"{"type": "thinking", "thinking": "hm"}"#;
+    for (content, reason) in [("", ""), ("", "pause_turn"), (thinking, "max_tokens"), ("", "tool_use")] {
+        assert!(answer(content, reason).unwrap_err().contains("neither text"), "{content} {reason}");
+    }
+}
+
+#[test]
+fn counts_that_no_endpoint_can_mean_are_cut_to_what_records_can_hold() {
+    let answer = json!({"content": [{"type": "text", "text": "x"}],
+        "usage": {"input_tokens": u64::MAX, "output_tokens": u64::MAX, "cache_read_input_tokens": 7}});
+    let most = (1 << 53) - 1;
+    let usage = decode(answer.to_string().as_bytes()).unwrap().usage;
+    assert_eq!(usage, Some(Usage { input_tokens: most, output_tokens: most }));
 }

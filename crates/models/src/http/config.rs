@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::ledger::{Caps, Price};
+use super::ledger::{Caps, Price, Spent};
 use super::url::{BaseUrl, BaseUrlError};
 use crate::secret::Secret;
 
@@ -85,6 +85,9 @@ pub struct HttpConfig {
     /// What tokens cost; needed for a cap in money.
     #[serde(default)]
     pub prices: Option<Price>,
+    /// What the run has used already, before an interruption: its requests and tokens count against the caps.
+    #[serde(skip)]
+    pub spent_before: Spent,
 }
 
 mod default {
@@ -166,6 +169,7 @@ impl HttpConfig {
             max_answer_bytes: default::max_answer_bytes(),
             caps: Caps::default(),
             prices: None,
+            spent_before: Spent::default(),
         }
     }
 

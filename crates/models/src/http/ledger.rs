@@ -88,15 +88,17 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    /// `caps` and `price` hold no negative numbers; a cap in money without a price never lets anything through.
-    pub(super) fn new(caps: Caps, price: Option<Price>) -> Self {
+    /// `caps` and `price` hold no negative numbers; a cap in money without a price never lets anything through. What
+    /// was `spent` before counts, its money at today's prices.
+    pub(super) fn new(caps: Caps, price: Option<Price>, spent: Spent) -> Self {
         let rates = price.map(|price| {
             // A dollar for a million tokens is a million picodollars for one.
             let rate = |usd: f64| (usd * 1e6).round() as u128;
             (rate(price.usd_per_million_input), rate(price.usd_per_million_output))
         });
         let max_cost = caps.max_cost_usd.map(|usd| (usd * 1e12).round() as u128);
-        Self { caps, rates, max_cost, requests: 0, spent: Usage::default(), held: Usage::default() }
+        let held = Usage::default();
+        Self { caps, rates, max_cost, requests: spent.requests, spent: spent.tokens, held }
     }
 
     /// Sets room for one attempt aside.

@@ -26,14 +26,14 @@ fn estimates_are_a_third_of_the_bytes_and_all_the_output() {
 #[test]
 fn every_cap_stops_and_is_named() {
     let caps = Caps { max_requests: Some(2), ..Caps::default() };
-    let mut ledger = Ledger::new(caps, None);
+    let mut ledger = Ledger::new(caps, None, Spent::default());
     for _ in 0..2 {
         let reservation = ledger.reserve(usage(1, 1)).unwrap();
         ledger.settle(reservation, Settled::Nothing);
     }
     assert_eq!(reached(ledger.reserve(usage(1, 1))), "2 requests");
 
-    let mut ledger = Ledger::new(Caps { max_tokens: Some(10), ..Caps::default() }, None);
+    let mut ledger = Ledger::new(Caps { max_tokens: Some(10), ..Caps::default() }, None, Spent::default());
     let reservation = ledger.reserve(usage(4, 6)).unwrap();
     assert_eq!(reached(ledger.reserve(usage(0, 1))), "10 tokens");
     ledger.settle(reservation, Settled::Actual(usage(4, 1)));
@@ -42,7 +42,8 @@ fn every_cap_stops_and_is_named() {
     assert_eq!(ledger.spent().tokens, usage(4, 6));
 
     // 1000 input and 100 output tokens cost 0.0045 dollars.
-    let mut ledger = Ledger::new(Caps { max_cost_usd: Some(0.0045), ..Caps::default() }, Some(PRICE));
+    let mut ledger =
+        Ledger::new(Caps { max_cost_usd: Some(0.0045), ..Caps::default() }, Some(PRICE), Spent::default());
     let reservation = ledger.reserve(usage(1000, 100)).unwrap();
     assert_eq!(reached(ledger.reserve(usage(1, 0))), "0.0045 US dollars");
     ledger.settle(reservation, Settled::Actual(usage(500, 100)));
@@ -51,13 +52,13 @@ fn every_cap_stops_and_is_named() {
 
 #[test]
 fn a_cap_in_money_without_a_price_lets_nothing_through() {
-    let mut ledger = Ledger::new(Caps { max_cost_usd: Some(1.0), ..Caps::default() }, None);
+    let mut ledger = Ledger::new(Caps { max_cost_usd: Some(1.0), ..Caps::default() }, None, Spent::default());
     assert_eq!(reached(ledger.reserve(usage(0, 0))), "1 US dollars");
 }
 
 #[test]
 fn an_attempt_above_its_estimate_ends_the_run() {
-    let mut ledger = Ledger::new(Caps { max_tokens: Some(100), ..Caps::default() }, None);
+    let mut ledger = Ledger::new(Caps { max_tokens: Some(100), ..Caps::default() }, None, Spent::default());
     let reservation = ledger.reserve(usage(10, 10)).unwrap();
     ledger.settle(reservation, Settled::Actual(usage(u64::MAX, u64::MAX)));
     assert_eq!(reached(ledger.reserve(usage(0, 1))), "100 tokens");
@@ -65,7 +66,7 @@ fn an_attempt_above_its_estimate_ends_the_run() {
 
 #[test]
 fn an_abandoned_attempt_counts_as_its_estimate() {
-    let ledger = Mutex::new(Ledger::new(Caps::default(), None));
+    let ledger = Mutex::new(Ledger::new(Caps::default(), None, Spent::default()));
     drop(Hold::new(&ledger, usage(3, 4)).unwrap());
     Hold::new(&ledger, usage(3, 4)).unwrap().settle(Settled::Actual(usage(1, 1)));
     assert_eq!(lock(&ledger).spent(), Spent { requests: 2, tokens: usage(4, 5), cost_usd: None });
@@ -113,7 +114,7 @@ proptest! {
             max_cost_usd: Some(f64::from(max_microdollars) / 1e6),
         };
         let price = Price { usd_per_million_input: rates.0.into(), usd_per_million_output: rates.1.into() };
-        let mut ledger = Ledger::new(caps, Some(price));
+        let mut ledger = Ledger::new(caps, Some(price), Spent::default());
         let (mut open, mut requests, mut spent) = (Vec::new(), 0u64, (0u64, 0u64));
         let fits = |requests: u64, input: u64, output: u64| {
             requests <= max_requests
@@ -155,4 +156,15 @@ proptest! {
             prop_assert_eq!(ledger.spent().tokens, usage(spent.0, spent.1));
         }
     }
+}
+
+#[test]
+fn what_was_spent_before_an_interruption_counts() {
+    let before = Spent { requests: 3, tokens: Usage { input_tokens: 60, output_tokens: 0 }, cost_usd: None };
+    let caps = |max_requests, max_tokens| Caps { max_requests, max_tokens, max_cost_usd: None };
+    assert!(Ledger::new(caps(Some(3), None), None, before).reserve(Usage::default()).is_err());
+    assert!(Ledger::new(caps(Some(4), None), None, before).reserve(Usage::default()).is_ok());
+    let more = Usage { input_tokens: 41, output_tokens: 0 };
+    assert!(Ledger::new(caps(None, Some(100)), None, before).reserve(more).is_err());
+    assert!(Ledger::new(caps(None, Some(101)), None, before).reserve(more).is_ok());
 }

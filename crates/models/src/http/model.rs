@@ -36,12 +36,12 @@ impl HttpModel {
                 cap: config.backoff_cap,
             },
             slots: Semaphore::new(config.concurrency),
-            ledger: Mutex::new(Ledger::new(config.caps, config.prices)),
+            ledger: Mutex::new(Ledger::new(config.caps, config.prices, config.spent_before)),
             config,
         })
     }
 
-    /// What has been used since this model was made. Attempts under way count as requests, not yet as tokens.
+    /// What the run has used, before this model was made too. Attempts under way count as requests, not yet as tokens.
     pub fn spent(&self) -> Spent {
         ledger::lock(&self.ledger).spent()
     }
@@ -134,6 +134,10 @@ impl Model for HttpModel {
 
     fn generate(&self, request: Request) -> BoxFuture<'_, Result<Response, ModelError>> {
         Box::pin(self.answer(request))
+    }
+
+    fn spent(&self) -> Option<Spent> {
+        Some(self.spent())
     }
 }
 

@@ -4,9 +4,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::wire::{Decoded, NO_CALL_ID};
+use super::wire::{Decoded, NO_CALL_ID, counted};
 use crate::chat::{Message, Role, ToolCall, ToolSpec};
-use crate::model::{Request, Response, StopReason, TokenLogprob, Usage};
+use crate::model::{Request, Response, StopReason, TokenLogprob};
 
 #[derive(Serialize)]
 struct Body<'a> {
@@ -162,19 +162,24 @@ struct AnswerLogprob {
     logprob: f64,
 }
 
-/// Reads an answer; its first choice counts, and a refusal counts as text.
+/// Reads an answer; its first choice counts, and a refusal counts as text. A message may be without text if it calls
+/// tools or a filter has taken the text away.
 pub(super) fn decode(body: &[u8], logprobs: bool) -> Result<Decoded, String> {
     let answer: Answer = serde_json::from_slice(body).map_err(|error| error.to_string())?;
     let choice = answer.choices.into_iter().next().ok_or("it has no choices")?;
-    let usage = answer.usage.and_then(|usage| {
-        Some(Usage { input_tokens: usage.prompt_tokens?, output_tokens: usage.completion_tokens? })
-    });
+    let usage = answer.usage.and_then(|usage| Some(counted(usage.prompt_tokens?, usage.completion_tokens?)));
     let calls = choice.message.tool_calls.unwrap_or_default();
     let tool_calls: Vec<_> = calls.into_iter().enumerate().map(read_call).collect();
     let logprobs = choice.logprobs.filter(|_| logprobs).and_then(|logprobs| logprobs.content);
+    let text = read_text(choice.message.content, choice.message.refusal);
+    let stop = stop(choice.finish_reason.as_deref(), !tool_calls.is_empty());
+    // Nothing at all is not an empty answer: scored as one, a broken server would look like a model that resists.
+    if text.is_none() && tool_calls.is_empty() && stop != StopReason::ContentFilter {
+        return Err("its message has neither text, nor a refusal, nor tool calls".to_owned());
+    }
     let response = Response {
-        text: read_text(choice.message.content, choice.message.refusal),
-        stop: stop(choice.finish_reason.as_deref(), !tool_calls.is_empty()),
+        text: text.unwrap_or_default(),
+        stop,
         tool_calls,
         usage: usage.unwrap_or_default(),
         // Rounding can leave a probability a little above 1.
@@ -189,15 +194,21 @@ pub(super) fn decode(body: &[u8], logprobs: bool) -> Result<Decoded, String> {
     Ok(Decoded { response, usage })
 }
 
-fn read_text(content: Option<Content>, refusal: Option<String>) -> String {
+/// `None` if there is neither text, not even an empty one, nor a refusal.
+fn read_text(content: Option<Content>, refusal: Option<String>) -> Option<String> {
     let text = match content {
-        None => String::new(),
-        Some(Content::Text(text)) => text,
+        None => None,
+        Some(Content::Text(text)) => Some(text),
         Some(Content::Parts(parts)) => {
-            parts.into_iter().filter_map(|part| part.text.or(part.refusal)).collect()
+            let texts: Vec<String> =
+                parts.into_iter().filter_map(|part| part.text.or(part.refusal)).collect();
+            (!texts.is_empty()).then(|| texts.concat())
         }
     };
-    if text.is_empty() { refusal.unwrap_or_default() } else { text }
+    match text {
+        Some(text) if !text.is_empty() => Some(text),
+        text => refusal.or(text),
+    }
 }
 
 /// Calls without an id get one by their place, so that their results can name them.

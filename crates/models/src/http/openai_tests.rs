@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::chat::Sampling;
+use crate::model::Usage;
 
 #[track_caller]
 fn check_request(request: &Request, fixed_sampling: bool, expect: Value) {
@@ -105,8 +106,7 @@ fn a_full_answer() {
 #[test]
 fn content_is_null_text_or_parts() {
     let answer = |message: Value| json!({"choices": [{"message": message, "finish_reason": "stop"}]});
-    check_answer(answer(json!({"content": null})), says("", StopReason::EndOfTurn), false);
-    check_answer(answer(json!({})), says("", StopReason::EndOfTurn), false);
+    check_answer(answer(json!({"content": ""})), says("", StopReason::EndOfTurn), false);
     check_answer(
         answer(json!({"content": null, "refusal": "No."})),
         says("No.", StopReason::EndOfTurn),
@@ -114,6 +114,37 @@ fn content_is_null_text_or_parts() {
     );
     let parts = json!([{"type": "text", "text": "a"}, {"type": "image_url"}, {"type": "text", "text": "b"}]);
     check_answer(answer(json!({"content": parts})), says("ab", StopReason::EndOfTurn), false);
+}
+
+#[test]
+fn nothing_is_no_answer_unless_a_filter_took_it_away() {
+    let answer =
+        |message: Value, reason: &str| json!({"choices": [{"message": message, "finish_reason": reason}]});
+    for message in [
+        json!({}),
+        json!({"content": null}),
+        json!({"content": []}),
+        json!({"content": null, "tool_calls": []}),
+    ] {
+        for reason in ["stop", "length"] {
+            let body = answer(message.clone(), reason).to_string();
+            let problem = decode(body.as_bytes(), false).unwrap_err();
+            assert!(problem.contains("neither text"), "{body}: {problem}");
+        }
+    }
+    check_answer(
+        answer(json!({"content": null}), "content_filter"),
+        says("", StopReason::ContentFilter),
+        false,
+    );
+}
+
+#[test]
+fn counts_that_no_endpoint_can_mean_are_cut_to_what_records_can_hold() {
+    let answer = json!({"choices": [{"message": {"content": "x"}}],
+        "usage": {"prompt_tokens": u64::MAX, "completion_tokens": 3}});
+    let usage = decode(answer.to_string().as_bytes(), false).unwrap().usage.unwrap();
+    assert_eq!(usage, Usage { input_tokens: (1 << 53) - 1, output_tokens: 3 });
 }
 
 #[test]

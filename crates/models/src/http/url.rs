@@ -84,7 +84,7 @@ impl FromStr for BaseUrl {
 }
 
 /// `host` as the URL parser writes it: lower case, numbers normalised, IPv6 in brackets.
-fn is_loopback(host: &str) -> bool {
+pub(super) fn is_loopback(host: &str) -> bool {
     if host == "localhost" {
         return true;
     }

@@ -13,6 +13,15 @@ pub(super) struct Decoded {
     pub(super) usage: Option<Usage>,
 }
 
+/// The most tokens that a count is believed to be: the largest integer that every reader of JSON keeps whole, and so the
+/// largest that canonical JSON can hold.
+pub(super) const MAX_TOKENS: u64 = (1 << 53) - 1;
+
+/// A count as an endpoint gave it, which may be anything.
+pub(super) fn counted(input_tokens: u64, output_tokens: u64) -> Usage {
+    Usage { input_tokens: input_tokens.min(MAX_TOKENS), output_tokens: output_tokens.min(MAX_TOKENS) }
+}
+
 impl Protocol {
     /// The resource under the base URL.
     pub(super) fn path(self) -> &'static str {

@@ -4,6 +4,7 @@
 //! [`kernel`] and [`math`] say how; the design is in `docs/models.md`.
 
 mod attention;
+mod bounded;
 mod config;
 mod engine;
 mod forward;
