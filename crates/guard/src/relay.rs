@@ -26,6 +26,8 @@ pub struct Question {
     pub method: String,
     /// Its parameters.
     pub params: Map<String, Value>,
+    /// What its server calls it, if it has a name: clients of revision 2026-07-28 may know it by that.
+    pub name: Option<String>,
     /// Where the client's result or error goes.
     pub answer: oneshot::Sender<Result<Map<String, Value>, RpcError>>,
 }
@@ -54,7 +56,7 @@ impl Relay {
         let _gone = self.0.send(FromServer::Notification(notification)).await;
     }
 
-    /// Asks the client.
+    /// Asks the client a question without a name. See [`ask_as`](Self::ask_as).
     ///
     /// # Errors
     /// The client's error, or that nobody is there to answer.
@@ -63,8 +65,21 @@ impl Relay {
         method: &str,
         params: Map<String, Value>,
     ) -> Result<Map<String, Value>, RpcError> {
+        self.ask_as(None, method, params).await
+    }
+
+    /// Asks the client.
+    ///
+    /// # Errors
+    /// The client's error, or that nobody is there to answer.
+    pub async fn ask_as(
+        &self,
+        name: Option<String>,
+        method: &str,
+        params: Map<String, Value>,
+    ) -> Result<Map<String, Value>, RpcError> {
         let (answer, answered) = oneshot::channel();
-        let question = Question { method: method.to_owned(), params, answer };
+        let question = Question { method: method.to_owned(), params, name, answer };
         let nobody =
             || RpcError::new(RpcError::INVALID_REQUEST, format!("the client cannot answer {method}"));
         self.0.send(FromServer::Question(question)).await.map_err(|_| nobody())?;

@@ -75,7 +75,15 @@ pub(super) async fn keep(
                     (acknowledged.clone(), Arc::clone(&heard), Arc::clone(&fresh));
                 let this = generation;
                 let listening: Listening = Box::pin(Arc::clone(&link).listen(params, move |notification| {
-                    acknowledged.send_replace(Acknowledged { wanted: asked, uris: honoured(&notification) });
+                    let found = Acknowledged { wanted: asked, uris: honoured(&notification) };
+                    // The answer of an older stream may be heard after that of the newer one: it says nothing any more.
+                    acknowledged.send_if_modified(|known| {
+                        let newer = found.wanted >= known.wanted;
+                        if newer {
+                            *known = found;
+                        }
+                        newer
+                    });
                     *heard.lock().unwrap_or_else(PoisonError::into_inner) = this;
                     fresh.notify_one();
                 }));

@@ -223,7 +223,8 @@ impl Server {
                 tokio::time::sleep(Duration::from_millis(50).saturating_mul(1 << round.min(6))).await;
             }
             let answers = asked.into_iter().map(|(key, question, params)| async move {
-                relay.ask(&question, params).await.map(|answer| (key, Value::Object(answer)))
+                let name = Some(key.clone());
+                relay.ask_as(name, &question, params).await.map(|answer| (key, Value::Object(answer)))
             });
             let answers: Map<String, Value> = match try_join_all(answers).await {
                 Ok(answers) => answers.into_iter().collect(),

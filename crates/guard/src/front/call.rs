@@ -12,6 +12,9 @@ use super::{Caller, Handler};
 use crate::relay::{FromServer, Question, Relay};
 use crate::wire::{Notification, Request, RpcError};
 
+/// Bytes of a server's name for a question.
+const MAX_NAME: usize = 64;
+
 pub(super) type Outcome = Result<Map<String, Value>, RpcError>;
 
 /// What a call comes up with next.
@@ -30,8 +33,8 @@ pub(super) struct Call {
     relay: mpsc::Receiver<FromServer>,
     /// Questions that the client has been asked, or is about to be, under the names that it sees.
     pub(super) open: Vec<(String, Question)>,
-    /// How many questions there have been.
-    pub(super) asked: u64,
+    /// The number of the last question that was named by its number.
+    asked: u64,
     /// How often the call was parked.
     pub(super) rounds: u32,
 }
@@ -41,6 +44,24 @@ impl Call {
         let (relay, receiver) = Relay::new();
         let work = Box::pin(async move { handler.handle(caller, request, relay).await });
         Self { work: Some(work), outcome: None, relay: receiver, open: Vec::new(), asked: 0, rounds: 0 }
+    }
+
+    /// The name under which the client sees a question: its server's, if that is short, plain and not taken.
+    pub(super) fn name(&mut self, wanted: Option<String>) -> String {
+        let is_taken = |name: &str| self.open.iter().any(|(other, _)| other == name);
+        let is_plain = |name: &String| {
+            (1..=MAX_NAME).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic())
+        };
+        if let Some(name) = wanted.filter(is_plain).filter(|name| !is_taken(name)) {
+            return name;
+        }
+        loop {
+            self.asked = self.asked.saturating_add(1);
+            let name = format!("question-{}", self.asked);
+            if !is_taken(&name) {
+                return name;
+            }
+        }
     }
 
     /// What comes next. Nothing is lost if the future is dropped.

@@ -198,7 +198,7 @@ impl Exchange {
         };
         match &mut self.era {
             Era::Stateless { parking, .. } => {
-                let call = self.call.as_mut()?;
+                let (call, mut question) = (self.call.as_mut()?, question);
                 if parking.is_none() {
                     let error =
                         "a client can be asked during tools/call, prompts/get and resources/read only";
@@ -206,8 +206,8 @@ impl Exchange {
                 } else if call.open.len() >= self.rules.questions {
                     refuse(question, too_many());
                 } else {
-                    call.asked = call.asked.saturating_add(1);
-                    call.open.push((format!("question-{}", call.asked), question));
+                    let name = call.name(question.name.take());
+                    call.open.push((name, question));
                 }
                 None
             }
@@ -216,7 +216,7 @@ impl Exchange {
                     refuse(question, too_many());
                     return None;
                 }
-                let Question { method, params, answer } = question;
+                let Question { method, params, answer, .. } = question;
                 match session.ask(answer, self.rules.questions) {
                     Ok(id) => {
                         asked.push(id);

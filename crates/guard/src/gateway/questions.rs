@@ -1,5 +1,6 @@
 //! What a server sends back while it works on a call: it is revealed to the agent like a result, and answers go to the server.
 
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use serde_json::Value;
 use tokio::sync::mpsc;
 
@@ -9,7 +10,7 @@ use super::rules::{Answer, Boxed};
 use super::state::now;
 use crate::flow::{Event, Reveal, ToolFacts};
 use crate::label::Label;
-use crate::relay::{FromServer, Relay};
+use crate::relay::{FromServer, Question, Relay};
 use crate::wire::{Notification, RpcError};
 
 /// Waits for a server's answer and passes on what it sends meanwhile, as far as the rules allow.
@@ -21,23 +22,30 @@ pub(super) async fn guarded(
     mut listening: mpsc::Receiver<FromServer>,
     mut request: Boxed<'_, Answer>,
 ) -> Answer {
+    // A server may ask several things at once, and a client be asked them at once.
+    let mut open = FuturesUnordered::new();
     loop {
         tokio::select! {
             biased;
             answer = &mut request => return answer,
+            Some(()) = open.next() => {}
             Some(sent) = listening.recv() => match sent {
                 FromServer::Notification(notification) => {
                     if let Some(notification) = told(gateway, proposed, facts, notification) {
                         client.notify(notification).await;
                     }
                 }
-                FromServer::Question(question) => {
-                    let answer = match asked(gateway, proposed, facts) {
-                        Ok(()) => client.ask(&question.method, question.params).await,
-                        Err(error) => Err(error),
-                    };
-                    // A server that has given up on its question needs no answer.
-                    let _gone = question.answer.send(answer);
+                FromServer::Question(Question { method, params, name, answer }) => {
+                    let may = asked(gateway, proposed, facts);
+                    let client = &client;
+                    open.push(async move {
+                        let answered = match may {
+                            Ok(()) => client.ask_as(name, &method, params).await,
+                            Err(error) => Err(error),
+                        };
+                        // A server that has given up on its question needs no answer.
+                        let _gone = answer.send(answered);
+                    });
                 }
             },
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use ostrom_core::Digest;
 use serde_json::{Map, Value, json};
 use tokio::sync::broadcast;
@@ -14,6 +15,7 @@ use crate::flow::{Engine, ToolFacts};
 use crate::label::{Integrity, Readers, USER};
 use crate::pin::FirstUse;
 use crate::policy::{Config, InForce, Policy};
+use crate::relay::FromServer;
 use crate::wire::{Id, Revision};
 
 /// A server that answers as it is told, and remembers what it got.
@@ -74,9 +76,13 @@ impl Upstream for Fake {
             self.got.lock().unwrap().push((name.clone(), arguments));
             let asks = self.asks.lock().unwrap().clone();
             if let Some(question) = asks {
-                let params = json!({"message": question}).as_object().unwrap().clone();
-                let answer = relay.ask("elicitation/create", params).await;
-                self.got.lock().unwrap().push(("answer".into(), json!(format!("{answer:?}"))));
+                let asked = question.split('|').map(|question| {
+                    let params = json!({"message": question}).as_object().unwrap().clone();
+                    relay.ask_as(Some(question.to_owned()), "elicitation/create", params)
+                });
+                for answer in join_all(asked).await {
+                    self.got.lock().unwrap().push(("answer".into(), json!(format!("{answer:?}"))));
+                }
             }
             match self.answers.lock().unwrap().get(&name) {
                 Some(Value::Object(result)) => Ok(Ok(result.clone())),
@@ -560,6 +566,35 @@ async fn a_question_of_a_server_is_revealed_and_its_answer_is_a_flow_to_it() {
     *mail.asks.lock().unwrap() = Some("x".into());
     house.call(&caller("ben", None), "mail__fetch", json!({})).await;
     assert!(mail.got("answer")[0].as_str().unwrap().contains("not shown to the agent"));
+}
+
+#[tokio::test]
+async fn questions_that_a_server_asks_at_once_reach_the_client_at_once_under_their_names() {
+    let (house, mail, _) = house();
+    *mail.asks.lock().unwrap() = Some("one|two".into());
+    let (relay, mut client) = Relay::new();
+    let request = RpcRequest {
+        id: Id::Number(1),
+        method: "tools/call".to_owned(),
+        params: json!({"name": "mail__read", "arguments": {}}).as_object().unwrap().clone(),
+    };
+    let call = house.gateway.handle(caller("ana", None), request, relay);
+    let answers = async {
+        let mut open = Vec::new();
+        // Both, before either is answered.
+        for _ in 0..2 {
+            let Some(FromServer::Question(question)) = client.recv().await else { panic!("no question") };
+            open.push(question);
+        }
+        for question in open {
+            let answer = json!({"action": question.name}).as_object().unwrap().clone();
+            question.answer.send(Ok(answer)).unwrap();
+        }
+    };
+    let (result, ()) = tokio::join!(call, answers);
+    assert_eq!(result.unwrap()["content"][0]["text"], "done");
+    let answers = mail.got("answer");
+    assert!(answers[0].as_str().unwrap().contains("one") && answers[1].as_str().unwrap().contains("two"));
 }
 
 #[tokio::test]

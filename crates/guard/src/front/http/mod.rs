@@ -31,7 +31,7 @@ use self::sessions::Sessions;
 use super::auth::{self, AuthError, Authenticator, Identity};
 use super::dispatch::Core;
 use super::{Handler, Limits, Log};
-use crate::wire::RpcError;
+use crate::wire::{Revision, RpcError};
 
 /// The path of the endpoint.
 pub const ENDPOINT: &str = "/mcp";
@@ -304,13 +304,12 @@ impl<H: Handler> App<H> {
                 "there is no such session (any more); begin another with initialize",
             )
         })?;
-        // Clients of the first revision with sessions do not say it again.
-        let revision = session.caller.revision;
-        if headers.contains_key(post::VERSION)
-            && headers::single(headers, post::VERSION) != Some(revision.name())
-        {
-            let what =
-                format!("this session speaks {}; MCP-Protocol-Version says otherwise", revision.name());
+        // Clients of the first revision with sessions do not say it again, and some say another one than was agreed. What was agreed
+        // counts; only a revision that has no sessions here is refused.
+        let said = headers::single(headers, post::VERSION).and_then(Revision::of);
+        if headers.contains_key(post::VERSION) && said.is_none_or(Revision::is_stateless) {
+            let revision = session.caller.revision.name();
+            let what = format!("this session speaks {revision}; MCP-Protocol-Version says otherwise");
             return Err(Refused::new(StatusCode::BAD_REQUEST, what));
         }
         Ok(session)

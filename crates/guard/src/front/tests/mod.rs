@@ -10,6 +10,7 @@ mod stdio;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
+use futures_util::future::try_join_all;
 use serde_json::{Map, Value, json};
 use tokio::io::{AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
 use tokio::net::TcpStream;
@@ -170,6 +171,14 @@ impl Handler for Fake {
                     relay.ask("roots/list", Map::new())
                 );
                 Ok(text(&json!([first?, second?]).to_string()))
+            }
+            ("tools/call", "ask-by-name") => {
+                let names = request.params["arguments"]["names"].as_array().cloned().unwrap_or_default();
+                let asked = names.iter().map(|name| {
+                    let name = name.as_str().map(str::to_owned);
+                    relay.ask_as(name, "elicitation/create", form("one?"))
+                });
+                Ok(text(&json!(try_join_all(asked).await?).to_string()))
             }
             ("tools/call", "ask-for-ever") => loop {
                 relay.ask("elicitation/create", form("again?")).await?;

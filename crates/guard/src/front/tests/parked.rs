@@ -40,6 +40,33 @@ async fn a_question_parks_the_call_and_its_answer_goes_on_with_it() {
 }
 
 #[tokio::test]
+async fn a_question_keeps_the_name_that_its_server_gave_it_if_that_is_short_plain_and_not_taken() {
+    let served = served().await;
+    let long = "n".repeat(65);
+    for (names, expected) in [
+        (json!(["who", "where"]), ["where", "who"]),
+        (json!(["who", "who"]), ["question-1", "who"]),
+        (json!(["question-1", null]), ["question-1", "question-2"]),
+        (json!(["", long]), ["question-1", "question-2"]),
+        (json!(["two words", "wh\u{200b}o"]), ["question-1", "question-2"]),
+    ] {
+        let arguments = json!({"arguments": {"names": names}});
+        let first = ask(&served, call("ask-by-name", arguments.clone())).await;
+        let requests = first["result"]["inputRequests"].as_object().unwrap();
+        let mut kept: Vec<&String> = requests.keys().collect();
+        kept.sort_unstable();
+        assert_eq!(kept, expected, "{names}");
+        let [one, other] = expected;
+        let answers = json!({one: {"action": one}, other: {"action": other}});
+        let state = &first["result"]["requestState"];
+        let more = json!({"arguments": {"names": names}, "requestState": state, "inputResponses": answers});
+        let last = ask(&served, call("ask-by-name", more)).await;
+        let text = last["result"]["content"][0]["text"].as_str().unwrap();
+        assert!(expected.iter().all(|name| text.contains(name)), "{text}");
+    }
+}
+
+#[tokio::test]
 async fn several_questions_are_asked_at_once_and_what_is_missing_again() {
     let served = served().await;
     let first = ask(&served, call("ask-two", json!({}))).await;
