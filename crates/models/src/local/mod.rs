@@ -4,7 +4,6 @@
 //! [`kernel`] and [`math`] say how; the design is in `docs/models.md`.
 
 mod attention;
-mod bounded;
 mod config;
 mod engine;
 mod forward;

@@ -1,27 +1,25 @@
 //! Chat templates: the Jinja text in a GGUF file that turns a conversation into one prompt.
 //!
-//! The template is untrusted: it runs with a fuel limit, in bounded memory (`bounded`), without includes, and cannot
-//! reach anything but the conversation.
+//! The template is untrusted: it runs with a fuel limit, without includes, and cannot reach anything but the
+//! conversation.
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Kwargs;
 use minijinja::{Environment, Error, ErrorKind, Value, context};
 
-use super::bounded;
 use super::gguf::Header;
 use super::tokenizer::Tokenizer;
 use crate::chat::{Message, ToolSpec};
 use crate::model::ModelError;
 
-/// The longest template, in bytes: many times the longest real one.
-const MAX_TEMPLATE: usize = 1 << 20;
+/// Instructions a template may execute: some thousand times what real ones need.
+const FUEL: u64 = 5_000_000;
 /// The longest prompt that a template may make of a conversation, in bytes.
 const MAX_PROMPT: usize = 16 << 20;
 
-/// A chat template that compiles.
+/// A compiled chat template.
 pub struct ChatTemplate {
-    source: String,
-    syntax: SyntaxConfig,
+    environment: Environment<'static>,
     bos: String,
     eos: String,
 }
@@ -38,16 +36,19 @@ impl ChatTemplate {
     }
 
     fn compile(source: &str, bos: String, eos: String) -> Result<Self, ModelError> {
-        if source.len() > MAX_TEMPLATE {
-            return Err(ModelError::Unsupported(format!(
-                "the file's chat template has {} bytes; at most {MAX_TEMPLATE} are taken",
-                source.len()
-            )));
-        }
+        let mut environment = Environment::new();
+        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
+        environment.set_syntax(syntax.map_err(|error| ModelError::Unsupported(error.to_string()))?);
+        environment.set_fuel(Some(FUEL));
+        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
+        environment.add_function("raise_exception", |message: String| -> Result<Value, Error> {
+            Err(Error::new(ErrorKind::InvalidOperation, message))
+        });
+        // Templates that print today's date would make every day's run differ: the date is fixed.
+        environment.add_function("strftime_now", |_format: String, _: Kwargs| "2026-01-01");
         let unfit = |error: Error| ModelError::Unsupported(format!("the file's chat template: {error}"));
-        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().map_err(unfit)?;
-        bounded::check(source, &syntax).map_err(unfit)?;
-        Ok(Self { source: source.to_owned(), syntax, bos, eos })
+        environment.add_template_owned("chat", source.to_owned()).map_err(unfit)?;
+        Ok(Self { environment, bos, eos })
     }
 
     /// The prompt for a conversation, ending where the model's turn begins.
@@ -85,14 +86,18 @@ impl ChatTemplate {
             })
             .collect();
         let tools = if tools.is_empty() { Value::from(()) } else { Value::from(tools) };
-        let values = context! {
-            messages => messages,
-            tools => tools,
-            bos_token => self.bos.as_str(),
-            eos_token => self.eos.as_str(),
-            add_generation_prompt => true,
-        };
-        let rendered = bounded::render(&self.source, &self.syntax, values, add_functions)
+        let rendered = self
+            .environment
+            .get_template("chat")
+            .and_then(|template| {
+                template.render(context! {
+                    messages => messages,
+                    tools => tools,
+                    bos_token => self.bos.as_str(),
+                    eos_token => self.eos.as_str(),
+                    add_generation_prompt => true,
+                })
+            })
             .map_err(|error| ModelError::Unsupported(format!("the file's chat template: {error}")))?;
         if rendered.len() > MAX_PROMPT {
             return Err(ModelError::Unsupported(
@@ -101,15 +106,6 @@ impl ChatTemplate {
         }
         Ok(rendered)
     }
-}
-
-/// What templates call beside minijinja's own functions.
-fn add_functions(environment: &mut Environment<'static>) {
-    environment.add_function("raise_exception", |message: String| -> Result<Value, Error> {
-        Err(Error::new(ErrorKind::InvalidOperation, message))
-    });
-    // Templates that print today's date would make every day's run differ: the date is fixed.
-    environment.add_function("strftime_now", |_format: String, _: Kwargs| "2026-01-01");
 }
 
 #[cfg(test)]
@@ -141,102 +137,6 @@ mod tests {
         assert_eq!(template.render(&[Message::user(" a ")], &[]).unwrap(), "A");
         let template = compile("{{ raise_exception('no system turn') }}").unwrap();
         assert!(template.render(&[], &[]).unwrap_err().to_string().contains("no system turn"));
-    }
-
-    fn rendered(source: &str) -> Result<String, String> {
-        let template = compile(source).map_err(|error| error.to_string())?;
-        let messages = [Message::system("Be brief."), Message::user(" Hi\nyou "), Message::assistant("Yes?")];
-        template.render(&messages, &[]).map_err(|error| error.to_string())
-    }
-
-    #[test]
-    fn what_real_templates_do_works() {
-        for (source, expect) in [
-            ("{{ 'a' + 'b' ~ 1 ~ [1, 'x'] }}", "ab1[1, 'x']"),
-            ("{{ messages[0].content + messages[1:][0]['content'] | trim }}", "Be brief.Hi\nyou"),
-            (
-                "{% set ns = namespace(x='') %}{% for m in messages %}{% set ns.x = ns.x + m.role[0] %}{% endfor %}{{ ns.x }}",
-                "sua",
-            ),
-            ("{% macro f(x) %}<{{ x }}>{% endmacro %}{{ f('a') ~ f('b') }}", "<a><b>"),
-            ("{{ messages | map(attribute='role') | join(', ') }}", "system, user, assistant"),
-            ("{{ messages | selectattr('role', 'equalto', 'user') | list | length }}", "1"),
-            ("{{ {'b': 1, 'a': [true, none]} | tojson }}", r#"{"a": [true, null], "b": 1}"#),
-            ("{{ {'a': 1} | tojson(indent=2) }}", "{\n  \"a\": 1\n}"),
-            (
-                "{{ 'a\nb' | indent(2) }}|{{ 'a\nb' | indent(2, true) }}|{{ 'a' | indent(first=true) }}",
-                "a\n  b|  a\n  b|    a",
-            ),
-            (
-                "{{ 'a-b' | replace('-', '+') }}{{ 'a-b'.replace('-', '') }}{{ ','.join(['x', 'y']) }}",
-                "a+babx,y",
-            ),
-            (
-                "{{ 'a b'.split(' ')[1] }}{{ 'x'.startswith(('x', 'y')) }}{{ [1] + [2] }}{{ 'abc'[::-1] }}",
-                "bTrue[1, 2]cba",
-            ),
-            (
-                "{% for k, v in {'a': 1}.items() %}{{ k }}={{ v }}{% endfor %}{{ loop is defined }}",
-                "a=1False",
-            ),
-            ("{% for m in messages if m.role != 'user' %}{{ loop.index0 * 2 }}{% endfor %}", "02"),
-            ("{% set x %}a{{ 1 }}{% endset %}{{ x | upper }}{{ dict(a=1)['a'] }}{{ 3 * 4 % 5 }}", "A112"),
-        ] {
-            assert_eq!(rendered(source).as_deref(), Ok(expect), "{source}");
-        }
-    }
-
-    #[test]
-    fn a_template_cannot_take_more_memory_than_any_real_one() {
-        let loops = |body: &str| {
-            format!(
-                "{{% set ns = namespace(x='abcdefgh', l=[1]) %}}{{% for i in range(99999) %}}{body}{{% endfor %}}{{{{ ns.x }}}}"
-            )
-        };
-        let doubling = "{% set ns.x = ns.x ~ ns.x %}";
-        for source in [
-            loops(doubling),
-            loops("{% set ns.x = ns.x + ns.x %}"),
-            loops("{% set ns.x = ns.x * 1000 %}"),
-            loops("{% set ns.l = ns.l + ns.l %}"),
-            loops("{% set ns.l = [ns.l, ns.l] %}"),
-            loops("{% set ns.l = [ns.l] %}"),
-            loops("{% set ns.l = {'a': ns.l, 'b': ns.l} %}"),
-            loops("{% set ns.l = dict(a=ns.l, b=ns.l) %}"),
-            loops("{% set ns.x = ns.x | replace('a', ns.x) %}"),
-            loops("{% set ns.x = ns.x.replace('', ns.x) %}"),
-            loops("{% set ns.x = [ns.x, ns.x] | join(ns.x) %}"),
-            loops("{% set ns.x = ns.x.join([ns.x, ns.x]) %}"),
-            loops("{% set ns.x = ns.x | escape | tojson | tojson %}"),
-            loops("{% set ns.l = ns.l + [range(99999) | list] %}"),
-            loops("{% set ns.l = ns.l + ['\u{e4}' * 2, ns.x[1:]] %}{% set ns.x = ns.x ~ i %}"),
-            loops("{% set y %}{{ ns.x }}{{ ns.x }}{% endset %}{% set ns.x = y %}"),
-            loops("{% filter upper %}{{ ns.x }}{% endfilter %}"),
-            format!(
-                "{{% macro f(x) %}}{{{{ x }}}}{{{{ x }}}}{{% endmacro %}}{{% set ns = namespace(x='ab') %}}{}",
-                "{% for i in range(64) %}{% set ns.x = f(ns.x) %}{% endfor %}"
-            ),
-            format!(
-                "{{% for i in range(99999) %}}{{% for j in range(99999) %}}{}{{% endfor %}}{{% endfor %}}",
-                "x".repeat(99_999)
-            ),
-            "{{ 'a' | indent(10000000000000000000) }}".to_owned(),
-            "{{ 'a' | indent(width=999999999) }}".to_owned(),
-            "{{ [1] | tojson(indent=999999999999) }}".to_owned(),
-            "{{ [[1]] | map('tojson', 999999999999) | list }}".to_owned(),
-            "{{ ['a'] | map('replace', '', 'b') | list }}".to_owned(),
-            "{{ [1] | batch(999999999999, 0) | list }}".to_owned(),
-            "{{ '%999999999999d' | format(1) }}{{ '{:999999999999}'.format(1) }}".to_owned(),
-            "{{ 'a' * 100000000 }}".to_owned(),
-            "{{ ('a') * 100000000 }}{{ 100000000 * [1] }}".to_owned(),
-            "{{ debug() }}".to_owned(),
-        ] {
-            let shown: String = source.chars().take(160).collect();
-            let error = rendered(&source).err().unwrap_or_else(|| panic!("{shown} was rendered"));
-            assert!(!error.is_empty(), "{shown}");
-        }
-        let long = "x".repeat(MAX_TEMPLATE + 1);
-        assert!(rendered(&long).unwrap_err().contains("bytes"));
     }
 
     #[test]
