@@ -47,7 +47,7 @@ const EDGES: [(&str, Option<&[&str]>); 14] = [
 
 /// Libraries that are named in certain crates only.
 const CONFINED: [(&str, &[&str]); 7] = [
-    ("reqwest", &["models", "guard"]),
+    ("reqwest", &["models", "guard", "node"]),
     ("candle-core", &["models"]),
     ("cedar-policy", &["guard"]),
     ("sqlx", &["store"]),
