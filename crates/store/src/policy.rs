@@ -114,12 +114,13 @@ impl View {
 }
 
 /// The condition that a reader may read what has the policy in a column: the text of SQL for this column and this argument, the view's bytes. What stands past their
-/// end, a policy that came after the view, is not read.
+/// end, a policy that came after the view, is not read: nothing is less than a 1. (It says "at least" where "equal" would do, because PostgreSQL takes
+/// an equation of which it knows nothing to be true once in two hundred times, and a third of the time is nearer the truth.)
 ///
 /// A subquery would say the same with a table of visible policies. This is several times faster, and reading writes nothing.
 macro_rules! seen {
     ($policy:literal, $view:literal) => {
-        concat!("substr(", $view, ", CAST(", $policy, " AS INT) + 1, 1) = substr(", $view, ", 1, 1)")
+        concat!("substr(", $view, ", CAST(", $policy, " AS INT) + 1, 1) >= substr(", $view, ", 1, 1)")
     };
 }
 pub(crate) use seen;
