@@ -145,11 +145,22 @@ mod tests {
     #[tokio::test]
     async fn private_addresses_are_refused_as_numbers_and_as_names() {
         let fetch = Fetch::new(Reach::Public, true, Duration::from_secs(5)).unwrap();
-        for bad in ["http://127.0.0.1/", "https://[::1]/", "http://2130706433/", "http://0x7f.1/", "ftp://a.example/", "https://u:p@a.example/", "x"] {
+        for bad in [
+            "http://127.0.0.1/",
+            "https://[::1]/",
+            "http://2130706433/",
+            "http://0x7f.1/",
+            "ftp://a.example/",
+            "https://u:p@a.example/",
+            "x",
+        ] {
             assert!(matches!(fetch.check(bad), Err(FetchError::Url(_))), "{bad}");
         }
         let asked = fetch.send(Method::GET, "http://localhost:9/", HeaderMap::new(), None, 10).await;
-        assert!(matches!(&asked, Err(FetchError::Broken(why)) if why.contains("no address that may be asked")), "{asked:?}");
+        assert!(
+            matches!(&asked, Err(FetchError::Broken(why)) if why.contains("no address that may be asked")),
+            "{asked:?}"
+        );
         let strict = Fetch::new(Reach::Public, false, Duration::from_secs(5)).unwrap();
         assert!(strict.check("http://a.example/").is_err() && strict.check("https://a.example/").is_ok());
     }

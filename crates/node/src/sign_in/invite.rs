@@ -154,7 +154,11 @@ impl FirstMember {
 pub(crate) fn name(text: &str) -> Result<String, Failure> {
     let text = text.trim();
     let fine = !text.is_empty() && text.chars().count() <= 200 && !text.chars().any(char::is_control);
-    if fine { Ok(text.to_owned()) } else { Err(Failure::Unprocessable("a name is one line of 1 to 200 characters".to_owned())) }
+    if fine {
+        Ok(text.to_owned())
+    } else {
+        Err(Failure::Unprocessable("a name is one line of 1 to 200 characters".to_owned()))
+    }
 }
 
 /// An e-mail address, as far as a node needs to know.
@@ -164,7 +168,11 @@ pub(crate) fn email(text: &str) -> Result<String, Failure> {
     let fine = text.len() <= 254
         && !text.chars().any(|c| c.is_control() || c.is_whitespace())
         && parts.is_some_and(|(local, host)| !local.is_empty() && !host.is_empty() && !host.contains('@'));
-    if fine { Ok(text.to_lowercase()) } else { Err(Failure::Unprocessable("this is not an e-mail address".to_owned())) }
+    if fine {
+        Ok(text.to_lowercase())
+    } else {
+        Err(Failure::Unprocessable("this is not an e-mail address".to_owned()))
+    }
 }
 
 /// Whether a new password will do, before a link is used up for it.

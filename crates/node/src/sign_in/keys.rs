@@ -51,7 +51,8 @@ impl From<PasskeyError> for Failure {
 fn bound(app: &App, headers: &HeaderMap, ceremony: &str) -> Result<[u8; 32], Failure> {
     Csrf::check(app, headers, single(headers, "x-csrf-token"))?;
     let which = [Cookie::Session, Cookie::Visit].into_iter();
-    let cookie = which.into_iter().find_map(|which| cookie(headers, &app.base, which)).ok_or(Failure::Csrf)?;
+    let cookie =
+        which.into_iter().find_map(|which| cookie(headers, &app.base, which)).ok_or(Failure::Csrf)?;
     Ok(app.tag(ceremony, &[cookie.as_bytes()]))
 }
 

@@ -17,6 +17,7 @@ use axum::routing::{get, post};
 
 use crate::{App, Config, StartError};
 
+pub(crate) use invite::first as first_link;
 pub use invite::{FirstMember, Invitation, invitation, invite};
 pub use password::SHORTEST as SHORTEST_PASSWORD;
 pub use token::{NewToken, SCOPES};

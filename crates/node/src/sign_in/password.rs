@@ -57,7 +57,11 @@ impl Passwords {
     ///
     /// # Errors
     /// If the pool is busy.
-    pub(crate) async fn verify(&self, password: Zeroizing<String>, phc: Option<String>) -> Result<bool, Failure> {
+    pub(crate) async fn verify(
+        &self,
+        password: Zeroizing<String>,
+        phc: Option<String>,
+    ) -> Result<bool, Failure> {
         let real = phc.is_some();
         let phc = match phc {
             Some(phc) => phc,

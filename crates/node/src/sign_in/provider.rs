@@ -25,7 +25,11 @@ fn openid(app: &App) -> Result<&OpenId, Failure> {
 }
 
 /// A link and no form: a page's policy would not let a form lead to another host.
-pub(super) async fn begin(State(app): State<App>, caller: Caller, Query(query): Query<Begin>) -> Result<Response, Failure> {
+pub(super) async fn begin(
+    State(app): State<App>,
+    caller: Caller,
+    Query(query): Query<Begin>,
+) -> Result<Response, Failure> {
     let openid = openid(&app)?;
     app.sign_in.throttle.network(&caller)?;
     let departure = openid.begin(local(&query.next).to_owned(), app.clock().now()).await?;

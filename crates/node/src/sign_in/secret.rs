@@ -37,9 +37,8 @@ pub fn hash(secret: &str) -> [u8; 32] {
 /// If the operating system has no random bytes.
 pub fn uuid() -> Result<[u8; 16], Failure> {
     let mut bytes = random::<16>()?;
-    if let [_, _, _, _, _, _, version, _, variant, ..] = &mut bytes {
-        *version = (*version & 0x0f) | 0x40;
-        *variant = (*variant & 0x3f) | 0x80;
-    }
+    let [.., version, _, variant, _, _, _, _, _, _, _] = &mut bytes;
+    *version = (*version & 0x0f) | 0x40;
+    *variant = (*variant & 0x3f) | 0x80;
     Ok(bytes)
 }

@@ -194,7 +194,14 @@ mod tests {
         let basic = |text: String| format!("Basic {}", BASE64.encode(text.as_bytes()));
         assert_eq!(sent(&format!("Bearer {token}")).as_deref(), Some(&token));
         assert_eq!(sent(&basic(format!("anybody:{token}"))).as_deref(), Some(&token));
-        for bad in [token.clone(), format!("Digest {token}"), "Bearer ost_x".into(), basic(token), "Basic %".into(), "Bearer".into()] {
+        for bad in [
+            token.clone(),
+            format!("Digest {token}"),
+            "Bearer ost_x".into(),
+            basic(token),
+            "Basic %".into(),
+            "Bearer".into(),
+        ] {
             assert!(sent(&bad).is_none(), "{bad}");
         }
     }

@@ -90,7 +90,8 @@ impl OpenId {
             .finish();
         let mark = if known.authorization.contains('?') { '&' } else { '?' };
         let location = format!("{}{mark}{query}", known.authorization);
-        let flow = Flow { cookie: secret::hash(&cookie), nonce, verifier, next, until: now.plus_seconds(600) };
+        let flow =
+            Flow { cookie: secret::hash(&cookie), nonce, verifier, next, until: now.plus_seconds(600) };
         self.flows.put(secret::hash(&state), flow);
         Ok(Departure { location, cookie: cookie.to_string() })
     }
@@ -125,6 +126,22 @@ impl OpenId {
     }
 
     async fn redeem(&self, known: &Arc<Known>, code: &str, flow: &Flow) -> Result<String, Failure> {
+        let (headers, body) = self.redemption(code, flow)?;
+        let asked =
+            self.provider.fetch.send(reqwest::Method::POST, &known.token, headers, Some(body), LARGEST);
+        let reply = asked.await.map_err(|error| {
+            Failure::internal(format!("OpenID Connect: the provider's token endpoint: {error}")).log();
+            Failure::Unavailable
+        })?;
+        if reply.status != 200 {
+            return Err(Failure::Unauthenticated);
+        }
+        let tokens: Tokens = serde_json::from_slice(&reply.body).map_err(|_| Failure::Unauthenticated)?;
+        Ok(tokens.id_token)
+    }
+
+    /// The headers and the form that redeem a code.
+    fn redemption(&self, code: &str, flow: &Flow) -> Result<(HeaderMap, Vec<u8>), Failure> {
         let mut form = form_urlencoded::Serializer::new(String::new());
         form.append_pair("grant_type", "authorization_code")
             .append_pair("code", code)
@@ -136,7 +153,8 @@ impl OpenId {
         match &self.settings.secret {
             // RFC 6749, section 2.3.1: both are form-encoded before they are joined.
             Some(secret) => {
-                let encode = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
+                let encode =
+                    |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
                 let pair = format!("{}:{}", encode(&self.settings.client), encode(secret));
                 let value = format!("Basic {}", data_encoding::BASE64.encode(pair.as_bytes()));
                 let mut value = HeaderValue::from_str(&value).map_err(Failure::internal)?;
@@ -147,16 +165,6 @@ impl OpenId {
                 form.append_pair("client_id", &self.settings.client);
             }
         }
-        let body = form.finish().into_bytes();
-        let reply = self.provider.fetch.send(reqwest::Method::POST, &known.token, headers, Some(body), LARGEST).await;
-        let reply = reply.map_err(|error| {
-            Failure::internal(format!("OpenID Connect: the provider's token endpoint: {error}")).log();
-            Failure::Unavailable
-        })?;
-        if reply.status != 200 {
-            return Err(Failure::Unauthenticated);
-        }
-        let tokens: Tokens = serde_json::from_slice(&reply.body).map_err(|_| Failure::Unauthenticated)?;
-        Ok(tokens.id_token)
+        Ok((headers, form.finish().into_bytes()))
     }
 }

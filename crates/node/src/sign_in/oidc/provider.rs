@@ -82,7 +82,8 @@ impl Provider {
 
     async fn read(&self) -> Result<Known, String> {
         let address = format!("{}/.well-known/openid-configuration", self.issuer.trim_end_matches('/'));
-        let document: Document = serde_json::from_value(self.get(&address).await?).map_err(|e| e.to_string())?;
+        let document: Document =
+            serde_json::from_value(self.get(&address).await?).map_err(|e| e.to_string())?;
         if document.issuer != self.issuer {
             return Err("the discovery document names another issuer".to_owned());
         }
@@ -144,7 +145,8 @@ fn keys(mut set: Value) -> Result<Vec<Key>, String> {
         let algorithm = value.get("alg").and_then(Value::as_str).map(str::to_owned);
         let jwk: Jwk = serde_json::from_value(value).ok()?;
         let secret = matches!(jwk.algorithm, AlgorithmParameters::OctetKey(_));
-        let signs = jwk.common.public_key_use.as_ref().is_none_or(|purpose| *purpose == PublicKeyUse::Signature);
+        let signs =
+            jwk.common.public_key_use.as_ref().is_none_or(|purpose| *purpose == PublicKeyUse::Signature);
         if secret || !signs {
             return None;
         }

@@ -26,7 +26,8 @@ impl PublicKey {
     pub(super) fn read(bytes: &[u8]) -> Result<(Self, &[u8]), PasskeyError> {
         let (value, rest) = value(bytes)?;
         let Value::Map(map) = value else { return Err(PasskeyError::Malformed("a key that is not a map")) };
-        let number = |name: i64| get(&map, name).and_then(Value::as_integer).and_then(|n| i64::try_from(n).ok());
+        let number =
+            |name: i64| get(&map, name).and_then(Value::as_integer).and_then(|n| i64::try_from(n).ok());
         let bytes = |name: i64| get(&map, name).and_then(Value::as_bytes).map(Vec::as_slice);
         let coordinate = |name: i64| bytes(name).and_then(|bytes| <&[u8; 32]>::try_from(bytes).ok());
         let bad = || PasskeyError::Malformed("a key whose parts do not fit");
@@ -77,9 +78,11 @@ pub(super) fn value(bytes: &[u8]) -> Result<(Value, &[u8]), PasskeyError> {
 fn has_double(value: &Value) -> bool {
     match value {
         Value::Map(map) => {
-            let twice = |at: usize, key: &Value| map.iter().skip(at.saturating_add(1)).any(|(other, _)| other == key);
+            let twice =
+                |at: usize, key: &Value| map.iter().skip(at.saturating_add(1)).any(|(other, _)| other == key);
             // Quadratic, so long maps are refused: nothing of WebAuthn needs one.
-            map.len() > 64 || map.iter().enumerate().any(|(at, (key, inner))| twice(at, key) || has_double(inner))
+            map.len() > 64
+                || map.iter().enumerate().any(|(at, (key, inner))| twice(at, key) || has_double(inner))
         }
         Value::Array(list) => list.iter().any(has_double),
         Value::Tag(_, inner) => has_double(inner),

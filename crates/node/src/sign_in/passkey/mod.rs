@@ -84,11 +84,14 @@ impl Registration {
         client_data(&self.client_data.0, "webauthn.create", challenge, base)?;
         let (object, rest) = cose::value(&self.attestation_object.0)?;
         let malformed = PasskeyError::Malformed;
-        let ciborium::Value::Map(map) = &object else { return Err(malformed("an attestation that is not a map")) };
+        let ciborium::Value::Map(map) = &object else {
+            return Err(malformed("an attestation that is not a map"));
+        };
         if !rest.is_empty() {
             return Err(malformed("an attestation with something after it"));
         }
-        let get = |name: &str| map.iter().find(|(key, _)| key.as_text() == Some(name)).map(|(_, value)| value);
+        let get =
+            |name: &str| map.iter().find(|(key, _)| key.as_text() == Some(name)).map(|(_, value)| value);
         let none = get("fmt").and_then(ciborium::Value::as_text) == Some("none")
             && get("attStmt").and_then(ciborium::Value::as_map).is_some_and(Vec::is_empty);
         if !none {
@@ -126,7 +129,12 @@ impl Assertion {
     ///
     /// # Errors
     /// If it is not an answer to this challenge, made here, by that key.
-    pub fn verify(&self, challenge: &[u8; 32], base: &BaseUrl, public_key: &[u8]) -> Result<u32, PasskeyError> {
+    pub fn verify(
+        &self,
+        challenge: &[u8; 32],
+        base: &BaseUrl,
+        public_key: &[u8],
+    ) -> Result<u32, PasskeyError> {
         client_data(&self.client_data.0, "webauthn.get", challenge, base)?;
         let data = AuthenticatorData::read(&self.authenticator_data.0, base)?;
         let (key, _) = PublicKey::read(public_key)?;
@@ -139,9 +147,18 @@ impl Assertion {
 
 /// What a script hands to `navigator.credentials.create`, with bytes in Base64url.
 #[must_use]
-pub fn creation(base: &BaseUrl, title: &str, user: (&[u8], &str, &str), challenge: &[u8; 32], known: &[Vec<u8>]) -> serde_json::Value {
+pub fn creation(
+    base: &BaseUrl,
+    title: &str,
+    user: (&[u8], &str, &str),
+    challenge: &[u8; 32],
+    known: &[Vec<u8>],
+) -> serde_json::Value {
     let (id, email, name) = user;
-    let known: Vec<_> = known.iter().map(|id| serde_json::json!({"type": "public-key", "id": BASE64URL_NOPAD.encode(id)})).collect();
+    let known: Vec<_> = known
+        .iter()
+        .map(|id| serde_json::json!({"type": "public-key", "id": BASE64URL_NOPAD.encode(id)}))
+        .collect();
     serde_json::json!({
         "challenge": BASE64URL_NOPAD.encode(challenge),
         "rp": {"id": base.host(), "name": title},

@@ -2,7 +2,6 @@
 
 use ciborium::Value;
 use ed25519_dalek::{Signer as _, SigningKey as EdSecret};
-use p256::ecdsa::signature::Signer as _;
 use p256::ecdsa::{DerSignature, SigningKey as EsSecret};
 use proptest::prelude::*;
 use serde_json::json;
@@ -52,7 +51,13 @@ impl Authenticator {
             Secret::Es(secret) => {
                 let point = secret.verifying_key().to_sec1_point(false);
                 let (x, y) = (point.as_bytes()[1..33].to_vec(), point.as_bytes()[33..].to_vec());
-                vec![(1, 2.into()), (3, (-7).into()), (-1, 1.into()), (-2, Value::Bytes(x)), (-3, Value::Bytes(y))]
+                vec![
+                    (1, 2.into()),
+                    (3, (-7).into()),
+                    (-1, 1.into()),
+                    (-2, Value::Bytes(x)),
+                    (-3, Value::Bytes(y)),
+                ]
             }
             Secret::Ed(secret) => {
                 let x = secret.verifying_key().to_bytes().to_vec();
@@ -87,7 +92,10 @@ impl Authenticator {
             ("attStmt".into(), Value::Map(vec![])),
             ("authData".into(), Value::Bytes(self.data(true))),
         ]);
-        Registration { client_data: Bytes(self.client("webauthn.create")), attestation_object: Bytes(cbor(&object)) }
+        Registration {
+            client_data: Bytes(self.client("webauthn.create")),
+            attestation_object: Bytes(cbor(&object)),
+        }
     }
 
     fn assert(&self) -> Assertion {
@@ -127,7 +135,11 @@ fn another_challenge_site_origin_or_ceremony_is_refused() {
     assert_eq!(site.assert().verify(&CHALLENGE, &base(), &key), Err(PasskeyError::OtherSite));
     for origin in ["https://evil.example", "http://node.example", "https://node.example:444", "null"] {
         let device = Authenticator { origin: origin.into(), ..es() };
-        assert_eq!(device.assert().verify(&CHALLENGE, &base(), &key), Err(PasskeyError::OtherSite), "{origin}");
+        assert_eq!(
+            device.assert().verify(&CHALLENGE, &base(), &key),
+            Err(PasskeyError::OtherSite),
+            "{origin}"
+        );
     }
     let mut assertion = device.assert();
     assertion.client_data = Bytes(device.client("webauthn.create"));
