@@ -17,8 +17,8 @@ use axum::routing::{get, post};
 
 use crate::{App, Config, StartError};
 
-pub(crate) use invite::first as first_link;
 pub use invite::{FirstMember, Invitation, invitation, invite};
+pub(crate) use invite::{email, first as first_link, name};
 pub use password::SHORTEST as SHORTEST_PASSWORD;
 pub use token::{NewToken, SCOPES};
 
