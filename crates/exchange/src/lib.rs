@@ -1,3 +1,4 @@
 //! The exchange: what is shared (STIX 2.1 and Ostrom's types in it), and the services that share it. No HTTP.
 
 pub mod stix;
+pub mod types;
