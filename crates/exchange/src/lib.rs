@@ -1,1 +1,4 @@
-//! The exchange.
+//! The exchange: what shared things mean. No HTTP, and no rule of its own about who may read what.
+
+pub mod clock;
+pub mod incident;
