@@ -2,5 +2,6 @@
 
 pub mod clock;
 pub mod commitment;
+pub mod disclosure;
 pub mod incident;
 pub mod seal;
