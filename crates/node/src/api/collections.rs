@@ -7,7 +7,6 @@ use ostrom_core::handling::{Handling, Policy, Tlp};
 use ostrom_core::{CollectionId, OrgId, Timestamp, Uuid};
 use ostrom_store::Collection;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::{administrator, description};

@@ -7,7 +7,6 @@ use ostrom_core::handling::Policy;
 use ostrom_core::{OrgId, PeerId, Timestamp, Uuid};
 use ostrom_store::{Peer, PeerState};
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
