@@ -18,6 +18,7 @@ mod fetch;
 mod guard;
 mod lineage;
 mod model;
+mod node;
 mod passport;
 mod paths;
 mod progress;
@@ -64,6 +65,9 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Lineage(command) => lineage::run(command),
         Command::Revoke(options) => lineage::revoke(&options),
         Command::Suite(command) => suite::run(command),
+        Command::Serve(options) => many_threads(node::serve(options)),
+        Command::Backup(options) => block_on(node::backup(options)),
+        Command::Restore(options) => block_on(node::restore(options)),
     }
 }
 
