@@ -178,7 +178,9 @@ impl Store {
             return Ok(Reading::new(self.clone(), view, now));
         }
         let mut writer = self.begin().await?;
-        if let Some(view) = self.views().get(reader, now) {
+        // Not within the condition: the lock would be held across the await.
+        let known = self.views().get(reader, now);
+        if let Some(view) = known {
             writer.commit().await?;
             return Ok(Reading::new(self.clone(), view, now));
         }
