@@ -1,1 +1,3 @@
 //! A node.
+
+pub mod ui;
