@@ -17,3 +17,12 @@ pub mod view;
 
 pub use chart::{Chart, percent};
 pub use html::{Html, harmless_url};
+
+use axum::Router;
+
+use crate::App;
+
+/// The pages' routes.
+pub fn routes() -> Router<App> {
+    Router::new()
+}

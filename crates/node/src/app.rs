@@ -1,0 +1,96 @@
+//! What all requests share.
+
+use std::ops::Deref;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use sha2::Sha256;
+
+use crate::web::Floods;
+use crate::{BaseUrl, Clock, Config, StartError};
+
+/// A node's state; clones share it.
+#[derive(Clone)]
+pub struct App(Arc<Shared>);
+
+/// The state itself.
+pub struct Shared {
+    /// How the node runs.
+    pub config: Config,
+    /// Where it is reached.
+    pub base: BaseUrl,
+    /// Its key for CSRF tokens and the like; a new one for every start.
+    key: [u8; 32],
+    /// What one actor may ask, or an address without one.
+    pub(crate) floods: Floods,
+    /// What all actors of one address may ask together.
+    pub(crate) networks: Floods,
+}
+
+impl App {
+    /// Opens everything that a node keeps.
+    ///
+    /// # Errors
+    /// If the data folder, the database, the logs or the keys cannot be had.
+    pub(crate) async fn open(config: Config, base: BaseUrl) -> Result<Self, StartError> {
+        let key =
+            crate::sign_in::secret::random::<32>().map_err(|error| StartError::State(error.to_string()))?;
+        let limits = &config.limits;
+        let floods = Floods::new(f64::from(limits.rate), limits.burst);
+        let networks = Floods::new(f64::from(limits.rate) * 8.0, limits.burst.saturating_mul(8));
+        Ok(Self(Arc::new(Shared { base, key, floods, networks, config })))
+    }
+
+    /// The one-time link for the first administrator, while there is none.
+    pub(crate) async fn first_link(&self) -> Result<Option<String>, StartError> {
+        Ok(None)
+    }
+
+    /// Writes down what is still to be.
+    pub(crate) async fn close(&self) {}
+}
+
+impl Deref for App {
+    type Target = Shared;
+
+    fn deref(&self) -> &Shared {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for App {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("App").field("config", &self.config).field("base", &self.base).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// The clock.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.config.clock
+    }
+
+    /// The data folder.
+    #[must_use]
+    pub fn data(&self) -> &PathBuf {
+        &self.config.data
+    }
+
+    /// A keyed hash of `parts`, for `purpose` only.
+    pub(crate) fn tag(&self, purpose: &str, parts: &[&[u8]]) -> [u8; 32] {
+        tag(&self.key, purpose, parts)
+    }
+}
+
+/// HMAC-SHA256 over the parts, each with its length before it.
+pub(crate) fn tag(key: &[u8; 32], purpose: &str, parts: &[&[u8]]) -> [u8; 32] {
+    // INVARIANT: HMAC takes keys of any length.
+    let Ok(mut mac) = Hmac::<Sha256>::new_from_slice(key) else { return [0; 32] };
+    for part in std::iter::once(purpose.as_bytes()).chain(parts.iter().copied()) {
+        mac.update(&(part.len() as u64).to_be_bytes());
+        mac.update(part);
+    }
+    mac.finalize().into_bytes().into()
+}

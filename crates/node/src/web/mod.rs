@@ -1,0 +1,23 @@
+//! HTTP as such: connections, limits, headers, bodies. Nothing here knows what is asked.
+
+mod body;
+mod caller;
+mod cookie;
+mod csrf;
+mod doors;
+mod floods;
+mod headers;
+pub mod json;
+mod listen;
+
+pub use body::{Json, Payload};
+pub use caller::Caller;
+pub use cookie::{Cookie, cookie};
+pub use csrf::{Checked, Csrf};
+pub use floods::Floods;
+pub use headers::CONTENT_SECURITY_POLICY;
+pub use listen::Listener;
+
+pub(crate) use csrf::visit;
+pub(crate) use doors::doors;
+pub(crate) use headers::{secure, single};

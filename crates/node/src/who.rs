@@ -1,0 +1,135 @@
+//! Who asks: somebody unknown, a person in a session, a machine with a token.
+
+use std::collections::BTreeSet;
+use std::net::IpAddr;
+
+use axum::extract::FromRequestParts;
+use http::request::Parts;
+use ostrom_core::handling::Reader;
+use ostrom_core::{OrgId, PersonId, TokenId};
+
+use crate::sign_in::session;
+use crate::web::Caller;
+use crate::{App, Failure};
+
+/// What a person may do, besides reading what they may read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Role {
+    /// Reads.
+    Observer,
+    /// Reports, and writes objects of the organisation.
+    Contributor,
+    /// Opens and leads cases, publishes for the organisation.
+    Coordinator,
+    /// Members, groups, collections, peers, settings. Does not let anybody read more.
+    Administrator,
+}
+
+/// A person in a session.
+#[derive(Debug, Clone)]
+pub struct Person {
+    /// The person.
+    pub id: PersonId,
+    /// The organisation.
+    pub organisation: OrgId,
+    /// The person's name.
+    pub name: String,
+    /// The person's role.
+    pub role: Role,
+}
+
+/// A machine with a token.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    /// The token.
+    pub token: TokenId,
+    /// The organisation.
+    pub organisation: OrgId,
+    /// The token's name.
+    pub name: String,
+    /// What it is for: `read`, `write`, `report`, `federate`.
+    pub scopes: BTreeSet<String>,
+}
+
+/// Who.
+#[derive(Debug, Clone)]
+pub enum Who {
+    /// Nobody has signed in.
+    Anonymous,
+    /// A person.
+    Person(Person),
+    /// A machine.
+    Machine(Machine),
+}
+
+/// Whoever asks, and with which eyes. An extractor: what was sent to sign in and does not hold is refused, nothing sent is anonymous.
+#[derive(Debug, Clone)]
+pub struct Actor {
+    /// Who.
+    pub who: Who,
+    /// What decides on what they may read.
+    pub reader: Reader,
+    /// From where.
+    pub address: IpAddr,
+}
+
+impl Actor {
+    /// Somebody who has not signed in.
+    #[must_use]
+    pub fn anonymous(caller: &Caller) -> Self {
+        Self { who: Who::Anonymous, reader: Reader::anonymous(caller.encrypted), address: caller.address }
+    }
+
+    /// The person, if it is one.
+    #[must_use]
+    pub const fn person(&self) -> Option<&Person> {
+        match &self.who {
+            Who::Person(person) => Some(person),
+            _ => None,
+        }
+    }
+
+    /// The organisation, if they belong to one.
+    #[must_use]
+    pub const fn organisation(&self) -> Option<OrgId> {
+        match &self.who {
+            Who::Person(person) => Some(person.organisation),
+            Who::Machine(machine) => Some(machine.organisation),
+            Who::Anonymous => None,
+        }
+    }
+
+    /// Whether this is somebody.
+    #[must_use]
+    pub const fn is_signed_in(&self) -> bool {
+        !matches!(self.who, Who::Anonymous)
+    }
+}
+
+impl FromRequestParts<App> for Actor {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        session::actor(parts, app).await
+    }
+}
+
+/// A person in a session; anybody else is [`Failure::Unauthenticated`], which pages turn into the way to the sign-in page.
+#[derive(Debug, Clone)]
+pub struct SignedIn {
+    /// The person.
+    pub person: Person,
+    /// With which eyes.
+    pub actor: Actor,
+}
+
+impl FromRequestParts<App> for SignedIn {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        let actor = Actor::from_request_parts(parts, app).await?;
+        let person = actor.person().cloned().ok_or(Failure::Unauthenticated)?;
+        Ok(Self { person, actor })
+    }
+}
