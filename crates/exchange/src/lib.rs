@@ -1,1 +1,3 @@
-//! The exchange.
+//! The exchange: what is shared (STIX 2.1 and Ostrom's types in it), and the services that share it. No HTTP.
+
+pub mod stix;

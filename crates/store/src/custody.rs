@@ -1,0 +1,173 @@
+//! The door of those who keep what is here.
+
+use ostrom_core::handling::Policy;
+use ostrom_core::{CollectionId, Digest, ObjectId, OrgId, PersonId, Timestamp};
+
+use crate::case::{due, event};
+use crate::db::args;
+use crate::{CaseEvent, CaseFile, Due, Error, Page, Store, object};
+use ostrom_core::CaseId;
+
+/// Sees everything, whoever asks. It is for verification, for the checks that come before a write (whose is the version before, and what are its
+/// marks?), for clocks that run without anybody asking, and for counters of what nobody may read.
+///
+/// *Invariant:* what it gives never goes to a person or a peer, but for [`refused`](Self::refused), which has no content.
+#[derive(Debug, Clone)]
+pub struct Custody {
+    store: Store,
+}
+
+/// What is known of a version without reading it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Its collection.
+    pub collection: CollectionId,
+    /// Its id.
+    pub id: ObjectId,
+    /// Its version.
+    pub version: Timestamp,
+    /// When it was added.
+    pub added: Timestamp,
+    /// The organisation that put it here.
+    pub owner: OrgId,
+    /// The person who did.
+    pub person: Option<PersonId>,
+    /// What its own marks say.
+    pub own: Policy,
+    /// What holds for it, with all that it refers to.
+    pub effective: Policy,
+    /// SHA-256 of the bytes.
+    pub digest: Digest,
+    /// What the exchange keeps beside it.
+    pub aside: Option<String>,
+}
+
+/// Objects that nobody may read, for one reason.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Refused {
+    /// Why: what is not understood.
+    pub why: String,
+    /// How many versions.
+    pub count: u64,
+}
+
+impl Custody {
+    pub(crate) const fn new(store: Store) -> Self {
+        Self { store }
+    }
+
+    pub(crate) const fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// All versions of an object, in all collections; the oldest first.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn versions(&self, id: &ObjectId) -> Result<Vec<Kept>, Error> {
+        let sql = "SELECT collection, id, version, added, owner, person, own, policy, digest, aside FROM object WHERE id = $1 \
+                   ORDER BY version, seq";
+        let rows = self.store.fetch(sql, args![id]).await?;
+        rows.iter()
+            .map(|row| {
+                Ok(Kept {
+                    collection: self.store.collection_id(row.int(0)?)?,
+                    id: row.parsed(1)?,
+                    version: row.time(2)?,
+                    added: row.time(3)?,
+                    owner: row.parsed(4)?,
+                    person: row.maybe_parsed(5)?,
+                    own: self.store.policy(row.int(6)?)?,
+                    effective: self.store.policy(row.int(7)?)?,
+                    digest: object::digest(row, 8)?,
+                    aside: row.maybe_text(9)?,
+                })
+            })
+            .collect()
+    }
+
+    /// Whether exactly these bytes were ever taken here, or removed from here, under this id and version: what a pull asks so as not to take things twice.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn knows(&self, id: &ObjectId, version: Timestamp) -> Result<bool, Error> {
+        let row = self
+            .store
+            .first("SELECT count(*) FROM object WHERE id = $1 AND version = $2", args![id, version])
+            .await?;
+        if row.map_or(Ok(0), |row| row.int(0))? > 0 {
+            return Ok(true);
+        }
+        let row = self
+            .store
+            .first("SELECT count(*) FROM tombstone WHERE id = $1 AND version = $2", args![id, version])
+            .await?;
+        Ok(row.map_or(Ok(0), |row| row.int(0))? > 0)
+    }
+
+    /// How many versions nobody may read, and why: not which.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn refused(&self) -> Result<Vec<Refused>, Error> {
+        let mut reasons = std::collections::BTreeMap::<String, u64>::new();
+        let rows = self.store.fetch("SELECT policy, count(*) FROM object GROUP BY policy", args![]).await?;
+        for row in rows {
+            let policy = self.store.policy(row.int(0)?)?;
+            let count = u64::try_from(row.int(1)?).unwrap_or_default();
+            for why in policy.handlings().filter_map(|handling| handling.refused.clone()).take(1) {
+                let sum = reasons.entry(why).or_default();
+                *sum = sum.saturating_add(count);
+            }
+        }
+        Ok(reasons.into_iter().map(|(why, count)| Refused { why, count }).collect())
+    }
+
+    /// A page of a collection, in the order of [`Reading::page`](crate::Reading::page), without any regard to handlings: last versions only.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn page(
+        &self,
+        collection: CollectionId,
+        after: Option<&object::Key>,
+        limit: usize,
+    ) -> Result<Page<object::Entry>, Error> {
+        object::page_of_all(&self.store, collection, after, limit).await
+    }
+
+    /// A case, whoever its participants are: for clocks, and for the checks before an event.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn case(&self, id: CaseId) -> Result<Option<CaseFile>, Error> {
+        let sql = "SELECT policy, opened, changed, summary FROM case_file WHERE id = $1";
+        let Some(row) = self.store.first(sql, args![id]).await? else { return Ok(None) };
+        Ok(Some(CaseFile {
+            id,
+            policy: self.store.policy(row.int(0)?)?,
+            opened: row.time(1)?,
+            changed: row.time(2)?,
+            summary: row.text(3)?,
+        }))
+    }
+
+    /// All events of a case.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn case_events(&self, id: CaseId) -> Result<Vec<CaseEvent>, Error> {
+        let sql = "SELECT number, happened, organisation, person, body FROM case_event WHERE case_id = $1 ORDER BY number";
+        self.store.fetch(sql, args![id]).await?.iter().map(event).collect()
+    }
+
+    /// All that falls due before this time, whoever may know: for what happens by itself. The first first, at most `limit`.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn due_before(&self, before: Timestamp, limit: usize) -> Result<Vec<Due>, Error> {
+        let sql = "SELECT subject, name, due, party, detail FROM due WHERE due < $1 ORDER BY due, subject, name LIMIT $2";
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.store.fetch(sql, args![before, limit]).await?.iter().map(due).collect()
+    }
+}

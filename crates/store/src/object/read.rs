@@ -1,0 +1,629 @@
+//! Reading objects: every query here asks whether the reader may see what it gives.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use bytes::Bytes;
+use ostrom_core::handling::{Decision, Policy, Reader};
+use ostrom_core::{CollectionId, Digest, ObjectId, Timestamp};
+use sqlx::AssertSqlSafe;
+
+use super::{Entry, Filter, Head, Key, ManifestEntry, Object, Page, Removal, Versions};
+use crate::db::{Arg, Row, args, pad, padded, places};
+use crate::{Error, Reading, Store};
+
+/// The reader may see `o`.
+macro_rules! seen {
+    ($view:literal) => {
+        concat!("EXISTS (SELECT 1 FROM visible v WHERE v.viewer = ", $view, " AND v.policy = o.policy)")
+    };
+}
+pub(super) use seen;
+
+/// No later version of `o`, in any collection, may be seen.
+macro_rules! last {
+    ($view:literal) => {
+        concat!(
+            "NOT EXISTS (SELECT 1 FROM object l WHERE l.id = o.id \
+             AND (l.version > o.version OR (l.version = o.version AND l.seq > o.seq)) \
+             AND EXISTS (SELECT 1 FROM visible w WHERE w.viewer = ",
+            $view,
+            " AND w.policy = l.policy))"
+        )
+    };
+}
+pub(super) use last;
+
+/// The columns of a head, from place 0 on.
+macro_rules! head {
+    () => {
+        "o.added, o.id, o.version, o.collection, o.spec_version, o.owner, o.person, o.peer, o.title, o.digest, o.leaf, o.salt, o.aside"
+    };
+}
+pub(super) use head;
+
+/// The place after the columns of a head.
+const AFTER_HEAD: usize = 13;
+
+/// How many types a page may name to be put together from one query for each.
+const FEW: usize = 8;
+
+/// A digest.
+pub(crate) fn digest(row: &Row, at: usize) -> Result<Digest, Error> {
+    let bytes = row.blob(at)?;
+    Ok(Digest::from_bytes(bytes.try_into().map_err(|_| Error::damaged("a digest has not 32 bytes"))?))
+}
+
+fn key(store: &Store, row: &Row) -> Result<Key, Error> {
+    Ok(Key {
+        added: row.time(0)?,
+        id: row.parsed(1)?,
+        version: row.time(2)?,
+        collection: store.collection_id(row.int(3)?)?,
+    })
+}
+
+pub(super) fn head_of(store: &Store, row: &Row) -> Result<Head, Error> {
+    Ok(Head {
+        key: key(store, row)?,
+        spec_version: row.text(4)?,
+        owner: row.parsed(5)?,
+        person: row.maybe_parsed(6)?,
+        peer: row.maybe_parsed(7)?,
+        title: row.text(8)?,
+        digest: digest(row, 9)?,
+        leaf: row.maybe_int(10)?.and_then(|leaf| u64::try_from(leaf).ok()),
+        salt: row.maybe_blob(11)?,
+        aside: row.maybe_text(12)?,
+    })
+}
+
+fn object_of(store: &Store, row: &Row) -> Result<Object, Error> {
+    Ok(Object {
+        head: head_of(store, row)?,
+        own: store.policy(row.int(AFTER_HEAD)?)?,
+        body: Bytes::from(row.blob(AFTER_HEAD.saturating_add(1))?),
+    })
+}
+
+/// Cuts a page to its limit. One row more than that was asked for: it says whether there are more.
+pub(super) fn cut<T>(mut rows: Vec<T>, limit: usize, key: impl Fn(&T) -> &Key) -> Page<T> {
+    let more = rows.len() > limit;
+    rows.truncate(limit);
+    let next = if more { rows.last().map(|row| key(row).clone()) } else { None };
+    Page { rows, next }
+}
+
+/// The number of the last object that stands at or before this place.
+pub(super) async fn position(store: &Store, place: &Key) -> Result<i64, Error> {
+    let Some(collection) = store.collections_known().key(place.collection) else {
+        return before_batch(store, place.added).await;
+    };
+    let exact = "SELECT seq FROM object WHERE id = $1 AND collection = $2 AND version = $3 AND added = $4";
+    let row = store.first(exact, args![&place.id, collection, place.version, place.added]).await?;
+    if let Some(row) = row {
+        return row.int(0);
+    }
+    // It was removed meanwhile, or the place was made up. The objects of a batch are numbered in the order of pages.
+    let from = before_batch(store, place.added).await?;
+    let to = after_batch(store, place.added).await?;
+    let sql = "SELECT o.seq FROM object o JOIN collection c ON c.key = o.collection WHERE o.seq > $1 AND o.seq < $2 \
+               AND (o.id < $3 OR (o.id = $3 AND (o.version < $4 OR (o.version = $4 AND c.id <= $5)))) ORDER BY o.seq DESC LIMIT 1";
+    let row = store.first(sql, args![from, to, &place.id, place.version, place.collection]).await?;
+    row.map_or(Ok(from), |row| row.int(0))
+}
+
+/// The number before the first object that was added at this time or later.
+async fn before_batch(store: &Store, added: Timestamp) -> Result<i64, Error> {
+    let sql = "SELECT first_seq FROM batch WHERE added >= $1 ORDER BY added LIMIT 1";
+    let row = store.first(sql, args![added]).await?;
+    row.map_or(Ok(i64::MAX), |row| Ok(row.int(0)?.saturating_sub(1)))
+}
+
+/// The number of the first object that was added after this time.
+async fn after_batch(store: &Store, added: Timestamp) -> Result<i64, Error> {
+    let sql = "SELECT first_seq FROM batch WHERE added > $1 ORDER BY added LIMIT 1";
+    let row = store.first(sql, args![added]).await?;
+    row.map_or(Ok(i64::MAX), |row| row.int(0))
+}
+
+/// Which versions, as a condition. The first four arguments of the query are: collection, number, view, limit.
+fn versions_clause(versions: &Versions, sql: &mut String, args: &mut Vec<Arg>) {
+    if versions.all {
+        return;
+    }
+    let edge = |flag: &str, than: &str| {
+        format!(
+            "o.{flag} = 1 OR NOT EXISTS (SELECT 1 FROM object l WHERE l.id = o.id AND l.collection = o.collection AND l.version {than} o.version \
+             AND EXISTS (SELECT 1 FROM visible w WHERE w.viewer = $3 AND w.policy = l.policy))"
+        )
+    };
+    let mut ways = Vec::new();
+    if versions.last {
+        ways.push(edge("newest", ">"));
+    }
+    if versions.first {
+        ways.push(edge("oldest", "<"));
+    }
+    if !versions.exactly.is_empty() {
+        let size = padded(versions.exactly.len());
+        ways.push(format!("o.version IN ({})", places(args.len().saturating_add(1), size)));
+        pad(args, versions.exactly.iter().copied(), size);
+    }
+    if ways.is_empty() {
+        ways.push("1 = 0".to_owned());
+    }
+    sql.push_str(&format!(" AND ({})", ways.join(" OR ")));
+}
+
+fn list_clause<T: Clone>(
+    column: &str,
+    members: impl ExactSizeIterator<Item = T>,
+    sql: &mut String,
+    args: &mut Vec<Arg>,
+) where
+    Arg: From<T>,
+{
+    if members.len() > 0 {
+        let size = padded(members.len());
+        sql.push_str(&format!(" AND {column} IN ({})", places(args.len().saturating_add(1), size)));
+        pad(args, members, size);
+    }
+}
+
+/// A page of a collection without any regard to handlings, for [`Custody`](crate::Custody) alone.
+pub(crate) async fn page_of_all(
+    store: &Store,
+    collection: CollectionId,
+    after: Option<&Key>,
+    limit: usize,
+) -> Result<Page<Entry>, Error> {
+    let Some(number) = store.collections_known().key(collection) else { return Ok(Page::empty()) };
+    let start = match after {
+        Some(after) => position(store, after).await?,
+        None => 0,
+    };
+    let sql = "SELECT o.added, o.id, o.version, o.collection, o.spec_version, o.body FROM object o \
+               WHERE o.collection = $1 AND o.seq > $2 AND o.newest = 1 ORDER BY o.seq LIMIT $3";
+    let most = i64::try_from(limit.saturating_add(1)).unwrap_or(i64::MAX);
+    let rows = store.fetch(sql, args![number, start, most]).await?;
+    let rows = rows.iter().map(|row| entry(store, row)).collect::<Result<_, _>>()?;
+    Ok(cut(rows, limit, |row: &Entry| &row.key))
+}
+
+fn entry(store: &Store, row: &Row) -> Result<Entry, Error> {
+    Ok(Entry { key: key(store, row)?, spec_version: row.text(4)?, body: Bytes::from(row.blob(5)?) })
+}
+
+impl Reading {
+    /// A page of a collection: at most `limit` objects that the filter lets through, after the place `after`, in the order of [`Key`].
+    ///
+    /// # Errors
+    /// [`Error::Refused`] for a list longer than [`Filter::MAX`]; or if the database fails.
+    pub async fn page(
+        &self,
+        collection: CollectionId,
+        filter: &Filter,
+        after: Option<&Key>,
+        limit: usize,
+    ) -> Result<Page<Entry>, Error> {
+        let columns = "o.added, o.id, o.version, o.collection, o.spec_version, o.body";
+        let rows = self.pick(columns, collection, filter, after, limit, entry, |row| &row.key).await?;
+        Ok(cut(rows, self.most(limit), |row| &row.key))
+    }
+
+    /// The same as [`page`](Self::page), without the bodies.
+    ///
+    /// # Errors
+    /// As there.
+    pub async fn manifest(
+        &self,
+        collection: CollectionId,
+        filter: &Filter,
+        after: Option<&Key>,
+        limit: usize,
+    ) -> Result<Page<ManifestEntry>, Error> {
+        let columns = "o.added, o.id, o.version, o.collection, o.spec_version";
+        let entry = |store: &Store, row: &Row| {
+            Ok(ManifestEntry { key: key(store, row)?, spec_version: row.text(4)? })
+        };
+        let rows = self.pick(columns, collection, filter, after, limit, entry, |row| &row.key).await?;
+        Ok(cut(rows, self.most(limit), |row| &row.key))
+    }
+
+    /// The versions of an object in a collection, in the order of [`Key`]. Of the filter, `added_after` and `spec_versions` count.
+    ///
+    /// # Errors
+    /// As for [`page`](Self::page).
+    pub async fn versions(
+        &self,
+        collection: CollectionId,
+        id: &ObjectId,
+        filter: &Filter,
+        after: Option<&Key>,
+        limit: usize,
+    ) -> Result<Page<ManifestEntry>, Error> {
+        let filter = Filter {
+            added_after: filter.added_after,
+            ids: vec![id.clone()],
+            kinds: Vec::new(),
+            spec_versions: filter.spec_versions.clone(),
+            versions: Versions::ALL,
+        };
+        self.manifest(collection, &filter, after, limit).await
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "one private function behind two public ones")]
+    async fn pick<T>(
+        &self,
+        columns: &'static str,
+        collection: CollectionId,
+        filter: &Filter,
+        after: Option<&Key>,
+        limit: usize,
+        entry: impl Fn(&Store, &Row) -> Result<T, Error>,
+        key: impl Fn(&T) -> &Key,
+    ) -> Result<Vec<T>, Error> {
+        let lists =
+            [filter.ids.len(), filter.kinds.len(), filter.spec_versions.len(), filter.versions.exactly.len()];
+        if lists.into_iter().any(|len| len > Filter::MAX) {
+            return Err(Error::Refused(format!("at most {} values of one filter", Filter::MAX)));
+        }
+        let store = self.store();
+        let number = store.collections_known().key(collection);
+        let Some(number) = number else { return Ok(Vec::new()) };
+        let mut start = match after {
+            Some(after) => position(store, after).await?,
+            None => 0,
+        };
+        if let Some(added) = filter.added_after {
+            start = start.max(after_batch(store, added).await?.saturating_sub(1));
+        }
+        // One type at a time has an index of its own to go by.
+        let apart = filter.ids.is_empty() && (1..=FEW).contains(&filter.kinds.len());
+        let kinds: BTreeSet<&String> = filter.kinds.iter().collect();
+        let rounds = if apart { kinds.iter().map(|kind| Some(*kind)).collect() } else { vec![None] };
+        let mut found = Vec::new();
+        let alone = rounds.len() == 1;
+        for kind in rounds {
+            let most = self.limit(limit).saturating_add(1);
+            let mut args = args![number, start, self.viewer(), most];
+            // A plus keeps the databases from going by the index of a column where another one is meant.
+            let (plus_collection, plus_seq) = if kind.is_some() {
+                ("+", "")
+            } else if filter.ids.is_empty() {
+                ("", "")
+            } else {
+                ("", "+")
+            };
+            let mut sql = format!(
+                "SELECT {columns} FROM object o WHERE {plus_collection}o.collection = $1 AND {plus_seq}o.seq > $2 AND {}",
+                seen!("$3")
+            );
+            versions_clause(&filter.versions, &mut sql, &mut args);
+            if let Some(kind) = kind {
+                sql.push_str(&format!(" AND o.kind = ${}", args.len().saturating_add(1)));
+                args.push(kind.into());
+            } else {
+                list_clause("o.kind", filter.kinds.iter(), &mut sql, &mut args);
+            }
+            list_clause("o.id", filter.ids.iter(), &mut sql, &mut args);
+            list_clause("o.spec_version", filter.spec_versions.iter(), &mut sql, &mut args);
+            sql.push_str(&format!(" ORDER BY {plus_seq}o.seq LIMIT $4"));
+            // Nothing but the fixed texts above is in it.
+            for row in store.fetch(AssertSqlSafe(sql), args).await? {
+                found.push(entry(store, &row)?);
+            }
+        }
+        if !alone {
+            found.sort_by(|a, b| key(a).cmp(key(b)));
+        }
+        Ok(found)
+    }
+
+    /// The last version of an object that the reader may see, in any collection; or exactly this version.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn get(&self, id: &ObjectId, version: Option<Timestamp>) -> Result<Option<Object>, Error> {
+        let sql = concat!(
+            "SELECT ",
+            head!(),
+            ", o.own, o.body FROM object o WHERE o.id = $1 AND o.version >= $2 AND o.version <= $3 AND ",
+            seen!("$4"),
+            " ORDER BY o.version DESC, o.seq DESC LIMIT 1"
+        );
+        let (low, high) = (version.unwrap_or(Timestamp::MIN), version.unwrap_or(Timestamp::MAX));
+        let row = self.store().first(sql, args![id, low, high, self.viewer()]).await?;
+        row.map(|row| object_of(self.store(), &row)).transpose()
+    }
+
+    /// The last visible versions of these objects, in any collection, in the order asked for; what the reader may not see is left out.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn objects(&self, ids: &[ObjectId]) -> Result<Vec<Object>, Error> {
+        let mut found = HashMap::new();
+        for chunk in ids.chunks(256) {
+            let mut args = args![self.viewer()];
+            let size = padded(chunk.len());
+            pad(&mut args, chunk.iter(), size);
+            let sql = format!(
+                "SELECT {}, o.own, o.body FROM object o WHERE o.id IN ({}) AND {} AND {}",
+                head!(),
+                places(2, size),
+                seen!("$1"),
+                last!("$1")
+            );
+            for row in self.fetch(AssertSqlSafe(sql), args).await? {
+                let object = object_of(self.store(), &row)?;
+                found.insert(object.head.key.id.clone(), object);
+            }
+        }
+        Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
+    }
+
+    /// The same as [`objects`](Self::objects), without the bodies.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn heads(&self, ids: &[ObjectId]) -> Result<Vec<Head>, Error> {
+        let mut found = HashMap::new();
+        for chunk in ids.chunks(256) {
+            let mut args = args![self.viewer()];
+            let size = padded(chunk.len());
+            pad(&mut args, chunk.iter(), size);
+            let sql = format!(
+                "SELECT {} FROM object o WHERE o.id IN ({}) AND {} AND {}",
+                head!(),
+                places(2, size),
+                seen!("$1"),
+                last!("$1")
+            );
+            for row in self.fetch(AssertSqlSafe(sql), args).await? {
+                let head = head_of(self.store(), &row)?;
+                found.insert(head.key.id.clone(), head);
+            }
+        }
+        Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
+    }
+
+    /// All versions of an object that the reader may see, in all collections; the newest first.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn history(&self, id: &ObjectId) -> Result<Vec<Head>, Error> {
+        let sql = concat!(
+            "SELECT ",
+            head!(),
+            " FROM object o WHERE o.id = $1 AND ",
+            seen!("$2"),
+            " ORDER BY o.version DESC, o.seq DESC"
+        );
+        let rows = self.fetch(sql, args![id, self.viewer()]).await?;
+        rows.iter().map(|row| head_of(self.store(), row)).collect()
+    }
+
+    /// Objects of these types (all, if none is named), the one that was added last first: at most `limit` after the place `after`. Each once, in its last visible version.
+    ///
+    /// # Errors
+    /// As for [`page`](Self::page).
+    pub async fn list(&self, kinds: &[&str], after: Option<&Key>, limit: usize) -> Result<Page<Head>, Error> {
+        if kinds.len() > Filter::MAX {
+            return Err(Error::Refused(format!("at most {} types", Filter::MAX)));
+        }
+        let end = match after {
+            Some(after) => self.upper(after).await?,
+            None => i64::MAX,
+        };
+        let most = self.limit(limit).saturating_add(1);
+        let kinds: BTreeSet<&str> = kinds.iter().copied().collect();
+        let mut found = Vec::new();
+        if kinds.is_empty() {
+            let sql = concat!(
+                "SELECT ",
+                head!(),
+                " FROM object o WHERE o.seq < $1 AND ",
+                seen!("$2"),
+                " AND ",
+                last!("$2"),
+                " ORDER BY o.seq DESC LIMIT $3"
+            );
+            for row in self.fetch(sql, args![end, self.viewer(), most]).await? {
+                found.push(head_of(self.store(), &row)?);
+            }
+        }
+        for kind in &kinds {
+            let sql = concat!(
+                "SELECT ",
+                head!(),
+                " FROM object o WHERE o.kind = $4 AND o.seq < $1 AND ",
+                seen!("$2"),
+                " AND ",
+                last!("$2"),
+                " ORDER BY o.seq DESC LIMIT $3"
+            );
+            for row in self.fetch(sql, args![end, self.viewer(), most, *kind]).await? {
+                found.push(head_of(self.store(), &row)?);
+            }
+        }
+        if kinds.len() > 1 {
+            found.sort_by(|a, b| b.key.cmp(&a.key));
+        }
+        Ok(cut(found, self.most(limit), |head| &head.key))
+    }
+
+    /// The number of the first object at or after this place: where a list that goes backwards goes on before.
+    pub(super) async fn upper(&self, place: &Key) -> Result<i64, Error> {
+        let at = position(self.store(), place).await?;
+        let exact = "SELECT 1 FROM object o JOIN collection c ON c.key = o.collection \
+                     WHERE o.seq = $1 AND o.id = $2 AND o.version = $3 AND o.added = $4 AND c.id = $5";
+        let args = args![at, &place.id, place.version, place.added, place.collection];
+        let found = self.store().first(exact, args).await?.is_some();
+        Ok(if found { at } else { at.saturating_add(1) })
+    }
+
+    /// All versions in all collections, the one that was added first first: at most `limit` after the place `after`. This is what another node pulls.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn changes(&self, after: Option<&Key>, limit: usize) -> Result<Page<Object>, Error> {
+        let start = match after {
+            Some(after) => position(self.store(), after).await?,
+            None => 0,
+        };
+        let sql = concat!(
+            "SELECT ",
+            head!(),
+            ", o.own, o.body FROM object o WHERE o.seq > $1 AND ",
+            seen!("$2"),
+            " ORDER BY o.seq LIMIT $3"
+        );
+        let most = self.limit(limit).saturating_add(1);
+        let rows = self.fetch(sql, args![start, self.viewer(), most]).await?;
+        let rows = rows.iter().map(|row| object_of(self.store(), row)).collect::<Result<_, _>>()?;
+        Ok(cut(rows, self.most(limit), |object: &Object| &object.head.key))
+    }
+
+    /// What was removed that the reader could see, the first first: at most `limit` after the place `after`.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn removals(&self, after: Option<&Key>, limit: usize) -> Result<Page<Removal>, Error> {
+        let sql = concat!(
+            "SELECT o.removed, o.id, o.version, o.collection, o.why FROM tombstone o JOIN collection c ON c.key = o.collection \
+             WHERE o.removed >= $1 AND (o.removed > $1 OR o.id > $2 OR (o.id = $2 AND (o.version > $3 OR (o.version = $3 AND c.id > $4)))) AND ",
+            seen!("$5"),
+            " ORDER BY o.removed, o.id, o.version, c.id LIMIT $6"
+        );
+        let most = self.limit(limit).saturating_add(1);
+        let args = match after {
+            Some(key) => args![key.added, &key.id, key.version, key.collection, self.viewer(), most],
+            None => args![i64::MIN, "", i64::MIN, "", self.viewer(), most],
+        };
+        let rows = self.fetch(sql, args).await?;
+        let removal =
+            |row: &Row| Ok::<_, Error>(Removal { key: key(self.store(), row)?, why: row.maybe_text(4)? });
+        let rows = rows.iter().map(removal).collect::<Result<_, _>>()?;
+        Ok(cut(rows, self.most(limit), |removal: &Removal| &removal.key))
+    }
+
+    /// How many objects of each type the reader may see in some version.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn counts(&self) -> Result<BTreeMap<String, u64>, Error> {
+        let mut conn = self.store().read_conn().await?;
+        let mut db = conn.db();
+        let rows = db.fetch("SELECT policy FROM visible WHERE viewer = $1", args![self.viewer()]).await?;
+        let visible = rows.iter().map(|row| row.int(0)).collect::<Result<BTreeSet<_>, _>>()?;
+        let mut counts = BTreeMap::<String, u64>::new();
+        for row in db.fetch("SELECT kind, policies, number FROM tally WHERE number > 0", args![]).await? {
+            let policies = row.text(1)?;
+            if policies.split(',').filter_map(|key| key.parse().ok()).any(|key: i64| visible.contains(&key)) {
+                let sum = counts.entry(row.text(0)?).or_default();
+                *sum = sum.saturating_add(u64::try_from(row.int(2)?).unwrap_or_default());
+            }
+        }
+        Ok(counts)
+    }
+
+    /// What the last visible version of an object refers to, among what the reader may see, in the order of ids.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn refers_to(&self, id: &ObjectId) -> Result<Vec<Head>, Error> {
+        let last = concat!(
+            "SELECT o.seq FROM object o WHERE o.id = $1 AND ",
+            seen!("$2"),
+            " ORDER BY o.version DESC, o.seq DESC LIMIT 1"
+        );
+        let Some(row) = self.store().first(last, args![id, self.viewer()]).await? else {
+            return Ok(Vec::new());
+        };
+        let sql = concat!(
+            "SELECT ",
+            head!(),
+            " FROM reference r CROSS JOIN object o WHERE r.source = $1 AND o.id = r.target AND ",
+            seen!("$2"),
+            " AND ",
+            last!("$2"),
+            " ORDER BY o.id"
+        );
+        let rows = self.fetch(sql, args![row.int(0)?, self.viewer()]).await?;
+        rows.iter().map(|row| head_of(self.store(), row)).collect()
+    }
+
+    /// What refers to an object in its last visible version, among what the reader may see, the one that was added last first: at most `limit`
+    /// after the place `after`; only these types, if any is named.
+    ///
+    /// # Errors
+    /// As for [`page`](Self::page).
+    pub async fn referred_by(
+        &self,
+        id: &ObjectId,
+        kinds: &[&str],
+        after: Option<&Key>,
+        limit: usize,
+    ) -> Result<Page<Head>, Error> {
+        if kinds.len() > Filter::MAX {
+            return Err(Error::Refused(format!("at most {} types", Filter::MAX)));
+        }
+        let end = match after {
+            Some(after) => self.upper(after).await?,
+            None => i64::MAX,
+        };
+        let most = self.limit(limit).saturating_add(1);
+        let mut args = args![id, end, self.viewer(), most];
+        let mut sql = format!(
+            "SELECT {} FROM reference r CROSS JOIN object o WHERE r.target = $1 AND r.source < $2 AND o.seq = r.source AND {} AND {}",
+            head!(),
+            seen!("$3"),
+            last!("$3")
+        );
+        list_clause("o.kind", kinds.iter().copied(), &mut sql, &mut args);
+        sql.push_str(" ORDER BY r.source DESC LIMIT $4");
+        let rows = self.fetch(AssertSqlSafe(sql), args).await?;
+        let rows = rows.iter().map(|row| head_of(self.store(), row)).collect::<Result<_, _>>()?;
+        Ok(cut(rows, self.most(limit), |head: &Head| &head.key))
+    }
+
+    /// Why the reader may see an object, in this version or the last visible one: what holds for it, and what that says. `None` for what the reader may not see.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn explain(
+        &self,
+        id: &ObjectId,
+        version: Option<Timestamp>,
+    ) -> Result<Option<(Policy, Decision)>, Error> {
+        let sql = concat!(
+            "SELECT o.policy FROM object o WHERE o.id = $1 AND o.version >= $2 AND o.version <= $3 AND ",
+            seen!("$4"),
+            " ORDER BY o.version DESC, o.seq DESC LIMIT 1"
+        );
+        let (low, high) = (version.unwrap_or(Timestamp::MIN), version.unwrap_or(Timestamp::MAX));
+        let row = self.store().first(sql, args![id, low, high, self.viewer()]).await?;
+        let Some(row) = row else { return Ok(None) };
+        let policy = self.store().policy(row.int(0)?)?;
+        let decision = policy.decide(self.reader(), self.now());
+        Ok(Some((policy, decision)))
+    }
+
+    /// Who of these could see the last version of an object that this reader may see, and why each could or not. `None` if this reader may not see the object.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn who_could_read<T: Clone>(
+        &self,
+        id: &ObjectId,
+        readers: &[(T, Reader)],
+    ) -> Result<Option<Vec<(T, Decision)>>, Error> {
+        let Some((policy, _)) = self.explain(id, None).await? else { return Ok(None) };
+        let decide = |(who, reader): &(T, Reader)| (who.clone(), policy.decide(reader, self.now()));
+        Ok(Some(readers.iter().map(decide).collect()))
+    }
+
+    pub(super) fn most(&self, limit: usize) -> usize {
+        usize::try_from(self.limit(limit)).unwrap_or(0)
+    }
+}

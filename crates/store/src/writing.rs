@@ -1,0 +1,174 @@
+//! A transaction that writes.
+
+use std::sync::Arc;
+
+use ostrom_core::handling::{Handling, Policy};
+use ostrom_core::{CollectionId, OrgId, Timestamp, Uuid};
+use sqlx::SqlSafeStr;
+use tokio::sync::OwnedMutexGuard;
+
+use crate::db::{Arg, Db, Row, args};
+use crate::store::{Collections, Writer};
+use crate::{Error, Store, policy};
+
+/// One transaction, and the only one that writes. [`commit`](Self::commit) makes all of it true; without, nothing happened.
+///
+/// After an error the transaction may be half done: drop it. (On PostgreSQL it could not go on anyway.)
+pub struct Writing {
+    store: Store,
+    writer: OwnedMutexGuard<Writer>,
+    now: Timestamp,
+    next_seq: i64,
+    last_added: i64,
+    /// The policies that this transaction brought.
+    policies: Vec<(i64, Arc<Policy>)>,
+    /// The views that are shorter for it.
+    shortened: Vec<(i64, Timestamp)>,
+    /// The collections as this transaction leaves them, if it changed any.
+    collections: Option<Collections>,
+}
+
+impl Writing {
+    pub(crate) fn new(store: Store, writer: OwnedMutexGuard<Writer>, now: Timestamp) -> Self {
+        let (next_seq, last_added) = (writer.next_seq, writer.last_added);
+        Self {
+            store,
+            writer,
+            now,
+            next_seq,
+            last_added,
+            policies: Vec::new(),
+            shortened: Vec::new(),
+            collections: None,
+        }
+    }
+
+    /// The time that it was begun with.
+    pub const fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// Makes all of it true. When this returns, it survives a crash of the node and of the machine.
+    ///
+    /// # Errors
+    /// If the database fails; then it is as if nothing had been written, unless the connection was lost in this very moment.
+    pub async fn commit(mut self) -> Result<(), Error> {
+        self.writer.commit().await?;
+        // No await from here on: what is in memory follows at once.
+        self.writer.next_seq = self.next_seq;
+        self.writer.last_added = self.last_added;
+        if let Some(collections) = self.collections.take() {
+            *self.store.collections_mut() = collections;
+        }
+        if !self.policies.is_empty() {
+            let mut known = self.store.policies_mut();
+            for (key, policy) in self.policies.drain(..) {
+                known.add(key, policy);
+            }
+        }
+        let mut views = self.store.views();
+        for (view, until) in self.shortened.drain(..) {
+            views.shorten(view, until);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn db(&mut self) -> Result<Db<'_>, Error> {
+        self.writer.db()
+    }
+
+    pub(crate) async fn execute(&mut self, sql: impl SqlSafeStr, args: Vec<Arg>) -> Result<u64, Error> {
+        self.db()?.execute(sql, args).await
+    }
+
+    pub(crate) async fn fetch(&mut self, sql: impl SqlSafeStr, args: Vec<Arg>) -> Result<Vec<Row>, Error> {
+        self.db()?.fetch(sql, args).await
+    }
+
+    /// A time for a new batch: now, but later than every batch before. And the number of its first object.
+    pub(crate) async fn new_batch(&mut self) -> Result<(Timestamp, i64), Error> {
+        let micros = self.now.micros().max(self.last_added.saturating_add(1));
+        let end = || Error::Refused("the clock stands at the end of all times".to_owned());
+        let added = Timestamp::from_micros(micros).map_err(|_| end())?;
+        self.last_added = micros;
+        Ok((added, self.next_seq))
+    }
+
+    /// A number for an object.
+    pub(crate) const fn number(&mut self) -> i64 {
+        let number = self.next_seq;
+        self.next_seq = self.next_seq.saturating_add(1);
+        number
+    }
+
+    /// The number of a policy, which it gets if it is new. The empty policy, which lets nobody read, becomes one that stays so when others are added to it.
+    pub(crate) async fn intern(&mut self, policy: &Policy) -> Result<i64, Error> {
+        if policy.handlings().next().is_none() {
+            let nobody = Handling::unreadable(OrgId::new(Uuid::nil()), "no mark");
+            return Box::pin(self.intern(&Policy::new([nobody]))).await;
+        }
+        if let Some(key) = self.store.policies().key(policy) {
+            return Ok(key);
+        }
+        if let Some((key, _)) = self.policies.iter().find(|(_, known)| **known == *policy) {
+            return Ok(*key);
+        }
+        let next = self.policies.last().map(|(key, _)| key.saturating_add(1));
+        let key = next.unwrap_or_else(|| self.store.policies().next());
+        let views = self.store.views().all();
+        let mut db = self.writer.db()?;
+        policy::write(&mut db, key, policy).await?;
+        for view in views {
+            // As it was when the view was made. If that has changed since, whoever reads by the view now does not see it, and the view ends at once.
+            let decision = policy.decide(&view.reader, view.from);
+            let changes = decision.changes();
+            if decision.allowed() && changes.is_none_or(|time| self.now < time) {
+                let sql = "INSERT INTO visible (viewer, policy) VALUES ($1, $2)";
+                db.execute(sql, args![view.number, key]).await?;
+            }
+            if let Some(time) = changes {
+                self.shortened.push((view.number, time));
+            }
+        }
+        self.policies.push((key, Arc::new(policy.clone())));
+        Ok(key)
+    }
+
+    /// The policy with this number.
+    pub(crate) fn policy_of(&self, key: i64) -> Result<Policy, Error> {
+        match self.policies.iter().find(|(known, _)| *known == key) {
+            Some((_, policy)) => Ok(Policy::clone(policy)),
+            None => self.store.policy(key),
+        }
+    }
+
+    /// The number of a collection.
+    pub(crate) fn collection_key(&self, id: CollectionId) -> Result<i64, Error> {
+        let key = match &self.collections {
+            Some(collections) => collections.key(id),
+            None => self.store.collections_known().key(id),
+        };
+        key.ok_or(Error::Missing { what: "collection" })
+    }
+
+    /// Who may read a collection, if it says so.
+    pub(crate) fn collection_may_read(&self, key: i64) -> Option<Policy> {
+        match &self.collections {
+            Some(collections) => collections.may_read(key).cloned(),
+            None => self.store.collections_known().may_read(key).cloned(),
+        }
+    }
+
+    pub(crate) fn know_collection(&mut self, id: CollectionId, key: i64, may_read: Option<Policy>) {
+        let known = self.collections.take();
+        let mut known = known.unwrap_or_else(|| self.store.collections_known().clone());
+        known.add(id, key, may_read);
+        self.collections = Some(known);
+    }
+}
+
+impl std::fmt::Debug for Writing {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Writing").field("now", &self.now).finish_non_exhaustive()
+    }
+}
