@@ -1,3 +1,8 @@
 //! The exchange: what is shared (STIX 2.1 and Ostrom's types in it), and the services that share it. No HTTP.
 
+pub mod clock;
+pub mod commitment;
+pub mod disclosure;
+pub mod incident;
+pub mod seal;
 pub mod stix;

@@ -1,0 +1,18 @@
+//! Coordinated disclosure: a case as a state machine that remembers every event.
+//!
+//! [`State`] is pure: it says what may happen ([`State::apply`]), what each party may see ([`State::seen_by`]), what is due and what
+//! the clock adds.
+
+mod event;
+mod state;
+mod view;
+
+#[cfg(test)]
+mod tests;
+
+pub use event::{
+    Actor, Event, EventError, MAX_EVENT, MAX_EVENTS, MAX_MESSAGE, MAX_NOTE, MAX_PARTIES, Role, Terms, To,
+    What,
+};
+pub use state::{Break, Due, DueKind, Member, Phase, Refused, State};
+pub use view::{SeenActor, SeenEvent, SeenParty, View};
