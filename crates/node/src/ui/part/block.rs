@@ -194,6 +194,20 @@ pub struct Proportion {
     pub high: f64,
 }
 
+/// A form that only the script can send: signing in with a passkey, or adding one.
+#[derive(Debug, Clone, PartialEq, Eq, Template)]
+#[template(path = "part/passkey.html")]
+pub struct Passkey {
+    /// A new one is added.
+    pub register: bool,
+    /// The session's token against forged requests.
+    pub csrf: String,
+    /// Where to go on.
+    pub next: String,
+}
+
+impl HtmlSafe for Passkey {}
+
 /// One block of a section.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Block {
@@ -239,8 +253,10 @@ pub enum Block {
     Bullets(Vec<String>),
     /// Links and buttons side by side.
     Actions(Vec<Action>),
-    /// A region that a script fills in, named by its id, with what stands there without the script.
-    Scripted(&'static str, String),
+    /// Signing in with a passkey, or adding one.
+    Passkey(Passkey),
+    /// Between two ways of doing the same.
+    Or(&'static str),
 }
 
 #[derive(Template)]

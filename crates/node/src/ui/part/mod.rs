@@ -8,7 +8,7 @@ mod time;
 
 pub use badge::{Badge, Tone, tlp_meaning};
 pub use block::{
-    Action, Block, Head, Message, Notice, Pager, Proportion, Secret, Section, Step, StepState, Steps, Tile, Timeline,
+    Action, Block, Head, Message, Notice, Pager, Passkey, Proportion, Secret, Section, Step, StepState, Steps, Tile, Timeline,
     TimelineItem,
 };
 pub use form::{Button, Choice, Control, Field, FieldGroup, Filters, Form, Submit, Weight};
