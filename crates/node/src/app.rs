@@ -5,10 +5,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use ostrom_store::{Location, Store};
 use sha2::Sha256;
 
+use crate::sign_in::token::Recent;
+use crate::sign_in::{self, SignIn};
 use crate::web::Floods;
-use crate::{BaseUrl, Clock, Config, StartError};
+use crate::{BaseUrl, Clock, Config, StartError, folder};
 
 /// A node's state; clones share it.
 #[derive(Clone)]
@@ -22,6 +25,10 @@ pub struct Shared {
     pub base: BaseUrl,
     /// Its key for CSRF tokens and the like; a new one for every start.
     key: [u8; 32],
+    /// Everything that is kept.
+    pub store: Store,
+    pub(crate) sign_in: SignIn,
+    pub(crate) recent: Recent,
     /// What one actor may ask, or an address without one.
     pub(crate) floods: Floods,
     /// What all actors of one address may ask together.
@@ -34,21 +41,43 @@ impl App {
     /// # Errors
     /// If the data folder, the database, the logs or the keys cannot be had.
     pub(crate) async fn open(config: Config, base: BaseUrl) -> Result<Self, StartError> {
-        let key =
-            crate::sign_in::secret::random::<32>().map_err(|error| StartError::State(error.to_string()))?;
+        folder::make(&config.data)?;
+        let key = folder::secret(&config.data.join("keys/forms.key"))?;
+        let location = match &config.database {
+            Some(url) => match url.parse() {
+                Ok(location @ Location::Postgres(_)) => location,
+                _ => {
+                    return Err(StartError::State(
+                        "the database is not postgres://USER@HOST/NAME (--database)".to_owned(),
+                    ));
+                }
+            },
+            None => Location::Sqlite(config.data.join("ostrom.db")),
+        };
+        let store = Store::open(&ostrom_store::Config::new(location)).await;
+        let store = store.map_err(|error| StartError::State(error.to_string()))?;
         let limits = &config.limits;
         let floods = Floods::new(f64::from(limits.rate), limits.burst);
         let networks = Floods::new(f64::from(limits.rate) * 8.0, limits.burst.saturating_mul(8));
-        Ok(Self(Arc::new(Shared { base, key, floods, networks, config })))
+        let sign_in = SignIn::new(&config, base.url("/auth/provider/callback"))?;
+        let recent = Recent::default();
+        Ok(Self(Arc::new(Shared { base, key, store, sign_in, recent, floods, networks, config })))
     }
 
     /// The one-time link for the first administrator, while there is none.
     pub(crate) async fn first_link(&self) -> Result<Option<String>, StartError> {
-        Ok(None)
+        sign_in::first_link(self).await.map_err(|error| StartError::State(error.to_string()))
     }
 
     /// Writes down what is still to be.
-    pub(crate) async fn close(&self) {}
+    pub(crate) async fn close(&self) {
+        self.store.close().await;
+    }
+
+    /// A member, a group or a token has changed: nothing that is remembered of them holds any more.
+    pub fn members_changed(&self) {
+        self.recent.forget();
+    }
 }
 
 impl Deref for App {

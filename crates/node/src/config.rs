@@ -63,6 +63,8 @@ pub struct Oidc {
     pub secret: Option<Zeroizing<String>>,
     /// What the button on the sign-in page says.
     pub label: String,
+    /// Hosts besides the issuer's own that its token endpoint and keys may lie on.
+    pub hosts: Vec<String>,
     /// Whether the provider may be reached without TLS. For tests.
     pub insecure: bool,
 }
@@ -175,6 +177,7 @@ mod tests {
             client: "node".to_owned(),
             secret: Some(Zeroizing::new("hunter2".to_owned())),
             label: String::new(),
+            hosts: Vec::new(),
             insecure: false,
         });
         assert!(!format!("{config:?}").contains("hunter2"));

@@ -143,6 +143,22 @@ impl Failure {
     }
 }
 
+impl From<ostrom_store::Error> for Failure {
+    fn from(error: ostrom_store::Error) -> Self {
+        use ostrom_store::Error;
+        match error {
+            Error::Busy => Self::Unavailable,
+            Error::Taken { .. } => Self::Conflict(error.to_string()),
+            Error::Missing { .. } | Error::Refused(_) => Self::Unprocessable(error.to_string()),
+            Error::DiskFull | Error::Unreachable { .. } => {
+                Self::Internal(error.to_string()).log();
+                Self::Unavailable
+            }
+            error => Self::Internal(error.to_string()),
+        }
+    }
+}
+
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         self.log();

@@ -25,6 +25,8 @@ mod base;
 mod clock;
 mod config;
 mod error;
+mod folder;
+pub mod net;
 mod serve;
 pub mod sign_in;
 pub mod ui;

@@ -85,7 +85,8 @@ async fn ended() {
 
 /// All routes with all that goes before and after them.
 pub(crate) fn router(app: &App) -> Router {
-    let pages = crate::ui::routes().layer(from_fn_with_state(app.clone(), visit));
+    let pages =
+        crate::ui::routes().merge(crate::sign_in::routes()).layer(from_fn_with_state(app.clone(), visit));
     Router::new()
         .merge(pages)
         .fallback(nothing)

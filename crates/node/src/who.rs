@@ -6,25 +6,12 @@ use std::net::IpAddr;
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 use ostrom_core::handling::Reader;
-use ostrom_core::{OrgId, PersonId, TokenId};
+use ostrom_core::{CollectionId, OrgId, PersonId, TokenId};
+pub use ostrom_store::Role;
 
 use crate::sign_in::session;
 use crate::web::Caller;
 use crate::{App, Failure};
-
-/// What a person may do, besides reading what they may read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Role {
-    /// Reads.
-    Observer,
-    /// Reports, and writes objects of the organisation.
-    Contributor,
-    /// Opens and leads cases, publishes for the organisation.
-    Coordinator,
-    /// Members, groups, collections, peers, settings. Does not let anybody read more.
-    Administrator,
-}
 
 /// A person in a session.
 #[derive(Debug, Clone)]
@@ -35,8 +22,18 @@ pub struct Person {
     pub organisation: OrgId,
     /// The person's name.
     pub name: String,
-    /// The person's role.
-    pub role: Role,
+    /// The address, with which they sign in.
+    pub email: String,
+    /// What the person may do.
+    pub roles: BTreeSet<Role>,
+}
+
+impl Person {
+    /// Whether the person has this role.
+    #[must_use]
+    pub fn is(&self, role: Role) -> bool {
+        self.roles.contains(&role)
+    }
 }
 
 /// A machine with a token.
@@ -50,6 +47,16 @@ pub struct Machine {
     pub name: String,
     /// What it is for: `read`, `write`, `report`, `federate`.
     pub scopes: BTreeSet<String>,
+    /// The collections it is for; `None`: all.
+    pub collections: Option<BTreeSet<CollectionId>>,
+}
+
+impl Machine {
+    /// Whether its token is for this.
+    #[must_use]
+    pub fn may(&self, scope: &str) -> bool {
+        self.scopes.contains(scope)
+    }
 }
 
 /// Who.
@@ -63,7 +70,8 @@ pub enum Who {
     Machine(Machine),
 }
 
-/// Whoever asks, and with which eyes. An extractor: what was sent to sign in and does not hold is refused, nothing sent is anonymous.
+/// Whoever asks, and with which eyes. An extractor: a token that does not hold is refused;
+/// nothing sent, or a session that is over, is anonymous.
 #[derive(Debug, Clone)]
 pub struct Actor {
     /// Who.
@@ -97,6 +105,26 @@ impl Actor {
             Who::Person(person) => Some(person.organisation),
             Who::Machine(machine) => Some(machine.organisation),
             Who::Anonymous => None,
+        }
+    }
+
+    /// Whether a person with this role asks.
+    #[must_use]
+    pub fn is(&self, role: Role) -> bool {
+        self.person().is_some_and(|person| person.is(role))
+    }
+
+    /// Whether a person of one of these roles, or a machine whose token is for this, asks.
+    ///
+    /// # Errors
+    /// [`Failure::Unauthenticated`] if it is nobody, else [`Failure::Forbidden`].
+    pub fn must(&self, roles: &[Role], scope: &str) -> Result<(), Failure> {
+        match &self.who {
+            Who::Anonymous => Err(Failure::Unauthenticated),
+            Who::Person(person) if roles.iter().any(|role| person.is(*role)) => Ok(()),
+            Who::Machine(machine) if machine.may(scope) => Ok(()),
+            Who::Person(_) => Err(Failure::Forbidden("your role does not allow this")),
+            Who::Machine(_) => Err(Failure::Forbidden("this token is not for this (scopes)")),
         }
     }
 

@@ -30,3 +30,15 @@ pub fn secret(prefix: &str) -> Result<Zeroizing<String>, Failure> {
 pub fn hash(secret: &str) -> [u8; 32] {
     Sha256::digest(secret.as_bytes()).into()
 }
+
+/// The bytes of a random UUID (version 4).
+///
+/// # Errors
+/// If the operating system has no random bytes.
+pub fn uuid() -> Result<[u8; 16], Failure> {
+    let mut bytes = random::<16>()?;
+    let [.., version, _, variant, _, _, _, _, _, _, _] = &mut bytes;
+    *version = (*version & 0x0f) | 0x40;
+    *variant = (*variant & 0x3f) | 0x80;
+    Ok(bytes)
+}

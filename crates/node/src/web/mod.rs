@@ -14,7 +14,7 @@ pub use body::{Json, Payload};
 pub use caller::Caller;
 pub use cookie::{Cookie, cookie};
 pub use csrf::{Checked, Csrf};
-pub use floods::Floods;
+pub use floods::{Floods, Key as FloodKey};
 pub use headers::CONTENT_SECURITY_POLICY;
 pub use listen::Listener;
 
