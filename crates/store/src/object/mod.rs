@@ -13,8 +13,8 @@ use ostrom_core::handling::Policy;
 use ostrom_core::{CollectionId, Digest, ObjectId, OrgId, PeerId, PersonId, Timestamp};
 
 pub use filter::{Filter, Versions};
-pub(crate) use put::insert;
 pub(crate) use read::{digest, page_of_all};
+pub(crate) use work::insert;
 
 /// The most bytes of one object's body.
 pub const MAX_BODY: usize = 16 << 20;

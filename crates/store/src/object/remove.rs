@@ -1,20 +1,71 @@
-use crate::{Error, Writing};
+//! Removing objects: what is left is a tombstone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
 use ostrom_core::{CollectionId, ObjectId, Timestamp};
+
+use super::work::{Work, insert};
+use crate::db::args;
+use crate::{Error, Writing};
 
 impl Writing {
     /// Removes a version of an object from a collection, or all its versions there, and leaves tombstones that the same readers see. Returns how many.
     ///
-    /// What referred to it stays as strict as it was.
+    /// What refers to it stays as strict as it was: a tombstone counts like the version did.
     ///
     /// # Errors
     /// If the database fails.
     pub async fn remove(
         &mut self,
-        _collection: CollectionId,
-        _id: &ObjectId,
-        _version: Option<Timestamp>,
-        _why: Option<&str>,
+        collection: CollectionId,
+        id: &ObjectId,
+        version: Option<Timestamp>,
+        why: Option<&str>,
     ) -> Result<u64, Error> {
-        Err(Error::Refused("not yet".to_owned()))
+        let collection = self.collection_key(collection)?;
+        let mut work = Work::default();
+        work.load(self, [id.clone()]).await?;
+        let Some(thing) = work.things.get_mut(id) else { return Ok(0) };
+        let all = std::mem::take(&mut thing.versions);
+        let (gone, kept): (Vec<_>, Vec<_>) = all.into_iter().partition(|found| {
+            found.collection == collection && version.is_none_or(|version| found.version == version.micros())
+        });
+        thing.versions = kept;
+        if gone.is_empty() {
+            return Ok(0);
+        }
+        thing.edges();
+        let (removed, _) = self.new_batch();
+        let mut tombstones = Vec::new();
+        for version in &gone {
+            let seq = self.number();
+            tombstones.push(args![
+                seq,
+                id,
+                version.version,
+                collection,
+                removed,
+                version.policy,
+                version.own,
+                why
+            ]);
+        }
+        let mut db = self.db()?;
+        let columns = "tombstone (seq, id, version, collection, removed, policy, own, why)";
+        insert(&mut db, columns, 8, tombstones).await?;
+        for version in &gone {
+            let rows = db.fetch("SELECT words FROM object WHERE seq = $1", args![version.seq]).await?;
+            let words = rows.first().map_or(Ok(String::new()), |row| row.text(0))?;
+            for word in words.split(' ') {
+                db.execute("DELETE FROM word WHERE word = $1 AND seq = $2", args![word, version.seq]).await?;
+            }
+            db.execute("DELETE FROM reference WHERE source = $1", args![version.seq]).await?;
+            db.execute("DELETE FROM object WHERE seq = $1", args![version.seq]).await?;
+        }
+        let versions: BTreeMap<ObjectId, BTreeSet<i64>> =
+            work.ancestors(self, std::slice::from_ref(id)).await?;
+        work.recompute(self, &versions).await?;
+        work.flush(self).await?;
+        Ok(u64::try_from(gone.len()).unwrap_or(u64::MAX))
     }
 }
