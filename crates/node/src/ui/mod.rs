@@ -12,6 +12,7 @@ mod chart;
 pub mod entries;
 mod html;
 pub mod markdown;
+mod pages;
 pub mod part;
 pub mod view;
 
@@ -19,10 +20,11 @@ pub use chart::{Chart, percent};
 pub use html::{Html, harmless_url};
 
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 
 use crate::App;
 
-/// The pages' routes.
-pub fn routes() -> Router<App> {
-    Router::new()
+/// The pages' routes, errors as pages included.
+pub fn routes(app: &App) -> Router<App> {
+    pages::routes().layer(from_fn_with_state(app.clone(), pages::faults))
 }

@@ -1,6 +1,6 @@
 //! Files that pages load, and the colours.
 
-use axum::extract::{OriginalUri, State};
+use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, SET_COOKIE};
 use http::HeaderValue;
@@ -13,8 +13,8 @@ use crate::web::Checked;
 use crate::{App, Failure};
 
 /// A file that pages load.
-pub async fn file(OriginalUri(uri): OriginalUri) -> Result<Response, Failure> {
-    let asset = asset::find(uri.path()).ok_or(Failure::NotFound)?;
+pub async fn file(Path(name): Path<String>) -> Result<Response, Failure> {
+    let asset = asset::find(&format!("/assets/{name}")).ok_or(Failure::NotFound)?;
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static(asset.kind)),
         (CACHE_CONTROL, HeaderValue::from_static("public, max-age=31536000, immutable")),
