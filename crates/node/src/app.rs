@@ -3,15 +3,20 @@
 use std::ops::Deref;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use ostrom_store::{Location, Store};
 use sha2::Sha256;
 
+use crate::net::{Fetch, Reach};
 use crate::sign_in::token::Recent;
 use crate::sign_in::{self, SignIn};
 use crate::web::Floods;
 use crate::{BaseUrl, Clock, Config, StartError, folder};
+
+/// How long a peer may take to answer.
+const PEER_PATIENCE: Duration = Duration::from_secs(60);
 
 /// A node's state; clones share it.
 #[derive(Clone)]
@@ -28,6 +33,8 @@ pub struct Shared {
     /// Everything that is kept.
     pub store: Store,
     pub(crate) sign_in: SignIn,
+    /// The way to other nodes.
+    peers: Fetch,
     pub(crate) recent: Recent,
     /// What one actor may ask, or an address without one.
     pub(crate) floods: Floods,
@@ -61,7 +68,10 @@ impl App {
         let networks = Floods::new(f64::from(limits.rate) * 8.0, limits.burst.saturating_mul(8));
         let sign_in = SignIn::new(&config, base.url("/auth/provider/callback"))?;
         let recent = Recent::default();
-        Ok(Self(Arc::new(Shared { base, key, store, sign_in, recent, floods, networks, config })))
+        let reach = if config.private_peers { Reach::All } else { Reach::Public };
+        let peers = Fetch::new(reach, config.private_peers, PEER_PATIENCE);
+        let peers = peers.map_err(|error| StartError::State(error.to_string()))?;
+        Ok(Self(Arc::new(Shared { base, key, store, sign_in, peers, recent, floods, networks, config })))
     }
 
     /// The one-time link for the first administrator, while there is none.
@@ -105,6 +115,11 @@ impl Shared {
     #[must_use]
     pub fn data(&self) -> &PathBuf {
         &self.config.data
+    }
+
+    /// The way to other nodes: bounded, and only where that is allowed.
+    pub(crate) fn peers(&self) -> &Fetch {
+        &self.peers
     }
 
     /// A keyed hash of `parts`, for `purpose` only.

@@ -20,6 +20,7 @@
 //!
 //! *Invariant:* "not allowed" is [`Failure::NotFound`], byte for byte what "does not exist" is.
 
+mod api;
 mod app;
 mod base;
 mod clock;

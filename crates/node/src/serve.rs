@@ -89,6 +89,7 @@ pub(crate) fn router(app: &App) -> Router {
         crate::ui::routes(app).merge(crate::sign_in::routes()).layer(from_fn_with_state(app.clone(), visit));
     Router::new()
         .merge(pages)
+        .merge(crate::api::routes(app))
         .fallback(nothing)
         .layer(from_fn(no_nul))
         .layer(from_fn_with_state(app.clone(), doors))

@@ -128,6 +128,18 @@ impl Actor {
         }
     }
 
+    /// Whether a token does not keep the actor from this collection.
+    #[must_use]
+    pub fn may_use(&self, collection: CollectionId) -> bool {
+        match &self.who {
+            Who::Machine(machine) => {
+                machine.may("read")
+                    && machine.collections.as_ref().is_none_or(|list| list.contains(&collection))
+            }
+            _ => true,
+        }
+    }
+
     /// Whether this is somebody.
     #[must_use]
     pub const fn is_signed_in(&self) -> bool {

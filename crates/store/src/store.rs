@@ -174,11 +174,13 @@ impl Store {
     /// # Errors
     /// [`Error::Busy`] if the view cannot be made in time; or if the database fails.
     pub async fn reading(&self, reader: &Reader, now: Timestamp) -> Result<Reading, Error> {
-        if let Some(view) = self.views().get(reader, now) {
+        let ready = self.views().get(reader, now);
+        if let Some(view) = ready {
             return Ok(Reading::new(self.clone(), view, now));
         }
         let mut writer = self.begin().await?;
-        if let Some(view) = self.views().get(reader, now) {
+        let ready = self.views().get(reader, now);
+        if let Some(view) = ready {
             writer.commit().await?;
             return Ok(Reading::new(self.clone(), view, now));
         }

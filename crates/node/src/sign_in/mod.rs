@@ -17,8 +17,8 @@ use axum::routing::{get, post};
 
 use crate::{App, Config, StartError};
 
-pub(crate) use invite::first as first_link;
 pub use invite::{FirstMember, Invitation, invitation, invite};
+pub(crate) use invite::{email, first as first_link, name};
 pub use password::SHORTEST as SHORTEST_PASSWORD;
 pub use token::{NewToken, SCOPES};
 
@@ -44,6 +44,7 @@ impl SignIn {
 /// `/auth/…`.
 pub(crate) fn routes() -> Router<App> {
     Router::new()
+        .route("/auth/session", get(forms::session))
         .route("/auth/password", post(forms::password))
         .route("/auth/password/change", post(forms::change))
         .route("/auth/sign-out", post(forms::sign_out))

@@ -9,6 +9,7 @@ mod floods;
 mod headers;
 pub mod json;
 mod listen;
+mod query;
 
 pub use body::{Json, Payload};
 pub use caller::Caller;
@@ -17,6 +18,7 @@ pub use csrf::{Checked, Csrf};
 pub use floods::{Floods, Key as FloodKey};
 pub use headers::CONTENT_SECURITY_POLICY;
 pub use listen::Listener;
+pub use query::{Named, Named2, Query};
 
 pub(crate) use csrf::visit;
 pub(crate) use doors::doors;
