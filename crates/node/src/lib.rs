@@ -30,7 +30,7 @@ mod folder;
 pub mod net;
 mod serve;
 pub mod sign_in;
-mod ui;
+pub mod ui;
 pub mod web;
 pub mod who;
 

@@ -86,7 +86,7 @@ async fn ended() {
 /// All routes with all that goes before and after them.
 pub(crate) fn router(app: &App) -> Router {
     let pages =
-        crate::ui::routes().merge(crate::sign_in::routes()).layer(from_fn_with_state(app.clone(), visit));
+        crate::ui::routes(app).merge(crate::sign_in::routes()).layer(from_fn_with_state(app.clone(), visit));
     Router::new()
         .merge(pages)
         .merge(crate::api::routes(app))

@@ -8,8 +8,8 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::{invite, session};
-use crate::web::{Caller, Checked, Cookie};
-use crate::who::SignedIn;
+use crate::web::{Caller, Checked, Cookie, Csrf};
+use crate::who::{Actor, SignedIn};
 use crate::{App, Failure};
 
 #[derive(Deserialize)]
@@ -65,6 +65,12 @@ pub(super) fn on(location: &str, cookie: Option<HeaderValue>) -> Response {
 pub(super) fn failed(what: &str, next: &str) -> Response {
     let next: String = form_urlencoded::byte_serialize(local(next).as_bytes()).collect();
     on(&format!("/sign-in?failed={what}&next={next}"), None)
+}
+
+/// Who is signed in here, and the token for forms: for scripts, and for people's own programs that sign in with a password.
+pub(super) async fn session(csrf: Csrf, actor: Actor) -> axum::Json<serde_json::Value> {
+    let person = actor.person().map(|person| serde_json::json!({"id": person.id, "name": person.name}));
+    axum::Json(serde_json::json!({"csrf": csrf.token(), "person": person}))
 }
 
 pub(super) async fn password(

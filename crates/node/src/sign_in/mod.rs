@@ -44,6 +44,7 @@ impl SignIn {
 /// `/auth/…`.
 pub(crate) fn routes() -> Router<App> {
     Router::new()
+        .route("/auth/session", get(forms::session))
         .route("/auth/password", post(forms::password))
         .route("/auth/password/change", post(forms::change))
         .route("/auth/sign-out", post(forms::sign_out))

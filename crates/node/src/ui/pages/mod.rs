@@ -1,0 +1,44 @@
+//! The pages' handlers: each fills in a view model from what the store and the exchange give this visitor, and nothing else.
+
+mod base;
+mod enter;
+mod fault;
+mod lists;
+mod names;
+mod object;
+mod thing;
+mod visit;
+
+use axum::Router;
+use axum::extract::RawQuery;
+use axum::routing::{get, post};
+
+use self::visit::Visit;
+use crate::App;
+use crate::ui::view::Kind;
+
+pub(crate) use fault::faults;
+
+/// All pages.
+pub fn routes() -> Router<App> {
+    let mut router = Router::new()
+        .route("/", get(lists::overview))
+        .route("/assets/{name}", get(base::file))
+        .route("/theme", post(base::colours))
+        .route("/sign-in", get(enter::sign_in))
+        .route("/invite/{secret}", get(enter::invite))
+        .route("/search", get(|visit: Visit, raw: RawQuery| lists::list(None, visit, raw)))
+        .route("/search.atom", get(|visit: Visit, raw: RawQuery| lists::feed(None, visit, raw)))
+        .route("/objects/{id}", get(object::any));
+    for kind in Kind::ALL {
+        let path = kind.path();
+        router = router
+            .route(path, get(move |visit: Visit, raw: RawQuery| lists::list(Some(kind), visit, raw)))
+            .route(&format!("{path}.atom"), get(move |visit: Visit, raw: RawQuery| lists::feed(Some(kind), visit, raw)))
+            .route(&format!("{path}/{{id}}"), get(move |visit: Visit, id| object::object(kind, visit, id)))
+            .route(&format!("{path}/{{id}}/access"), get(move |visit: Visit, id| object::access(kind, visit, id)))
+            .route(&format!("{path}/{{id}}/export"), get(move |visit: Visit, id| object::export(kind, visit, id)))
+            .route(&format!("{path}/{{id}}/stix"), get(move |visit: Visit, id| object::stix(kind, visit, id)));
+    }
+    router
+}
