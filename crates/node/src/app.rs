@@ -9,6 +9,7 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use ostrom_store::{Location, Store};
 use sha2::Sha256;
 
+use crate::logs::Logs;
 use crate::net::{Fetch, Reach};
 use crate::sign_in::token::Recent;
 use crate::sign_in::{self, SignIn};
@@ -32,6 +33,7 @@ pub struct Shared {
     key: [u8; 32],
     /// Everything that is kept.
     pub store: Store,
+    pub(crate) logs: Logs,
     pub(crate) sign_in: SignIn,
     /// The way to other nodes.
     peers: Fetch,
@@ -63,6 +65,7 @@ impl App {
         };
         let store = Store::open(&ostrom_store::Config::new(location)).await;
         let store = store.map_err(|error| StartError::State(error.to_string()))?;
+        let logs = Logs::open(&config, &base, &store).await?;
         let limits = &config.limits;
         let floods = Floods::new(f64::from(limits.rate), limits.burst);
         let networks = Floods::new(f64::from(limits.rate) * 8.0, limits.burst.saturating_mul(8));
@@ -71,7 +74,18 @@ impl App {
         let reach = if config.private_peers { Reach::All } else { Reach::Public };
         let peers = Fetch::new(reach, config.private_peers, PEER_PATIENCE);
         let peers = peers.map_err(|error| StartError::State(error.to_string()))?;
-        Ok(Self(Arc::new(Shared { base, key, store, sign_in, peers, recent, floods, networks, config })))
+        Ok(Self(Arc::new(Shared {
+            base,
+            key,
+            store,
+            logs,
+            sign_in,
+            peers,
+            recent,
+            floods,
+            networks,
+            config,
+        })))
     }
 
     /// The one-time link for the first administrator, while there is none.
@@ -81,6 +95,9 @@ impl App {
 
     /// Writes down what is still to be.
     pub(crate) async fn close(&self) {
+        if let Err(why) = self.logs.checkpoint().await {
+            eprintln!("ostrom node: the last checkpoint could not be signed: {why}");
+        }
         self.store.close().await;
     }
 
