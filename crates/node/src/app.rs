@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use ostrom_exchange::service::{Audit, Exchange};
+use ostrom_exchange::taxii::{CursorKey, Taxii};
 use ostrom_store::{Location, Store};
 use sha2::Sha256;
 
@@ -33,6 +35,9 @@ pub struct Shared {
     key: [u8; 32],
     /// Everything that is kept.
     pub store: Store,
+    /// What is shared, and what may be done with it.
+    pub exchange: Exchange,
+    pub(crate) taxii: Taxii,
     pub(crate) logs: Logs,
     pub(crate) sign_in: SignIn,
     /// The way to other nodes.
@@ -66,6 +71,19 @@ impl App {
         let store = Store::open(&ostrom_store::Config::new(location)).await;
         let store = store.map_err(|error| StartError::State(error.to_string()))?;
         let logs = Logs::open(&config, &base, &store).await?;
+        let audit = Audit::new(Arc::clone(&logs.audit));
+        let exchange = Exchange::new(
+            store.clone(),
+            Arc::clone(&logs.transparency),
+            Some(audit),
+            ostrom_exchange::stix::Limits::default(),
+        );
+        let settings = ostrom_exchange::taxii::Settings {
+            title: config.title.clone(),
+            base: base.origin(),
+            ..ostrom_exchange::taxii::Settings::default()
+        };
+        let taxii = Taxii::new(exchange.clone(), settings, CursorKey::new(tag(&key, "cursors", &[])));
         let limits = &config.limits;
         let floods = Floods::new(f64::from(limits.rate), limits.burst);
         let networks = Floods::new(f64::from(limits.rate) * 8.0, limits.burst.saturating_mul(8));
@@ -78,6 +96,8 @@ impl App {
             base,
             key,
             store,
+            exchange,
+            taxii,
             logs,
             sign_in,
             peers,

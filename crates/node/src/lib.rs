@@ -32,6 +32,7 @@ mod logs;
 pub mod net;
 mod serve;
 pub mod sign_in;
+mod taxii;
 mod ticks;
 mod ui;
 pub mod web;

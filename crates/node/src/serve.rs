@@ -94,6 +94,7 @@ pub(crate) fn router(app: &App) -> Router {
         .merge(pages)
         .merge(crate::api::routes(app))
         .merge(crate::log::routes())
+        .merge(crate::taxii::routes())
         .fallback(nothing)
         .layer(from_fn(no_nul))
         .layer(from_fn_with_state(app.clone(), doors))
