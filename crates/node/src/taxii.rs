@@ -17,7 +17,10 @@ use crate::{App, Failure};
 
 /// The discovery resource, and everything below.
 pub(crate) fn routes() -> Router<App> {
-    Router::new().route("/taxii2", any(taxii)).route("/taxii2/", any(taxii)).route("/taxii2/{*rest}", any(taxii))
+    Router::new()
+        .route("/taxii2", any(taxii))
+        .route("/taxii2/", any(taxii))
+        .route("/taxii2/{*rest}", any(taxii))
 }
 
 /// Every answer, refusals too, is TAXII's.
@@ -100,7 +103,8 @@ fn refused(failure: &Failure) -> Response {
     headers.insert(CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
     if *failure == Failure::Unauthenticated {
         // TAXII 2.1, section 1.6.9, wants Basic from every server.
-        headers.append(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"ostrom\", charset=\"UTF-8\""));
+        headers
+            .append(WWW_AUTHENTICATE, HeaderValue::from_static("Basic realm=\"ostrom\", charset=\"UTF-8\""));
     }
     if let Failure::Method(allowed) = failure {
         headers.insert(ALLOW, HeaderValue::from_static(allowed));

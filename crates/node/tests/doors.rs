@@ -58,10 +58,16 @@ async fn other_host_names_are_not_served() {
         ("localhost".to_owned(), "400"),
         (String::new(), "400"),
     ] {
-        let answer = raw(&node, format!("GET /api/v1/me HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes()).await;
+        let answer = raw(
+            &node,
+            format!("GET /api/v1/me HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes(),
+        )
+        .await;
         assert_eq!(status(&answer), expected, "{host}: {answer}");
     }
-    let absolute = format!("GET http://evil.example/api/v1/me HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n\r\n");
+    let absolute = format!(
+        "GET http://evil.example/api/v1/me HTTP/1.1\r\nHost: localhost:{port}\r\nConnection: close\r\n\r\n"
+    );
     assert_eq!(status(&raw(&node, absolute.as_bytes()).await), "400");
     let none = raw(&node, b"GET /api/v1/me HTTP/1.1\r\nConnection: close\r\n\r\n").await;
     assert_eq!(status(&none), "400");
@@ -86,7 +92,8 @@ async fn a_flood_is_told_when_to_come_again_and_others_are_served() {
     }
     assert!(refused >= 15, "{refused}");
     // Somebody with a credential of their own has an allowance of their own.
-    let answer = node.browser().send(Method::GET, "/log/key", &[("authorization", "Bearer other")], Vec::new()).await;
+    let answer =
+        node.browser().send(Method::GET, "/log/key", &[("authorization", "Bearer other")], Vec::new()).await;
     assert_eq!(answer.status, 200);
     node.stop().await;
 }
@@ -205,7 +212,8 @@ async fn what_is_not_http_is_refused_and_the_node_goes_on() {
         "POST /api/v1/me HTTP/1.1\r\nHost: localhost:{port}\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\nGET /api/v1/peers HTTP/1.1\r\n\r\n"
     );
     let long = format!("GET /{} HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n", "a".repeat(200 << 10));
-    for bytes in [&b"\x16\x03\x01\x02\x00\x01"[..], b"GET", b"\0\0\0\0", smuggled.as_bytes(), long.as_bytes()] {
+    for bytes in [&b"\x16\x03\x01\x02\x00\x01"[..], b"GET", b"\0\0\0\0", smuggled.as_bytes(), long.as_bytes()]
+    {
         raw(&node, bytes).await;
     }
     assert_eq!(node.browser().get("/api/v1/me").await.status, 200);
@@ -217,7 +225,8 @@ async fn what_does_not_exist_and_what_cannot_be_a_name_are_the_same() {
     let node = TestNode::start().await;
     let mut ada = node.administrator().await;
     let mut bodies = Vec::new();
-    for id in ["0c7b5b88-8ff7-4a4d-aa9d-feb398cd0061", "x", "%F0%9F", "0C7B5B88-8FF7-4A4D-AA9D-FEB398CD0061"] {
+    for id in ["0c7b5b88-8ff7-4a4d-aa9d-feb398cd0061", "x", "%F0%9F", "0C7B5B88-8FF7-4A4D-AA9D-FEB398CD0061"]
+    {
         for kind in ["organisations", "persons", "groups", "peers"] {
             let mut answer = ada.get(&format!("/api/v1/{kind}/{id}")).await;
             assert_eq!(answer.status, 404, "{kind}/{id}");
