@@ -27,10 +27,18 @@ mod clock;
 mod config;
 mod error;
 mod folder;
+mod log;
+mod logs;
 pub mod net;
 mod serve;
 pub mod sign_in;
+<<<<<<< HEAD
 pub mod ui;
+=======
+mod taxii;
+mod ticks;
+mod ui;
+>>>>>>> h/node
 pub mod web;
 pub mod who;
 
