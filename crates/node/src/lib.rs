@@ -32,13 +32,9 @@ mod logs;
 pub mod net;
 mod serve;
 pub mod sign_in;
-<<<<<<< HEAD
-pub mod ui;
-=======
 mod taxii;
 mod ticks;
-mod ui;
->>>>>>> h/node
+pub mod ui;
 pub mod web;
 pub mod who;
 
