@@ -58,7 +58,9 @@ impl Request {
         let nonce = self.nonce.len() == 32
             && self.nonce.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
         let after = self.after.as_ref().is_none_or(|after| after.len() <= 2_048);
-        nonce && after && (1..=256).contains(&self.from.len())
+        let from =
+            (1..=256).contains(&self.from.len()) && self.from.bytes().all(|byte| byte.is_ascii_graphic());
+        nonce && after && from
     }
 }
 

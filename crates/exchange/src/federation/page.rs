@@ -24,7 +24,7 @@ pub const MAX_PAGE: usize = 48 << 20;
 /// Longest note of a page, in bytes.
 const MAX_NOTE: usize = 4 << 10;
 
-/// Why a page is not believed. Everything but [`PageError::Malformed`] breaks a promise that the peer made with its signature.
+/// Why a page is not believed.
 #[derive(Debug, thiserror::Error)]
 pub enum PageError {
     /// Not a page, or larger than any.
@@ -63,9 +63,16 @@ pub enum PageError {
 }
 
 impl PageError {
-    /// Whether the peer broke a promise, so that somebody must look before it is pulled from again.
+    /// Whether the peer broke a promise that it signed in answer to our very request, so that somebody must look before it is pulled from
+    /// again. What a cut line, or somebody on the way, can bring about is none.
     pub const fn is_distrust(&self) -> bool {
-        !matches!(self, Self::Malformed(_))
+        match self {
+            Self::Malformed(_) | Self::Signature(_) | Self::NotTheAnswer => false,
+            Self::Checkpoint(_)
+            | Self::RolledBack { .. }
+            | Self::SplitView(_)
+            | Self::NotCommitted { .. } => true,
+        }
     }
 }
 
