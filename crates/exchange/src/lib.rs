@@ -5,5 +5,10 @@ pub mod commitment;
 pub mod disclosure;
 pub mod federation;
 pub mod incident;
+#[cfg(feature = "leak")]
+pub mod leak;
 pub mod seal;
+pub mod service;
 pub mod stix;
+pub mod taxii;
+pub mod types;

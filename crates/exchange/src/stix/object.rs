@@ -309,10 +309,8 @@ fn words(map: &Map<String, Value>) -> (String, String) {
 
 fn push(body: &mut String, text: Option<&str>) {
     let Some(text) = text else { return };
-    if !body.is_empty() {
-        body.push('\n');
-    }
-    for c in text.chars().filter(|c| *c != '\0') {
+    let separator = if body.is_empty() { "" } else { "\n" };
+    for c in separator.chars().chain(text.chars().filter(|c| *c != '\0')) {
         if body.len() + c.len_utf8() > TEXT {
             return;
         }
