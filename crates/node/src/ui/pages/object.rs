@@ -128,7 +128,9 @@ async fn page(visit: &Visit, reading: &Reading, thing: Thing, policy: Policy) ->
         voice_form,
         href,
     };
-    show(&view.page(visit.chrome().await?))
+    let mut chrome = visit.chrome().await?;
+    visit.done(&mut chrome, &[("saved", "Saved."), ("said", "Said, to everybody who can read this.")]);
+    show(&view.page(chrome))
 }
 
 /// The form for a sighting or an opinion.
