@@ -2,7 +2,7 @@
 
 use axum::Json as Answer;
 use axum::extract::State;
-use ostrom_core::{CollectionId, GroupId, OrgId, PeerId, PersonId, TokenId};
+use ostrom_core::{GroupId, PeerId, PersonId, TokenId};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
@@ -55,14 +55,8 @@ macro_rules! changed {
 }
 
 changed! {
-    /// Changes an organisation.
-    change_organisation = members::change_organisation, OrgId;
     /// Changes a person.
     change_person = members::change_person, PersonId;
-    /// Changes a trust group.
-    change_group = groups::change_group, GroupId;
-    /// Changes a collection.
-    change_collection = collections::change_collection, CollectionId;
 }
 
 /// A link of invitation.

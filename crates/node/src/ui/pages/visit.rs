@@ -123,11 +123,6 @@ impl Visit {
             chrome.notice = Some(Notice::new(Tone::Good, *text, ""));
         }
     }
-
-    /// The address without its query.
-    pub fn path(&self) -> &str {
-        self.here.split_once('?').map_or(self.here.as_str(), |(path, _)| path)
-    }
 }
 
 /// A page as an answer.
