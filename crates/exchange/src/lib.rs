@@ -4,6 +4,10 @@ pub mod clock;
 pub mod commitment;
 pub mod disclosure;
 pub mod incident;
+#[cfg(feature = "leak")]
+pub mod leak;
 pub mod seal;
+pub mod service;
 pub mod stix;
+pub mod taxii;
 pub mod types;

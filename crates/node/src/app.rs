@@ -6,9 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use ostrom_exchange::service::{Audit, Exchange};
+use ostrom_exchange::taxii::{CursorKey, Taxii};
 use ostrom_store::{Location, Store};
 use sha2::Sha256;
 
+use crate::logs::Logs;
 use crate::net::{Fetch, Reach};
 use crate::sign_in::token::Recent;
 use crate::sign_in::{self, SignIn};
@@ -32,6 +35,10 @@ pub struct Shared {
     key: [u8; 32],
     /// Everything that is kept.
     pub store: Store,
+    /// What is shared, and what may be done with it.
+    pub exchange: Exchange,
+    pub(crate) taxii: Taxii,
+    pub(crate) logs: Logs,
     pub(crate) sign_in: SignIn,
     /// The way to other nodes.
     peers: Fetch,
@@ -63,6 +70,20 @@ impl App {
         };
         let store = Store::open(&ostrom_store::Config::new(location)).await;
         let store = store.map_err(|error| StartError::State(error.to_string()))?;
+        let logs = Logs::open(&config, &base, &store).await?;
+        let audit = Audit::new(Arc::clone(&logs.audit));
+        let exchange = Exchange::new(
+            store.clone(),
+            Arc::clone(&logs.transparency),
+            Some(audit),
+            ostrom_exchange::stix::Limits::default(),
+        );
+        let settings = ostrom_exchange::taxii::Settings {
+            title: config.title.clone(),
+            base: base.origin(),
+            ..ostrom_exchange::taxii::Settings::default()
+        };
+        let taxii = Taxii::new(exchange.clone(), settings, CursorKey::new(tag(&key, "cursors", &[])));
         let limits = &config.limits;
         let floods = Floods::new(f64::from(limits.rate), limits.burst);
         let networks = Floods::new(f64::from(limits.rate) * 8.0, limits.burst.saturating_mul(8));
@@ -71,7 +92,20 @@ impl App {
         let reach = if config.private_peers { Reach::All } else { Reach::Public };
         let peers = Fetch::new(reach, config.private_peers, PEER_PATIENCE);
         let peers = peers.map_err(|error| StartError::State(error.to_string()))?;
-        Ok(Self(Arc::new(Shared { base, key, store, sign_in, peers, recent, floods, networks, config })))
+        Ok(Self(Arc::new(Shared {
+            base,
+            key,
+            store,
+            exchange,
+            taxii,
+            logs,
+            sign_in,
+            peers,
+            recent,
+            floods,
+            networks,
+            config,
+        })))
     }
 
     /// The one-time link for the first administrator, while there is none.
@@ -81,6 +115,9 @@ impl App {
 
     /// Writes down what is still to be.
     pub(crate) async fn close(&self) {
+        if let Err(why) = self.logs.checkpoint().await {
+            eprintln!("ostrom node: the last checkpoint could not be signed: {why}");
+        }
         self.store.close().await;
     }
 

@@ -30,6 +30,8 @@ pub struct Config {
     pub limits: Limits,
     /// Whether peers may lie in private networks or on this machine. Tests and closed networks want that.
     pub private_peers: bool,
+    /// Who may cosign the checkpoints of the transparency log: `NAME+HASH+KEY`, as witnesses publish it.
+    pub witnesses: Vec<String>,
     /// The clock.
     pub clock: Clock,
 }
@@ -133,6 +135,7 @@ impl Config {
             oidc: None,
             limits: Limits::default(),
             private_peers: false,
+            witnesses: Vec::new(),
             clock: Clock::system(),
         }
     }

@@ -27,10 +27,14 @@ mod clock;
 mod config;
 mod error;
 mod folder;
+mod log;
+mod logs;
 pub mod net;
 mod serve;
 pub mod sign_in;
 pub mod ui;
+mod taxii;
+mod ticks;
 pub mod web;
 pub mod who;
 

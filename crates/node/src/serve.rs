@@ -7,6 +7,7 @@ use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::Response;
 
+use crate::ticks::Ticks;
 use crate::web::{Listener, doors, secure, visit};
 use crate::{App, BaseUrl, Config, Failure, StartError};
 
@@ -53,7 +54,9 @@ impl Node {
     /// Serves until `stop`.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) {
         let router = router(&self.app);
+        let ticks = Ticks::start(&self.app);
         self.listener.run(router, stop).await;
+        drop(ticks);
         self.app.close().await;
     }
 }
@@ -90,6 +93,8 @@ pub(crate) fn router(app: &App) -> Router {
     Router::new()
         .merge(pages)
         .merge(crate::api::routes(app))
+        .merge(crate::log::routes())
+        .merge(crate::taxii::routes())
         .fallback(nothing)
         .layer(from_fn(no_nul))
         .layer(from_fn_with_state(app.clone(), doors))

@@ -7,6 +7,7 @@ use axum::extract::FromRequestParts;
 use http::request::Parts;
 use ostrom_core::handling::Reader;
 use ostrom_core::{CollectionId, OrgId, PersonId, TokenId};
+use ostrom_exchange::service;
 pub use ostrom_store::Role;
 
 use crate::sign_in::session;
@@ -125,6 +126,24 @@ impl Actor {
             Who::Machine(machine) if machine.may(scope) => Ok(()),
             Who::Person(_) => Err(Failure::Forbidden("your role does not allow this")),
             Who::Machine(_) => Err(Failure::Forbidden("this token is not for this (scopes)")),
+        }
+    }
+
+    /// The same, as the services of the exchange know it.
+    #[must_use]
+    pub fn asker(&self) -> service::Actor {
+        let reader = self.reader.clone();
+        match &self.who {
+            Who::Anonymous => service::Actor { reader, ..service::Actor::nobody(self.reader.encrypted) },
+            Who::Person(person) => service::Actor::person(person.id, person.roles.clone(), reader),
+            Who::Machine(machine) => service::Actor {
+                who: service::Who::Token(machine.token),
+                organisation: Some(machine.organisation),
+                roles: BTreeSet::new(),
+                scopes: Some(machine.scopes.clone()),
+                collections: machine.collections.clone(),
+                reader,
+            },
         }
     }
 

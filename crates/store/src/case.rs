@@ -4,6 +4,7 @@ use ostrom_core::handling::Policy;
 use ostrom_core::{CaseId, OrgId, PersonId, Timestamp};
 
 use crate::db::{Row, args};
+use crate::policy::seen;
 use crate::{Error, Reading, Writing};
 
 /// A case.
@@ -111,8 +112,10 @@ impl Reading {
     /// # Errors
     /// If the database fails.
     pub async fn case(&self, id: CaseId) -> Result<Option<CaseFile>, Error> {
-        let sql = "SELECT c.id, c.policy, c.opened, c.changed, c.summary FROM case_file c \
-                   JOIN visible v ON v.viewer = $2 AND v.policy = c.policy WHERE c.id = $1";
+        let sql = concat!(
+            "SELECT c.id, c.policy, c.opened, c.changed, c.summary FROM case_file c WHERE c.id = $1 AND ",
+            seen!("c.policy", "$2")
+        );
         match self.fetch(sql, args![id, self.viewer()]).await?.first() {
             Some(row) => self.case_file(row).map(Some),
             None => Ok(None),
@@ -124,10 +127,12 @@ impl Reading {
     /// # Errors
     /// If the database fails.
     pub async fn cases(&self, after: Option<&CaseFile>, limit: usize) -> Result<Vec<CaseFile>, Error> {
-        let sql = "SELECT c.id, c.policy, c.opened, c.changed, c.summary FROM case_file c \
-                   WHERE (c.changed < $1 OR (c.changed = $1 AND c.id > $2)) \
-                   AND EXISTS (SELECT 1 FROM visible v WHERE v.viewer = $3 AND v.policy = c.policy) \
-                   ORDER BY c.changed DESC, c.id LIMIT $4";
+        let sql = concat!(
+            "SELECT c.id, c.policy, c.opened, c.changed, c.summary FROM case_file c \
+             WHERE (c.changed < $1 OR (c.changed = $1 AND c.id > $2)) AND ",
+            seen!("c.policy", "$3"),
+            " ORDER BY c.changed DESC, c.id LIMIT $4"
+        );
         let changed = after.map_or(i64::MAX, |case| case.changed.micros());
         let id = after.map_or(String::new(), |case| case.id.to_string());
         let rows = self.fetch(sql, args![changed, id, self.viewer(), self.limit(limit)]).await?;
@@ -149,9 +154,12 @@ impl Reading {
     /// # Errors
     /// If the database fails.
     pub async fn case_events(&self, id: CaseId) -> Result<Vec<CaseEvent>, Error> {
-        let sql = "SELECT e.number, e.happened, e.organisation, e.person, e.body FROM case_event e \
-                   JOIN case_file c ON c.id = e.case_id JOIN visible v ON v.viewer = $2 AND v.policy = c.policy \
-                   WHERE e.case_id = $1 ORDER BY e.number";
+        let sql = concat!(
+            "SELECT e.number, e.happened, e.organisation, e.person, e.body FROM case_event e \
+             JOIN case_file c ON c.id = e.case_id WHERE e.case_id = $1 AND ",
+            seen!("c.policy", "$2"),
+            " ORDER BY e.number"
+        );
         let rows = self.fetch(sql, args![id, self.viewer()]).await?;
         rows.iter().map(event).collect()
     }
@@ -166,11 +174,14 @@ impl Reading {
         after: i64,
         limit: usize,
     ) -> Result<Vec<CaseMessage>, Error> {
-        let sql = "SELECT m.number, m.sent, m.organisation, m.person, m.body FROM case_message m \
-                   JOIN case_file c ON c.id = m.case_id JOIN visible v ON v.viewer = $2 AND v.policy = c.policy \
-                   WHERE m.case_id = $1 AND m.number > $3 \
-                   AND EXISTS (SELECT 1 FROM visible w WHERE w.viewer = $2 AND w.policy = m.policy) \
-                   ORDER BY m.number LIMIT $4";
+        let sql = concat!(
+            "SELECT m.number, m.sent, m.organisation, m.person, m.body FROM case_message m \
+             JOIN case_file c ON c.id = m.case_id WHERE m.case_id = $1 AND m.number > $3 AND ",
+            seen!("c.policy", "$2"),
+            " AND ",
+            seen!("m.policy", "$2"),
+            " ORDER BY m.number LIMIT $4"
+        );
         let rows = self.fetch(sql, args![id, self.viewer(), after, self.limit(limit)]).await?;
         let message = |row: &Row| {
             Ok(CaseMessage {
@@ -189,9 +200,11 @@ impl Reading {
     /// # Errors
     /// If the database fails.
     pub async fn due_before(&self, before: Timestamp, limit: usize) -> Result<Vec<Due>, Error> {
-        let sql = "SELECT d.subject, d.name, d.due, d.party, d.detail FROM due d \
-                   WHERE d.due < $1 AND EXISTS (SELECT 1 FROM visible v WHERE v.viewer = $2 AND v.policy = d.policy) \
-                   ORDER BY d.due, d.subject, d.name LIMIT $3";
+        let sql = concat!(
+            "SELECT d.subject, d.name, d.due, d.party, d.detail FROM due d WHERE d.due < $1 AND ",
+            seen!("d.policy", "$2"),
+            " ORDER BY d.due, d.subject, d.name LIMIT $3"
+        );
         let rows = self.fetch(sql, args![before, self.viewer(), self.limit(limit)]).await?;
         rows.iter().map(due).collect()
     }
@@ -201,9 +214,11 @@ impl Reading {
     /// # Errors
     /// If the database fails.
     pub async fn due_of(&self, subject: &str) -> Result<Vec<Due>, Error> {
-        let sql = "SELECT d.subject, d.name, d.due, d.party, d.detail FROM due d \
-                   WHERE d.subject = $1 AND EXISTS (SELECT 1 FROM visible v WHERE v.viewer = $2 AND v.policy = d.policy) \
-                   ORDER BY d.due, d.name";
+        let sql = concat!(
+            "SELECT d.subject, d.name, d.due, d.party, d.detail FROM due d WHERE d.subject = $1 AND ",
+            seen!("d.policy", "$2"),
+            " ORDER BY d.due, d.name"
+        );
         let rows = self.fetch(sql, args![subject, self.viewer()]).await?;
         rows.iter().map(due).collect()
     }

@@ -100,8 +100,8 @@ impl Writing {
     /// # Errors
     /// [`Error::Taken`] if another has the alias.
     pub async fn put_collection(&mut self, collection: &Collection) -> Result<(), Error> {
-        let sql = "INSERT INTO collection (key, id, alias, title, description, may_read, may_write, handling, media_types, created) \
-                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+        let sql = "INSERT INTO collection (key, id, alias, title, description, may_read, may_write, handling, media_types, created, largest) \
+                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0) \
                    ON CONFLICT (id) DO UPDATE SET alias = $3, title = $4, description = $5, may_read = $6, may_write = $7, \
                    handling = $8, media_types = $9";
         let before = "SELECT key, may_read FROM collection WHERE id = $1";

@@ -3,6 +3,7 @@
 use ostrom_core::{CaseId, ObjectId, PersonId, Timestamp};
 
 use crate::db::{Row, args};
+use crate::policy::seen;
 use crate::{Error, Reading, Writing};
 
 /// What a notification is about.
@@ -46,6 +47,19 @@ pub struct Notification {
     pub seen: Option<Timestamp>,
 }
 
+/// The reader may see what notification `n` is about.
+macro_rules! about_seen {
+    ($view:literal) => {
+        concat!(
+            "(n.case_id IS NULL OR EXISTS (SELECT 1 FROM case_file c WHERE c.id = n.case_id AND ",
+            seen!("c.policy", $view),
+            ")) AND (n.object IS NULL OR EXISTS (SELECT 1 FROM object o WHERE o.id = n.object AND ",
+            seen!("o.policy", $view),
+            "))"
+        )
+    };
+}
+
 fn notification(row: &Row) -> Result<Notification, Error> {
     let subject = match (row.maybe_parsed(2)?, row.maybe_parsed(3)?) {
         (Some(case), _) => Subject::Case(case),
@@ -69,13 +83,12 @@ impl Reading {
     /// If the database fails.
     pub async fn notifications(&self, before: Option<i64>, limit: usize) -> Result<Vec<Notification>, Error> {
         let Some(person) = self.reader().person else { return Ok(Vec::new()) };
-        let sql = "SELECT n.number, n.kind, n.case_id, n.object, n.text, n.made, n.seen FROM notification n \
-                   WHERE n.person = $1 AND n.number < $2 \
-                   AND (n.case_id IS NULL OR EXISTS (SELECT 1 FROM case_file c JOIN visible v ON v.viewer = $3 AND v.policy = c.policy \
-                     WHERE c.id = n.case_id)) \
-                   AND (n.object IS NULL OR EXISTS (SELECT 1 FROM object o JOIN visible v ON v.viewer = $3 AND v.policy = o.policy \
-                     WHERE o.id = n.object)) \
-                   ORDER BY n.number DESC LIMIT $4";
+        let sql = concat!(
+            "SELECT n.number, n.kind, n.case_id, n.object, n.text, n.made, n.seen FROM notification n \
+             WHERE n.person = $1 AND n.number < $2 AND ",
+            about_seen!("$3"),
+            " ORDER BY n.number DESC LIMIT $4"
+        );
         let args = args![person, before.unwrap_or(i64::MAX), self.viewer(), self.limit(limit)];
         self.fetch(sql, args).await?.iter().map(notification).collect()
     }
@@ -86,11 +99,10 @@ impl Reading {
     /// If the database fails.
     pub async fn unseen(&self) -> Result<u64, Error> {
         let Some(person) = self.reader().person else { return Ok(0) };
-        let sql = "SELECT count(*) FROM notification n WHERE n.person = $1 AND n.seen IS NULL \
-                   AND (n.case_id IS NULL OR EXISTS (SELECT 1 FROM case_file c JOIN visible v ON v.viewer = $2 AND v.policy = c.policy \
-                     WHERE c.id = n.case_id)) \
-                   AND (n.object IS NULL OR EXISTS (SELECT 1 FROM object o JOIN visible v ON v.viewer = $2 AND v.policy = o.policy \
-                     WHERE o.id = n.object))";
+        let sql = concat!(
+            "SELECT count(*) FROM notification n WHERE n.person = $1 AND n.seen IS NULL AND ",
+            about_seen!("$2")
+        );
         let rows = self.fetch(sql, args![person, self.viewer()]).await?;
         let count = rows.first().map_or(Ok(0), |row| row.int(0))?;
         Ok(u64::try_from(count).unwrap_or_default())

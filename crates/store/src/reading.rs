@@ -18,7 +18,7 @@ const MOST: usize = 10_000;
 /// *Invariant:* nothing that a method gives (rows, pages' ends, counts, errors) depends on objects, cases or messages that the reader may not
 /// see. `tests/leak.rs` holds every method to it.
 ///
-/// Make it for one request and drop it: it keeps the rows that say what the reader may see.
+/// Make it for one request and drop it: what was added after it was made may be missing.
 #[derive(Debug, Clone)]
 pub struct Reading {
     store: Store,
@@ -45,9 +45,14 @@ impl Reading {
         &self.store
     }
 
-    /// The view's number in table `visible`.
-    pub(crate) fn viewer(&self) -> i64 {
-        self.view.number
+    /// What queries look at to know what the reader may see: see [`seen`](crate::policy::seen).
+    pub(crate) fn viewer(&self) -> &[u8] {
+        self.view.bits()
+    }
+
+    /// Whether the reader may see what has this policy.
+    pub(crate) fn sees(&self, policy: i64) -> bool {
+        self.view.sees(policy)
     }
 
     pub(crate) async fn fetch(&self, sql: impl SqlSafeStr, args: Vec<Arg>) -> Result<Vec<Row>, Error> {

@@ -14,7 +14,7 @@ use sqlx::{ConnectOptions as _, SqlSafeStr};
 use tokio::sync::OwnedMutexGuard;
 
 use crate::db::{Arg, ReadConn, Readers, Row, WriteConn, args};
-use crate::policy::{Policies, View, Views};
+use crate::policy::{Policies, Views};
 use crate::{Config, Custody, Error, Location, Reading, Writing, migrate, policy};
 
 /// How long a write waits for those before it.
@@ -44,6 +44,8 @@ struct Inner {
 pub(crate) struct Collections {
     keys: HashMap<CollectionId, i64>,
     ids: HashMap<i64, (CollectionId, Option<Policy>)>,
+    /// The most bytes that a body in a collection ever had.
+    largest: HashMap<i64, i64>,
 }
 
 impl Collections {
@@ -58,6 +60,20 @@ impl Collections {
 
     pub(crate) fn id(&self, key: i64) -> Option<CollectionId> {
         self.ids.get(&key).map(|(id, _)| *id)
+    }
+
+    /// The most bytes that a body in this collection ever had.
+    pub(crate) fn largest(&self, key: i64) -> i64 {
+        self.largest.get(&key).copied().unwrap_or(0)
+    }
+
+    /// The most bytes that any body ever had.
+    pub(crate) fn largest_of_all(&self) -> i64 {
+        self.largest.values().copied().max().unwrap_or(0)
+    }
+
+    pub(crate) fn set_largest(&mut self, key: i64, size: i64) {
+        self.largest.insert(key, size);
     }
 
     pub(crate) fn may_read(&self, key: i64) -> Option<&Policy> {
@@ -112,6 +128,10 @@ impl Writer {
     }
 }
 
+fn closed() -> Error {
+    Error::Refused("the store is closed".to_owned())
+}
+
 /// The name by which people know the database, without passwords.
 fn name(location: &Location) -> String {
     location.to_string()
@@ -153,8 +173,6 @@ impl Store {
         let readers = readers(config).await?;
         let mut writer =
             Writer { conn: Some(conn), state: State::Clean, _lock: lock, next_seq: 1, last_added: i64::MIN };
-        // Views belong to the process that made them.
-        writer.db()?.execute("DELETE FROM visible", args![]).await?;
         let (policies, collections) = load(&mut writer).await?;
         Ok(Self {
             inner: Arc::new(Inner {
@@ -168,44 +186,16 @@ impl Store {
         })
     }
 
-    /// What `reader` may see at `now`, and nothing else. A reader who was not here lately waits for writes under way, so never ask while
-    /// holding a [`Writing`].
+    /// What `reader` may see at `now`, and nothing else. It waits for nobody.
     ///
     /// # Errors
-    /// [`Error::Busy`] if the view cannot be made in time; or if the database fails.
+    /// If the store is closed.
     pub async fn reading(&self, reader: &Reader, now: Timestamp) -> Result<Reading, Error> {
-        let ready = self.views().get(reader, now);
-        if let Some(view) = ready {
-            return Ok(Reading::new(self.clone(), view, now));
+        if self.inner.readers.is_closed() {
+            return Err(closed());
         }
-        let mut writer = self.begin().await?;
-        let ready = self.views().get(reader, now);
-        if let Some(view) = ready {
-            writer.commit().await?;
-            return Ok(Reading::new(self.clone(), view, now));
-        }
-        let number = self.views().number();
-        let mut until: Option<Timestamp> = None;
-        let mut visible = Vec::new();
-        for (key, policy) in self.policies().iter() {
-            let decision = policy.decide(reader, now);
-            until = [until, decision.changes()].into_iter().flatten().min();
-            if decision.allowed() {
-                visible.push(key);
-            }
-        }
-        let mut db = writer.db()?;
-        let spent = self.views().spent();
-        for old in &spent {
-            db.execute("DELETE FROM visible WHERE viewer = $1", args![*old]).await?;
-        }
-        for chunk in visible.chunks(256) {
-            let rows = chunk.iter().map(|key| vec![Arg::from(number), Arg::from(*key)]);
-            crate::object::insert(&mut db, "visible (viewer, policy)", 2, rows.collect()).await?;
-        }
-        writer.commit().await?;
-        let view = Arc::new(View { number, reader: reader.clone(), from: now });
-        self.views().insert(Arc::clone(&view), until, self.inner.config.views);
+        let policies = self.policies();
+        let view = self.views().get(reader, now, &policies, self.inner.config.views);
         Ok(Reading::new(self.clone(), view, now))
     }
 
@@ -254,7 +244,7 @@ impl Store {
         let lock = Arc::clone(&self.inner.writer).lock_owned();
         let mut writer = tokio::time::timeout(PATIENCE, lock).await.map_err(|_| Error::Busy)?;
         if self.inner.readers.is_closed() {
-            return Err(Error::Refused("the store is closed".to_owned()));
+            return Err(closed());
         }
         if writer.state != State::Clean && writer.rollback().await.is_err() {
             writer.conn = None;
@@ -422,8 +412,9 @@ async fn load(writer: &mut Writer) -> Result<(Policies, Collections), Error> {
     let mut db = writer.db()?;
     let policies = policy::Policies::load(&mut db).await?;
     let mut collections = Collections::default();
-    for row in db.fetch("SELECT id, key, may_read FROM collection", args![]).await? {
+    for row in db.fetch("SELECT id, key, may_read, largest FROM collection", args![]).await? {
         collections.add(row.parsed(0)?, row.int(1)?, row.maybe_json(2)?);
+        collections.set_largest(row.int(1)?, row.int(3)?);
     }
     let last = |rows: Vec<Row>| rows.first().map_or(Ok(None), |row| row.maybe_int(0));
     let seq = last(db.fetch("SELECT max(seq) FROM object", args![]).await?)?;

@@ -7,7 +7,7 @@ use ostrom_core::{CollectionId, OrgId, Timestamp, Uuid};
 use sqlx::SqlSafeStr;
 use tokio::sync::OwnedMutexGuard;
 
-use crate::db::{Arg, Db, Row, args};
+use crate::db::{Arg, Db, Row};
 use crate::store::{Collections, Writer};
 use crate::{Error, Store, policy};
 
@@ -22,8 +22,6 @@ pub struct Writing {
     last_added: i64,
     /// The policies that this transaction brought.
     policies: Vec<(i64, Arc<Policy>)>,
-    /// The views that are shorter for it.
-    shortened: Vec<(i64, Timestamp)>,
     /// The collections as this transaction leaves them, if it changed any.
     collections: Option<Collections>,
 }
@@ -31,16 +29,7 @@ pub struct Writing {
 impl Writing {
     pub(crate) fn new(store: Store, writer: OwnedMutexGuard<Writer>, now: Timestamp) -> Self {
         let (next_seq, last_added) = (writer.next_seq, writer.last_added);
-        Self {
-            store,
-            writer,
-            now,
-            next_seq,
-            last_added,
-            policies: Vec::new(),
-            shortened: Vec::new(),
-            collections: None,
-        }
+        Self { store, writer, now, next_seq, last_added, policies: Vec::new(), collections: None }
     }
 
     /// The time that it was begun with.
@@ -65,10 +54,6 @@ impl Writing {
             for (key, policy) in self.policies.drain(..) {
                 known.add(key, policy);
             }
-        }
-        let mut views = self.store.views();
-        for (view, until) in self.shortened.drain(..) {
-            views.shorten(view, until);
         }
         Ok(())
     }
@@ -115,21 +100,7 @@ impl Writing {
         }
         let next = self.policies.last().map(|(key, _)| key.saturating_add(1));
         let key = next.unwrap_or_else(|| self.store.policies().next());
-        let views = self.store.views().all();
-        let mut db = self.writer.db()?;
-        policy::write(&mut db, key, policy).await?;
-        for view in views {
-            // As it was when the view was made. If that has changed since, whoever reads by the view now does not see it, and the view ends at once.
-            let decision = policy.decide(&view.reader, view.from);
-            let changes = decision.changes();
-            if decision.allowed() && changes.is_none_or(|time| self.now < time) {
-                let sql = "INSERT INTO visible (viewer, policy) VALUES ($1, $2)";
-                db.execute(sql, args![view.number, key]).await?;
-            }
-            if let Some(time) = changes {
-                self.shortened.push((view.number, time));
-            }
-        }
+        policy::write(&mut self.writer.db()?, key, policy).await?;
         self.policies.push((key, Arc::new(policy.clone())));
         Ok(key)
     }
@@ -157,6 +128,24 @@ impl Writing {
             Some(collections) => collections.may_read(key).cloned(),
             None => self.store.collections_known().may_read(key).cloned(),
         }
+    }
+
+    /// Notes that a collection gets a body of this size. Sizes are rounded up, so that this seldom writes.
+    pub(crate) async fn know_size(&mut self, key: i64, size: usize) -> Result<(), Error> {
+        let known = match &self.collections {
+            Some(collections) => collections.largest(key),
+            None => self.store.collections_known().largest(key),
+        };
+        let size = i64::try_from(size.next_power_of_two()).unwrap_or(i64::MAX);
+        if size > known {
+            self.execute("UPDATE collection SET largest = $2 WHERE key = $1", crate::db::args![key, size])
+                .await?;
+            let known = self.collections.take();
+            let mut known = known.unwrap_or_else(|| self.store.collections_known().clone());
+            known.set_largest(key, size);
+            self.collections = Some(known);
+        }
+        Ok(())
     }
 
     pub(crate) fn know_collection(&mut self, id: CollectionId, key: i64, may_read: Option<Policy>) {

@@ -3,8 +3,7 @@
 mod common;
 
 use common::*;
-use ostrom_core::handling::{Handling, Policy, Tlp};
-use ostrom_store::{Error, Filter, Outcome, Versions};
+use ostrom_store::{Filter, Outcome, Versions};
 
 on_both! {
     what_was_put_is_got_back_byte_for_byte,

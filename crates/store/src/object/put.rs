@@ -17,6 +17,7 @@ const MAX_BATCH: usize = 100_000;
 struct Coming {
     object: NewObject,
     place: usize,
+    body: String,
     collection: i64,
     own: i64,
     digest: Digest,
@@ -30,6 +31,13 @@ fn limits(object: &NewObject) -> Result<(), Error> {
     }
     if object.references.len() > MAX_REFERENCES {
         return refuse("it refers to more objects", MAX_REFERENCES);
+    }
+    let spec = &object.spec_version;
+    if spec.is_empty() || spec.len() > 16 || !spec.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Err(Error::Refused(format!("{}: the version of its specification is not one", object.id)));
+    }
+    if object.body.contains(&0) {
+        return Err(Error::Refused(format!("{}: a NUL byte in its body", object.id)));
     }
     let texts = [&object.spec_version, &object.title, object.aside.as_ref().unwrap_or(&object.title)];
     if texts.into_iter().any(|text| text.contains('\0')) {
@@ -69,7 +77,10 @@ impl Writing {
             };
             let digest = Digest::of(&object.body);
             let version = object.version.unwrap_or(added);
-            coming.push(Coming { object, place, collection, own, digest, version });
+            let utf8 = |_| Error::Refused(format!("{}: its body is not UTF-8", object.id));
+            let body = String::from_utf8(std::mem::take(&mut object.body)).map_err(utf8)?;
+            self.know_size(collection, body.len()).await?;
+            coming.push(Coming { object, place, body, collection, own, digest, version });
         }
         let order = |coming: &Coming| {
             (coming.object.id.clone(), coming.version, coming.object.collection, coming.place)
@@ -156,7 +167,7 @@ impl Writing {
         let mut references = Vec::new();
         // By word, so that the index is written from left to right.
         let mut words = BTreeMap::<String, Vec<i64>>::new();
-        for (seq, Coming { object, collection, own, digest, version, .. }) in taken {
+        for (seq, Coming { object, body, collection, own, digest, version, .. }) in taken {
             let (policy, newest, oldest) =
                 facts.get(&seq).copied().ok_or_else(|| Error::damaged("a lost version"))?;
             let of_this = words_of(&object.title, &object.text);
@@ -181,7 +192,7 @@ impl Writing {
                 object.salt,
                 object.title,
                 object.aside,
-                object.body,
+                body,
                 of_this.join(" "),
             ]);
             references.extend(object.references.iter().map(|target| args![target, seq]));

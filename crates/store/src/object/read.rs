@@ -4,20 +4,14 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bytes::Bytes;
 use ostrom_core::handling::{Decision, Policy, Reader};
-use ostrom_core::{CollectionId, Digest, ObjectId, Timestamp};
+use ostrom_core::{Digest, ObjectId, Timestamp};
 use sqlx::AssertSqlSafe;
 
-use super::{Entry, Filter, Head, Key, ManifestEntry, Object, Page, Removal, Versions};
+use super::page::{fitting, may_be_large};
+use super::{Filter, Head, Key, Object, Page, Removal};
 use crate::db::{Arg, Row, args, pad, padded, places};
+use crate::policy::seen;
 use crate::{Error, Reading, Store};
-
-/// The reader may see `o`.
-macro_rules! seen {
-    ($view:literal) => {
-        concat!("EXISTS (SELECT 1 FROM visible v WHERE v.viewer = ", $view, " AND v.policy = o.policy)")
-    };
-}
-pub(super) use seen;
 
 /// No later version of `o`, in any collection, may be seen.
 macro_rules! last {
@@ -25,9 +19,9 @@ macro_rules! last {
         concat!(
             "NOT EXISTS (SELECT 1 FROM object l WHERE l.id = o.id \
              AND (l.version > o.version OR (l.version = o.version AND l.seq > o.seq)) \
-             AND EXISTS (SELECT 1 FROM visible w WHERE w.viewer = ",
-            $view,
-            " AND w.policy = l.policy))"
+             AND ",
+            seen!("l.policy", $view),
+            ")"
         )
     };
 }
@@ -43,9 +37,6 @@ pub(super) use head;
 
 /// The place after the columns of a head.
 const AFTER_HEAD: usize = 13;
-
-/// How many types a page may name to be put together from one query for each.
-const FEW: usize = 8;
 
 /// A digest.
 pub(crate) fn digest(row: &Row, at: usize) -> Result<Digest, Error> {
@@ -81,7 +72,7 @@ fn object_of(store: &Store, row: &Row) -> Result<Object, Error> {
     Ok(Object {
         head: head_of(store, row)?,
         own: store.policy(row.int(AFTER_HEAD)?)?,
-        body: Bytes::from(row.blob(AFTER_HEAD.saturating_add(1))?),
+        body: Bytes::from(row.text(AFTER_HEAD.saturating_add(1))?),
     })
 }
 
@@ -120,42 +111,14 @@ async fn before_batch(store: &Store, added: Timestamp) -> Result<i64, Error> {
 }
 
 /// The number of the first object that was added after this time.
-async fn after_batch(store: &Store, added: Timestamp) -> Result<i64, Error> {
+pub(super) async fn after_batch(store: &Store, added: Timestamp) -> Result<i64, Error> {
     let sql = "SELECT first_seq FROM batch WHERE added > $1 ORDER BY added LIMIT 1";
     let row = store.first(sql, args![added]).await?;
     row.map_or(Ok(i64::MAX), |row| row.int(0))
 }
 
-/// Which versions, as a condition. The first four arguments of the query are: collection, number, view, limit.
-fn versions_clause(versions: &Versions, sql: &mut String, args: &mut Vec<Arg>) {
-    if versions.all {
-        return;
-    }
-    let edge = |flag: &str, than: &str| {
-        format!(
-            "o.{flag} = 1 OR NOT EXISTS (SELECT 1 FROM object l WHERE l.id = o.id AND l.collection = o.collection AND l.version {than} o.version \
-             AND EXISTS (SELECT 1 FROM visible w WHERE w.viewer = $3 AND w.policy = l.policy))"
-        )
-    };
-    let mut ways = Vec::new();
-    if versions.last {
-        ways.push(edge("newest", ">"));
-    }
-    if versions.first {
-        ways.push(edge("oldest", "<"));
-    }
-    if !versions.exactly.is_empty() {
-        let size = padded(versions.exactly.len());
-        ways.push(format!("o.version IN ({})", places(args.len().saturating_add(1), size)));
-        pad(args, versions.exactly.iter().copied(), size);
-    }
-    if ways.is_empty() {
-        ways.push("1 = 0".to_owned());
-    }
-    sql.push_str(&format!(" AND ({})", ways.join(" OR ")));
-}
-
-fn list_clause<T: Clone>(
+/// That a column has one of these values, if there are any.
+pub(super) fn list_clause<T: Clone>(
     column: &str,
     members: impl ExactSizeIterator<Item = T>,
     sql: &mut String,
@@ -170,156 +133,7 @@ fn list_clause<T: Clone>(
     }
 }
 
-/// A page of a collection without any regard to handlings, for [`Custody`](crate::Custody) alone.
-pub(crate) async fn page_of_all(
-    store: &Store,
-    collection: CollectionId,
-    after: Option<&Key>,
-    limit: usize,
-) -> Result<Page<Entry>, Error> {
-    let Some(number) = store.collections_known().key(collection) else { return Ok(Page::empty()) };
-    let start = match after {
-        Some(after) => position(store, after).await?,
-        None => 0,
-    };
-    let sql = "SELECT o.added, o.id, o.version, o.collection, o.spec_version, o.body FROM object o \
-               WHERE o.collection = $1 AND o.seq > $2 AND o.newest = 1 ORDER BY o.seq LIMIT $3";
-    let most = i64::try_from(limit.saturating_add(1)).unwrap_or(i64::MAX);
-    let rows = store.fetch(sql, args![number, start, most]).await?;
-    let rows = rows.iter().map(|row| entry(store, row)).collect::<Result<_, _>>()?;
-    Ok(cut(rows, limit, |row: &Entry| &row.key))
-}
-
-fn entry(store: &Store, row: &Row) -> Result<Entry, Error> {
-    Ok(Entry { key: key(store, row)?, spec_version: row.text(4)?, body: Bytes::from(row.blob(5)?) })
-}
-
 impl Reading {
-    /// A page of a collection: at most `limit` objects that the filter lets through, after the place `after`, in the order of [`Key`].
-    ///
-    /// # Errors
-    /// [`Error::Refused`] for a list longer than [`Filter::MAX`]; or if the database fails.
-    pub async fn page(
-        &self,
-        collection: CollectionId,
-        filter: &Filter,
-        after: Option<&Key>,
-        limit: usize,
-    ) -> Result<Page<Entry>, Error> {
-        let columns = "o.added, o.id, o.version, o.collection, o.spec_version, o.body";
-        let rows = self.pick(columns, collection, filter, after, limit, entry, |row| &row.key).await?;
-        Ok(cut(rows, self.most(limit), |row| &row.key))
-    }
-
-    /// The same as [`page`](Self::page), without the bodies.
-    ///
-    /// # Errors
-    /// As there.
-    pub async fn manifest(
-        &self,
-        collection: CollectionId,
-        filter: &Filter,
-        after: Option<&Key>,
-        limit: usize,
-    ) -> Result<Page<ManifestEntry>, Error> {
-        let columns = "o.added, o.id, o.version, o.collection, o.spec_version";
-        let entry = |store: &Store, row: &Row| {
-            Ok(ManifestEntry { key: key(store, row)?, spec_version: row.text(4)? })
-        };
-        let rows = self.pick(columns, collection, filter, after, limit, entry, |row| &row.key).await?;
-        Ok(cut(rows, self.most(limit), |row| &row.key))
-    }
-
-    /// The versions of an object in a collection, in the order of [`Key`]. Of the filter, `added_after` and `spec_versions` count.
-    ///
-    /// # Errors
-    /// As for [`page`](Self::page).
-    pub async fn versions(
-        &self,
-        collection: CollectionId,
-        id: &ObjectId,
-        filter: &Filter,
-        after: Option<&Key>,
-        limit: usize,
-    ) -> Result<Page<ManifestEntry>, Error> {
-        let filter = Filter {
-            added_after: filter.added_after,
-            ids: vec![id.clone()],
-            kinds: Vec::new(),
-            spec_versions: filter.spec_versions.clone(),
-            versions: Versions::ALL,
-        };
-        self.manifest(collection, &filter, after, limit).await
-    }
-
-    #[allow(clippy::too_many_arguments, reason = "one private function behind two public ones")]
-    async fn pick<T>(
-        &self,
-        columns: &'static str,
-        collection: CollectionId,
-        filter: &Filter,
-        after: Option<&Key>,
-        limit: usize,
-        entry: impl Fn(&Store, &Row) -> Result<T, Error>,
-        key: impl Fn(&T) -> &Key,
-    ) -> Result<Vec<T>, Error> {
-        let lists =
-            [filter.ids.len(), filter.kinds.len(), filter.spec_versions.len(), filter.versions.exactly.len()];
-        if lists.into_iter().any(|len| len > Filter::MAX) {
-            return Err(Error::Refused(format!("at most {} values of one filter", Filter::MAX)));
-        }
-        let store = self.store();
-        let number = store.collections_known().key(collection);
-        let Some(number) = number else { return Ok(Vec::new()) };
-        let mut start = match after {
-            Some(after) => position(store, after).await?,
-            None => 0,
-        };
-        if let Some(added) = filter.added_after {
-            start = start.max(after_batch(store, added).await?.saturating_sub(1));
-        }
-        // One type at a time has an index of its own to go by.
-        let apart = filter.ids.is_empty() && (1..=FEW).contains(&filter.kinds.len());
-        let kinds: BTreeSet<&String> = filter.kinds.iter().collect();
-        let rounds = if apart { kinds.iter().map(|kind| Some(*kind)).collect() } else { vec![None] };
-        let mut found = Vec::new();
-        let alone = rounds.len() == 1;
-        for kind in rounds {
-            let most = self.limit(limit).saturating_add(1);
-            let mut args = args![number, start, self.viewer(), most];
-            // A plus keeps the databases from going by the index of a column where another one is meant.
-            let (plus_collection, plus_seq) = if kind.is_some() {
-                ("+", "")
-            } else if filter.ids.is_empty() {
-                ("", "")
-            } else {
-                ("", "+")
-            };
-            let mut sql = format!(
-                "SELECT {columns} FROM object o WHERE {plus_collection}o.collection = $1 AND {plus_seq}o.seq > $2 AND {}",
-                seen!("$3")
-            );
-            versions_clause(&filter.versions, &mut sql, &mut args);
-            if let Some(kind) = kind {
-                sql.push_str(&format!(" AND o.kind = ${}", args.len().saturating_add(1)));
-                args.push(kind.into());
-            } else {
-                list_clause("o.kind", filter.kinds.iter(), &mut sql, &mut args);
-            }
-            list_clause("o.id", filter.ids.iter(), &mut sql, &mut args);
-            list_clause("o.spec_version", filter.spec_versions.iter(), &mut sql, &mut args);
-            sql.push_str(&format!(" ORDER BY {plus_seq}o.seq LIMIT $4"));
-            // Nothing but the fixed texts above is in it.
-            for row in store.fetch(AssertSqlSafe(sql), args).await? {
-                found.push(entry(store, &row)?);
-            }
-        }
-        if !alone {
-            found.sort_by(|a, b| key(a).cmp(key(b)));
-        }
-        Ok(found)
-    }
-
     /// The last version of an object that the reader may see, in any collection; or exactly this version.
     ///
     /// # Errors
@@ -329,7 +143,7 @@ impl Reading {
             "SELECT ",
             head!(),
             ", o.own, o.body FROM object o WHERE o.id = $1 AND o.version >= $2 AND o.version <= $3 AND ",
-            seen!("$4"),
+            seen!("o.policy", "$4"),
             " ORDER BY o.version DESC, o.seq DESC LIMIT 1"
         );
         let (low, high) = (version.unwrap_or(Timestamp::MIN), version.unwrap_or(Timestamp::MAX));
@@ -351,7 +165,7 @@ impl Reading {
                 "SELECT {}, o.own, o.body FROM object o WHERE o.id IN ({}) AND {} AND {}",
                 head!(),
                 places(2, size),
-                seen!("$1"),
+                seen!("o.policy", "$1"),
                 last!("$1")
             );
             for row in self.fetch(AssertSqlSafe(sql), args).await? {
@@ -376,7 +190,7 @@ impl Reading {
                 "SELECT {} FROM object o WHERE o.id IN ({}) AND {} AND {}",
                 head!(),
                 places(2, size),
-                seen!("$1"),
+                seen!("o.policy", "$1"),
                 last!("$1")
             );
             for row in self.fetch(AssertSqlSafe(sql), args).await? {
@@ -396,7 +210,7 @@ impl Reading {
             "SELECT ",
             head!(),
             " FROM object o WHERE o.id = $1 AND ",
-            seen!("$2"),
+            seen!("o.policy", "$2"),
             " ORDER BY o.version DESC, o.seq DESC"
         );
         let rows = self.fetch(sql, args![id, self.viewer()]).await?;
@@ -423,7 +237,7 @@ impl Reading {
                 "SELECT ",
                 head!(),
                 " FROM object o WHERE o.seq < $1 AND ",
-                seen!("$2"),
+                seen!("o.policy", "$2"),
                 " AND ",
                 last!("$2"),
                 " ORDER BY o.seq DESC LIMIT $3"
@@ -437,7 +251,7 @@ impl Reading {
                 "SELECT ",
                 head!(),
                 " FROM object o WHERE o.kind = $4 AND o.seq < $1 AND ",
-                seen!("$2"),
+                seen!("o.policy", "$2"),
                 " AND ",
                 last!("$2"),
                 " ORDER BY o.seq DESC LIMIT $3"
@@ -462,7 +276,8 @@ impl Reading {
         Ok(if found { at } else { at.saturating_add(1) })
     }
 
-    /// All versions in all collections, the one that was added first first: at most `limit` after the place `after`. This is what another node pulls.
+    /// All versions in all collections, the one that was added first first: at most `limit` after the place `after`; fewer, if their
+    /// bodies are large (64 MiB). This is what another node pulls.
     ///
     /// # Errors
     /// If the database fails.
@@ -475,12 +290,28 @@ impl Reading {
             "SELECT ",
             head!(),
             ", o.own, o.body FROM object o WHERE o.seq > $1 AND ",
-            seen!("$2"),
+            seen!("o.policy", "$2"),
             " ORDER BY o.seq LIMIT $3"
         );
-        let most = self.limit(limit).saturating_add(1);
+        let mut most = self.limit(limit).saturating_add(1);
+        let mut less = false;
+        let largest = self.store().collections_known().largest_of_all();
+        if may_be_large(largest, most) {
+            let sizes = concat!(
+                "SELECT octet_length(o.body) FROM object o WHERE o.seq > $1 AND ",
+                seen!("o.policy", "$2"),
+                " ORDER BY o.seq LIMIT $3"
+            );
+            let rows = self.fetch(sizes, args![start, self.viewer(), most]).await?;
+            let sizes = rows.iter().map(|row| row.int(0)).collect::<Result<Vec<_>, _>>()?;
+            (most, less) = fitting(&sizes, most);
+        }
         let rows = self.fetch(sql, args![start, self.viewer(), most]).await?;
-        let rows = rows.iter().map(|row| object_of(self.store(), row)).collect::<Result<_, _>>()?;
+        let rows = rows.iter().map(|row| object_of(self.store(), row)).collect::<Result<Vec<Object>, _>>()?;
+        if less {
+            let next = rows.last().map(|object| object.head.key.clone());
+            return Ok(Page { rows, next });
+        }
         Ok(cut(rows, self.most(limit), |object: &Object| &object.head.key))
     }
 
@@ -492,7 +323,7 @@ impl Reading {
         let sql = concat!(
             "SELECT o.removed, o.id, o.version, o.collection, o.why FROM tombstone o JOIN collection c ON c.key = o.collection \
              WHERE o.removed >= $1 AND (o.removed > $1 OR o.id > $2 OR (o.id = $2 AND (o.version > $3 OR (o.version = $3 AND c.id > $4)))) AND ",
-            seen!("$5"),
+            seen!("o.policy", "$5"),
             " ORDER BY o.removed, o.id, o.version, c.id LIMIT $6"
         );
         let most = self.limit(limit).saturating_add(1);
@@ -512,14 +343,10 @@ impl Reading {
     /// # Errors
     /// If the database fails.
     pub async fn counts(&self) -> Result<BTreeMap<String, u64>, Error> {
-        let mut conn = self.store().read_conn().await?;
-        let mut db = conn.db();
-        let rows = db.fetch("SELECT policy FROM visible WHERE viewer = $1", args![self.viewer()]).await?;
-        let visible = rows.iter().map(|row| row.int(0)).collect::<Result<BTreeSet<_>, _>>()?;
         let mut counts = BTreeMap::<String, u64>::new();
-        for row in db.fetch("SELECT kind, policies, number FROM tally WHERE number > 0", args![]).await? {
+        for row in self.fetch("SELECT kind, policies, number FROM tally WHERE number > 0", args![]).await? {
             let policies = row.text(1)?;
-            if policies.split(',').filter_map(|key| key.parse().ok()).any(|key: i64| visible.contains(&key)) {
+            if policies.split(',').filter_map(|key| key.parse().ok()).any(|key| self.sees(key)) {
                 let sum = counts.entry(row.text(0)?).or_default();
                 *sum = sum.saturating_add(u64::try_from(row.int(2)?).unwrap_or_default());
             }
@@ -534,7 +361,7 @@ impl Reading {
     pub async fn refers_to(&self, id: &ObjectId) -> Result<Vec<Head>, Error> {
         let last = concat!(
             "SELECT o.seq FROM object o WHERE o.id = $1 AND ",
-            seen!("$2"),
+            seen!("o.policy", "$2"),
             " ORDER BY o.version DESC, o.seq DESC LIMIT 1"
         );
         let Some(row) = self.store().first(last, args![id, self.viewer()]).await? else {
@@ -544,7 +371,7 @@ impl Reading {
             "SELECT ",
             head!(),
             " FROM reference r CROSS JOIN object o WHERE r.source = $1 AND o.id = r.target AND ",
-            seen!("$2"),
+            seen!("o.policy", "$2"),
             " AND ",
             last!("$2"),
             " ORDER BY o.id"
@@ -577,7 +404,7 @@ impl Reading {
         let mut sql = format!(
             "SELECT {} FROM reference r CROSS JOIN object o WHERE r.target = $1 AND r.source < $2 AND o.seq = r.source AND {} AND {}",
             head!(),
-            seen!("$3"),
+            seen!("o.policy", "$3"),
             last!("$3")
         );
         list_clause("o.kind", kinds.iter().copied(), &mut sql, &mut args);
@@ -598,7 +425,7 @@ impl Reading {
     ) -> Result<Option<(Policy, Decision)>, Error> {
         let sql = concat!(
             "SELECT o.policy FROM object o WHERE o.id = $1 AND o.version >= $2 AND o.version <= $3 AND ",
-            seen!("$4"),
+            seen!("o.policy", "$4"),
             " ORDER BY o.version DESC, o.seq DESC LIMIT 1"
         );
         let (low, high) = (version.unwrap_or(Timestamp::MIN), version.unwrap_or(Timestamp::MAX));

@@ -4,9 +4,10 @@ use std::collections::BTreeSet;
 
 use sqlx::AssertSqlSafe;
 
-use super::read::{cut, head, head_of, last, seen};
+use super::read::{cut, head, head_of, last};
 use super::{Filter, Head, Key, MAX_WORDS, Page};
 use crate::db::{args, pad, padded, places};
+use crate::policy::seen;
 use crate::{Error, Reading};
 
 /// The most letters of a word; longer ones are cut.
@@ -66,7 +67,7 @@ impl Reading {
         let mut sql = format!(
             "SELECT {} FROM word w CROSS JOIN object o WHERE w.word = $1 AND w.seq < $2 AND o.seq = w.seq AND {} AND {}",
             head!(),
-            seen!("$3"),
+            seen!("o.policy", "$3"),
             last!("$3")
         );
         for word in others {

@@ -54,11 +54,11 @@ CREATE TABLE link (
 CREATE INDEX link_expires ON link (expires);
 
 CREATE TABLE policy (key {key}, json {text} NOT NULL, digest {blob} NOT NULL UNIQUE);
-CREATE TABLE visible (viewer {int} NOT NULL, policy {int} NOT NULL, PRIMARY KEY (viewer, policy)){clustered};
 
 CREATE TABLE collection (
     key {key}, id {text} NOT NULL UNIQUE, alias {text} UNIQUE, title {text} NOT NULL, description {text} NOT NULL,
-    may_read {text}, may_write {text}, handling {text}, media_types {text} NOT NULL, created {int} NOT NULL
+    may_read {text}, may_write {text}, handling {text}, media_types {text} NOT NULL, created {int} NOT NULL,
+    largest {int} NOT NULL
 );
 
 CREATE TABLE batch (added {int} PRIMARY KEY, first_seq {int} NOT NULL){clustered};
@@ -67,7 +67,7 @@ CREATE TABLE object (
     seq {key}, collection {int} NOT NULL, version {int} NOT NULL, added {int} NOT NULL, newest {int} NOT NULL, oldest {int} NOT NULL,
     policy {int} NOT NULL, own {int} NOT NULL, kind {text} NOT NULL, spec_version {text} NOT NULL, id {text} NOT NULL,
     owner {text} NOT NULL, person {text}, peer {text}, digest {blob} NOT NULL, leaf {int}, salt {blob}, title {text} NOT NULL,
-    aside {text}, body {blob} NOT NULL, words {text} NOT NULL
+    aside {text}, body {text} NOT NULL, words {text} NOT NULL
 );
 CREATE UNIQUE INDEX object_id ON object (id, collection, version);
 CREATE INDEX object_page ON object (collection, seq, newest, oldest, policy);
