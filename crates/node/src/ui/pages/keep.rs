@@ -4,14 +4,11 @@ use std::collections::BTreeSet;
 
 use ostrom_core::handling::{Embargo, Handling, Party, Policy, Tlp};
 use ostrom_core::{CollectionId, ObjectId, OrgId, PersonId, Timestamp, Uuid};
-use ostrom_exchange::stix;
-use ostrom_exchange::stix::marking::marks;
+use ostrom_exchange::service::{self, Refusal, ServiceError};
 use ostrom_exchange::types::{
     Affected, Common, Determination, Flaw, Incident, IncidentCore, Lesson, Mitigation, Rate, Record, Reference,
     Relation, Severity, Technique, TypeError,
 };
-use ostrom_store::{NewObject, Outcome, Writing};
-use serde_json::Value;
 
 use super::visit::Visit;
 use crate::Failure;
@@ -349,68 +346,40 @@ pub fn wrong(error: &TypeError, problems: &mut Problems) {
     problems.add("", format!("It cannot be kept like this: {error}"));
 }
 
-/// One record with its marks on it, ready to keep.
-fn marked(mut record: Record, handling: &Handling) -> Result<(stix::Object, Vec<stix::Object>), Failure> {
-    let made = marks(handling).map_err(|error| Failure::Unprocessable(error.to_string()))?;
-    record.common_mut().mark(&made);
-    let object = record.write().map_err(|error| Failure::Unprocessable(error.to_string()))?;
-    let limits = stix::Limits::default();
-    let read = |value: &Value| {
-        let bytes = serde_json::to_vec(value).map_err(Failure::internal)?;
-        stix::Object::read(&bytes, &limits).map_err(Failure::internal)
-    };
-    Ok((object, made.definitions.iter().map(read).collect::<Result<_, _>>()?))
-}
-
-/// Keeps things with one handling in one collection, in one transaction.
-///
-/// What came before must be the visitor's organisation's own: nobody writes a version of what somebody else owns.
+/// Writes things with one handling into one collection. What the exchange refuses is told.
 pub async fn keep(
     visit: &Visit,
     collection: CollectionId,
     handling: &Handling,
     records: Vec<Record>,
 ) -> Result<(), Failure> {
-    let person = visit.person()?;
-    let mut objects = Vec::new();
+    let found = visit.reading().await?.collection(&collection.to_string()).await?;
+    let collection = found.ok_or(Failure::NotFound)?;
+    let actor = visit.actor.asker();
     for record in records {
-        let (object, definitions) = marked(record, handling)?;
-        let known = visit.app.store.custody().versions(object.id()).await?;
-        if known.iter().any(|kept| kept.owner != person.organisation) {
-            return Err(Failure::NotFound);
+        let draft = service::Draft { record, handling: handling.clone(), along: Vec::new() };
+        let outcomes = visit.app.exchange.write(&actor, &collection, draft, visit.now).await.map_err(failed)?;
+        for outcome in outcomes {
+            outcome.result.map_err(|refusal| match refusal {
+                Refusal::Conflict => {
+                    Failure::Conflict("somebody has changed it in the meantime: load the page again".to_owned())
+                }
+                other => Failure::Unprocessable(other.to_string()),
+            })?;
         }
-        objects.extend(definitions);
-        objects.push(object);
     }
-    let own = Policy::new([handling.clone()]);
-    let new = objects
-        .into_iter()
-        .map(|object| {
-            let facts = object.facts();
-            NewObject {
-                collection,
-                id: facts.id.clone(),
-                version: facts.version(),
-                spec_version: facts.spec_version.name().to_owned(),
-                own: own.clone(),
-                references: facts.references.iter().cloned().collect(),
-                owner: person.organisation,
-                person: Some(person.id),
-                peer: None,
-                title: facts.title.clone(),
-                text: facts.text.clone(),
-                salt: None,
-                leaf: None,
-                aside: None,
-                body: object.into_bytes(),
-            }
-        })
-        .collect();
-    let mut writing: Writing = visit.app.store.writing(visit.now).await?;
-    let outcomes = writing.put(new).await?;
-    if outcomes.iter().any(|outcome| matches!(outcome, Outcome::Conflict)) {
-        return Err(Failure::Conflict("somebody has changed it in the meantime: load the page again".to_owned()));
-    }
-    writing.commit().await?;
     Ok(())
+}
+
+/// What the exchange says, as the node tells it.
+pub fn failed(error: ServiceError) -> Failure {
+    match error {
+        ServiceError::NotFound(_) => Failure::NotFound,
+        ServiceError::Forbidden(why) => Failure::Forbidden(why),
+        ServiceError::Read(error) => Failure::Unprocessable(error.to_string()),
+        ServiceError::Type(error) => Failure::Unprocessable(error.to_string()),
+        ServiceError::Marks(error) => Failure::Unprocessable(error.to_string()),
+        ServiceError::Store(error) => error.into(),
+        other => Failure::internal(other),
+    }
 }
