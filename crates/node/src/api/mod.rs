@@ -6,6 +6,7 @@ mod groups;
 mod me;
 mod members;
 mod peers;
+pub(crate) mod service;
 mod tokens;
 
 use axum::Router;

@@ -121,6 +121,12 @@ async fn find(
     Ok(found)
 }
 
+/// Writes down what is about to be shown.
+async fn note(visit: &Visit, found: &Found) -> Result<(), Failure> {
+    let shown: Vec<&ObjectId> = found.things.iter().map(|(thing, _)| &thing.head.key.id).collect();
+    visit.note("page", &shown).await
+}
+
 /// `/flaws` and the others, and `/search`.
 pub async fn list(kind: Option<Kind>, visit: Visit, RawQuery(raw): RawQuery) -> Result<Response, Failure> {
     let entries = query(raw.as_deref());
@@ -129,6 +135,7 @@ pub async fn list(kind: Option<Kind>, visit: Visit, RawQuery(raw): RawQuery) -> 
     let after = entries.some("after").and_then(read_cursor);
     let first = after.is_none();
     let found = find(&reading, kind, &filters, after).await?;
+    note(&visit, &found).await?;
     let names = Names::read(&visit.app.store).await?;
     let rows: Vec<ListRow> = found
         .things
@@ -159,6 +166,7 @@ pub async fn overview(visit: Visit) -> Result<Response, Failure> {
     let reading = visit.reading().await?;
     let names = Names::read(&visit.app.store).await?;
     let found = find(&reading, None, &ListFilters::default(), None).await?;
+    note(&visit, &found).await?;
     let week = visit.now.plus_seconds(-7 * 86_400);
     let news: Vec<ListRow> = found
         .things
@@ -231,6 +239,7 @@ pub async fn feed(kind: Option<Kind>, visit: Visit, RawQuery(raw): RawQuery) -> 
     let filters = filters(&query(raw.as_deref()));
     let reading = visit.reading().await?;
     let found = find(&reading, kind, &filters, None).await?;
+    note(&visit, &found).await?;
     let names = Names::read(&visit.app.store).await?;
     let base = &visit.app.base;
     let path = kind.map_or("/search", Kind::path);

@@ -58,6 +58,7 @@ pub async fn object(kind: Kind, visit: Visit, Path(id): Path<String>) -> Result<
 async fn page(visit: &Visit, reading: &Reading, thing: Thing, policy: Policy) -> Result<Response, Failure> {
     let names = Names::read(&visit.app.store).await?;
     let id = thing.head.key.id.clone();
+    visit.note("page", &[&id]).await?;
     let kind = thing.kind.unwrap_or(Kind::Advisory);
     let href = thing.href();
     let owns = visit.actor.organisation() == Some(thing.head.owner);
@@ -128,7 +129,9 @@ async fn page(visit: &Visit, reading: &Reading, thing: Thing, policy: Policy) ->
         voice_form,
         href,
     };
-    show(&view.page(visit.chrome().await?))
+    let mut chrome = visit.chrome().await?;
+    visit.done(&mut chrome, &[("saved", "Saved."), ("said", "Said, to everybody who can read this.")]);
+    show(&view.page(chrome))
 }
 
 /// The form for a sighting or an opinion.
@@ -304,6 +307,8 @@ pub async fn stix(kind: Kind, visit: Visit, Path(id): Path<String>) -> Result<Re
     let mut seen = std::collections::BTreeSet::new();
     ids.retain(|id| seen.insert(id.clone()));
     let objects = reading.objects(&ids).await?;
+    let shown: Vec<&ObjectId> = objects.iter().map(|object| &object.head.key.id).collect();
+    visit.note("stix export", &shown).await?;
     let raw = |body: &[u8]| -> Result<Box<RawValue>, Failure> {
         let text = std::str::from_utf8(body).map_err(Failure::internal)?;
         RawValue::from_string(text.to_owned()).map_err(Failure::internal)

@@ -5,9 +5,11 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse as _, Response};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, COOKIE, LOCATION};
 use http::{HeaderMap, HeaderValue, StatusCode};
-use ostrom_core::Timestamp;
+use ostrom_core::{ObjectId, Timestamp};
+use ostrom_exchange::service::Deed;
 use ostrom_store::{Reading, Role};
 
+use super::keep::failed;
 use crate::ui::part::{Notice, Tone};
 use crate::ui::view::{Chrome, Page, Theme, Viewer, navigation};
 use crate::web::Csrf;
@@ -61,6 +63,15 @@ impl Visit {
     /// What the visitor may see.
     pub async fn reading(&self) -> Result<Reading, Failure> {
         Ok(self.app.store.reading(&self.actor.reader, self.now).await?)
+    }
+
+    /// Writes down what the visitor is about to be shown. If it cannot be written, nothing is shown.
+    pub async fn note(&self, what: impl Into<String>, shown: &[&ObjectId]) -> Result<(), Failure> {
+        let mut deed = Deed::new(&self.actor.asker(), "show", what, self.now);
+        deed.count = shown.len() as u64;
+        deed.first = shown.first().map(ToString::to_string);
+        deed.last = shown.last().filter(|_| shown.len() > 1).map(ToString::to_string);
+        self.app.exchange.note(deed).await.map_err(failed)
     }
 
     /// The person, who must have signed in.
@@ -122,11 +133,6 @@ impl Visit {
         if let Some((_, text)) = told {
             chrome.notice = Some(Notice::new(Tone::Good, *text, ""));
         }
-    }
-
-    /// The address without its query.
-    pub fn path(&self) -> &str {
-        self.here.split_once('?').map_or(self.here.as_str(), |(path, _)| path)
     }
 }
 

@@ -122,7 +122,7 @@ pub fn navigation(signed_in: bool, administrator: bool, waiting: u32, cases: u32
         });
         let mut items = vec![item("Members", "/members"), item("Collections", "/collections")];
         if administrator {
-            items.extend([item("Peers", "/peers"), item("Audit", "/audit"), item("Settings", "/settings")]);
+            items.extend([item("Peers", "/peers"), item("Settings", "/settings")]);
         }
         groups.push(NavGroup { name: "Organise", items });
         groups.push(NavGroup {
