@@ -46,7 +46,10 @@ pub(crate) fn routes(app: &App) -> Router<App> {
 }
 
 async fn method() -> Response {
-    Failure::Method("").into_response()
+    let mut response = Failure::Method("").into_response();
+    // The router knows which there are, and says so where nobody else has.
+    response.headers_mut().remove(http::header::ALLOW);
+    response
 }
 
 /// A browser sends a session's cookie along whoever asks it to; so what changes something needs the form's token as well.
