@@ -78,7 +78,7 @@ impl<'de> Deserialize<'de> for Salt {
 pub enum Kind {
     /// A version of a shared object: its bytes, and its handling in canonical JSON.
     Object,
-    /// A case at intake: the report in canonical JSON.
+    /// A case at intake: the report's bytes as they came.
     Case,
 }
 

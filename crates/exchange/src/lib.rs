@@ -3,6 +3,8 @@
 pub mod clock;
 pub mod commitment;
 pub mod disclosure;
+pub mod federation;
+pub mod import;
 pub mod incident;
 #[cfg(feature = "leak")]
 pub mod leak;

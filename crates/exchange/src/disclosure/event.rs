@@ -6,6 +6,8 @@ use ostrom_core::handling::Party;
 use ostrom_core::{Digest, ObjectId, Severity, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::commitment::Salt;
+
 /// Longest event that is read, in bytes of JSON.
 pub const MAX_EVENT: usize = 256 << 10;
 /// Longest message, in bytes.
@@ -177,6 +179,21 @@ pub enum What {
     Withdrawn {
         /// Why; everybody in the case reads it.
         why: String,
+    },
+    /// This is what will be published.
+    AdvisoryChosen {
+        /// The object.
+        advisory: ObjectId,
+    },
+    /// What opens the commitment to the report. The node adds it at intake; the coordinators and the reporter see it, and when the
+    /// case is published every party does.
+    Committed {
+        /// The salt.
+        salt: Salt,
+        /// Its entry in the transparency log.
+        leaf: u64,
+        /// SHA-256 of the report.
+        report: Digest,
     },
     /// Another coordinator leads the case.
     Transferred {

@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ostrom_core::handling::Party;
-use ostrom_core::{Digest, ObjectId, Severity, Timestamp};
+use ostrom_core::handling::{Handling, Party, Policy, Reader, Tlp};
+use ostrom_core::{Digest, ObjectId, OrgId, Severity, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use super::event::{Actor, Event, MAX_EVENTS, MAX_MESSAGE, MAX_NOTE, MAX_PARTIES, Role, Terms, To, What};
+
+use crate::commitment::{Kind, Salt, commit};
 
 /// Seconds of a day.
 const DAY: i64 = 86_400;
@@ -158,6 +160,8 @@ pub struct State {
     expired: Option<Timestamp>,
     published: Option<(Timestamp, Option<ObjectId>)>,
     withdrawn: Option<Timestamp>,
+    advisory: Option<ObjectId>,
+    opening: Option<(Salt, u64, Digest)>,
 }
 
 impl State {
@@ -172,6 +176,9 @@ impl State {
         };
         let reporter = reporter.ok_or(Refused::NotAParty)?;
         if ![reporter, *coordinator].into_iter().all(can_be_party) || reporter == *coordinator {
+            return Err(Refused::NotAParty);
+        }
+        if !matches!(coordinator, Party::Organisation(_)) {
             return Err(Refused::NotAParty);
         }
         if event.by != Actor::Party(reporter) && event.by != Actor::Party(*coordinator) {
@@ -196,6 +203,8 @@ impl State {
             expired: None,
             published: None,
             withdrawn: None,
+            advisory: None,
+            opening: None,
         })
     }
 
@@ -270,6 +279,15 @@ impl State {
                 }
                 self.published = Some((at, advisory.clone()));
             }
+            What::Committed { salt, report, leaf } => {
+                if self.log.len() != 1 {
+                    return Err(Refused::Already("the commitment is made at intake"));
+                }
+                if self.commitment != Some(commit(Kind::Case, salt, &[*report])) {
+                    return Err(Refused::NotYet("the salt does not open the commitment of this case"));
+                }
+                self.opening = Some((*salt, *leaf, *report));
+            }
             _ => return Err(Refused::NotYours),
         }
         Ok(())
@@ -281,7 +299,12 @@ impl State {
         let only = |may: bool| if may { Ok(()) } else { Err(Refused::NotYours) };
         match what {
             What::Received { .. } => Err(Refused::NotTheBeginning),
-            What::Expired { .. } => Err(Refused::NotYours),
+            What::Expired { .. } | What::Committed { .. } => Err(Refused::NotYours),
+            What::AdvisoryChosen { advisory } => {
+                only(coordinator)?;
+                self.advisory = Some(advisory.clone());
+                Ok(())
+            }
             What::Triaged { severity, note } => {
                 only(coordinator)?;
                 text_or_none(note)?;
@@ -383,8 +406,9 @@ impl State {
             What::Transferred { to } => {
                 only(by == self.lead)?;
                 let member = self.members.get(to).ok_or(Refused::NoSuchParty)?;
-                if member.role != Role::Coordinator || *to == self.lead {
-                    return Err(Refused::NotYet("invite them as a coordinator first"));
+                let is_organisation = matches!(to, Party::Organisation(_));
+                if member.role != Role::Coordinator || *to == self.lead || !is_organisation {
+                    return Err(Refused::NotYet("invite the organisation as a coordinator first"));
                 }
                 self.lead = *to;
                 Ok(())
@@ -509,7 +533,7 @@ impl State {
             events.push(event(What::Expired { end }));
         }
         if self.terms.automatic_release {
-            events.push(event(What::Published { advisory: None }));
+            events.push(event(What::Published { advisory: self.advisory.clone() }));
         }
         events
     }
@@ -539,6 +563,44 @@ impl State {
             due.push(Due { kind: DueKind::Publish, party: self.lead, at });
         }
         due
+    }
+
+    /// Who may read what belongs to the case: its parties, and nobody else.
+    pub fn policy(&self) -> Policy {
+        Policy::new([Handling { audience: self.members.keys().copied().collect(), ..self.handling() }])
+    }
+
+    /// Who may read what is between `party` and the coordinators.
+    pub fn policy_between(&self, party: Party) -> Policy {
+        let coordinators = self.members.iter().filter(|(_, member)| member.role == Role::Coordinator);
+        let audience = coordinators.map(|(party, _)| *party).chain([party]).collect();
+        Policy::new([Handling { audience, ..self.handling() }])
+    }
+
+    fn handling(&self) -> Handling {
+        let owner = match self.lead {
+            Party::Organisation(owner) => owner,
+            // INVARIANT: `open` and `Transferred` let only organisations lead; the nil organisation owns nothing.
+            Party::Person(_) | Party::Group(_) => OrgId::new(ostrom_core::Uuid::nil()),
+        };
+        Handling::new(owner, Tlp::AmberStrict)
+    }
+
+    /// Which party of the case somebody is: themselves, or else their organisation.
+    pub fn party_of(&self, reader: &Reader) -> Option<Party> {
+        let person = reader.person.map(Party::Person);
+        let organisation = reader.organisation.map(Party::Organisation);
+        person.into_iter().chain(organisation).find(|party| self.members.contains_key(party))
+    }
+
+    /// What was chosen to be published.
+    pub fn advisory(&self) -> Option<&ObjectId> {
+        self.advisory.as_ref()
+    }
+
+    /// What opens the commitment: the salt, the entry in the log and the digest of the report.
+    pub fn opening(&self) -> Option<(Salt, u64, Digest)> {
+        self.opening
     }
 
     /// The events, in order.

@@ -109,7 +109,10 @@ impl State {
                 true
             }
             (What::Triaged { .. } | What::Published { .. } | What::Withdrawn { .. }, _) => true,
-            (What::Transferred { .. }, _) => true,
+            (What::Transferred { .. } | What::AdvisoryChosen { .. }, _) => true,
+            (What::Committed { .. }, _) => {
+                coordinator || role == Role::Reporter || self.published().is_some()
+            }
             (What::BrokeEarly { by, .. }, _) => {
                 *by = by.filter(|party| known(party));
                 true
@@ -211,6 +214,8 @@ impl View {
                 | What::Message { .. }
                 | What::NameRevealed { .. }
                 | What::Expired { .. }
+                | What::AdvisoryChosen { .. }
+                | What::Committed { .. }
                 | What::Transferred { .. } => {}
             }
         }
