@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use ostrom_node::{Config, Exposure, Node, Oidc};
+use ostrom_node::{Config, Exposure, Limits, Node, Oidc};
 use ostrom_store::Location;
 
 use crate::args::{BackupOptions, NodePlace, RestoreOptions, ServeOptions};
@@ -57,6 +57,7 @@ pub async fn serve(options: ServeOptions) -> Result<ExitCode, Failure> {
         title: options.title,
         oidc,
         private_peers: options.private_peers,
+        limits: Limits { rate: options.rate, burst: options.rate.saturating_mul(4), ..Limits::default() },
         ..Config::new(folder(&options.place)?)
     };
     ostrom_node::serve(config, greet).await?;

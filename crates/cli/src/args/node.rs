@@ -54,6 +54,9 @@ pub struct ServeOptions {
     /// What the provider's button on the sign-in page says.
     #[arg(long, value_name = "TEXT", default_value = "Sign in with your organisation")]
     pub oidc_label: String,
+    /// How many requests a second one actor or address may send on average; four times as many at once.
+    #[arg(long, default_value_t = 50, value_name = "N")]
+    pub rate: u32,
     /// Peers may lie in private networks or on this machine.
     #[arg(long)]
     pub private_peers: bool,

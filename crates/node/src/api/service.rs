@@ -13,7 +13,9 @@ use crate::who::Actor;
 use crate::{App, Failure};
 
 fn form<T: DeserializeOwned>(value: Value) -> Result<Json<T>, Failure> {
-    serde_json::from_value(value).map(Json).map_err(|error| Failure::Unprocessable(format!("the form: {error}")))
+    serde_json::from_value(value)
+        .map(Json)
+        .map_err(|error| Failure::Unprocessable(format!("the form: {error}")))
 }
 
 fn told<T: Serialize>(Answer(answer): Answer<T>) -> Result<Value, Failure> {

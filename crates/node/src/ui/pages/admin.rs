@@ -11,8 +11,8 @@ use super::visit::{Visit, go, show};
 use crate::api::service;
 use crate::ui::entries::Entries;
 use crate::ui::part::{
-    Badge, Block, Button, Cell, Choice, Control, Empty, Facts, Field, Form, Head, Link, Section, Table, Tone, Weight,
-    When,
+    Badge, Block, Button, Cell, Choice, Control, Empty, Facts, Field, Form, Head, Link, Section, Table, Tone,
+    Weight, When,
 };
 use crate::ui::view::Page;
 use crate::web::Checked;
@@ -36,7 +36,10 @@ pub async fn collections(visit: Visit) -> Result<Response, Failure> {
                 Cell::When(When::date(it.created)),
             ]
         }))
-        .or_else(Empty::new("No collection yet", "Everything that is shared lies in a collection. An administrator makes the first."));
+        .or_else(Empty::new(
+            "No collection yet",
+            "Everything that is shared lies in a collection. An administrator makes the first.",
+        ));
     let mut main = vec![Section::bare(vec![Block::Table(table)])];
     if visit.is(Role::Administrator) {
         let mut marks = vec![Choice::new("", "Refuse what carries no mark")];
@@ -98,7 +101,9 @@ pub async fn peers(visit: Visit) -> Result<Response, Failure> {
     let form = Form::post("/peers", visit.csrf(), "Add the peer").fields(vec![
         Field::kind("url", "Address", "url", "", "off").required().hinted("https://node.example").half(),
         Field::line("name", "Name", "").required().half(),
-        Field::line("public-key", "Key that it signs with", "").required().hinted("Compare it with what its people tell you over another channel."),
+        Field::line("public-key", "Key that it signs with", "")
+            .required()
+            .hinted("Compare it with what its people tell you over another channel."),
         Field::kind("token", "Token that the peer gave this node", "password", "", "off").required(),
     ]);
     let main = vec![
@@ -143,9 +148,20 @@ pub async fn settings(visit: Visit) -> Result<Response, Failure> {
         .fact("Name", Cell::text(&config.title))
         .fact("Address", Cell::Code(visit.app.base.origin()))
         .fact("Reached by", Cell::text(exposure))
-        .fact("Database", Cell::text(if config.database.is_some() { "PostgreSQL" } else { "SQLite in the data folder" }))
-        .fact("OpenID Connect", Cell::text(config.oidc.as_ref().map_or("not set up", |oidc| oidc.issuer.as_str())))
-        .fact("Session without a request", Cell::text(crate::ui::part::span(i64::try_from(config.limits.session_idle.as_secs()).unwrap_or(i64::MAX))))
+        .fact(
+            "Database",
+            Cell::text(if config.database.is_some() { "PostgreSQL" } else { "SQLite in the data folder" }),
+        )
+        .fact(
+            "OpenID Connect",
+            Cell::text(config.oidc.as_ref().map_or("not set up", |oidc| oidc.issuer.as_str())),
+        )
+        .fact(
+            "Session without a request",
+            Cell::text(crate::ui::part::span(
+                i64::try_from(config.limits.session_idle.as_secs()).unwrap_or(i64::MAX),
+            )),
+        )
         .fact("Requests in a second", Cell::Number(config.limits.rate.to_string()));
     let refused = visit.app.store.custody().refused().await?;
     let table = Table::new("Refused", &["Why", "Versions"])

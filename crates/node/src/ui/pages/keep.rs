@@ -6,8 +6,8 @@ use ostrom_core::handling::{Embargo, Handling, Party, Policy, Tlp};
 use ostrom_core::{CollectionId, ObjectId, OrgId, PersonId, Timestamp, Uuid};
 use ostrom_exchange::service::{self, Refusal, ServiceError};
 use ostrom_exchange::types::{
-    Affected, Common, Determination, Flaw, Incident, IncidentCore, Lesson, Mitigation, Rate, Record, Reference,
-    Relation, Severity, Technique, TypeError,
+    Affected, Common, Determination, Flaw, Incident, IncidentCore, Lesson, Mitigation, Rate, Record,
+    Reference, Relation, Severity, Technique, TypeError,
 };
 
 use super::visit::Visit;
@@ -62,7 +62,14 @@ fn parties(entries: &Entries, name: &str, problems: &mut Problems) -> BTreeSet<P
     found
 }
 
-fn text(entries: &Entries, name: &str, what: &str, most: usize, required: bool, problems: &mut Problems) -> String {
+fn text(
+    entries: &Entries,
+    name: &str,
+    what: &str,
+    most: usize,
+    required: bool,
+    problems: &mut Problems,
+) -> String {
     let text = entries.get(name).to_owned();
     if required && text.is_empty() {
         problems.add(name, what.to_owned());
@@ -92,7 +99,13 @@ fn ids(entries: &Entries, name: &str, problems: &mut Problems) -> Vec<ObjectId> 
         let id = line.trim_end_matches('/').rsplit('/').next().unwrap_or(line);
         match id.parse() {
             Ok(id) => found.push(id),
-            Err(_) => problems.add(name, format!("{} is not an id such as vulnerability--… or the address of a page here", line.chars().take(80).collect::<String>())),
+            Err(_) => problems.add(
+                name,
+                format!(
+                    "{} is not an id such as vulnerability--… or the address of a page here",
+                    line.chars().take(80).collect::<String>()
+                ),
+            ),
         }
     }
     found
@@ -133,20 +146,31 @@ pub fn draft(
     let common = |name: &str| -> Result<Common, Failure> {
         match before {
             Some(record) => Ok(record.common().clone().next_version(now)),
-            None => Common::new(name, Uuid::from_bytes(secret::uuid()?), now, Some(owner)).map_err(Failure::internal),
+            None => Common::new(name, Uuid::from_bytes(secret::uuid()?), now, Some(owner))
+                .map_err(Failure::internal),
         }
     };
     let mut relations = Vec::new();
     let record = match kind {
         Kind::Flaw => Record::Flaw(flaw(entries, common("vulnerability")?, before, &title, &body, problems)),
-        Kind::Incident => Record::Incident(incident(entries, common("incident")?, before, &title, &body, problems)),
+        Kind::Incident => {
+            Record::Incident(incident(entries, common("incident")?, before, &title, &body, problems))
+        }
         Kind::Technique => {
             let mut it = match before {
-                Some(Record::Technique(it)) => Technique { common: common("attack-pattern")?, name: title, ..it.clone() },
+                Some(Record::Technique(it)) => {
+                    Technique { common: common("attack-pattern")?, name: title, ..it.clone() }
+                }
                 _ => Technique::new(common("attack-pattern")?, &title),
             };
             it.description = some(&body);
-            it.aliases = entries.get("aliases").split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+            it.aliases = entries
+                .get("aliases")
+                .split(',')
+                .map(str::trim)
+                .filter(|name| !name.is_empty())
+                .map(str::to_owned)
+                .collect();
             if let Some(atlas) = entries.some("atlas") {
                 it.common.external_references = vec![Reference::id("mitre-atlas", atlas)];
             }
@@ -154,13 +178,21 @@ pub fn draft(
         }
         Kind::Mitigation => {
             let mut it = match before {
-                Some(Record::Mitigation(it)) => Mitigation { common: common("course-of-action")?, name: title, ..it.clone() },
+                Some(Record::Mitigation(it)) => {
+                    Mitigation { common: common("course-of-action")?, name: title, ..it.clone() }
+                }
                 _ => Mitigation::new(common("course-of-action")?, &title),
             };
             it.description = some(&body);
             for target in ids(entries, "mitigates", problems) {
-                let common = Common::new("relationship", Uuid::from_bytes(secret::uuid()?), now, Some(owner)).map_err(Failure::internal)?;
-                relations.push(Record::Relation(Relation::new(common, it.common.id().clone(), "mitigates", target)));
+                let common = Common::new("relationship", Uuid::from_bytes(secret::uuid()?), now, Some(owner))
+                    .map_err(Failure::internal)?;
+                relations.push(Record::Relation(Relation::new(
+                    common,
+                    it.common.id().clone(),
+                    "mitigates",
+                    target,
+                )));
             }
             Record::Mitigation(it)
         }
@@ -181,14 +213,24 @@ pub fn draft(
     Ok(Draft { record, relations })
 }
 
-fn flaw(entries: &Entries, common: Common, before: Option<&Record>, title: &str, body: &str, problems: &mut Problems) -> Flaw {
+fn flaw(
+    entries: &Entries,
+    common: Common,
+    before: Option<&Record>,
+    title: &str,
+    body: &str,
+    problems: &mut Problems,
+) -> Flaw {
     let mut it = match before {
         Some(Record::Flaw(it)) => Flaw { common, name: title.to_owned(), ..it.clone() },
         _ => Flaw::new(common, title),
     };
     let steps = text(entries, "reproduce", "", LONGEST, false, problems);
-    it.description = Some(if steps.is_empty() { body.to_owned() } else { format!("{body}\n\n## {STEPS}\n\n{steps}") });
-    let short = |name: &str, problems: &mut Problems| some(&text(entries, name, "Name the model or system", 300, name == "model", problems));
+    it.description =
+        Some(if steps.is_empty() { body.to_owned() } else { format!("{body}\n\n## {STEPS}\n\n{steps}") });
+    let short = |name: &str, problems: &mut Problems| {
+        some(&text(entries, name, "Name the model or system", 300, name == "model", problems))
+    };
     let affected = Affected {
         vendor: short("vendor", problems),
         model: short("model", problems),
@@ -214,7 +256,9 @@ fn flaw(entries: &Entries, common: Common, before: Option<&Record>, title: &str,
     }
     it.common.labels.retain(|label| !label.starts_with("severity:"));
     match entries.get("severity") {
-        level @ ("critical" | "high" | "medium" | "low") => it.common.labels.push(format!("severity:{level}")),
+        level @ ("critical" | "high" | "medium" | "low") => {
+            it.common.labels.push(format!("severity:{level}"))
+        }
         _ => problems.add("severity", "Choose how bad it is"),
     }
     let mut references = Vec::new();
@@ -231,7 +275,14 @@ fn flaw(entries: &Entries, common: Common, before: Option<&Record>, title: &str,
 /// The heading under which steps to reproduce stand in a description, since STIX has no place of its own for them.
 pub const STEPS: &str = "Steps to reproduce";
 
-fn incident(entries: &Entries, common: Common, before: Option<&Record>, title: &str, body: &str, problems: &mut Problems) -> Incident {
+fn incident(
+    entries: &Entries,
+    common: Common,
+    before: Option<&Record>,
+    title: &str,
+    body: &str,
+    problems: &mut Problems,
+) -> Incident {
     let mut it = match before {
         Some(Record::Incident(it)) => Incident { common, name: title.to_owned(), ..it.clone() },
         _ => Incident::new(common, title),
@@ -253,8 +304,10 @@ fn incident(entries: &Entries, common: Common, before: Option<&Record>, title: &
             ..Affected::default()
         }];
     }
-    let mut core = it.extensions.core.take().unwrap_or_else(|| IncidentCore::new(Determination::Suspected, "new"));
-    core.incident_types = entries.all("harm").filter(|harm| !harm.is_empty()).take(20).map(str::to_owned).collect();
+    let mut core =
+        it.extensions.core.take().unwrap_or_else(|| IncidentCore::new(Determination::Suspected, "new"));
+    core.incident_types =
+        entries.all("harm").filter(|harm| !harm.is_empty()).take(20).map(str::to_owned).collect();
     it.extensions.core = Some(core);
     it
 }
@@ -285,7 +338,8 @@ pub fn entries_of(record: &Record, policy: &Policy) -> Entries {
             if let Some(level) = it.common.labels.iter().find_map(|label| label.strip_prefix("severity:")) {
                 entries.push("severity", level);
             }
-            let urls: Vec<&str> = it.common.external_references.iter().filter_map(|it| it.url.as_deref()).collect();
+            let urls: Vec<&str> =
+                it.common.external_references.iter().filter_map(|it| it.url.as_deref()).collect();
             entries.push("references", urls.join("\n"));
         }
         Record::Incident(it) => {
@@ -358,12 +412,13 @@ pub async fn keep(
     let actor = visit.actor.asker();
     for record in records {
         let draft = service::Draft { record, handling: handling.clone(), along: Vec::new() };
-        let outcomes = visit.app.exchange.write(&actor, &collection, draft, visit.now).await.map_err(failed)?;
+        let outcomes =
+            visit.app.exchange.write(&actor, &collection, draft, visit.now).await.map_err(failed)?;
         for outcome in outcomes {
             outcome.result.map_err(|refusal| match refusal {
-                Refusal::Conflict => {
-                    Failure::Conflict("somebody has changed it in the meantime: load the page again".to_owned())
-                }
+                Refusal::Conflict => Failure::Conflict(
+                    "somebody has changed it in the meantime: load the page again".to_owned(),
+                ),
                 other => Failure::Unprocessable(other.to_string()),
             })?;
         }

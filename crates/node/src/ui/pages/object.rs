@@ -17,7 +17,8 @@ use super::thing::{Thing, state_name, voices_table};
 use super::visit::{Visit, go, show};
 use crate::Failure;
 use crate::ui::part::{
-    Action, Badge, Cell, Choice, Control, Facts, Field, Form, Link, Notice, Table, Timeline, TimelineItem, Tone, When,
+    Action, Badge, Cell, Choice, Control, Facts, Field, Form, Link, Notice, Table, Timeline, TimelineItem,
+    Tone, When,
 };
 use crate::ui::view::{
     AccessRow, AccessView, ExportRow, ExportView, HandlingRow, Kind, ObjectView, Opening, Relation,
@@ -75,8 +76,7 @@ async fn page(visit: &Visit, reading: &Reading, thing: Thing, policy: Policy) ->
             badge: None,
         });
     }
-    let clocks =
-        reading.due_of(id.as_str()).await?.iter().map(|due| clock(due, &names, visit.now)).collect();
+    let clocks = reading.due_of(id.as_str()).await?.iter().map(|due| clock(due, &names, visit.now)).collect();
     let decision = policy.decide(&visit.actor.reader, visit.now);
     let mut provenance = Facts::new()
         .fact("Owner", Cell::text(names.organisation(thing.head.owner)))
@@ -90,7 +90,11 @@ async fn page(visit: &Visit, reading: &Reading, thing: Thing, policy: Policy) ->
         actions.insert(0, Action::Go(Link::to("Edit", format!("{href}/edit")), false));
     }
     let notice = decision.changes().map(|changes| {
-        Notice::new(Tone::Warn, "Under embargo or limited in time.", format!("Who can read it changes on {}.", When::at(changes).shown()))
+        Notice::new(
+            Tone::Warn,
+            "Under embargo or limited in time.",
+            format!("Who can read it changes on {}.", When::at(changes).shown()),
+        )
     });
     let opening = match (thing.head.leaf, &thing.head.salt) {
         (Some(leaf), Some(salt)) => Some(Opening {
@@ -103,7 +107,8 @@ async fn page(visit: &Visit, reading: &Reading, thing: Thing, policy: Policy) ->
     if opening.is_none() {
         provenance = provenance.fact("SHA-256", Cell::Code(thing.head.digest.to_string()));
     }
-    let voice_form = (visit.is(Role::Contributor) && thing.kind.is_some()).then(|| voice_form(&href, visit.csrf()));
+    let voice_form =
+        (visit.is(Role::Contributor) && thing.kind.is_some()).then(|| voice_form(&href, visit.csrf()));
     let view = ObjectView {
         kind,
         id: id.to_string(),
@@ -165,7 +170,10 @@ async fn around(reading: &Reading, id: &ObjectId, names: &Names) -> Result<(Vec<
         };
         match &thing.record {
             Some(Record::Sighting(it)) if it.sighting_of_ref == *id => {
-                let times = it.count.filter(|count| *count > 1).map_or(String::new(), |count| format!(" {count} times"));
+                let times = it
+                    .count
+                    .filter(|count| *count > 1)
+                    .map_or(String::new(), |count| format!(" {count} times"));
                 voices.rows.push(said(format!("Seen{times}"), it.description.as_ref()));
             }
             Some(Record::Opinion(it)) => {
@@ -175,7 +183,10 @@ async fn around(reading: &Reading, id: &ObjectId, names: &Names) -> Result<(Vec<
                 let (other, how) = if it.source_ref == *id {
                     (&it.target_ref, it.relationship_type.replace('-', " "))
                 } else {
-                    (&it.source_ref, format!("{}, the other way round", it.relationship_type.replace('-', " ")))
+                    (
+                        &it.source_ref,
+                        format!("{}, the other way round", it.relationship_type.replace('-', " ")),
+                    )
                 };
                 if let Some(other) = reading.get(other, None).await? {
                     relations.push(relation(&Thing::read(other), how, &policy));
@@ -205,7 +216,10 @@ fn relation(thing: &Thing, how: String, policy: &Policy) -> Relation {
 fn obligations(policy: &Policy) -> Vec<String> {
     let mut lines = Vec::new();
     for iep in policy.handlings().filter_map(|handling| handling.iep.as_ref()) {
-        lines.push(format!("Exchange policy {}: you {} encrypt it in transit", iep.name, iep.encrypt_in_transit));
+        lines.push(format!(
+            "Exchange policy {}: you {} encrypt it in transit",
+            iep.name, iep.encrypt_in_transit
+        ));
         lines.push(format!("Permitted: {}", iep.permitted_actions));
         lines.push(format!("You {} notify affected parties", iep.affected_party_notifications));
         lines.push(format!("You {} say where you have it from", iep.attribution));
@@ -264,11 +278,17 @@ async fn parties(visit: &Visit, policy: &Policy, names: &Names) -> Result<Vec<Ac
             let who = match person {
                 None => "Somebody who is not signed in".to_owned(),
                 Some(id) => {
-                    let organisation = reader.organisation.map(|id| names.organisation(id)).unwrap_or_default();
+                    let organisation =
+                        reader.organisation.map(|id| names.organisation(id)).unwrap_or_default();
                     format!("{}, {organisation}", names.person(id))
                 }
             };
-            AccessRow { who, can: decision.allowed(), why: why.join("; "), changes: decision.changes().map(When::at) }
+            AccessRow {
+                who,
+                can: decision.allowed(),
+                why: why.join("; "),
+                changes: decision.changes().map(When::at),
+            }
         })
         .collect();
     rows.sort_by(|a, b| b.can.cmp(&a.can).then_with(|| a.who.cmp(&b.who)));
@@ -302,7 +322,12 @@ pub async fn stix(kind: Kind, visit: Visit, Path(id): Path<String>) -> Result<Re
     let (thing, _) = find(&reading, Some(kind), &id).await?;
     let mut ids = vec![thing.head.key.id.clone()];
     ids.extend(reading.refers_to(&thing.head.key.id).await?.into_iter().map(|head| head.key.id));
-    let marks = thing.stix.iter().flat_map(|stix| stix.get("object_marking_refs")).filter_map(Value::as_array).flatten();
+    let marks = thing
+        .stix
+        .iter()
+        .flat_map(|stix| stix.get("object_marking_refs"))
+        .filter_map(Value::as_array)
+        .flatten();
     ids.extend(marks.filter_map(|id| id.as_str()?.parse().ok()));
     let mut seen = std::collections::BTreeSet::new();
     ids.retain(|id| seen.insert(id.clone()));

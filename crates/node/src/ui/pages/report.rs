@@ -5,8 +5,8 @@ use axum::response::Response;
 use http::StatusCode;
 use ostrom_core::CollectionId;
 use ostrom_core::handling::{Handling, Party, Policy, Tlp};
-use ostrom_exchange::types::{Common, Opinion, Record, Sighting, View};
 use ostrom_core::{ObjectId, Uuid};
+use ostrom_exchange::types::{Common, Opinion, Record, Sighting, View};
 use ostrom_store::Role;
 
 use super::keep::{self, draft, entries_of, handling};
@@ -73,12 +73,20 @@ impl Place {
     }
 }
 
-async fn form(visit: &Visit, place: &Place, entries: &Entries, problems: &Problems) -> Result<Response, Failure> {
+async fn form(
+    visit: &Visit,
+    place: &Place,
+    entries: &Entries,
+    problems: &Problems,
+) -> Result<Response, Failure> {
     let names = Names::read(&visit.app.store).await?;
     let options = options(visit, &names).await?;
     let mut problems = problems.clone();
     if options.collections.is_empty() {
-        problems.add("", "There is no collection that you may write to: an administrator makes one under Collections");
+        problems.add(
+            "",
+            "There is no collection that you may write to: an administrator makes one under Collections",
+        );
     }
     let form = problems.onto(report_form(place.kind, entries, &options, &place.action, visit.csrf()));
     let status = if problems.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
@@ -144,7 +152,8 @@ async fn take(visit: &Visit, place: Place, entries: &Entries) -> Result<Response
     let person = visit.person()?;
     let mut problems = Problems::default();
     let handling = handling(entries, person.organisation, person.id, &mut problems);
-    let draft = draft(place.kind, entries, person.organisation, visit.now, place.before.as_ref(), &mut problems)?;
+    let draft =
+        draft(place.kind, entries, person.organisation, visit.now, place.before.as_ref(), &mut problems)?;
     let collection = collection(visit, entries, &mut problems).await?;
     if problems.is_empty()
         && let Err(error) = draft.record.write()
@@ -167,23 +176,37 @@ async fn take(visit: &Visit, place: Place, entries: &Entries) -> Result<Response
     }
 }
 
-async fn collection(visit: &Visit, entries: &Entries, problems: &mut Problems) -> Result<Option<CollectionId>, Failure> {
+async fn collection(
+    visit: &Visit,
+    entries: &Entries,
+    problems: &mut Problems,
+) -> Result<Option<CollectionId>, Failure> {
     let found = visit.reading().await?.collection(entries.get("collection")).await?;
     let found = found.filter(|collection| collection.writable(&visit.actor.reader, visit.now));
     if found.is_none() {
         problems.add("collection", "Choose a collection that you may write to");
         if entries.some("collection").is_none() {
-            problems.add("", "There is no collection that you may write to: an administrator makes one under Collections");
+            problems.add(
+                "",
+                "There is no collection that you may write to: an administrator makes one under Collections",
+            );
         }
     }
     Ok(found.map(|collection| collection.id))
 }
 
-async fn review(visit: &Visit, place: &Place, entries: &Entries, handling: &Handling) -> Result<Response, Failure> {
+async fn review(
+    visit: &Visit,
+    place: &Place,
+    entries: &Entries,
+    handling: &Handling,
+) -> Result<Response, Failure> {
     let names = Names::read(&visit.app.store).await?;
     let mut notes = Vec::new();
     if handling.tlp == Tlp::Red && handling.audience.iter().any(|party| !matches!(party, Party::Person(_))) {
-        notes.push("You named organisations or groups. Under TLP:RED they do not count: name persons.".to_owned());
+        notes.push(
+            "You named organisations or groups. Under TLP:RED they do not count: name persons.".to_owned(),
+        );
     }
     if handling.embargo.as_ref().is_some_and(|embargo| embargo.until <= visit.now) {
         notes.push("The embargo is in the past: it keeps nobody from reading.".to_owned());
@@ -218,12 +241,18 @@ async fn review(visit: &Visit, place: &Place, entries: &Entries, handling: &Hand
 }
 
 /// `POST /flaws/{id}/voice`: a sighting or an opinion, with the marks of what it is about.
-pub async fn voice(kind: Kind, visit: Visit, Path(id): Path<String>, Checked(sent): Sent) -> Result<Response, Failure> {
+pub async fn voice(
+    kind: Kind,
+    visit: Visit,
+    Path(id): Path<String>,
+    Checked(sent): Sent,
+) -> Result<Response, Failure> {
     let person = visit.with_role(Role::Contributor)?;
     let entries = Entries::new(sent);
     let (thing, policy) = find(&visit.reading().await?, Some(kind), &id).await?;
     let about: ObjectId = thing.head.key.id.clone();
-    let note = Some(entries.get("note").chars().take(4_000).collect::<String>()).filter(|text| !text.is_empty());
+    let note =
+        Some(entries.get("note").chars().take(4_000).collect::<String>()).filter(|text| !text.is_empty());
     let common = |name: &str| {
         let uuid = Uuid::from_bytes(secret::uuid()?);
         Common::new(name, uuid, visit.now, Some(person.organisation)).map_err(Failure::internal)
@@ -235,7 +264,9 @@ pub async fn voice(kind: Kind, visit: Visit, Path(id): Path<String>, Checked(sen
         Record::Sighting(it)
     } else {
         let said = View::ALL.iter().copied().find(|view| view.name() == entries.get("say"));
-        let said = said.ok_or_else(|| Failure::BadRequest("say whether you have seen it, agree or disagree".to_owned()))?;
+        let said = said.ok_or_else(|| {
+            Failure::BadRequest("say whether you have seen it, agree or disagree".to_owned())
+        })?;
         let mut it = Opinion::new(common("opinion")?, said, vec![about]);
         it.explanation = note;
         Record::Opinion(it)

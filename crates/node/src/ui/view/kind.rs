@@ -78,12 +78,18 @@ impl Kind {
             Self::Flaw => {
                 "Ways in which a model or a system built on one can be made to do what it should not: what is affected, how often it works, and whether it transfers."
             }
-            Self::Incident => "What happened or nearly did, how serious it was, and who has to be told by when.",
-            Self::Technique => "How attacks work, named by the mechanism that they use and not by the words of a prompt.",
+            Self::Incident => {
+                "What happened or nearly did, how serious it was, and who has to be told by when."
+            }
+            Self::Technique => {
+                "How attacks work, named by the mechanism that they use and not by the words of a prompt."
+            }
             Self::Mitigation => "What prevents, detects or limits an attack, and how well that was measured.",
             Self::Lesson => "What organisations learned from flaws and incidents, for others to use.",
             Self::Advisory => "What those affected need to know and do.",
-            Self::Evaluation => "Signed results of tests: attack success rates and benign utility, with their intervals.",
+            Self::Evaluation => {
+                "Signed results of tests: attack success rates and benign utility, with their intervals."
+            }
         }
     }
 
