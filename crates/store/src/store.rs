@@ -21,6 +21,9 @@ use crate::{Config, Custody, Error, Location, Reading, Writing, migrate, policy}
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long SQLite waits for another process (a backup, a checkpoint).
 const BUSY: Duration = Duration::from_secs(10);
+/// How often, and after what time, another node's lock is tried again.
+const ATTEMPTS: u32 = 30;
+const BETWEEN: Duration = Duration::from_millis(100);
 /// The advisory lock by which a node owns a PostgreSQL database.
 const OWNED: i64 = 0x6f73_7472_6f6d;
 
@@ -91,6 +94,8 @@ pub(crate) struct Writer {
     pub(crate) next_seq: i64,
     /// When the last batch was added.
     pub(crate) last_added: i64,
+    /// How many transactions were committed.
+    pub(crate) generation: u64,
 }
 
 /// How the last transaction ended.
@@ -113,6 +118,7 @@ impl Writer {
     /// Commits what was begun.
     pub(crate) async fn commit(&mut self) -> Result<(), Error> {
         self.state = State::Unknown;
+        self.generation = self.generation.saturating_add(1);
         self.db()?.script("COMMIT").await?;
         self.state = State::Clean;
         Ok(())
@@ -166,14 +172,20 @@ impl Store {
     pub async fn open(config: &Config) -> Result<Self, Error> {
         let what = name(&config.location);
         let lock = match &config.location {
-            Location::Sqlite(path) => Some(own_file(path)?),
+            Location::Sqlite(path) => Some(own_file(path, true)?),
             Location::Postgres(_) => None,
         };
         let mut conn = connect(config).await.map_err(|error| error.about(&what))?;
         migrate::migrate(&mut conn.db(), &what).await.map_err(|error| error.about(&what))?;
         let readers = readers(config).await?;
-        let mut writer =
-            Writer { conn: Some(conn), state: State::Clean, _lock: lock, next_seq: 1, last_added: i64::MIN };
+        let mut writer = Writer {
+            conn: Some(conn),
+            state: State::Clean,
+            _lock: lock,
+            next_seq: 1,
+            last_added: i64::MIN,
+            generation: 0,
+        };
         let (policies, collections) = load(&mut writer).await?;
         Ok(Self {
             inner: Arc::new(Inner {
@@ -331,8 +343,8 @@ impl std::fmt::Debug for Store {
     }
 }
 
-/// Makes the file if it is not there, readable for nobody else, and a lock beside it: one process owns a database.
-fn own_file(path: &Path) -> Result<File, Error> {
+/// Locks a file beside the database: one process owns a database. And makes the database's file, if it is not there and if so wished, readable for nobody else.
+pub(crate) fn own_file(path: &Path, make: bool) -> Result<File, Error> {
     let fail =
         |path: &Path, why: &dyn std::fmt::Display| Error::File { path: path.into(), why: why.to_string() };
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -356,7 +368,9 @@ fn own_file(path: &Path) -> Result<File, Error> {
         }
         Err(std::fs::TryLockError::Error(error)) => return Err(fail(beside, &error)),
     }
-    options.open(path).map_err(|error| fail(path, &error))?;
+    if make {
+        options.open(path).map_err(|error| fail(path, &error))?;
+    }
     Ok(lock)
 }
 
@@ -370,12 +384,17 @@ async fn connect(config: &Config) -> Result<WriteConn, Error> {
         Location::Postgres(url) => {
             let mut conn = postgres_options(url)?.connect().await?;
             let mut db = crate::db::Db::Postgres(&mut conn);
-            // The lock goes with the connection.
-            let row = db.first("SELECT CAST(pg_try_advisory_lock($1) AS INT)::BIGINT", args![OWNED]).await?;
-            if row.map_or(Ok(0), |row| row.int(0))? == 0 {
-                return Err(Error::InUse { what: name(&config.location) });
+            // The lock goes with the connection. After a node was killed it may take PostgreSQL a moment to notice.
+            for attempt in 0..ATTEMPTS {
+                if attempt > 0 {
+                    tokio::time::sleep(BETWEEN).await;
+                }
+                let sql = "SELECT CAST(CAST(pg_try_advisory_lock($1) AS INT) AS BIGINT)";
+                if db.first(sql, args![OWNED]).await?.map_or(Ok(0), |row| row.int(0))? == 1 {
+                    return Ok(WriteConn::Postgres(conn));
+                }
             }
-            Ok(WriteConn::Postgres(conn))
+            Err(Error::InUse { what: name(&config.location) })
         }
     }
 }
