@@ -148,6 +148,7 @@ pub(crate) fn sqlite_options(path: &Path, cache_kib: u32) -> SqliteConnectOption
         .foreign_keys(true)
         .pragma("cache_size", format!("-{cache_kib}"))
         .pragma("mmap_size", "0")
+        .page_size(8192)
         // What was deleted is overwritten: a removed object is gone from the file too.
         .pragma("secure_delete", "ON")
         .pragma("journal_size_limit", "67108864")
