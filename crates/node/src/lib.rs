@@ -23,6 +23,7 @@
 mod api;
 mod app;
 mod base;
+pub mod client;
 mod clock;
 mod config;
 mod error;

@@ -178,13 +178,10 @@ async fn a_case_is_for_its_parties_and_its_publication_for_everybody() {
     let (vendor, other) = (ada.organisation("Vendor").await, ada.organisation("Other").await);
     let mut bob = ada.invite(&node, &vendor, "bob@vendor.example", &["coordinator"]).await;
     let mut eve = ada.invite(&node, &other, "eve@other.example", &["coordinator"]).await;
-    let opened = ada
-        .api(
-            Method::POST,
-            "/api/v1/cases",
-            &json!({"title": "Model leaks", "report": "It leaks when asked twice."}),
-        )
-        .await;
+    let researchers = ada.organisation("Researchers").await;
+    let mut rio = ada.invite(&node, &researchers, "rio@researchers.example", &["contributor"]).await;
+    let report = json!({"title": "Model leaks", "report": "It leaks when asked twice."});
+    let opened = rio.api(Method::POST, "/api/v1/cases", &report).await;
     assert_eq!(opened.status, 201, "{opened:?}");
     let case = opened.json()["id"].as_str().unwrap().to_owned();
     let path = format!("/api/v1/cases/{case}");

@@ -46,6 +46,10 @@ pub(super) struct CaseForm {
     /// The report. A commitment to it enters the transparency log.
     #[schema(min_length = 1, max_length = 262_144)]
     report: String,
+    /// Who reported it, if somebody else did: `{"organisation": ID}` or `{"person": ID}`. For the coordinator, who takes reports in for others.
+    #[serde(default)]
+    #[schema(value_type = Option<Value>)]
+    reporter: Option<Party>,
     /// Whether vendors are not told who reported it.
     #[serde(default)]
     anonymous: bool,
@@ -173,6 +177,12 @@ pub(super) async fn new_case(
 ) -> Result<(StatusCode, Answer<CaseView>), Failure> {
     may_act(&actor, None)?;
     let reporter = match &actor.who {
+        Who::Person(person) if form.reporter.is_some() && person.is(Role::Coordinator) => {
+            form.reporter.unwrap_or(Party::Person(person.id))
+        }
+        _ if form.reporter.is_some() => {
+            return Err(Failure::Forbidden("only coordinators take reports in for others"));
+        }
         Who::Person(person) => Party::Person(person.id),
         Who::Machine(machine) => Party::Organisation(machine.organisation),
         Who::Anonymous => return Err(Failure::Unauthenticated),
