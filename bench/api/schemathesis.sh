@@ -28,9 +28,9 @@ python3 bench/api/first.py "$url" "$link" >"$folder/variables"
 run() {
     echo "== as $1"
     shift
-    # Headers that no document describes, such as If-Match, and methods that no route has, are not what this is about.
-    "$cache/bin/st" run "$url/api/v1/openapi.json" --max-examples "$examples" --seed 7 --workers 2 \
-        --request-timeout 20 --continue-on-failure --no-color "$@"
+    # Not every body that the schema takes is taken: a schema does not know which collections there are, or what a cursor says.
+    "$cache/bin/st" run "$url/api/v1/openapi.json" --max-examples "$examples" --seed 7 \
+        --request-timeout 20 --continue-on-failure --no-color --exclude-checks positive_data_acceptance "$@"
 }
 status=0
 run nobody || status=1

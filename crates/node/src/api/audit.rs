@@ -31,7 +31,7 @@ pub(crate) struct Deeds {
 /// What the actor's organisation did, latest first. For its administrators and coordinators.
 #[utoipa::path(get, path = "/api/v1/audit", tag = "audit",
     params(("after" = Option<String>, Query, description = "The next of the page before."),
-        ("limit" = Option<u32>, Query, description = "How many, 500 at most.", minimum = 1)),
+        ("limit" = Option<u32>, Query, description = "How many.", minimum = 1, maximum = 500)),
     responses((status = 200, body = Deeds)))]
 pub(super) async fn audit(
     State(app): State<App>,

@@ -25,9 +25,11 @@ pub(super) struct Paging {
 
 /// How many, within reason.
 pub(super) fn limit(asked: Option<usize>) -> Result<usize, Failure> {
-    match asked.unwrap_or(USUAL) {
-        0 => Err(Failure::BadRequest("the query: limit must be at least 1".to_owned())),
-        some => Ok(some.min(MOST)),
+    let limit = asked.unwrap_or(USUAL);
+    if (1..=MOST).contains(&limit) {
+        Ok(limit)
+    } else {
+        Err(Failure::BadRequest(format!("the query: limit must be 1 to {MOST}")))
     }
 }
 

@@ -10,7 +10,7 @@ use http::header::CONTENT_TYPE;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
-use super::{audit, collections, groups, me, members, objects, peers, tokens, write};
+use super::{audit, cases, collections, groups, me, members, objects, peers, tokens, write};
 use crate::App;
 use crate::error::Problem;
 
@@ -48,6 +48,14 @@ use crate::error::Problem;
         peers::peer,
         peers::new_peer,
         peers::remove_peer,
+        peers::pull,
+        peers::state,
+        cases::cases,
+        cases::case,
+        cases::report,
+        cases::opening,
+        cases::new_case,
+        cases::act,
         audit::audit,
         objects::search,
         objects::flaws,

@@ -1,6 +1,7 @@
 //! The REST API under `/api/v1`: JSON, described by OpenAPI at `/api/v1/openapi.json`.
 
 pub(crate) mod audit;
+pub(crate) mod cases;
 mod collections;
 mod cursor;
 mod document;
@@ -20,6 +21,8 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use http::Method;
 use http::header::AUTHORIZATION;
+
+pub(crate) use peers::token_setting;
 
 use crate::web::{Csrf, single};
 use crate::who::{Actor, Role, Who};
@@ -46,6 +49,13 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .route("/api/v1/tokens/{id}", axum::routing::delete(tokens::revoke))
         .route("/api/v1/peers", get(peers::peers).post(peers::new_peer))
         .route("/api/v1/peers/{id}", get(peers::peer).delete(peers::remove_peer))
+        .route("/api/v1/peers/{id}/pull", post(peers::pull))
+        .route("/api/v1/peers/{id}/state", axum::routing::put(peers::state))
+        .route("/api/v1/cases", get(cases::cases).post(cases::new_case))
+        .route("/api/v1/cases/{id}", get(cases::case))
+        .route("/api/v1/cases/{id}/report", get(cases::report))
+        .route("/api/v1/cases/{id}/opening", get(cases::opening))
+        .route("/api/v1/cases/{id}/events", post(cases::act))
         .route("/api/v1/audit", get(audit::audit))
         .route("/api/v1/search", get(objects::search))
         .route("/api/v1/flaws", get(objects::flaws).post(write::new_flaw))

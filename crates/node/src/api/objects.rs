@@ -136,7 +136,7 @@ macro_rules! lists {
         $(#[$doc])*
         #[utoipa::path(get, path = $path, tag = "objects",
             params(("after" = Option<String>, Query, description = "The next of the page before."),
-                ("limit" = Option<u32>, Query, description = "How many, 500 at most.", minimum = 1)),
+                ("limit" = Option<u32>, Query, description = "How many.", minimum = 1, maximum = 500)),
             responses((status = 200, body = Summaries)))]
         pub(super) async fn $name(
             State(app): State<App>,
@@ -169,7 +169,7 @@ lists! {
 #[utoipa::path(get, path = "/api/v1/search", tag = "objects",
     params(("q" = String, Query, description = "Words; the last may be cut off."),
         ("after" = Option<String>, Query, description = "The next of the page before."),
-        ("limit" = Option<u32>, Query, description = "How many, 500 at most.", minimum = 1)),
+        ("limit" = Option<u32>, Query, description = "How many.", minimum = 1, maximum = 500)),
     responses((status = 200, body = Summaries)))]
 pub(super) async fn search(
     State(app): State<App>,
