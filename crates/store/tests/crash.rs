@@ -1,4 +1,11 @@
 //! What was acknowledged is there, whatever happens to the process.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail loudly"
+)]
 
 mod common;
 

@@ -1,4 +1,11 @@
 //! Members, credentials, cases and all that is not an object.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail loudly"
+)]
 
 mod common;
 

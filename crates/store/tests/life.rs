@@ -1,4 +1,11 @@
 //! Opening, closing, backing up: the life of a database.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail loudly"
+)]
 
 mod common;
 
