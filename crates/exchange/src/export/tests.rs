@@ -16,8 +16,9 @@ fn at(day: i64) -> Timestamp {
 
 fn common(kind: &str, number: u128) -> Common {
     // Version 4.
-    let uuid = |number: u128| Uuid::from_u128(number | 0x4000 << 64 | 0x8000 << 48);
-    Common::new(kind, uuid(number), at(0), Some(OrgId::new(uuid(7)))).unwrap()
+    let uuid = Uuid::from_u128(number | 0x4000 << 64 | 0x8000 << 48);
+    Common::new(kind, uuid, at(0), Some(OrgId::new(Uuid::from_u128(7 | 0x4000 << 64 | 0x8000 << 48))))
+        .unwrap()
 }
 
 pub(super) fn flaw() -> Flaw {
