@@ -3,6 +3,7 @@
 mod account;
 mod admin;
 mod base;
+mod cases;
 mod enter;
 mod fault;
 mod keep;
@@ -35,6 +36,13 @@ pub fn routes() -> Router<App> {
         .route("/search", get(|visit: Visit, raw: RawQuery| lists::list(None, visit, raw)))
         .route("/search.atom", get(|visit: Visit, raw: RawQuery| lists::feed(None, visit, raw)))
         .route("/objects/{id}", get(object::any))
+        .route("/cases", get(cases::list))
+        .route("/cases/new", get(cases::new).post(cases::new_sent))
+        .route("/cases/{id}", get(cases::case))
+        .route("/cases/{id}/act", post(cases::act))
+        .route("/cases/{id}/publish", get(cases::publish))
+        .route("/cases/{id}/withdraw", get(cases::withdraw))
+        .route("/cases/{id}/opening", get(cases::opening))
         .route("/members", get(members::members))
         .route("/members/organisations", post(members::new_organisation))
         .route("/members/persons", post(members::new_person))
