@@ -276,7 +276,7 @@ fn options() -> Options {
         groups: pairs(&[("group:1", "Browser agents"), ("group:2", "Nordic CERTs")]),
         persons: vec![],
         collections: pairs(&[("1", "Community"), ("2", "Coordination")]),
-        regimes: vec![("eu-ai-act-73".into(), "EU AI Act, Article 73".into(), "Serious incidents: 15 days; 10 days for a death; 2 days for critical infrastructure.".into()), ("gpai-code".into(), "GPAI code of practice".into(), "2, 5, 10 or 15 days.".into())],
+        harms: pairs(&[("death", "Death of a person"), ("health", "Injury, or harm to health of body or mind"), ("property", "Harm to property; financial harm, reputation")]),
         mechanisms: vec![("untrusted-instruction".into(), "Instruction in untrusted content".into(), String::new())],
     }
 }

@@ -4,6 +4,7 @@ mod account;
 mod admin;
 mod base;
 mod cases;
+mod duties;
 mod enter;
 mod fault;
 mod keep;
@@ -36,6 +37,8 @@ pub fn routes() -> Router<App> {
         .route("/search", get(|visit: Visit, raw: RawQuery| lists::list(None, visit, raw)))
         .route("/search.atom", get(|visit: Visit, raw: RawQuery| lists::feed(None, visit, raw)))
         .route("/objects/{id}", get(object::any))
+        .route("/incidents/{id}/duties/{clock}/{rule}", get(duties::draft))
+        .route("/incidents/{id}/duties/{clock}/{rule}/sent", post(duties::sent))
         .route("/cases", get(cases::list))
         .route("/cases/new", get(cases::new).post(cases::new_sent))
         .route("/cases/{id}", get(cases::case))

@@ -11,13 +11,14 @@ use ostrom_store::{Reading, Role};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::duties;
 use super::lists::{clock, read};
 use super::names::{Names, sentence};
 use super::thing::{Thing, state_name, voices_table};
 use super::visit::{Visit, go, show};
 use crate::Failure;
 use crate::ui::part::{
-    Action, Badge, Cell, Choice, Control, Facts, Field, Form, Link, Notice, Table, Timeline, TimelineItem, Tone, When,
+    Action, Badge, Cell, Choice, Control, Facts, Field, Form, Link, Notice, Section, Table, Timeline, TimelineItem, Tone, When,
 };
 use crate::ui::view::{
     AccessRow, AccessView, ExportRow, ExportView, HandlingRow, Kind, ObjectView, Opening, Relation,
@@ -103,6 +104,14 @@ async fn page(visit: &Visit, reading: &Reading, thing: Thing, policy: Policy) ->
     if opening.is_none() {
         provenance = provenance.fact("SHA-256", Cell::Code(thing.head.digest.to_string()));
     }
+    let mut sections = thing.sections();
+    if kind == Kind::Incident {
+        if let Some(facts) = duties::facts_of(&thing) {
+            let why = crate::ui::part::Block::Bullets(duties::why(&facts));
+            sections.push(Section::new("why", "Why it is called that", vec![why]));
+        }
+        sections.extend(duties::section(visit, reading, &thing).await?);
+    }
     let voice_form = (visit.is(Role::Contributor) && thing.kind.is_some()).then(|| voice_form(&href, visit.csrf()));
     let view = ObjectView {
         kind,
@@ -113,7 +122,7 @@ async fn page(visit: &Visit, reading: &Reading, thing: Thing, policy: Policy) ->
         notice,
         texts: thing.texts(),
         facts: thing.facts(),
-        sections: thing.sections(),
+        sections,
         steps: None,
         clocks,
         relations,
@@ -130,7 +139,7 @@ async fn page(visit: &Visit, reading: &Reading, thing: Thing, policy: Policy) ->
         href,
     };
     let mut chrome = visit.chrome().await?;
-    visit.done(&mut chrome, &[("saved", "Saved."), ("said", "Said, to everybody who can read this.")]);
+    visit.done(&mut chrome, &[("saved", "Saved."), ("said", "Said, to everybody who can read this."), ("sent", "Noted that the report was sent.")]);
     show(&view.page(chrome))
 }
 
