@@ -35,7 +35,7 @@ const VECTORS = [
   "```\n</code></pre><script>window.ran=1</script>\n```",
   `{{7*7}} \${window.ran=1} <%= 1 %> &#x3c;script&#x3e;window.ran=1&#x3c;/script&#x3e;`,
 ];
-const HOSTILE = VECTORS.join(" ");
+const HOSTILE = VECTORS.join("\n\n");
 const line = (n) => `${VECTORS[n % VECTORS.length].replace(/\n/g, " ")} n${n}`.slice(0, 280);
 
 const [command, ...rest] = options.node.split(" ");
@@ -115,7 +115,8 @@ try {
   await look("collections");
   await visit("/members", "members-first");
   await send("Add the organisation", [["name", "Norrland " + line(3)], ["sectors", line(4).replace(/,/g, " ").slice(0, 150)]]);
-  await send("Add the person", [["name", "Bo " + line(5)], ["email", "bo@norrland.example"], ["roles", "contributor"], ["roles", "coordinator"]]);
+  await send("Add the organisation", [["name", "Fennec " + line(10)]]);
+  await send("Add the person", [["name", "Bo " + line(5)], ["organisation", "=Norrland " + line(3)], ["email", "bo@norrland.example"], ["roles", "contributor"], ["roles", "coordinator"]]);
   await send("Add the trust group", [["name", "Nordic " + line(6)], ["description", HOSTILE]]);
   await look("members");
   await send("Invite", []);
@@ -125,7 +126,7 @@ try {
   const things = {};
   const kinds = [
     ["flaws", [["severity", "critical"], ["tlp", "clear"], ["trials", "120"], ["successes", "87"]]],
-    ["incidents", [["scale", "serious-incident"], ["tlp", "green"], ["aware", "2026-11-20T10:00"], ["occurred", "2026-11-19T10:00"], ["harm", "physical"]]],
+    ["incidents", [["happened", "death"], ["possible", "health"], ["serious", "health"], ["society", "none"], ["subject", "high-risk"], ["subject", "systemic-risk"], ["tlp", "green"], ["aware", "2026-11-20T10:00"], ["occurred", "2026-11-19T10:00"]]],
     ["techniques", [["tlp", "clear"]]],
     ["mitigations", [["tlp", "amber"]]],
     ["lessons", [["tlp", "green"]]],
@@ -134,13 +135,12 @@ try {
     await visit(`/${kind}/new`, `${kind}-new`);
     await send("Check who can read it", []);
     if (kind === "flaws" || kind === "incidents") await look(`${kind}-new-errors`);
-    const names = await every(["mitigates", "about", "references", "embargo"]);
+    const names = await every(["mitigates", "about", "references", "embargo", "transfer"]);
     const hostile = names.map((name, n) => [name, name === "description" || name === "reproduce" ? HOSTILE : line(n)]);
     const about = kind === "lessons" ? [["about", things.flaws]] : kind === "mitigations" ? [["mitigates", things.flaws]] : [];
-    const references = kind === "flaws" ? [["references", "https://example.org/?a=\"><script>alert(1)</script>"]] : [];
+    const references = kind === "flaws" ? [["references", "https://example.org/?a=%22&b=1#'x'"], ["transfer", `${line(3).replace(/[:\n]/g, " ").slice(0, 200)}: 31 of 120`]] : [];
     if (kind === "flaws") {
-      // An address with a quote in it is one that the form takes and the page escapes, or refuses in words.
-      await send("Check who can read it", [...hostile, ...fields, ["references", "javascript:alert(1)"]]);
+      await send("Check who can read it", [...hostile, ...fields, ["references", "javascript:alert(1)"], ["transfer", HOSTILE.slice(0, 500)]]);
       await look("flaws-new-refused");
     }
     await send("Check who can read it", [...hostile, ...fields, ...about, ...references]);
@@ -149,6 +149,10 @@ try {
     things[kind] = await here();
     await look(kind.slice(0, -1));
   }
+  await tab.go(base + things.incidents);
+  await tab.act(`document.querySelector("#duties tbody a").click()`);
+  await look("incident-duty");
+  await send("We have sent this report", []);
   await tab.go(base + things.flaws);
   await send("Say it", [["say", "strongly-agree"], ["note", HOSTILE.slice(0, 3000)]]);
   await look("flaw-with-opinion");
@@ -158,7 +162,9 @@ try {
   await look("views");
   await visit("/cases", "cases-empty");
   await visit("/cases/new", "case-new");
-  await send("Open the case", [["title", "Case " + line(8)], ["report", HOSTILE]]);
+  await send("Open the case", [["title", ""]]);
+  await look("case-new-errors");
+  await send("Open the case", [["title", "Case " + line(8)], ["report", HOSTILE], ["reporter", "=Fennec " + line(10)]]);
   await look("case-opened");
   const opened = await here();
   await send("Record the triage", [["severity", "high"], ["note", HOSTILE.slice(0, 3000)]]);

@@ -153,6 +153,16 @@ fn new_form(visit: &Visit, names: &Names, entries: &Entries, problems: &Problems
         .into_iter()
         .map(|(value, name)| Choice::new(&value, name).chosen(value == chosen))
         .collect();
+    let mut reporters = vec![Choice::new(&own, "Your organisation")];
+    if let Some(person) = visit.actor.person() {
+        reporters.push(Choice::new(format!("person:{}", person.id), "You yourself"));
+    }
+    reporters.extend(organisations(names, visit.actor.organisation()).into_iter().map(|(value, name)| Choice::new(value, name)));
+    let told = entries.some("reporter").unwrap_or(&own).to_owned();
+    let reporters = reporters.into_iter().map(|choice| {
+        let chosen = choice.value == told;
+        choice.chosen(chosen)
+    });
     let terms = Terms::default();
     let number = |name: &str, label: &str, usual: u16| {
         let value = entries.some(name).map_or_else(|| usual.to_string(), str::to_owned);
@@ -163,6 +173,9 @@ fn new_form(visit: &Visit, names: &Names, entries: &Entries, problems: &Problems
             Field::line("title", "What it is about", entries.get("title")).required().hinted("All parties read this line."),
             Field::area("report", "Report", entries.get("report"), 10).required().hinted(
                 "What the commitment in the transparency log is of. You and the coordinator read it; its salted hash proves later that you had it today.",
+            ),
+            Field::new("reporter", "Reported by", Control::Select(reporters.collect())).required().hinted(
+                "One party has one part: who reports does not lead. If you report it yourself and your organisation leads it, your colleagues do.",
             ),
             Field::new("anonymous", "Vendors are not told who reported it", Control::Check(entries.has("anonymous", "yes"))),
         ])
@@ -229,12 +242,21 @@ pub async fn new_sent(visit: Visit, Checked(sent): Sent) -> Result<Response, Fai
     let (Some(coordinator), true) = (coordinator, problems.is_empty()) else {
         return new_page(&visit, &entries, &problems).await;
     };
-    // An organisation that leads a case that it reports itself does so as its person reports: one party has one part.
-    let reporter = if coordinator == person.organisation {
-        Party::Person(person.id)
-    } else {
-        Party::Organisation(person.organisation)
+    let own = Party::Organisation(person.organisation);
+    let reporter = match entries.some("reporter") {
+        None => Some(own),
+        Some(text) => read_party(text),
     };
+    let leads = Party::Organisation(coordinator);
+    let mine = [own, Party::Person(person.id)];
+    let Some(reporter) = reporter.filter(|reporter| *reporter != leads) else {
+        problems.add("reporter", "Who leads the case cannot report it too: name yourself, or who told you");
+        return new_page(&visit, &entries, &problems).await;
+    };
+    if !mine.contains(&reporter) && leads != own {
+        problems.add("coordinator", "You open a case that you report or that your organisation leads");
+        return new_page(&visit, &entries, &problems).await;
+    }
     let new = NewCase {
         title: entries.get("title").to_owned(),
         report: entries.get("report").as_bytes().to_vec(),

@@ -9,7 +9,7 @@ use axum::extract::Path;
 use axum::response::Response;
 use ostrom_core::handling::{Handling, Policy, Tlp};
 use ostrom_core::{Id, ObjectId, OrgId, Timestamp};
-use ostrom_exchange::clock::{Clock, Draft, Duty, Report, Situation, Subject, duties};
+use ostrom_exchange::clock::{Clock as BuiltIn, Draft, Duty, Report, Situation, Subject, duties};
 use ostrom_exchange::incident::{Disruption, Effect, Facts, Harm, Reason};
 use ostrom_exchange::types::Severity;
 use ostrom_store::{NewDue, Reading, Role};
@@ -144,19 +144,17 @@ pub fn situation(entries: &Entries, facts: &Facts, problems: &mut Problems) -> O
 
 /// What is due in a situation.
 pub fn due(situation: &Situation, now: Timestamp) -> Result<Vec<Duty>, Failure> {
-    let clocks = Clock::built_in().map_err(Failure::internal)?;
+    let clocks = BuiltIn::built_in().map_err(Failure::internal)?;
     Ok(duties(&clocks, situation, now))
 }
 
 /// Duties as a table.
 pub fn table(duties: &[Duty]) -> Table {
-    Table::new("Duties to report", &["What", "To whom", "By", "Provision"])
+    Table::new("Duties to report", &["What", "By"])
         .rows(duties.iter().map(|duty| {
             vec![
-                Cell::text(&duty.what),
-                Cell::text(&duty.to),
+                Cell::Title(Link::text(&duty.what), format!("To: {}. {}", duty.to, duty.reference)),
                 duty.due.map_or_else(|| Cell::Muted("waits for another report".to_owned()), |due| Cell::When(When::at(due))),
-                Cell::Muted(duty.reference.clone()),
             ]
         }))
         .or_else(Empty::new("Nothing is due", "By the clocks that this node has, for the duties that were named. It is an aid and no legal advice."))
@@ -167,6 +165,7 @@ pub async fn keep(visit: &Visit, id: &ObjectId, owner: OrgId, situation: Option<
     let mut new = Vec::new();
     if let Some(situation) = situation {
         let policy = Policy::new([Handling::new(owner, Tlp::AmberStrict)]);
+        let clocks = BuiltIn::built_in().map_err(Failure::internal)?;
         for duty in due(situation, visit.now)? {
             let (Some(due), None) = (duty.due, duty.done) else { continue };
             let detail = Detail {
@@ -177,7 +176,7 @@ pub async fn keep(visit: &Visit, id: &ObjectId, owner: OrgId, situation: Option<
                 reference: duty.reference,
             };
             new.push(NewDue {
-                name: format!("{} ({})", duty.what, duty.clock),
+                name: format!("{}, {}", duty.what, act(&clocks, &duty.clock)),
                 due,
                 party: Some(owner),
                 policy: policy.clone(),
@@ -191,6 +190,17 @@ pub async fn keep(visit: &Visit, id: &ObjectId, owner: OrgId, situation: Option<
     Ok(())
 }
 
+/// Since when the clock of a duty runs, if it is one of an incident.
+pub fn aware(due: &ostrom_store::Due) -> Option<Timestamp> {
+    serde_json::from_str::<Detail>(&due.detail).ok().map(|detail| detail.situation.aware)
+}
+
+/// A clock's name in short.
+fn act(clocks: &[BuiltIn], id: &Id) -> String {
+    let name = clocks.iter().find(|clock| clock.id == *id).map_or(id.as_str(), |clock| clock.name.as_str());
+    name.split(':').next().unwrap_or(name).to_owned()
+}
+
 /// Who is told by when: the clocks of an incident, as far as the visitor may know of them.
 pub async fn section(visit: &Visit, reading: &Reading, thing: &Thing) -> Result<Option<Section>, Failure> {
     let id = &thing.head.key.id;
@@ -198,7 +208,7 @@ pub async fn section(visit: &Visit, reading: &Reading, thing: &Thing) -> Result<
     if kept.is_empty() {
         return Ok(None);
     }
-    let mut table = Table::new("Duties to report", &["What", "To whom", "By", "Provision", ""]);
+    let mut table = Table::new("Duties to report", &["What", "By", ""]);
     for due in kept {
         let Ok(detail) = serde_json::from_str::<Detail>(&due.detail) else { continue };
         let base = format!("{}/duties/{}/{}", thing.href(), detail.clock, detail.rule);
@@ -207,10 +217,8 @@ pub async fn section(visit: &Visit, reading: &Reading, thing: &Thing) -> Result<
             last.clear();
         }
         table.rows.push(vec![
-            Cell::Title(Link::to(&due.name, base), String::new()),
-            Cell::text(detail.to),
+            Cell::Title(Link::to(&due.name, base), format!("To: {}. {}", detail.to, detail.reference)),
             Cell::When(When::at(due.due)),
-            Cell::Muted(detail.reference),
             Cell::Buttons(last),
         ]);
     }
@@ -220,7 +228,7 @@ pub async fn section(visit: &Visit, reading: &Reading, thing: &Thing) -> Result<
 }
 
 /// The kept situation and the duty that an address names.
-async fn named(visit: &Visit, id: &str, clock: &str, rule: &str) -> Result<(Thing, Situation, Clock, Duty), Failure> {
+async fn named(visit: &Visit, id: &str, clock: &str, rule: &str) -> Result<(Thing, Situation, BuiltIn, Duty), Failure> {
     visit.person()?;
     let reading = visit.reading().await?;
     let (thing, _) = find(&reading, Some(Kind::Incident), id).await?;
@@ -228,7 +236,7 @@ async fn named(visit: &Visit, id: &str, clock: &str, rule: &str) -> Result<(Thin
     let details = kept.iter().filter_map(|due| serde_json::from_str::<Detail>(&due.detail).ok());
     let mut fits = details.filter(|detail| detail.clock.as_str() == clock && detail.rule.as_str() == rule);
     let detail = fits.next().ok_or(Failure::NotFound)?;
-    let clocks = Clock::built_in().map_err(Failure::internal)?;
+    let clocks = BuiltIn::built_in().map_err(Failure::internal)?;
     let clock = clocks.into_iter().find(|it| it.id == detail.clock).ok_or(Failure::NotFound)?;
     let duty = due(&detail.situation, visit.now)?.into_iter().find(|duty| duty.clock == detail.clock && duty.rule == detail.rule);
     Ok((thing, detail.situation, clock, duty.ok_or(Failure::NotFound)?))
