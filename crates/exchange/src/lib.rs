@@ -3,6 +3,9 @@
 pub mod clock;
 pub mod commitment;
 pub mod disclosure;
+pub mod export;
+pub mod federation;
+pub mod import;
 pub mod incident;
 #[cfg(feature = "leak")]
 pub mod leak;

@@ -1,26 +1,48 @@
-//! A node for the browser's tests: `cargo run -p ostrom-node --example serve -- FOLDER PORT`. It listens on this machine only and prints the
-//! one-time link of the first administrator.
+//! Runs a node until it is told to stop:
+//!
+//!     cargo run -p ostrom-node --example serve -- FOLDER [ADDRESS] [postgres://…]
+//!
+//! It prints its URL and, the first time, the link for the first administrator. With `OSTROM_UNLIMITED=1` it takes any number of requests:
+//! for load tests.
 
-use std::net::SocketAddr;
+use std::process::ExitCode;
 
 use ostrom_node::{Config, serve};
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let mut arguments = std::env::args().skip(1);
-    let folder = arguments.next().ok_or("give a folder")?;
-    let port: u16 = arguments.next().ok_or("give a port, or 0")?.parse()?;
+async fn main() -> ExitCode {
+    let mut args = std::env::args().skip(1);
+    let Some(folder) = args.next() else {
+        eprintln!("usage: serve FOLDER [ADDRESS] [postgres://…]");
+        return ExitCode::from(2);
+    };
     let mut config = Config::new(folder);
-    config.listen = SocketAddr::from(([127, 0, 0, 1], port));
-    config.title = "National Institute for AI Security".to_owned();
-    config.limits.rate = 1_000;
-    config.limits.burst = 10_000;
-    serve(config, |node| {
-        println!("listening {}", node.address());
-        if let Some(link) = node.first_link() {
-            println!("link {link}");
+    if let Some(address) = args.next() {
+        match address.parse() {
+            Ok(address) => config.listen = address,
+            Err(error) => {
+                eprintln!("{address}: {error}");
+                return ExitCode::from(2);
+            }
         }
-    })
-    .await?;
-    Ok(())
+    }
+    config.database = args.next().map(Into::into);
+    if std::env::var_os("OSTROM_UNLIMITED").is_some() {
+        config.limits.rate = 1_000_000;
+        config.limits.burst = 1_000_000;
+        config.limits.guesses = 1_000_000;
+    }
+    let served = serve(config, |node| {
+        println!("http://localhost:{}", node.address().port());
+        if let Some(link) = node.first_link() {
+            println!("{link}");
+        }
+    });
+    match served.await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
 }

@@ -6,11 +6,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
+use ostrom_exchange::disclosure::Cases;
+use ostrom_exchange::federation::{Puller, Server};
 use ostrom_exchange::service::{Audit, Exchange};
 use ostrom_exchange::taxii::{CursorKey, Taxii};
 use ostrom_store::{Location, Store};
 use sha2::Sha256;
 
+use crate::federation::{self, Pulls};
 use crate::logs::Logs;
 use crate::net::{Fetch, Reach};
 use crate::sign_in::token::Recent;
@@ -38,6 +41,11 @@ pub struct Shared {
     /// What is shared, and what may be done with it.
     pub exchange: Exchange,
     pub(crate) taxii: Taxii,
+    /// Cases of coordinated disclosure.
+    pub cases: Cases,
+    pub(crate) peer_server: Server,
+    pub(crate) puller: Puller,
+    pub(crate) pulls: Pulls,
     pub(crate) logs: Logs,
     pub(crate) sign_in: SignIn,
     /// The way to other nodes.
@@ -78,6 +86,12 @@ impl App {
             Some(audit),
             ostrom_exchange::stix::Limits::default(),
         );
+        let cases = Cases::new(store.clone(), Arc::clone(&logs.transparency));
+        let (log, node) = (&logs.transparency, &logs.key);
+        let peer_server = Server::new(store.clone(), Arc::clone(log), Arc::clone(node));
+        let collection = federation::collection(&store, &config.clock).await?;
+        let stix = ostrom_exchange::stix::Limits::default();
+        let puller = Puller::new(store.clone(), Arc::clone(log), Arc::clone(node), collection, stix);
         let settings = ostrom_exchange::taxii::Settings {
             title: config.title.clone(),
             base: base.origin(),
@@ -98,6 +112,10 @@ impl App {
             store,
             exchange,
             taxii,
+            cases,
+            peer_server,
+            puller,
+            pulls: Pulls::default(),
             logs,
             sign_in,
             peers,

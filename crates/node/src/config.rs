@@ -30,6 +30,8 @@ pub struct Config {
     pub limits: Limits,
     /// Whether peers may lie in private networks or on this machine. Tests and closed networks want that.
     pub private_peers: bool,
+    /// How often peers are pulled from; after failures less and less often, at least once in an hour.
+    pub pull_every: Duration,
     /// Who may cosign the checkpoints of the transparency log: `NAME+HASH+KEY`, as witnesses publish it.
     pub witnesses: Vec<String>,
     /// The clock.
@@ -135,6 +137,7 @@ impl Config {
             oidc: None,
             limits: Limits::default(),
             private_peers: false,
+            pull_every: Duration::from_secs(60),
             witnesses: Vec::new(),
             clock: Clock::system(),
         }

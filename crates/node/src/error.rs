@@ -159,6 +159,21 @@ impl From<ostrom_store::Error> for Failure {
     }
 }
 
+impl From<ostrom_exchange::service::ServiceError> for Failure {
+    fn from(error: ostrom_exchange::service::ServiceError) -> Self {
+        use ostrom_exchange::service::ServiceError;
+        match error {
+            ServiceError::NotFound(_) => Self::NotFound,
+            ServiceError::Forbidden(why) => Self::Forbidden(why),
+            ServiceError::Read(_) | ServiceError::Type(_) | ServiceError::Marks(_) => {
+                Self::Unprocessable(error.to_string())
+            }
+            ServiceError::Store(error) => error.into(),
+            error => Self::Internal(error.to_string()),
+        }
+    }
+}
+
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         self.log();

@@ -23,13 +23,16 @@
 mod api;
 mod app;
 mod base;
+pub mod client;
 mod clock;
 mod config;
 mod error;
+mod federation;
 mod folder;
 mod log;
 mod logs;
 pub mod net;
+mod publish;
 mod serve;
 pub mod sign_in;
 pub mod ui;

@@ -105,7 +105,7 @@ async fn cosign(State(app): State<App>, request: Request) -> Result<StatusCode, 
 }
 
 /// Adds these witnesses' lines to the checkpoint that is published. Lines of nobody known are left out, and those that are there stay.
-fn publish(app: &App, sent: &SignedCheckpoint, names: &[String]) -> Result<(), Failure> {
+pub(crate) fn publish(app: &App, sent: &SignedCheckpoint, names: &[String]) -> Result<(), Failure> {
     let log = &app.logs.transparency;
     // One after the other: each begins with what the one before has published.
     let _turn = app.logs.cosigning.lock().unwrap_or_else(PoisonError::into_inner);

@@ -95,6 +95,7 @@ pub(crate) fn router(app: &App) -> Router {
         .merge(crate::api::routes(app))
         .merge(crate::log::routes())
         .merge(crate::taxii::routes())
+        .merge(crate::federation::routes())
         .fallback(nothing)
         .layer(from_fn(no_nul))
         .layer(from_fn_with_state(app.clone(), doors))
@@ -106,11 +107,10 @@ async fn nothing() -> Failure {
     Failure::NotFound
 }
 
-/// No address of ours holds a control character, plain or encoded; databases and file systems take some of them badly.
+/// No path of ours holds a NUL; databases and file systems take it badly. Queries are looked at where they are read.
 async fn no_nul(request: axum::extract::Request, next: axum::middleware::Next) -> Response {
     use axum::response::IntoResponse as _;
-    let target = request.uri().path_and_query().map_or("", |target| target.as_str());
-    if target.to_ascii_lowercase().contains("%00") {
+    if request.uri().path().contains("%00") {
         return Failure::NotFound.into_response();
     }
     next.run(request).await

@@ -4,10 +4,14 @@ use std::time::Duration;
 
 use tokio::task::JoinHandle;
 
-use crate::App;
+use crate::{App, federation, publish};
 
 /// How often logs are signed, if there is something new.
 const CHECKPOINT: Duration = Duration::from_secs(10);
+/// How often cases are looked at.
+const CASES: Duration = Duration::from_secs(5);
+/// How often it is looked which peers are to be asked.
+const PULLS: Duration = Duration::from_secs(5);
 /// How often what is over is forgotten.
 const SWEEP: Duration = Duration::from_secs(300);
 /// For how long the statuses of posts are kept, in seconds.
@@ -26,7 +30,10 @@ impl Drop for Ticks {
 
 impl Ticks {
     pub(crate) fn start(app: &App) -> Self {
+        let pulls = app.config.pull_every.min(PULLS).max(Duration::from_millis(10));
         Self(vec![
+            every(CASES, app, "the clocks of cases", |app| async move { publish::tick(&app).await }),
+            every(pulls, app, "pulling from peers", |app| async move { federation::pull_due(&app).await }),
             every(CHECKPOINT, app, "signing the logs", |app| async move { app.logs.checkpoint().await }),
             every(SWEEP, app, "forgetting what is over", |app| async move {
                 sweep(&app).await.map_err(|error| error.to_string())

@@ -131,7 +131,7 @@ impl Reading {
             "SELECT c.id, c.policy, c.opened, c.changed, c.summary FROM case_file c \
              WHERE (c.changed < $1 OR (c.changed = $1 AND c.id > $2)) AND ",
             seen!("c.policy", "$3"),
-            " ORDER BY c.changed DESC, c.id LIMIT $4"
+            " ORDER BY c.changed DESC, c.id LIMIT $4 + 0"
         );
         let changed = after.map_or(i64::MAX, |case| case.changed.micros());
         let id = after.map_or(String::new(), |case| case.id.to_string());
@@ -180,7 +180,7 @@ impl Reading {
             seen!("c.policy", "$2"),
             " AND ",
             seen!("m.policy", "$2"),
-            " ORDER BY m.number LIMIT $4"
+            " ORDER BY m.number LIMIT $4 + 0"
         );
         let rows = self.fetch(sql, args![id, self.viewer(), after, self.limit(limit)]).await?;
         let message = |row: &Row| {
@@ -203,7 +203,7 @@ impl Reading {
         let sql = concat!(
             "SELECT d.subject, d.name, d.due, d.party, d.detail FROM due d WHERE d.due < $1 AND ",
             seen!("d.policy", "$2"),
-            " ORDER BY d.due, d.subject, d.name LIMIT $3"
+            " ORDER BY d.due, d.subject, d.name LIMIT $3 + 0"
         );
         let rows = self.fetch(sql, args![before, self.viewer(), self.limit(limit)]).await?;
         rows.iter().map(due).collect()

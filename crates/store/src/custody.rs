@@ -166,7 +166,7 @@ impl Custody {
     /// # Errors
     /// If the database fails.
     pub async fn due_before(&self, before: Timestamp, limit: usize) -> Result<Vec<Due>, Error> {
-        let sql = "SELECT subject, name, due, party, detail FROM due WHERE due < $1 ORDER BY due, subject, name LIMIT $2";
+        let sql = "SELECT subject, name, due, party, detail FROM due WHERE due < $1 ORDER BY due, subject, name LIMIT $2 + 0";
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
         self.store.fetch(sql, args![before, limit]).await?.iter().map(due).collect()
     }

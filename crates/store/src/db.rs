@@ -1,4 +1,7 @@
 //! The two databases behind one face: a query is one text, its arguments and rows are values.
+//!
+//! A limit is written `LIMIT $n + 0`: SQLite prepares a statement with a plain `LIMIT $n` again whenever the argument is bound, to plan by its
+//! value, which takes longer than most of our queries.
 
 use ostrom_core::{
     CaseId, CollectionId, Digest, GroupId, ObjectId, OrgId, PeerId, PersonId, Timestamp, TokenId,

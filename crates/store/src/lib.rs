@@ -14,7 +14,6 @@
 
 mod backup;
 mod case;
-mod check;
 mod collection;
 mod config;
 mod credential;
@@ -38,7 +37,6 @@ mod writing;
 
 pub use backup::{backup_file, restore};
 pub use case::{CaseEvent, CaseFile, CaseMessage, Due, NewDue, NewEvent, NewMessage};
-pub use check::CheckReport;
 pub use collection::Collection;
 pub use config::{Config, ConfigError, Location};
 pub use credential::{Link, OidcLink, Passkey, Session, Token};
@@ -47,8 +45,8 @@ pub use error::Error;
 pub use member::{Group, Organisation, Person, Role, UnknownRole};
 pub use note::{NewNotification, Notification, Subject};
 pub use object::{
-    Entry, Filter, Head, Key, MAX_BODY, MAX_CLOSURE, MAX_REFERENCES, MAX_WORDS, ManifestEntry, NewObject,
-    Object, Outcome, Page, Removal, Versions,
+    CheckReport, Entry, Filter, Head, Key, MAX_BODY, MAX_CLOSURE, MAX_REFERENCES, MAX_WORDS, ManifestEntry,
+    NewObject, Object, Outcome, Page, Removal, Versions,
 };
 pub use peer::{Peer, PeerState};
 pub use posting::Posting;

@@ -56,6 +56,20 @@ pub(crate) async fn migrate(db: &mut Db<'_>, what: &str) -> Result<(), Error> {
     db.script("COMMIT").await
 }
 
+/// Refuses what is not a node's database, or is a newer one. Nothing is written.
+pub(crate) async fn known(db: &mut Db<'_>, what: &str) -> Result<(), Error> {
+    let number = match db.first("SELECT number FROM ostrom_schema", args![]).await {
+        Ok(row) => row.map_or(Ok(0), |row| row.int(0))?,
+        Err(Error::Database(_)) => 0,
+        Err(error) => return Err(error),
+    };
+    match number {
+        0 => Err(Error::NotOurs { what: what.to_owned() }),
+        found if found > CURRENT => Err(Error::Newer { found, known: CURRENT }),
+        _ => Ok(()),
+    }
+}
+
 /// The number of the schema; 0 if there is none.
 async fn version(db: &mut Db<'_>, what: &str) -> Result<i64, Error> {
     let tables = match db {

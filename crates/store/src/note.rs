@@ -87,7 +87,7 @@ impl Reading {
             "SELECT n.number, n.kind, n.case_id, n.object, n.text, n.made, n.seen FROM notification n \
              WHERE n.person = $1 AND n.number < $2 AND ",
             about_seen!("$3"),
-            " ORDER BY n.number DESC LIMIT $4"
+            " ORDER BY n.number DESC LIMIT $4 + 0"
         );
         let args = args![person, before.unwrap_or(i64::MAX), self.viewer(), self.limit(limit)];
         self.fetch(sql, args).await?.iter().map(notification).collect()

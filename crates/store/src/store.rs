@@ -91,6 +91,8 @@ pub(crate) struct Writer {
     pub(crate) next_seq: i64,
     /// When the last batch was added.
     pub(crate) last_added: i64,
+    /// How many transactions were committed.
+    pub(crate) generation: u64,
 }
 
 /// How the last transaction ended.
@@ -113,6 +115,7 @@ impl Writer {
     /// Commits what was begun.
     pub(crate) async fn commit(&mut self) -> Result<(), Error> {
         self.state = State::Unknown;
+        self.generation = self.generation.saturating_add(1);
         self.db()?.script("COMMIT").await?;
         self.state = State::Clean;
         Ok(())
@@ -148,6 +151,7 @@ pub(crate) fn sqlite_options(path: &Path, cache_kib: u32) -> SqliteConnectOption
         .foreign_keys(true)
         .pragma("cache_size", format!("-{cache_kib}"))
         .pragma("mmap_size", "0")
+        .page_size(8192)
         // What was deleted is overwritten: a removed object is gone from the file too.
         .pragma("secure_delete", "ON")
         .pragma("journal_size_limit", "67108864")
@@ -165,14 +169,20 @@ impl Store {
     pub async fn open(config: &Config) -> Result<Self, Error> {
         let what = name(&config.location);
         let lock = match &config.location {
-            Location::Sqlite(path) => Some(own_file(path)?),
+            Location::Sqlite(path) => Some(own_file(path, true)?),
             Location::Postgres(_) => None,
         };
         let mut conn = connect(config).await.map_err(|error| error.about(&what))?;
         migrate::migrate(&mut conn.db(), &what).await.map_err(|error| error.about(&what))?;
         let readers = readers(config).await?;
-        let mut writer =
-            Writer { conn: Some(conn), state: State::Clean, _lock: lock, next_seq: 1, last_added: i64::MIN };
+        let mut writer = Writer {
+            conn: Some(conn),
+            state: State::Clean,
+            _lock: lock,
+            next_seq: 1,
+            last_added: i64::MIN,
+            generation: 0,
+        };
         let (policies, collections) = load(&mut writer).await?;
         Ok(Self {
             inner: Arc::new(Inner {
@@ -330,8 +340,8 @@ impl std::fmt::Debug for Store {
     }
 }
 
-/// Makes the file if it is not there, readable for nobody else, and a lock beside it: one process owns a database.
-fn own_file(path: &Path) -> Result<File, Error> {
+/// Locks a file beside the database: one process owns a database. And makes the database's file, if it is not there and if so wished, readable for nobody else.
+pub(crate) fn own_file(path: &Path, make: bool) -> Result<File, Error> {
     let fail =
         |path: &Path, why: &dyn std::fmt::Display| Error::File { path: path.into(), why: why.to_string() };
     if let Some(folder) = path.parent().filter(|folder| !folder.as_os_str().is_empty()) {
@@ -355,7 +365,9 @@ fn own_file(path: &Path) -> Result<File, Error> {
         }
         Err(std::fs::TryLockError::Error(error)) => return Err(fail(beside, &error)),
     }
-    options.open(path).map_err(|error| fail(path, &error))?;
+    if make {
+        options.open(path).map_err(|error| fail(path, &error))?;
+    }
     Ok(lock)
 }
 

@@ -58,6 +58,11 @@ impl Writing {
         Ok(())
     }
 
+    /// How many transactions were committed since the store was opened.
+    pub(crate) fn generation(&self) -> u64 {
+        self.writer.generation
+    }
+
     pub(crate) fn db(&mut self) -> Result<Db<'_>, Error> {
         self.writer.db()
     }

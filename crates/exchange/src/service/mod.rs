@@ -13,6 +13,8 @@ mod strictness;
 mod take;
 
 #[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
 mod tests;
 
 use std::fmt;

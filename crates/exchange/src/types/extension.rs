@@ -40,6 +40,9 @@ pub struct Ai {
     /// When an incident happened, if not just then when it was written down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub occurred: Option<Timestamp>,
+    /// How exact that is, if not to the digit: `day`, `month`, `year`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub occurred_precision: Option<String>,
     /// What an evaluation found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluation: Option<EvaluationFacts>,

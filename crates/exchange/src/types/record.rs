@@ -379,7 +379,6 @@ shared!(Opinion, "an opinion", &["opinion"], |it| {
 /// Any of them.
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the names say it")]
-#[expect(clippy::large_enum_variant, reason = "they are all large")]
 pub enum Record {
     Flaw(Flaw),
     Technique(Technique),

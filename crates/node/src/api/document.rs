@@ -10,7 +10,7 @@ use http::header::CONTENT_TYPE;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
-use super::{collections, groups, me, members, peers, tokens};
+use super::{audit, cases, collections, groups, me, members, objects, peers, tokens, write};
 use crate::App;
 use crate::error::Problem;
 
@@ -48,6 +48,35 @@ use crate::error::Problem;
         peers::peer,
         peers::new_peer,
         peers::remove_peer,
+        peers::pull,
+        peers::state,
+        cases::cases,
+        cases::case,
+        cases::report,
+        cases::opening,
+        cases::new_case,
+        cases::act,
+        audit::audit,
+        objects::search,
+        objects::flaws,
+        objects::incidents,
+        objects::techniques,
+        objects::mitigations,
+        objects::advisories,
+        objects::evaluations,
+        objects::objects,
+        objects::object,
+        objects::versions,
+        objects::why,
+        objects::readers,
+        write::new_flaw,
+        write::new_incident,
+        write::new_technique,
+        write::new_mitigation,
+        write::new_advisory,
+        write::new_evaluation,
+        write::change,
+        write::remove,
     ),
     components(schemas(Problem))
 )]

@@ -1,13 +1,18 @@
 //! The REST API under `/api/v1`: JSON, described by OpenAPI at `/api/v1/openapi.json`.
 
+pub(crate) mod audit;
+pub(crate) mod cases;
 mod collections;
+mod cursor;
 mod document;
 mod groups;
 mod me;
 mod members;
+mod objects;
 mod peers;
 pub(crate) mod service;
 mod tokens;
+mod write;
 
 use axum::Router;
 use axum::extract::{Request, State};
@@ -16,6 +21,8 @@ use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
 use http::Method;
 use http::header::AUTHORIZATION;
+
+pub(crate) use peers::token_setting;
 
 use crate::web::{Csrf, single};
 use crate::who::{Actor, Role, Who};
@@ -42,12 +49,35 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .route("/api/v1/tokens/{id}", axum::routing::delete(tokens::revoke))
         .route("/api/v1/peers", get(peers::peers).post(peers::new_peer))
         .route("/api/v1/peers/{id}", get(peers::peer).delete(peers::remove_peer))
+        .route("/api/v1/peers/{id}/pull", post(peers::pull))
+        .route("/api/v1/peers/{id}/state", axum::routing::put(peers::state))
+        .route("/api/v1/cases", get(cases::cases).post(cases::new_case))
+        .route("/api/v1/cases/{id}", get(cases::case))
+        .route("/api/v1/cases/{id}/report", get(cases::report))
+        .route("/api/v1/cases/{id}/opening", get(cases::opening))
+        .route("/api/v1/cases/{id}/events", post(cases::act))
+        .route("/api/v1/audit", get(audit::audit))
+        .route("/api/v1/search", get(objects::search))
+        .route("/api/v1/flaws", get(objects::flaws).post(write::new_flaw))
+        .route("/api/v1/incidents", get(objects::incidents).post(write::new_incident))
+        .route("/api/v1/techniques", get(objects::techniques).post(write::new_technique))
+        .route("/api/v1/mitigations", get(objects::mitigations).post(write::new_mitigation))
+        .route("/api/v1/advisories", get(objects::advisories).post(write::new_advisory))
+        .route("/api/v1/evaluations", get(objects::evaluations).post(write::new_evaluation))
+        .route("/api/v1/objects", get(objects::objects))
+        .route("/api/v1/objects/{id}", get(objects::object).put(write::change).delete(write::remove))
+        .route("/api/v1/objects/{id}/versions", get(objects::versions))
+        .route("/api/v1/objects/{id}/why", get(objects::why))
+        .route("/api/v1/objects/{id}/readers", get(objects::readers))
         .method_not_allowed_fallback(method)
         .layer(from_fn_with_state(app.clone(), forged))
 }
 
 async fn method() -> Response {
-    Failure::Method("").into_response()
+    let mut response = Failure::Method("").into_response();
+    // The router knows which there are, and says so where nobody else has.
+    response.headers_mut().remove(http::header::ALLOW);
+    response
 }
 
 /// A browser sends a session's cookie along whoever asks it to; so what changes something needs the form's token as well.

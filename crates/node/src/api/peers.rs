@@ -5,6 +5,7 @@ use axum::extract::State;
 use http::StatusCode;
 use ostrom_core::handling::Policy;
 use ostrom_core::{OrgId, PeerId, Timestamp, Uuid};
+use ostrom_exchange::federation::PeerKey;
 use ostrom_store::{Peer, PeerState};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -111,15 +112,14 @@ pub(super) async fn new_peer(
     if token.len() > 512 || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
         return Err(wrong("the token is what the peer gave you: ost_ and 43 characters".to_owned()));
     }
-    if form.public_key.len() > 4096 {
-        return Err(wrong("the key is longer than any key".to_owned()));
-    }
+    let key: PeerKey =
+        form.public_key.parse().map_err(|error: ostrom_trust::log::NoteError| wrong(error.to_string()))?;
     let now = app.clock().now();
     let peer = Peer {
         id: PeerId::new(Uuid::from_bytes(secret::uuid()?)),
         url: base.origin(),
         name: name(&form.name)?,
-        public_key: form.public_key,
+        public_key: key.to_string(),
         organisation: form.organisation,
         limits: form.limits,
         cursor: None,
@@ -158,4 +158,62 @@ pub(super) async fn remove_peer(
     writing.set_setting(&token_setting(id), None).await?;
     writing.commit().await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+/// What a pull did.
+#[derive(Debug, Serialize, ToSchema)]
+pub(super) struct PulledView {
+    /// Objects that were taken.
+    taken: usize,
+    /// Objects that were removed because the peer removed them.
+    removed: usize,
+    /// Objects that were not taken.
+    skipped: usize,
+    /// Whether the peer had no more.
+    complete: bool,
+}
+
+/// Pulls from a peer now.
+#[utoipa::path(post, path = "/api/v1/peers/{id}/pull", tag = "federation", params(("id" = String, Path, format = "uuid")),
+    responses((status = 200, body = PulledView)))]
+pub(super) async fn pull(
+    State(app): State<App>,
+    actor: Actor,
+    Named(id): Named<PeerId>,
+) -> Result<Answer<PulledView>, Failure> {
+    administrator(&actor)?;
+    let pulled = crate::federation::pull(&app, id).await?;
+    let skipped = pulled.skipped.values().sum();
+    Ok(Answer(PulledView {
+        taken: pulled.taken,
+        removed: pulled.removed,
+        skipped,
+        complete: pulled.complete,
+    }))
+}
+
+/// Whether a peer is pulled from.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct StateForm {
+    /// Whether it is pulled from. Allowing one that is distrusted says that somebody has looked.
+    active: bool,
+}
+
+/// Pauses a peer, or allows it again.
+#[utoipa::path(put, path = "/api/v1/peers/{id}/state", tag = "federation", params(("id" = String, Path, format = "uuid")),
+    request_body = StateForm, responses((status = 200, body = PeerView)))]
+pub(super) async fn state(
+    State(app): State<App>,
+    actor: Actor,
+    Named(id): Named<PeerId>,
+    Json(form): Json<StateForm>,
+) -> Result<Answer<PeerView>, Failure> {
+    administrator(&actor)?;
+    let mut peer = app.store.peer(id).await?.ok_or(Failure::NotFound)?;
+    peer.state = if form.active { PeerState::Active } else { PeerState::Paused };
+    let mut writing = app.store.writing(app.clock().now()).await?;
+    writing.put_peer(&peer).await?;
+    writing.commit().await?;
+    Ok(Answer(view(peer)))
 }

@@ -13,6 +13,8 @@ use crate::{App, Failure};
 pub(crate) const FIRST: &str = "first-administrator";
 /// What a link of an invited person is for.
 pub(crate) const INVITATION: &str = "invitation";
+/// The setting that keeps which organisation runs the node.
+pub(crate) const OPERATOR: &str = "operator";
 /// For how long an invitation is good, in seconds.
 const INVITED: i64 = 7 * 86_400;
 /// For how long the first link is good, in seconds.
@@ -115,6 +117,7 @@ pub(crate) async fn accept(
             writing.use_link(&hash, FIRST).await?.ok_or(Failure::NotFound)?;
             writing.put_organisation(&organisation).await?;
             writing.put_person(&person).await?;
+            writing.set_setting(OPERATOR, Some(&organisation.id.to_string())).await?;
             person.id
         }
     };

@@ -18,7 +18,7 @@ use axum::routing::{get, post};
 use crate::{App, Config, StartError};
 
 pub use invite::{FirstMember, Invitation, invitation, invite};
-pub(crate) use invite::{email, first as first_link, name};
+pub(crate) use invite::{OPERATOR, email, first as first_link, name};
 pub use password::SHORTEST as SHORTEST_PASSWORD;
 pub use token::{NewToken, SCOPES};
 

@@ -1,5 +1,6 @@
 //! Shared things: bytes with a few indexed facts.
 
+mod check;
 mod filter;
 mod page;
 mod put;
@@ -13,6 +14,7 @@ use bytes::Bytes;
 use ostrom_core::handling::Policy;
 use ostrom_core::{CollectionId, Digest, ObjectId, OrgId, PeerId, PersonId, Timestamp};
 
+pub use check::CheckReport;
 pub use filter::{Filter, Versions};
 pub(crate) use page::page_of_all;
 pub(crate) use read::digest;

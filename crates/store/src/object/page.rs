@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 
 use bytes::Bytes;
-use ostrom_core::{CollectionId, ObjectId};
+use ostrom_core::{CollectionId, ObjectId, Timestamp};
 use sqlx::AssertSqlSafe;
 
 use super::read::{after_batch, cut, list_clause, position};
@@ -29,27 +29,31 @@ const WITHOUT: &str =
 /// Takes a page's text apart.
 fn entries(collection: CollectionId, text: String, found: &mut Vec<Entry>) -> Result<(), Error> {
     let damaged = || Error::damaged("a page cannot be read");
-    let mut left = Bytes::from(text);
-    while !left.is_empty() {
+    let text = Bytes::from(text);
+    let mut at = 0_usize;
+    while at < text.len() {
+        let mut words = text.get(at..).unwrap_or_default().splitn(6, |byte| *byte == b' ');
         let mut word = || {
-            let end = left.iter().position(|byte| *byte == b' ').ok_or_else(damaged)?;
-            let word = left.split_to(end);
-            let _space = left.split_to(1);
-            String::from_utf8(word.into()).map_err(|_| damaged())
+            let word = words.next().and_then(|word| std::str::from_utf8(word).ok()).ok_or_else(damaged)?;
+            at = at.saturating_add(word.len()).saturating_add(1);
+            Ok::<_, Error>(word)
         };
         let length: usize = word()?.parse().map_err(|_| damaged())?;
-        let mut time = || {
-            let micros = word()?.parse().map_err(|_| damaged())?;
-            ostrom_core::Timestamp::from_micros(micros).map_err(|_| damaged())
-        };
+        let mut time =
+            || Timestamp::from_micros(word()?.parse().map_err(|_| damaged())?).map_err(|_| damaged());
         let (added, version) = (time()?, time()?);
-        let spec_version = word()?;
+        let spec_version = word()?.to_owned();
         let id: ObjectId = word()?.parse().map_err(|_| damaged())?;
-        if length > left.len() {
+        let end = at.saturating_add(length);
+        if end > text.len() {
             return Err(damaged());
         }
-        let body = left.split_to(length);
-        found.push(Entry { key: Key { added, id, version, collection }, spec_version, body });
+        found.push(Entry {
+            key: Key { added, id, version, collection },
+            spec_version,
+            body: text.slice(at..end),
+        });
+        at = end;
     }
     Ok(())
 }
@@ -136,7 +140,7 @@ impl Question<'_> {
         }
         list_clause("o.id", self.filter.ids.iter(), &mut sql, &mut args);
         list_clause("o.spec_version", self.filter.spec_versions.iter(), &mut sql, &mut args);
-        sql.push_str(&format!(" ORDER BY {seq} LIMIT $4"));
+        sql.push_str(&format!(" ORDER BY {seq} LIMIT $4 + 0"));
         (sql, args)
     }
 
@@ -329,7 +333,7 @@ pub(crate) async fn page_of_all(
     let sql = format!(
         "SELECT string_agg(p.line, '') FROM (SELECT {WITH_BODY} AS line FROM object o WHERE o.collection = $1 AND o.newest = 1 \
          AND o.seq > coalesce((SELECT q.seq FROM object q WHERE q.id = $3 AND q.collection = $1 AND q.version = $4 AND q.added = $5), $2) \
-         ORDER BY o.seq LIMIT $6) AS p"
+         ORDER BY o.seq LIMIT $6 + 0) AS p"
     );
     let args = match after {
         Some(key) => args![number, 0_i64, &key.id, key.version, key.added, most],

@@ -240,7 +240,7 @@ impl Reading {
                 seen!("o.policy", "$2"),
                 " AND ",
                 last!("$2"),
-                " ORDER BY o.seq DESC LIMIT $3"
+                " ORDER BY o.seq DESC LIMIT $3 + 0"
             );
             for row in self.fetch(sql, args![end, self.viewer(), most]).await? {
                 found.push(head_of(self.store(), &row)?);
@@ -254,7 +254,7 @@ impl Reading {
                 seen!("o.policy", "$2"),
                 " AND ",
                 last!("$2"),
-                " ORDER BY o.seq DESC LIMIT $3"
+                " ORDER BY o.seq DESC LIMIT $3 + 0"
             );
             for row in self.fetch(sql, args![end, self.viewer(), most, *kind]).await? {
                 found.push(head_of(self.store(), &row)?);
@@ -291,7 +291,7 @@ impl Reading {
             head!(),
             ", o.own, o.body FROM object o WHERE o.seq > $1 AND ",
             seen!("o.policy", "$2"),
-            " ORDER BY o.seq LIMIT $3"
+            " ORDER BY o.seq LIMIT $3 + 0"
         );
         let mut most = self.limit(limit).saturating_add(1);
         let mut less = false;
@@ -300,7 +300,7 @@ impl Reading {
             let sizes = concat!(
                 "SELECT octet_length(o.body) FROM object o WHERE o.seq > $1 AND ",
                 seen!("o.policy", "$2"),
-                " ORDER BY o.seq LIMIT $3"
+                " ORDER BY o.seq LIMIT $3 + 0"
             );
             let rows = self.fetch(sizes, args![start, self.viewer(), most]).await?;
             let sizes = rows.iter().map(|row| row.int(0)).collect::<Result<Vec<_>, _>>()?;
@@ -324,7 +324,7 @@ impl Reading {
             "SELECT o.removed, o.id, o.version, o.collection, o.why FROM tombstone o JOIN collection c ON c.key = o.collection \
              WHERE o.removed >= $1 AND (o.removed > $1 OR o.id > $2 OR (o.id = $2 AND (o.version > $3 OR (o.version = $3 AND c.id > $4)))) AND ",
             seen!("o.policy", "$5"),
-            " ORDER BY o.removed, o.id, o.version, c.id LIMIT $6"
+            " ORDER BY o.removed, o.id, o.version, c.id LIMIT $6 + 0"
         );
         let most = self.limit(limit).saturating_add(1);
         let args = match after {
@@ -408,7 +408,7 @@ impl Reading {
             last!("$3")
         );
         list_clause("o.kind", kinds.iter().copied(), &mut sql, &mut args);
-        sql.push_str(" ORDER BY r.source DESC LIMIT $4");
+        sql.push_str(" ORDER BY r.source DESC LIMIT $4 + 0");
         let rows = self.fetch(AssertSqlSafe(sql), args).await?;
         let rows = rows.iter().map(|row| head_of(self.store(), row)).collect::<Result<_, _>>()?;
         Ok(cut(rows, self.most(limit), |head: &Head| &head.key))

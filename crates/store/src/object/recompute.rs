@@ -138,7 +138,7 @@ impl Writing {
     pub(crate) async fn recompute_collection(&mut self, collection: i64) -> Result<(), Error> {
         let mut last = 0;
         loop {
-            let sql = "SELECT o.seq, o.id FROM object o WHERE o.collection = $1 AND o.seq > $2 ORDER BY o.seq LIMIT $3";
+            let sql = "SELECT o.seq, o.id FROM object o WHERE o.collection = $1 AND o.seq > $2 ORDER BY o.seq LIMIT $3 + 0";
             let rows = self.fetch(sql, args![collection, last, CHUNK]).await?;
             let mut versions = BTreeMap::<ObjectId, BTreeSet<i64>>::new();
             for row in &rows {

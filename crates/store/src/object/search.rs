@@ -82,7 +82,7 @@ impl Reading {
             sql.push_str(&format!(" AND o.kind IN ({})", places(args.len().saturating_add(1), size)));
             pad(&mut args, kinds.iter().copied(), size);
         }
-        sql.push_str(" ORDER BY w.seq DESC LIMIT $4");
+        sql.push_str(" ORDER BY w.seq DESC LIMIT $4 + 0");
         let rows = self.fetch(AssertSqlSafe(sql), args).await?;
         let rows = rows.iter().map(|row| head_of(self.store(), row)).collect::<Result<_, _>>()?;
         Ok(cut(rows, self.most(limit), |head: &Head| &head.key))
@@ -95,7 +95,7 @@ impl Reading {
         }
         let mut counted = Vec::new();
         for word in words {
-            let sql = "SELECT count(*) FROM (SELECT 1 FROM word WHERE word = $1 LIMIT $2) AS sample";
+            let sql = "SELECT count(*) FROM (SELECT 1 FROM word WHERE word = $1 LIMIT $2 + 0) AS sample";
             let rows = self.fetch(sql, args![&word, SAMPLE]).await?;
             counted.push((rows.first().map_or(Ok(0), |row| row.int(0))?, word));
         }

@@ -1,6 +1,8 @@
 //! Worlds for tests: both databases, members, objects.
 #![allow(dead_code, reason = "not every test file uses all of it")]
 
+pub mod model;
+
 use ostrom_core::handling::{Handling, Party, Policy, Reader, Tlp};
 use ostrom_core::{CollectionId, GroupId, ObjectId, OrgId, PersonId, Timestamp, Uuid};
 use ostrom_store::testing::Postgres;

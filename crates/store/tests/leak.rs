@@ -1,0 +1,478 @@
+//! Nothing that a reader may not see changes anything that the reader is told.
+//!
+//! Random worlds are put into a store, and once more into a second one, without the objects that are hidden from the reader. Everything that
+//! a `Reading` tells must be the same in both; and in the first it must be what the model says.
+
+mod common;
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use common::model::Model;
+use common::*;
+use ostrom_core::ObjectId;
+use ostrom_core::handling::{Embargo, Handling, Iep, Obligation, Party, Policy, Reader, Tlp};
+use ostrom_store::testing::Postgres;
+use ostrom_store::{Config, Filter, Head, Key, NewObject, Outcome, Page, Reading, Store, Versions};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::test_runner::{Config as Cases, TestRunner};
+
+const KINDS: [&str; 3] = ["vulnerability", "relationship", "note"];
+const WORDS: [&str; 4] = ["prompt", "injection", "model", "weights"];
+const THINGS: u128 = 7;
+
+fn thing(n: u128) -> ObjectId {
+    id(KINDS[(n % 3) as usize], n)
+}
+
+fn marks() -> Vec<Policy> {
+    let base = |tlp| Handling::new(org(1), tlp);
+    let named = |tlp, party| Handling { audience: [party].into(), ..base(tlp) };
+    let embargo = Embargo { until: at(500), parties: [Party::Organisation(org(3))].into() };
+    let iep = Iep {
+        name: "window".to_owned(),
+        start: Some(at(300)),
+        end: Some(at(900)),
+        encrypt_in_transit: Obligation::Must,
+        permitted_actions: "none".to_owned(),
+        affected_party_notifications: Obligation::May,
+        attribution: Obligation::May,
+        unmodified_resale: Obligation::May,
+    };
+    [
+        vec![base(Tlp::Clear)],
+        vec![base(Tlp::Clear)],
+        vec![base(Tlp::Green)],
+        vec![named(Tlp::Amber, Party::Organisation(org(2)))],
+        vec![named(Tlp::AmberStrict, Party::Group(group(1)))],
+        vec![named(Tlp::Red, Party::Person(person(3)))],
+        vec![Handling { embargo: Some(embargo), ..base(Tlp::Clear) }],
+        vec![Handling { iep: Some(iep), ..base(Tlp::Green) }],
+        vec![Handling::unreadable(org(1), "a mark from elsewhere")],
+        vec![],
+    ]
+    .into_iter()
+    .map(Policy::new)
+    .collect()
+}
+
+fn readers() -> Vec<Reader> {
+    vec![
+        anybody(),
+        member(1),
+        member(2),
+        Reader { groups: [group(1)].into(), ..member(3) },
+        Reader { client_of: [org(2)].into(), ..member(4) },
+        Reader { encrypted: false, ..member(2) },
+    ]
+}
+
+#[derive(Debug, Clone)]
+struct Put {
+    collection: u128,
+    thing: u128,
+    version: Option<i64>,
+    mark: usize,
+    references: Vec<u128>,
+    word: usize,
+}
+
+#[derive(Debug, Clone)]
+enum Step {
+    Batch(Vec<Put>),
+    Remove {
+        collection: u128,
+        thing: u128,
+        version: Option<i64>,
+    },
+    /// Whether collection 2 is for organisation 2 only.
+    Close(bool),
+    Reopen,
+}
+
+fn put_strategy() -> impl Strategy<Value = Put> {
+    let version = prop_oneof![9 => (0..4_i64).prop_map(Some), 1 => Just(None)];
+    (1..3_u128, 0..THINGS, version, 0..10_usize, vec(0..THINGS, 0..3), 0..4_usize).prop_map(
+        |(collection, thing, version, mark, references, word)| Put {
+            collection,
+            thing,
+            version,
+            mark,
+            references,
+            word,
+        },
+    )
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let removal = (1..3_u128, 0..THINGS, proptest::option::of(0..4_i64));
+    let step = prop_oneof![
+        12 => vec(put_strategy(), 1..6).prop_map(Step::Batch),
+        3 => removal.prop_map(|(collection, thing, version)| Step::Remove { collection, thing, version }),
+        1 => any::<bool>().prop_map(Step::Close),
+        1 => Just(Step::Reopen),
+    ];
+    vec(step, 1..10)
+}
+
+#[derive(Debug, Clone)]
+struct Case {
+    steps: Vec<Step>,
+    reader: usize,
+    now: i64,
+    limit: usize,
+}
+
+fn cases() -> impl Strategy<Value = Case> {
+    let now = prop_oneof![Just(250_i64), Just(400), Just(600), Just(1000)];
+    (steps(), 0..6_usize, now, 1..5_usize).prop_map(|(steps, reader, now, limit)| Case {
+        steps,
+        reader,
+        now,
+        limit,
+    })
+}
+
+fn new_object(put: &Put, step: usize, place: usize) -> NewObject {
+    let mut new = object(thing(put.thing), put.version.unwrap_or_default(), marks()[put.mark].clone());
+    new.collection = coll(put.collection);
+    new.version = put.version.map(at);
+    new.references = put.references.iter().map(|n| thing(*n)).collect();
+    // No two bodies are the same.
+    new.body = format!("{{\"naïve\":\"{step}.{place}\"}}").into_bytes();
+    new.title = format!("Title {}", WORDS[put.word]);
+    new.text = format!("{} of step{step}", WORDS[(put.word + step) % 4]);
+    new.spec_version = if put.word == 0 { "2.0" } else { "2.1" }.to_owned();
+    new
+}
+
+/// Puts the steps into a store. `keep` says which of the objects that were taken the first time are put at all.
+async fn play(
+    config: &Config,
+    steps: &[Step],
+    keep: Option<&BTreeSet<(usize, usize)>>,
+) -> (Store, Model, Vec<(usize, usize)>) {
+    let mut store = Store::open(config).await.unwrap();
+    add_collections(&store, &[1, 2]).await;
+    let mut model = Model::default();
+    let mut places = Vec::new();
+    for (at_step, step) in steps.iter().enumerate() {
+        let now = 10 + 10 * at_step as i64;
+        // A view from before each step: it must not stay as it was.
+        for reader in readers() {
+            drop(store.reading(&reader, at(now)).await.unwrap());
+        }
+        match step {
+            Step::Batch(puts) => {
+                let kept: Vec<usize> = (0..puts.len())
+                    .filter(|place| keep.is_none_or(|keep| keep.contains(&(at_step, *place))))
+                    .collect();
+                let objects: Vec<NewObject> =
+                    kept.iter().map(|place| new_object(&puts[*place], at_step, *place)).collect();
+                let outcomes = put(&store, now, objects.clone()).await;
+                for ((object, outcome), place) in objects.into_iter().zip(outcomes).zip(kept) {
+                    if let Outcome::Taken { added, version } = outcome {
+                        assert_eq!(added, at(now));
+                        model.put(object, added, version);
+                        places.push((at_step, place));
+                    } else {
+                        assert!(
+                            keep.is_none(),
+                            "what was taken in the first world was not taken in the second"
+                        );
+                    }
+                }
+            }
+            Step::Remove { collection, thing: n, version } => {
+                let version = version.map(at);
+                let expected = model.remove(coll(*collection), &thing(*n), version, at(now));
+                let mut writing = store.writing(at(now)).await.unwrap();
+                let removed =
+                    writing.remove(coll(*collection), &thing(*n), version, Some("mistake")).await.unwrap();
+                writing.commit().await.unwrap();
+                assert_eq!(removed, expected);
+            }
+            Step::Close(closed) => {
+                let mut changed = collection(2);
+                changed.may_read = closed.then(|| amber_to(2));
+                let mut writing = store.writing(at(now)).await.unwrap();
+                writing.put_collection(&changed).await.unwrap();
+                writing.commit().await.unwrap();
+                match changed.may_read {
+                    Some(policy) => model.may_read.insert(coll(2), policy),
+                    None => model.may_read.remove(&coll(2)),
+                };
+            }
+            Step::Reopen => {
+                store.close().await;
+                store = Store::open(config).await.unwrap();
+            }
+        }
+    }
+    (store, model, places)
+}
+
+/// Everything that pages give, until the end.
+async fn walk<T: Clone, F>(mut page: F) -> (Vec<T>, Vec<Option<Key>>)
+where
+    F: AsyncFnMut(Option<Key>) -> Page<T>,
+{
+    let (mut rows, mut ends) = (Vec::new(), Vec::new());
+    let mut after = None;
+    loop {
+        let got = page(after.take()).await;
+        rows.extend(got.rows.iter().cloned());
+        ends.push(got.next.clone());
+        after = got.next;
+        if after.is_none() {
+            return (rows, ends);
+        }
+        assert!(ends.len() < 500, "no end");
+    }
+}
+
+fn filters() -> Vec<Filter> {
+    let plain = Filter::default();
+    let all = Filter { versions: Versions::ALL, ..Filter::default() };
+    let first = Versions { first: true, last: false, ..Versions::LAST };
+    let exactly = Versions { exactly: vec![at(1), at(2)], last: false, ..Versions::LAST };
+    vec![
+        plain.clone(),
+        all.clone(),
+        Filter { versions: first.clone(), ..plain.clone() },
+        Filter { versions: Versions { last: true, ..first }, ..plain.clone() },
+        Filter { versions: Versions { last: true, ..exactly.clone() }, ..plain.clone() },
+        Filter { versions: exactly, ids: vec![thing(1), thing(3), thing(5)], ..plain.clone() },
+        Filter { added_after: Some(at(25)), ..all.clone() },
+        Filter { kinds: vec!["note".to_owned(), "vulnerability".to_owned()], ..plain.clone() },
+        Filter { spec_versions: vec!["2.0".to_owned()], ids: vec![thing(0)], ..all.clone() },
+        Filter { kinds: vec!["note".to_owned()], added_after: Some(at(15)), ..plain },
+        Filter { versions: Versions { last: false, ..Versions::LAST }, ..all },
+    ]
+}
+
+/// All that a reading tells, as text.
+async fn told(reading: &Reading, limit: usize, explain: bool) -> Vec<String> {
+    let mut told = Vec::new();
+    for n in 1..4 {
+        for filter in filters() {
+            let page =
+                walk(async |after| reading.page(coll(n), &filter, after.as_ref(), limit).await.unwrap())
+                    .await;
+            told.push(format!("page {n} {filter:?} {page:?}"));
+            let page =
+                walk(async |after| reading.manifest(coll(n), &filter, after.as_ref(), limit).await.unwrap())
+                    .await;
+            told.push(format!("manifest {n} {filter:?} {page:?}"));
+        }
+        for t in 0..THINGS {
+            let filter = Filter::default();
+            let versions = walk(async |after| {
+                reading.versions(coll(n), &thing(t), &filter, after.as_ref(), limit).await.unwrap()
+            })
+            .await;
+            told.push(format!("versions {n} {t} {versions:?}"));
+        }
+        told.push(format!("{:?}", reading.collection(&format!("c{n}")).await.unwrap()));
+    }
+    told.push(format!("{:?}", reading.collections().await.unwrap()));
+    told.push(format!("counts {:?}", reading.counts().await.unwrap()));
+    for t in 0..THINGS {
+        let id = thing(t);
+        for version in [None, Some(at(0)), Some(at(1)), Some(at(2)), Some(at(3))] {
+            told.push(format!("get {:?}", reading.get(&id, version).await.unwrap()));
+            if explain {
+                told.push(format!("explain {:?}", reading.explain(&id, version).await.unwrap()));
+            }
+        }
+        told.push(format!("history {:?}", reading.history(&id).await.unwrap()));
+        told.push(format!("refers to {:?}", reading.refers_to(&id).await.unwrap()));
+        for kinds in [&[] as &[&str], &["note"], &["note", "relationship"]] {
+            let page =
+                walk(async |after| reading.referred_by(&id, kinds, after.as_ref(), limit).await.unwrap())
+                    .await;
+            told.push(format!("referred by {page:?}"));
+        }
+        if explain {
+            let all: Vec<(usize, Reader)> = readers().into_iter().enumerate().collect();
+            told.push(format!("who {:?}", reading.who_could_read(&id, &all).await.unwrap()));
+        }
+    }
+    for query in ["prompt", "Injection title", "model weights", "of", "step1 title", "", "nowhere"] {
+        for kinds in [&[] as &[&str], &["note", "vulnerability"]] {
+            let page =
+                walk(async |after| reading.search(query, kinds, after.as_ref(), limit).await.unwrap()).await;
+            told.push(format!("search {query} {page:?}"));
+        }
+    }
+    for kinds in [&[] as &[&str], &["note"], &["relationship", "vulnerability"]] {
+        let page = walk(async |after| reading.list(kinds, after.as_ref(), limit).await.unwrap()).await;
+        told.push(format!("list {page:?}"));
+    }
+    let all: Vec<ObjectId> = (0..THINGS).map(thing).collect();
+    told.push(format!("objects {:?}", reading.objects(&all).await.unwrap()));
+    told.push(format!("heads {:?}", reading.heads(&all).await.unwrap()));
+    let page = walk(async |after| reading.changes(after.as_ref(), limit).await.unwrap()).await;
+    told.push(format!("changes {page:?}"));
+    let page = walk(async |after| reading.removals(after.as_ref(), limit).await.unwrap()).await;
+    told.push(format!("removals {page:?}"));
+    told
+}
+
+fn keys(heads: &[Head]) -> Vec<Key> {
+    heads.iter().map(|head| head.key.clone()).collect()
+}
+
+/// Whether a reading tells what the model says.
+async fn as_the_model_says(reading: &Reading, model: &Model, limit: usize) {
+    let visible = model.visible(reader_of(reading), reading.now());
+    let pages = [coll(1), coll(2)];
+    for collection in pages {
+        let here: Vec<&Key> =
+            visible.iter().map(|known| &known.key).filter(|key| key.collection == collection).collect();
+        let edge = |first: bool| -> Vec<Key> {
+            let is_edge = |key: &&&Key| {
+                let same = here.iter().filter(|other| other.id == key.id).map(|other| other.version);
+                if first { same.min() == Some(key.version) } else { same.max() == Some(key.version) }
+            };
+            here.iter().filter(is_edge).map(|key| (*key).clone()).collect()
+        };
+        for (versions, expected) in [
+            (Versions::ALL, here.iter().map(|key| (*key).clone()).collect::<Vec<_>>()),
+            (Versions::LAST, edge(false)),
+            (Versions { first: true, last: false, ..Versions::LAST }, edge(true)),
+        ] {
+            let filter = Filter { versions, ..Filter::default() };
+            let (rows, _) =
+                walk(async |after| reading.page(collection, &filter, after.as_ref(), limit).await.unwrap())
+                    .await;
+            let found: Vec<Key> = rows.iter().map(|row| row.key.clone()).collect();
+            assert_eq!(found, expected, "{filter:?}");
+            for row in rows {
+                let instance = visible.iter().find(|known| known.key == row.key).unwrap();
+                assert_eq!(row.body, instance.object.body);
+            }
+        }
+    }
+    // The last visible version of each object, wherever it is.
+    let mut last = BTreeMap::<&ObjectId, &common::model::Instance>::new();
+    for known in &visible {
+        let best = last.entry(&known.key.id).or_insert(known);
+        if (known.key.version, &known.key) > (best.key.version, &best.key) {
+            *best = known;
+        }
+    }
+    let mut newest_first: Vec<Key> = last.values().map(|known| known.key.clone()).collect();
+    newest_first.sort_by(|a, b| b.cmp(a));
+    let (rows, _) = walk(async |after| reading.list(&[], after.as_ref(), limit).await.unwrap()).await;
+    assert_eq!(keys(&rows), newest_first);
+    let mut counts = BTreeMap::<String, u64>::new();
+    for id in last.keys() {
+        *counts.entry(id.kind().to_owned()).or_default() += 1;
+    }
+    assert_eq!(reading.counts().await.unwrap(), counts);
+    for word in WORDS {
+        let has = |key: &&Key| {
+            let object = &last[&key.id].object;
+            format!("{} {}", object.title, object.text).split(' ').any(|found| found == word)
+        };
+        let expected: Vec<Key> = newest_first.iter().filter(has).cloned().collect();
+        let (rows, _) =
+            walk(async |after| reading.search(word, &[], after.as_ref(), limit).await.unwrap()).await;
+        assert_eq!(keys(&rows), expected, "{word}");
+    }
+    for (id, known) in &last {
+        let (policy, decision) = reading.explain(id, None).await.unwrap().unwrap();
+        assert_eq!(policy, model.effective(known));
+        assert!(decision.allowed());
+        let targets: BTreeSet<&ObjectId> =
+            known.object.references.iter().filter(|id| last.contains_key(id)).collect();
+        let found = reading.refers_to(id).await.unwrap();
+        assert_eq!(
+            found.iter().map(|head| &head.key.id).collect::<Vec<_>>(),
+            targets.into_iter().collect::<Vec<_>>()
+        );
+        let sources = |key: &&Key| last[&key.id].object.references.contains(id);
+        let expected: Vec<Key> = newest_first.iter().filter(sources).cloned().collect();
+        assert_eq!(keys(&reading.referred_by(id, &[], None, 100).await.unwrap().rows), expected);
+    }
+}
+
+fn reader_of(reading: &Reading) -> &Reader {
+    reading.reader()
+}
+
+async fn check(case: &Case, configs: [Config; 2]) {
+    let (reader, now) = (&readers()[case.reader], at(case.now));
+    let [first, second] = configs;
+    let (store, model, places) = play(&first, &case.steps, None).await;
+    let reading = store.reading(reader, now).await.unwrap();
+    as_the_model_says(&reading, &model, case.limit).await;
+    let seen: BTreeSet<(usize, usize)> = model.seen(reader, now).into_iter().map(|at| places[at]).collect();
+    let (other, ..) = play(&second, &case.steps, Some(&seen)).await;
+    let without = other.reading(reader, now).await.unwrap();
+    // What a removed object was as strict as is kept as it was then, with handlings of things that may be hidden since: they
+    // add nothing but a line to an explanation.
+    let explain = !case.steps.iter().any(|step| matches!(step, Step::Remove { .. }));
+    let here = told(&reading, case.limit, explain).await;
+    let there = told(&without, case.limit, explain).await;
+    for (here, there) in here.iter().zip(&there) {
+        assert_eq!(here, there);
+    }
+    assert_eq!(here.len(), there.len());
+    let report = store.custody().check().await.unwrap();
+    assert!(report.is_sound() && report.counted, "{report:?}");
+    assert_eq!(
+        report.objects as usize,
+        model.instances.iter().filter(|known| known.removed.is_none()).count()
+    );
+    store.close().await;
+    other.close().await;
+}
+
+fn run(count: u32, configs: impl Fn(u32) -> [Config; 2]) {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let mut runner = TestRunner::new(Cases {
+        cases: count,
+        failure_persistence: None,
+        max_shrink_iters: 300,
+        ..Cases::default()
+    });
+    let number = std::cell::Cell::new(0);
+    let result = runner.run(&cases(), |case| {
+        number.set(number.get() + 1);
+        let configs = configs(number.get());
+        // A panic is a failed case: the runner catches it.
+        runtime.block_on(check(&case, configs));
+        Ok(())
+    });
+    result.unwrap_or_else(|error| panic!("{error}"));
+}
+
+#[test]
+fn what_is_hidden_changes_nothing_that_is_told_on_sqlite() {
+    let folder = tempfile::tempdir().unwrap();
+    run(60, |n| ["a", "b"].map(|world| Config::folder(&folder.path().join(format!("{world}{n}")))));
+}
+
+#[test]
+fn what_is_hidden_changes_nothing_that_is_told_on_postgres() {
+    let postgres = Postgres::start().unwrap_or_else(|error| panic!("{error}"));
+    run(12, |n| ["a", "b"].map(|world| postgres.create(&format!("{world}{n}")).unwrap().parse().unwrap()));
+}
+
+/// The test must be able to fail: a world in which something hidden was not left out.
+#[tokio::test]
+async fn a_world_with_something_more_to_see_is_told_apart() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut all = Vec::new();
+    for (name, mark) in [("a", 0), ("b", 9)] {
+        let put = Put { collection: 1, thing: 0, version: Some(0), mark, references: Vec::new(), word: 1 };
+        let (store, ..) =
+            play(&Config::folder(&folder.path().join(name)), &[Step::Batch(vec![put])], None).await;
+        let reading = store.reading(&anybody(), at(100)).await.unwrap();
+        all.push(told(&reading, 3, true).await);
+    }
+    let differences = all[0].iter().zip(&all[1]).filter(|(a, b)| a != b).count();
+    assert!(differences > 20, "{differences}");
+}
