@@ -143,7 +143,7 @@ impl Cases {
             Event { at: now, by: Actor::Node, what: What::Committed { salt, leaf, report: digest } };
         state.apply(&committed)?;
         let id = CaseId::new(random_uuid()?);
-        let told = self.told(&state, &[received.clone()], by).await?;
+        let told = self.told(&state, std::slice::from_ref(&received), by).await?;
         let mut writing = self.store.writing(now).await?;
         writing.put_case(id, &state.policy(), state.title()).await?;
         append(&mut writing, id, 0, &received, by).await?;
@@ -458,7 +458,7 @@ fn subject(case: CaseId) -> String {
     format!("case/{case}")
 }
 
-fn due_name(due: &super::state::Due) -> String {
+fn due_name(due: &super::due::Due) -> String {
     let party = match due.party {
         Party::Organisation(id) => id.to_string(),
         Party::Person(id) => id.to_string(),

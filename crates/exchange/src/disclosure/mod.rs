@@ -4,6 +4,7 @@
 //! the clock adds. [`Cases`] keeps cases in the store.
 
 mod cases;
+mod due;
 mod event;
 mod state;
 mod view;
@@ -14,9 +15,10 @@ mod tests;
 mod tests_cases;
 
 pub use cases::{CaseError, Cases, NewCase, Ticked};
+pub use due::{Due, DueKind};
 pub use event::{
     Actor, Event, EventError, MAX_EVENT, MAX_EVENTS, MAX_MESSAGE, MAX_NOTE, MAX_PARTIES, Role, Terms, To,
     What,
 };
-pub use state::{Break, Due, DueKind, Member, Phase, Refused, State};
+pub use state::{Break, Member, Phase, Refused, State};
 pub use view::{SeenActor, SeenEvent, SeenParty, View};

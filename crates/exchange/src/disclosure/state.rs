@@ -11,7 +11,7 @@ use super::event::{Actor, Event, MAX_EVENTS, MAX_MESSAGE, MAX_NOTE, MAX_PARTIES,
 use crate::commitment::{Kind, Salt, commit};
 
 /// Seconds of a day.
-const DAY: i64 = 86_400;
+pub(super) const DAY: i64 = 86_400;
 
 /// How far a case is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -71,7 +71,7 @@ impl Member {
     }
 
     /// The end of its embargo, as far as it still needs one.
-    fn standing_embargo(&self) -> Option<Timestamp> {
+    pub(super) fn standing_embargo(&self) -> Option<Timestamp> {
         self.embargo.filter(|_| self.released.is_none())
     }
 }
@@ -155,13 +155,13 @@ pub struct State {
     pub(super) members: BTreeMap<Party, Member>,
     /// Who was named to whom.
     pub(super) revealed: BTreeSet<(Party, Party)>,
-    triaged: Option<Severity>,
-    broken: Option<Break>,
-    expired: Option<Timestamp>,
-    published: Option<(Timestamp, Option<ObjectId>)>,
-    withdrawn: Option<Timestamp>,
-    advisory: Option<ObjectId>,
-    opening: Option<(Salt, u64, Digest)>,
+    pub(super) triaged: Option<Severity>,
+    pub(super) broken: Option<Break>,
+    pub(super) expired: Option<Timestamp>,
+    pub(super) published: Option<(Timestamp, Option<ObjectId>)>,
+    pub(super) withdrawn: Option<Timestamp>,
+    pub(super) advisory: Option<ObjectId>,
+    pub(super) opening: Option<(Salt, u64, Digest)>,
 }
 
 impl State {
@@ -522,49 +522,6 @@ impl State {
         self.expired.is_some() && self.expired == self.embargo_end()
     }
 
-    /// What the clock has to add to the case at `now`: the end of the embargo, and the publication if the case says so.
-    pub fn overdue_events(&self, now: Timestamp) -> Vec<Event> {
-        let mut events = Vec::new();
-        let Some(end) = self.embargo_end().filter(|end| now >= *end && !self.phase().is_closed()) else {
-            return events;
-        };
-        let event = |what| Event { at: now, by: Actor::Node, what };
-        if !self.has_expired() {
-            events.push(event(What::Expired { end }));
-        }
-        if self.terms.automatic_release {
-            events.push(event(What::Published { advisory: self.advisory.clone() }));
-        }
-        events
-    }
-
-    /// What is due in this case.
-    pub fn due(&self) -> Vec<Due> {
-        let mut due = Vec::new();
-        if self.phase().is_closed() {
-            return due;
-        }
-        let opened = self.log.first().map_or(Timestamp::MIN, |event| event.at);
-        if self.triaged.is_none() {
-            let at = opened.plus_seconds(i64::from(self.terms.triage_days) * DAY);
-            due.push(Due { kind: DueKind::Triage, party: self.lead, at });
-        }
-        for (party, member) in &self.members {
-            let Some(notified) = member.notified else { continue };
-            if member.acknowledged.is_none() {
-                let at = notified.plus_seconds(i64::from(self.terms.acknowledge_days) * DAY);
-                due.push(Due { kind: DueKind::Acknowledge, party: *party, at });
-            }
-            if let Some(at) = member.standing_embargo().filter(|_| self.broken.is_none()) {
-                due.push(Due { kind: DueKind::Embargo, party: *party, at });
-            }
-        }
-        if let Some(at) = self.embargo_end().or_else(|| self.broken.as_ref().map(|broken| broken.at)) {
-            due.push(Due { kind: DueKind::Publish, party: self.lead, at });
-        }
-        due
-    }
-
     /// Who may read what belongs to the case: its parties, and nobody else.
     pub fn policy(&self) -> Policy {
         Policy::new([Handling { audience: self.members.keys().copied().collect(), ..self.handling() }])
@@ -647,43 +604,6 @@ impl State {
     pub fn published(&self) -> Option<(Timestamp, Option<&ObjectId>)> {
         self.published.as_ref().map(|(at, advisory)| (*at, advisory.as_ref()))
     }
-}
-
-/// What is due.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum DueKind {
-    /// Look at the report.
-    Triage,
-    /// Acknowledge the notification.
-    Acknowledge,
-    /// The party's embargo ends.
-    Embargo,
-    /// Publish.
-    Publish,
-}
-
-impl DueKind {
-    /// The name in data.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Triage => "triage",
-            Self::Acknowledge => "acknowledge",
-            Self::Embargo => "embargo",
-            Self::Publish => "publish",
-        }
-    }
-}
-
-/// Something that is due in a case.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Due {
-    /// What.
-    pub kind: DueKind,
-    /// From whom.
-    pub party: Party,
-    /// By when.
-    pub at: Timestamp,
 }
 
 const fn can_be_party(party: Party) -> bool {

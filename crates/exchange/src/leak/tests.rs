@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ostrom_store::{Config, Store};
+use ostrom_store::{Config, Head, Store};
 use ostrom_trust::SecretKey;
 use ostrom_trust::log::{Durability, Log, Options};
 use tempfile::TempDir;
@@ -95,25 +95,37 @@ async fn every_mistake_is_noticed() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_store_shows_what_the_model_says() {
-    let world = World::random(99, Size::default());
-    let server = server(&world, &BTreeSet::new()).await;
-    for actor in &world.actors {
-        let hidden = world.hidden(&actor.reader, world.now);
-        let reading = server.store.reading(&actor.reader, world.now).await.unwrap();
-        for version in world.versions() {
-            let (_, id, time) = version.place();
-            let found = reading.history(&id).await.unwrap();
-            let seen = found
-                .iter()
-                .any(|head| head.key.version == time && head.key.collection == version.collection);
-            assert_eq!(
-                seen,
-                !hidden.contains(&version.place()),
-                "{id} for {:?}: {:?}",
-                actor.reader,
-                version.own
-            );
+    for seed in 100..106 {
+        let world = World::random(seed, Size::default());
+        let server = server(&world, &BTreeSet::new()).await;
+        for seconds in [-500_000, -100_000, 0, 100_000, 1_000_000] {
+            let now = world.now.plus_seconds(seconds);
+            for actor in &world.actors {
+                let hidden = world.hidden(&actor.reader, now);
+                let reading = server.store.reading(&actor.reader, now).await.unwrap();
+                let mut seen = BTreeSet::new();
+                for id in world.ids() {
+                    let found = reading.history(id).await.unwrap();
+                    seen.extend(
+                        found.into_iter().map(|Head { key, .. }| (key.collection, key.id, key.version)),
+                    );
+                }
+                let all: BTreeSet<Place> = world.versions().map(|version| version.place()).collect();
+                let expect: BTreeSet<Place> = all.difference(&hidden).cloned().collect();
+                assert_eq!(seen, expect, "world {seed} for {:?} at {seconds}", actor.reader);
+            }
         }
+    }
+}
+
+/// Many worlds: `OSTROM_WORLDS=100..200 cargo nextest run -p ostrom-exchange --run-ignored all as_many_worlds`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes about ten seconds a world"]
+async fn nothing_hidden_shows_in_as_many_worlds_as_you_like() {
+    let range = std::env::var("OSTROM_WORLDS").unwrap_or_else(|_| "1000..1010".to_owned());
+    let (from, to) = range.split_once("..").unwrap();
+    for seed in from.parse::<u64>().unwrap()..to.parse().unwrap() {
+        println!("world {seed}: {:?}", check_world(seed).await);
     }
 }
 

@@ -1,8 +1,8 @@
 //! The services of a node: taking, writing, removing and explaining shared objects. Whoever asks is an [`Actor`]; when, and what is random,
 //! comes from outside.
 //!
-//! *Invariant:* every object enters the store through [`Exchange::take`]: checked, its marks understood, committed to in the transparency
-//! log.
+//! *Invariant:* every object that a member shares or that is imported enters the store through [`Exchange::take`]: checked, its marks
+//! understood, committed to in the transparency log. (What a peer sends has a door of its own, [`crate::federation`].)
 
 mod actor;
 mod audit;

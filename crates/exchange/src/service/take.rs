@@ -315,11 +315,20 @@ impl Exchange {
     async fn commit_to(&self, mut taken: Vec<Coming>) -> Result<Vec<Coming>, ServiceError> {
         let (log, salts) = (Arc::clone(&self.log), Arc::clone(&self.salts));
         blocking(move || {
+            // A batch has few policies.
+            let mut handlings: BTreeMap<Policy, Digest> = BTreeMap::new();
             for coming in &mut taken {
                 let body = coming.object.digest();
                 let salt = salts(coming.object.id(), &body)?;
-                let handling = ostrom_trust::digest_of(&coming.own);
-                let handling = handling.map_err(|error| ServiceError::Internal(error.to_string()))?;
+                let handling = match handlings.get(&coming.own) {
+                    Some(known) => *known,
+                    None => {
+                        let digest = ostrom_trust::digest_of(&coming.own);
+                        let digest = digest.map_err(|error| ServiceError::Internal(error.to_string()))?;
+                        handlings.insert(coming.own.clone(), digest);
+                        digest
+                    }
+                };
                 let record = commitment::commit(Kind::Object, &salt, &[body, handling]);
                 coming.leaf = Some(log.append(record.as_bytes())?);
                 coming.salt = Some(salt);

@@ -74,11 +74,11 @@ impl Checker {
         for (key, value) in map {
             self.name(key);
             self.not_empty(key, value, 0);
-            if is_new && FORBIDDEN.contains(&key.as_str()) {
+            if is_new && class != Class::Marking && FORBIDDEN.contains(&key.as_str()) {
                 self.add(key, "this name is reserved: no object may have it");
             }
         }
-        self.common(map);
+        self.common(map, class);
         match class {
             Class::Versioned => self.times(map, true, true, is_new),
             Class::Marking => self.times(map, true, false, false),
@@ -120,8 +120,25 @@ impl Checker {
                 self.add(*second, format!("is earlier than {first}"));
             }
         }
-        if kind.name == "location" {
-            self.location(map);
+        match kind.name {
+            "location" => self.location(map),
+            "extension-definition" => {
+                let types = map.get("extension_types").and_then(Value::as_array).into_iter().flatten();
+                if !types.filter_map(Value::as_str).all(|kind| EXTENSION_TYPES.contains(&kind)) {
+                    self.add("extension_types", format!("must be of {}", EXTENSION_TYPES.join(", ")));
+                }
+            }
+            "malware" if map.get("is_family") == Some(&Value::Bool(true)) && !map.contains_key("name") => {
+                self.add("name", "is missing: a family of malware has one");
+            }
+            "relationship" => {
+                let fine = |b: u8| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'-';
+                let text = map.get("relationship_type").and_then(Value::as_str);
+                if text.is_some_and(|text| text.is_empty() || !text.bytes().all(fine)) {
+                    self.add("relationship_type", "is written with a-z, 0-9 and -");
+                }
+            }
+            _ => {}
         }
     }
 
@@ -150,6 +167,11 @@ impl Checker {
         {
             self.add("definition.statement", "is missing");
         }
+        let tlp = map.get("definition_type").and_then(Value::as_str) == Some("tlp");
+        let id = map.get("id").and_then(Value::as_str).and_then(|id| id.parse().ok());
+        if tlp && id.is_none_or(|id| super::marking::fixed_tlp(&id).is_none()) {
+            self.add("id", "marks of TLP have fixed ids");
+        }
         for name in ["modified", "revoked", "labels", "confidence"] {
             if map.contains_key(name) {
                 self.add(name, "a marking definition has none");
@@ -158,18 +180,23 @@ impl Checker {
     }
 
     /// Common properties (section 3.2).
-    fn common(&mut self, map: &Map<String, Value>) {
-        for (name, holds) in [
-            ("created_by_ref", Holds::Ref(&["identity"])),
-            ("revoked", Holds::Flag),
-            ("defanged", Holds::Flag),
-            ("labels", Holds::Texts),
-            ("confidence", Holds::Integer(0, 100)),
-            ("lang", Holds::Text),
-            ("object_marking_refs", Holds::Refs(&["marking-definition"])),
-        ] {
-            if let Some(value) = map.get(name) {
-                self.holds(name, value, holds);
+    fn common(&mut self, map: &Map<String, Value>, class: Class) {
+        // What is common to one class is nobody's business in another.
+        let of_class: &[(&str, Holds)] = match class {
+            Class::Observable => &[("defanged", Holds::Flag)],
+            Class::Versioned | Class::Marking | Class::Custom => &[
+                ("created_by_ref", Holds::Ref(&["identity"])),
+                ("revoked", Holds::Flag),
+                ("labels", Holds::Texts),
+                ("confidence", Holds::Integer(0, 100)),
+                ("lang", Holds::Language),
+            ],
+        };
+        for (name, holds) in
+            [("object_marking_refs", Holds::Refs(&["marking-definition"]))].iter().chain(of_class)
+        {
+            if let Some(value) = map.get(*name) {
+                self.holds(name, value, *holds);
             }
         }
         if let Some(value) = map.get("external_references") {
@@ -243,6 +270,10 @@ impl Checker {
             Some("capec") if !id.is_some_and(|id| id.strip_prefix("CAPEC-").is_some_and(all_digits)) => {
                 self.add(format!("{path}.external_id"), "is not a CAPEC id");
             }
+            Some("cve" | "capec") => {}
+            _ if id.is_some_and(is_cve) => {
+                self.add(format!("{path}.source_name"), "must be cve for a CVE id")
+            }
             _ => {}
         }
     }
@@ -256,14 +287,14 @@ impl Checker {
             (Some(mark), None) => {
                 self.holds(&format!("{path}.marking_ref"), mark, Holds::Ref(&["marking-definition"]));
             }
-            (None, Some(lang)) => self.holds(&format!("{path}.lang"), lang, Holds::Text),
+            (None, Some(lang)) => self.holds(&format!("{path}.lang"), lang, Holds::Language),
             _ => self.add(path, "exactly one of marking_ref and lang must be there"),
         }
     }
 
     fn extensions(&mut self, value: &Value) {
-        let Some(map) = value.as_object() else {
-            self.add("extensions", "must be a dictionary");
+        let Some(map) = value.as_object().filter(|map| !map.is_empty()) else {
+            self.add("extensions", "must be a dictionary that is not empty");
             return;
         };
         for (key, value) in map {
@@ -291,6 +322,11 @@ impl Checker {
             (_, Value::Null) => {}
             (Holds::Text, Value::String(_)) | (Holds::Flag, Value::Bool(_)) => {}
             (Holds::Text, _) => self.add(path, "must be a text"),
+            (Holds::Language, value) => {
+                if !value.as_str().is_some_and(is_language) {
+                    self.add(path, "must be a language of RFC 5646 such as en or pt-BR");
+                }
+            }
             (Holds::Flag, _) => self.add(path, "must be true or false"),
             (Holds::Integer(least, most), value) => {
                 if !value.as_i64().is_some_and(|n| (least..=most).contains(&n)) {
@@ -407,6 +443,17 @@ fn has_millis(text: &str) -> bool {
 
 fn all_digits(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// The shape of RFC 5646: subtags of at most eight letters and digits, of which the first is the language's. Whether there is such a
+/// language is not looked at.
+fn is_language(text: &str) -> bool {
+    let mut tags = text.split('-');
+    let first = tags.next().unwrap_or_default();
+    let private = matches!(first, "x" | "i" | "X" | "I") && text.len() > 2;
+    let fine = |tag: &str| (1..=8).contains(&tag.len()) && tag.bytes().all(|b| b.is_ascii_alphanumeric());
+    (private || ((2..=8).contains(&first.len()) && first.bytes().all(|b| b.is_ascii_alphabetic())))
+        && tags.all(fine)
 }
 
 /// `CVE-2024-10829`.

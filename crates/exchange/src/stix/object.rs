@@ -158,6 +158,9 @@ fn facts(map: &Map<String, Value>) -> Result<Facts, ReadError> {
     }
     let time = |name: &str| text(name).and_then(|text| text.parse::<Timestamp>().ok());
     let class = kinds::class(id.kind());
+    if map.get("spec_version").is_some_and(|value| !value.is_string()) {
+        return Err(shape("its spec_version is not a text".to_owned()));
+    }
     let spec_version = match text("spec_version") {
         Some("2.1") => SpecVersion::V21,
         Some("2.0") => SpecVersion::V20,

@@ -178,6 +178,9 @@ fn every_departure_is_told() {
             "extensions.extension-definition--ef765651-680c-498d-9894-99799f2fa126.extension_type",
         ),
         ("Upper", json!(1), "Upper"),
+        ("lang", json!("2020"), "lang"),
+        ("lang", json!("en--x"), "lang"),
+        ("extensions", json!({}), "extensions"),
         ("severity", json!(1), "severity"),
     ] {
         check_defects(&with(name, value), &[path]);
@@ -199,6 +202,7 @@ fn the_id_and_the_type_must_agree() {
     assert!(read(&with("type", json!("malware"))).is_err());
     assert!(read(&with("id", json!("vulnerability--1"))).is_err());
     assert!(read(&with("spec_version", json!("3.0"))).is_err());
+    assert!(read(&with("spec_version", json!(2.1))).is_err());
 }
 
 #[test]

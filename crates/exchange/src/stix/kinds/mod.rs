@@ -37,6 +37,8 @@ pub(super) enum Holds {
     List,
     /// A URL.
     Url,
+    /// The name of a language.
+    Language,
 }
 
 /// What is known of a type.
