@@ -4,8 +4,8 @@
 //
 //   node walk.mjs --node "COMMAND" --shots FOLDER --modules FOLDER
 //
-// COMMAND starts a node in a fresh folder and prints `listening ADDRESS` and `link URL`:
-//   cargo run -p ostrom-node --example serve -- FOLDER 0
+// COMMAND starts a node in a fresh folder and prints the first administrator's link:
+//   cargo run -p ostrom-node --example serve -- FOLDER 127.0.0.1:0
 import { spawn } from "node:child_process";
 
 import { open, readAxe } from "./browser.mjs";
@@ -39,12 +39,12 @@ const HOSTILE = VECTORS.join("\n\n");
 const line = (n) => `${VECTORS[n % VECTORS.length].replace(/\n/g, " ")} n${n}`.slice(0, 280);
 
 const [command, ...rest] = options.node.split(" ");
-const node = spawn(command, rest, { stdio: ["ignore", "pipe", "inherit"] });
+const node = spawn(command, rest, { stdio: ["ignore", "pipe", "inherit"], env: { ...process.env, OSTROM_UNLIMITED: "1" } });
 const link = await new Promise((done, fail) => {
   let text = "";
   node.stdout.on("data", (data) => {
     text += data;
-    const found = text.match(/link (\S+)/);
+    const found = text.match(/(http\S+\/invite\/\S+)\s/);
     if (found) done(found[1]);
   });
   node.on("exit", () => fail(new Error("the node ended")));
@@ -180,6 +180,8 @@ try {
   await look("token-shown-once");
   await visit("/peers", "peers");
   await visit("/settings", "settings");
+  await visit("/audit", "audit");
+  await visit(`${things.incidents}/export`, "incident-export");
   await visit("/flaws/vulnerability--00000000-0000-4000-8000-000000000000", "not-found");
   await tab.go(base + "/");
   await send("Dark", []);

@@ -20,7 +20,7 @@ fn chrome() -> Chrome {
         node: "National Institute for AI Security".to_owned(),
         viewer: Some(Viewer { name: "Mara Lindqvist".to_owned(), organisation: "Institute".to_owned() }),
         csrf: "token".to_owned(),
-        nav: navigation(true, true, 3, 2),
+        nav: navigation(true, true, true, 3, 2),
         here: "/".to_owned(),
         version: "0.1.0",
         ..Chrome::default()
@@ -28,7 +28,7 @@ fn chrome() -> Chrome {
 }
 
 fn anonymous() -> Chrome {
-    Chrome { viewer: None, nav: navigation(false, false, 0, 0), ..chrome() }
+    Chrome { viewer: None, nav: navigation(false, false, false, 0, 0), ..chrome() }
 }
 
 struct Row(&'static str, &'static str, Kind, Tlp, &'static [(&'static str, u8)], &'static str, &'static str);

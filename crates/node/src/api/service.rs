@@ -8,6 +8,8 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::{collections, groups, members, peers, tokens};
+pub(crate) use super::audit::deeds;
+pub(crate) use super::cases::may_act;
 use crate::web::{Json, Named};
 use crate::who::Actor;
 use crate::{App, Failure};

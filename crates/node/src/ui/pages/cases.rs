@@ -1,7 +1,6 @@
 //! Cases of coordinated disclosure.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use axum::extract::{Path, RawQuery};
 use axum::response::{IntoResponse as _, Response};
@@ -19,7 +18,8 @@ use super::names::{Names, sentence};
 use super::report::Sent;
 use super::thing::link_of;
 use super::visit::{Visit, go, show, show_as};
-use crate::Failure;
+use crate::api::service;
+use crate::{Failure, publish};
 use crate::ui::entries::{Entries, Problems};
 use crate::ui::markdown;
 use crate::ui::part::{
@@ -40,18 +40,8 @@ const PHASES: [(Phase, &str, &str); 6] = [
 /// The cases of one page of the list.
 const PAGE: usize = 50;
 
-fn cases(visit: &Visit) -> Cases {
-    Cases::new(visit.app.store.clone(), Arc::clone(visit.app.exchange.log()))
-}
-
-fn failed(error: CaseError) -> Failure {
-    match error {
-        CaseError::NotFound => Failure::NotFound,
-        CaseError::Refused(why) => Failure::Conflict(why.to_string()),
-        CaseError::Report => Failure::Unprocessable(CaseError::Report.to_string()),
-        CaseError::Store(error) => error.into(),
-        other => Failure::internal(other),
-    }
+fn cases(visit: &Visit) -> &Cases {
+    &visit.app.cases
 }
 
 fn phase_name(phase: Phase) -> &'static str {
@@ -101,7 +91,7 @@ pub async fn list(visit: Visit, RawQuery(raw): RawQuery) -> Result<Response, Fai
     let state = entries.get("state").to_owned();
     let wanted = PHASES.iter().find(|(_, value, _)| *value == state).map(|(phase, ..)| *phase);
     let from: usize = entries.get("from").parse().unwrap_or(0);
-    let all = cases(&visit).list(&visit.actor.reader, visit.now).await.map_err(failed)?;
+    let all = cases(&visit).list(&visit.actor.reader, visit.now).await?;
     let fits: Vec<_> = all.into_iter().filter(|(_, view)| wanted.is_none_or(|phase| view.phase == phase)).collect();
     let more = fits.len() > from.saturating_add(PAGE);
     let rows = fits
@@ -209,9 +199,7 @@ async fn new_page(visit: &Visit, entries: &Entries, problems: &Problems) -> Resu
 /// `POST /cases/new`
 pub async fn new_sent(visit: Visit, Checked(sent): Sent) -> Result<Response, Failure> {
     let person = visit.person()?;
-    if !visit.is(Role::Contributor) && !visit.is(Role::Coordinator) {
-        return Err(Failure::Forbidden("only contributors and coordinators may open a case"));
-    }
+    service::may_act(&visit.actor, None)?;
     let entries = Entries::new(sent);
     let mut problems = Problems::default();
     for (name, what) in [("title", "Say in a line what it is about"), ("report", "Write the report")] {
@@ -271,14 +259,14 @@ pub async fn new_sent(visit: Visit, Checked(sent): Sent) -> Result<Response, Fai
             problems.add("", sentence(&why.to_string()));
             new_page(&visit, &entries, &problems).await
         }
-        Err(error) => Err(failed(error)),
+        Err(error) => Err(error.into()),
     }
 }
 
 async fn find(visit: &Visit, id: &str) -> Result<(CaseId, View), Failure> {
     visit.person()?;
     let id: CaseId = id.parse().map_err(|_| Failure::NotFound)?;
-    let view = cases(visit).get(&visit.actor.reader, id, visit.now).await.map_err(failed)?;
+    let view = cases(visit).get(&visit.actor.reader, id, visit.now).await?;
     Ok((id, view.ok_or(Failure::NotFound)?))
 }
 
@@ -325,7 +313,7 @@ async fn page(visit: &Visit, id: CaseId, view: View, problems: Problems) -> Resu
     } else {
         problems.of("").map(|why| Notice::new(Tone::Bad, "This was not done.", why))
     };
-    let report = cases(visit).report(&visit.actor.reader, id, visit.now).await.map_err(failed)?;
+    let report = cases(visit).report(&visit.actor.reader, id, visit.now).await?;
     let mut commitment = Facts::new();
     if let Some(digest) = &view.commitment {
         commitment = commitment.fact("Commitment", Cell::Code(digest.to_string()));
@@ -341,7 +329,7 @@ async fn page(visit: &Visit, id: CaseId, view: View, problems: Problems) -> Resu
         commitment = commitment.fact("Opened to you", Cell::text("when the case is published"));
     }
     let mut actions = Vec::new();
-    if view.role == Part::Coordinator && !view.phase.is_closed() {
+    if view.role == Part::Coordinator && visit.is(Role::Coordinator) && !view.phase.is_closed() {
         actions.push(Action::Go(Link::to("Publish…", format!("{href}/publish")), view.phase == Phase::FixReady));
         actions.push(Action::Go(Link::to("Withdraw…", format!("{href}/withdraw")), false));
     }
@@ -361,7 +349,7 @@ async fn page(visit: &Visit, id: CaseId, view: View, problems: Problems) -> Resu
         parties: view.parties.iter().map(|party| party_row(party, &names)).collect(),
         clocks,
         messages: messages(&view, &names, &own),
-        reply: Some(reply),
+        reply: service::may_act(&visit.actor, None).is_ok().then_some(reply),
         timeline: timeline(&view, &names),
         steps_allowed: forms,
         actions,
@@ -545,7 +533,9 @@ fn forms(visit: &Visit, view: &View, names: &Names, href: &str) -> Vec<(String, 
         let of = view.parties.iter().filter(|party| party.role.is_vendor() && fits(party));
         of.filter_map(|party| party.party.as_ref().map(|it| Choice::new(party_value(it), names.party(it)))).collect()
     };
-    if view.role == Part::Coordinator {
+    // The node lets only persons in this role do what leads a case.
+    let leads = visit.is(Role::Coordinator);
+    if view.role == Part::Coordinator && leads {
         if view.phase == Phase::Received {
             let levels = [("info", "Info"), ("low", "Low"), ("medium", "Medium"), ("high", "High"), ("critical", "Critical")];
             let levels = levels.map(|(value, name)| Choice::new(value, name)).to_vec();
@@ -602,6 +592,9 @@ fn forms(visit: &Visit, view: &View, names: &Names, href: &str) -> Vec<(String, 
             forms.push(("Agree to a release".to_owned(), act("release-agreed", "We need our embargo no longer", Vec::new())));
         }
     }
+    if !leads {
+        return forms;
+    }
     forms.push(("Published elsewhere before the time?".to_owned(), act("broke-early", "Record it: every embargo is over", vec![
         Field::line("place", "Where it can be read", "").required(),
     ]).danger()));
@@ -616,10 +609,11 @@ pub async fn act(visit: Visit, Path(id): Path<String>, Checked(sent): Sent) -> R
         Ok(what) => what,
         Err(why) => return refused(&visit, id, view, why).await,
     };
-    match cases(&visit).act(&visit.actor.reader, id, &what, visit.now).await {
+    service::may_act(&visit.actor, Some(&what))?;
+    match publish::act(&visit.app, &visit.actor, id, &what).await {
         Ok(_) => go(&format!("/cases/{id}?done=acted")),
-        Err(CaseError::Refused(why)) => refused(&visit, id, view, sentence(&why.to_string())).await,
-        Err(error) => Err(failed(error)),
+        Err(Failure::Unprocessable(why)) => refused(&visit, id, view, sentence(&why)).await,
+        Err(other) => Err(other),
     }
 }
 
@@ -689,7 +683,7 @@ fn what(entries: &Entries) -> Result<What, String> {
 }
 
 /// `/cases/{id}/publish`
-pub async fn publish(visit: Visit, Path(id): Path<String>) -> Result<Response, Failure> {
+pub async fn publishing(visit: Visit, Path(id): Path<String>) -> Result<Response, Failure> {
     confirm(visit, &id, true).await
 }
 
@@ -739,7 +733,7 @@ async fn confirm(visit: Visit, id: &str, publish: bool) -> Result<Response, Fail
 /// `/cases/{id}/opening`: what opens the commitment, with the proof that it is in the log.
 pub async fn opening(visit: Visit, Path(id): Path<String>) -> Result<Response, Failure> {
     let (id, _) = find(&visit, &id).await?;
-    let opening = cases(&visit).opening(&visit.actor.reader, id, visit.now).await.map_err(failed)?;
+    let opening = cases(&visit).opening(&visit.actor.reader, id, visit.now).await?;
     let body = opening.ok_or(Failure::NotFound)?.to_json().map_err(Failure::internal)?;
     let name = format!("attachment; filename=\"case-{id}-opening.json\"");
     let headers = [

@@ -6,6 +6,7 @@ mod base;
 mod cases;
 mod duties;
 mod enter;
+mod export;
 mod fault;
 mod keep;
 mod lists;
@@ -43,7 +44,7 @@ pub fn routes() -> Router<App> {
         .route("/cases/new", get(cases::new).post(cases::new_sent))
         .route("/cases/{id}", get(cases::case))
         .route("/cases/{id}/act", post(cases::act))
-        .route("/cases/{id}/publish", get(cases::publish))
+        .route("/cases/{id}/publish", get(cases::publishing))
         .route("/cases/{id}/withdraw", get(cases::withdraw))
         .route("/cases/{id}/opening", get(cases::opening))
         .route("/members", get(members::members))
@@ -63,7 +64,8 @@ pub fn routes() -> Router<App> {
         .route("/collections", get(admin::collections).post(admin::new_collection))
         .route("/peers", get(admin::peers).post(admin::new_peer))
         .route("/peers/remove", post(admin::remove_peer))
-        .route("/settings", get(admin::settings));
+        .route("/settings", get(admin::settings))
+        .route("/audit", get(admin::audit));
     for kind in Kind::ALL {
         let path = kind.path();
         router = router
@@ -81,8 +83,9 @@ pub fn routes() -> Router<App> {
             .route(&format!("{path}/{{id}}/voice"), post(move |visit: Visit, id, sent| report::voice(kind, visit, id, sent)))
             .route(&format!("{path}/{{id}}"), get(move |visit: Visit, id| object::object(kind, visit, id)))
             .route(&format!("{path}/{{id}}/access"), get(move |visit: Visit, id| object::access(kind, visit, id)))
-            .route(&format!("{path}/{{id}}/export"), get(move |visit: Visit, id| object::export(kind, visit, id)))
-            .route(&format!("{path}/{{id}}/stix"), get(move |visit: Visit, id| object::stix(kind, visit, id)));
+            .route(&format!("{path}/{{id}}/export"), get(move |visit: Visit, id| export::menu(kind, visit, id)))
+            .route(&format!("{path}/{{id}}/stix"), get(move |visit: Visit, id| object::stix(kind, visit, id)))
+            .route(&format!("{path}/{{id}}/export/{{form}}"), get(move |visit: Visit, of| export::file(kind, visit, of)));
     }
     router
 }

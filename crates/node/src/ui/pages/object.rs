@@ -21,7 +21,7 @@ use crate::ui::part::{
     Action, Badge, Cell, Choice, Control, Facts, Field, Form, Link, Notice, Section, Table, Timeline, TimelineItem, Tone, When,
 };
 use crate::ui::view::{
-    AccessRow, AccessView, ExportRow, ExportView, HandlingRow, Kind, ObjectView, Opening, Relation,
+    AccessRow, AccessView, HandlingRow, Kind, ObjectView, Opening, Relation,
 };
 
 /// The most related things on a page.
@@ -282,21 +282,6 @@ async fn parties(visit: &Visit, policy: &Policy, names: &Names) -> Result<Vec<Ac
         .collect();
     rows.sort_by(|a, b| b.can.cmp(&a.can).then_with(|| a.who.cmp(&b.who)));
     Ok(rows)
-}
-
-/// `/flaws/{id}/export`
-pub async fn export(kind: Kind, visit: Visit, Path(id): Path<String>) -> Result<Response, Failure> {
-    let reading = visit.reading().await?;
-    let (thing, policy) = find(&reading, Some(kind), &id).await?;
-    let href = thing.href();
-    let rows = vec![ExportRow {
-        name: "STIX 2.1".to_owned(),
-        what: "A bundle with this, the marks that it names, and everything that it refers to directly, as far as you may see it: each object byte for byte as this node has it.".to_owned(),
-        href: Some(format!("{href}/stix")),
-        lost: vec!["The salt and leaf of the commitment in this node's log".to_owned(), "Your node's time of receipt".to_owned()],
-    }];
-    let view = ExportView { kind, title: thing.title(), href, tlp: Badge::tlp(policy.tlp()), rows };
-    show(&view.page(visit.chrome().await?))
 }
 
 /// `/flaws/{id}/stix`: a bundle.
