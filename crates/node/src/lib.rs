@@ -35,9 +35,9 @@ pub mod net;
 mod publish;
 mod serve;
 pub mod sign_in;
-pub mod ui;
 mod taxii;
 mod ticks;
+pub mod ui;
 pub mod web;
 pub mod who;
 

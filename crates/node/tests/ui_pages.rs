@@ -118,17 +118,25 @@ async fn the_page_before_saving_says_who_will_read_and_saves_nothing() {
     let form = page(&mut world.ada, "/flaws/new").await;
     let collection = hidden(&form, "collection").to_owned();
     let to = format!("organisation:{}", world.norrland);
-    let mut fields = flaw("Not yet", &collection, &[("tlp", "amber"), ("to", &to), ("embargo", "2026-12-24T12:00")]);
+    let mut fields =
+        flaw("Not yet", &collection, &[("tlp", "amber"), ("to", &to), ("embargo", "2026-12-24T12:00")]);
     fields.push(("step", "review"));
     let review = text(&world.ada.form("/flaws/new", &fields).await);
     assert!(review.contains("Everybody at Institute, which owns it, and Norrland CERT"), "{review}");
     assert!(review.contains("Until 24 Dec 2026, 12:00 UTC, only Institute."));
     assert!(!page(&mut world.ada, "/flaws").await.contains("Not yet"));
 
-    let wrong = world.ada.form("/flaws/new", &[("title", ""), ("description", "x"), ("collection", &collection)]).await;
+    let wrong = world
+        .ada
+        .form("/flaws/new", &[("title", ""), ("description", "x"), ("collection", &collection)])
+        .await;
     assert_eq!(wrong.status, 422);
     let wrong = text(&wrong);
-    assert!(wrong.contains("There is a problem") && wrong.contains("href=\"#f-title\"") && wrong.contains("Choose a mark"));
+    assert!(
+        wrong.contains("There is a problem")
+            && wrong.contains("href=\"#f-title\"")
+            && wrong.contains("Choose a mark")
+    );
     world.node.stop().await;
 }
 
@@ -136,7 +144,9 @@ async fn the_page_before_saving_says_who_will_read_and_saves_nothing() {
 async fn only_the_owner_edits_and_only_the_owner_sees_who_can_read() {
     let mut world = world().await;
     let href = report(&mut world.ada, "For members", &[("tlp", "green")]).await;
-    assert!(page(&mut world.ada, &format!("{href}/access")).await.contains("bo@norrland.example, Norrland CERT"));
+    assert!(
+        page(&mut world.ada, &format!("{href}/access")).await.contains("bo@norrland.example, Norrland CERT")
+    );
     let seen = page(&mut world.bo, &format!("{href}/access")).await;
     assert!(!seen.contains("cy@fennec.example") && seen.contains("Only the owner sees the list"));
     assert_eq!(world.bo.get(&format!("{href}/edit")).await.status, 403);
@@ -159,7 +169,8 @@ async fn a_sighting_is_seen_by_whoever_sees_the_flaw() {
     let mut world = world().await;
     let to = format!("organisation:{}", world.norrland);
     let href = report(&mut world.ada, "Seen twice", &[("tlp", "amber"), ("to", &to)]).await;
-    let said = world.bo.form(&format!("{href}/voice"), &[("say", "seen"), ("note", "in <b>our</b> logs")]).await;
+    let said =
+        world.bo.form(&format!("{href}/voice"), &[("say", "seen"), ("note", "in <b>our</b> logs")]).await;
     assert_eq!(said.status, 303, "{}", text(&said));
     let shown = page(&mut world.ada, &href).await;
     assert!(shown.contains("in &#60;b&#62;our&#60;/b&#62; logs"), "{shown}");
@@ -171,20 +182,31 @@ async fn a_sighting_is_seen_by_whoever_sees_the_flaw() {
 async fn a_case_goes_from_report_to_publication() {
     let mut world = world().await;
     let me = world.ada.get("/api/v1/me").await.json();
-    let institute = format!("organisation:{}", me["organisation"].as_str().unwrap_or_else(|| me["organisation"]["id"].as_str().unwrap()));
+    let institute = format!(
+        "organisation:{}",
+        me["organisation"].as_str().unwrap_or_else(|| me["organisation"]["id"].as_str().unwrap())
+    );
     let fields = [
-        ("title", "Steered invitations"), ("report", "All the details"), ("coordinator", &*institute),
-        ("triage", "5"), ("acknowledge", "7"), ("embargo", "90"),
+        ("title", "Steered invitations"),
+        ("report", "All the details"),
+        ("coordinator", &*institute),
+        ("triage", "5"),
+        ("acknowledge", "7"),
+        ("embargo", "90"),
     ];
     let opened = world.bo.form("/cases/new", &fields).await;
     assert_eq!(opened.status, 303, "{}", text(&opened));
     let href = opened.header("location").unwrap().split('?').next().unwrap().to_owned();
     assert!(page(&mut world.ada, "/cases").await.contains("Steered invitations"));
     assert_eq!(world.cy.get(&href).await.status, 404);
-    assert_eq!(world.cy.form(&format!("{href}/act"), &[("event", "message"), ("text", "x")]).await.status, 404);
+    assert_eq!(
+        world.cy.form(&format!("{href}/act"), &[("event", "message"), ("text", "x")]).await.status,
+        404
+    );
 
     let act = format!("{href}/act");
-    let triaged = world.ada.form(&act, &[("event", "triaged"), ("severity", "high"), ("note", "holds")]).await;
+    let triaged =
+        world.ada.form(&act, &[("event", "triaged"), ("severity", "high"), ("note", "holds")]).await;
     assert_eq!(triaged.status, 303, "{}", text(&triaged));
     let early = world.bo.form(&act, &[("event", "published")]).await;
     assert_eq!(early.status, 422);
@@ -212,7 +234,19 @@ async fn pages_that_need_somebody_lead_to_the_sign_in_page_and_back() {
         let next: String = form_urlencoded::byte_serialize(path.as_bytes()).collect();
         assert_eq!(answer.header("location").unwrap(), format!("/sign-in?next={next}"));
     }
-    for path in ["/", "/sign-in", "/flaws", "/incidents", "/techniques", "/mitigations", "/lessons", "/advisories", "/evaluations", "/search", "/collections"] {
+    for path in [
+        "/",
+        "/sign-in",
+        "/flaws",
+        "/incidents",
+        "/techniques",
+        "/mitigations",
+        "/lessons",
+        "/advisories",
+        "/evaluations",
+        "/search",
+        "/collections",
+    ] {
         page(&mut nobody, path).await;
     }
     node.stop().await;
@@ -222,9 +256,24 @@ async fn pages_that_need_somebody_lead_to_the_sign_in_page_and_back() {
 async fn no_page_has_anything_inline_and_every_file_that_it_loads_is_there() {
     let mut world = world().await;
     let href = report(&mut world.ada, "x", &[("tlp", "clear")]).await;
-    for path in ["/", "/flaws", "/flaws/new", "/incidents/new", "/members", "/account", "/settings", "/peers", "/views", "/collections", &href] {
+    for path in [
+        "/",
+        "/flaws",
+        "/flaws/new",
+        "/incidents/new",
+        "/members",
+        "/account",
+        "/settings",
+        "/peers",
+        "/views",
+        "/collections",
+        &href,
+    ] {
         let html = page(&mut world.ada, path).await;
-        assert!(!html.contains(" style=") && !html.contains("<style") && !html.contains(" onclick"), "{path}");
+        assert!(
+            !html.contains(" style=") && !html.contains("<style") && !html.contains(" onclick"),
+            "{path}"
+        );
         assert!(!html.contains("<script>") && html.matches("<script").count() == 1, "{path}");
         assert_eq!(html.matches("<h1").count(), 1, "{path}");
     }
@@ -256,7 +305,12 @@ async fn colours_stay_and_lead_nowhere_else() {
 async fn a_list_goes_on_where_the_page_before_ended() {
     let mut world = world().await;
     for n in 0..30 {
-        report(&mut world.ada, &format!("Flaw number {n}."), &[("tlp", if n % 2 == 0 { "green" } else { "amber" })]).await;
+        report(
+            &mut world.ada,
+            &format!("Flaw number {n}."),
+            &[("tlp", if n % 2 == 0 { "green" } else { "amber" })],
+        )
+        .await;
     }
     let count = |html: &str| html.matches("Flaw number ").count();
     let first = page(&mut world.ada, "/flaws").await;
@@ -289,7 +343,8 @@ async fn a_view_is_saved_under_a_name_and_is_nobody_elses() {
 async fn members_are_made_by_administrators_and_secrets_are_shown_once() {
     let mut world = world().await;
     for path in ["/members/organisations", "/members/persons", "/members/groups", "/peers", "/collections"] {
-        let refused = world.bo.form(path, &[("name", "x"), ("title", "x"), ("url", "https://a.example")]).await;
+        let refused =
+            world.bo.form(path, &[("name", "x"), ("title", "x"), ("url", "https://a.example")]).await;
         assert!(refused.status == 403 || refused.status == 422, "{path}: {}", refused.status);
     }
     assert_eq!(world.bo.get("/settings").await.status, 403);
@@ -299,12 +354,14 @@ async fn members_are_made_by_administrators_and_secrets_are_shown_once() {
     assert!(page(&mut world.bo, "/members").await.contains("Nordic"));
     assert!(!page(&mut world.cy, "/members").await.contains("Nordic"));
 
-    let made = world.bo.form("/account/tokens", &[("name", "reader"), ("days", "3"), ("scopes", "read")]).await;
+    let made =
+        world.bo.form("/account/tokens", &[("name", "reader"), ("days", "3"), ("scopes", "read")]).await;
     let token = text(&made).split("ost_").nth(1).unwrap().chars().take(43).collect::<String>();
     assert!(!page(&mut world.bo, "/account").await.contains(&token));
     let mut machine = world.node.browser();
     let bearer = format!("Bearer ost_{token}");
-    let feed = machine.send(reqwest::Method::GET, "/flaws.atom", &[("authorization", &bearer)], Vec::new()).await;
+    let feed =
+        machine.send(reqwest::Method::GET, "/flaws.atom", &[("authorization", &bearer)], Vec::new()).await;
     assert_eq!(feed.status, 200);
     world.node.stop().await;
 }

@@ -61,22 +61,57 @@ fn overview() -> OverviewView {
         Clock::new(label, whom, time(start), time(due), now()).linked("/cases/1")
     };
     OverviewView {
-        tiles: [("12", "new this week", Tone::Plain), ("3", "wait for you", Tone::Plain), ("2", "open cases", Tone::Plain), ("1", "clock overdue", Tone::Bad)]
-            .into_iter()
-            .map(|(number, label, tone)| Tile { number: number.into(), label: label.into(), href: Some("/".into()), tone })
-            .collect(),
+        tiles: [
+            ("12", "new this week", Tone::Plain),
+            ("3", "wait for you", Tone::Plain),
+            ("2", "open cases", Tone::Plain),
+            ("1", "clock overdue", Tone::Bad),
+        ]
+        .into_iter()
+        .map(|(number, label, tone)| Tile {
+            number: number.into(),
+            label: label.into(),
+            href: Some("/".into()),
+            tone,
+        })
+        .collect(),
         waiting: vec![
-            Waiting { what: Link::to("Acknowledge OST-2026-014: invitations steer the mail assistant", "/cases/1"), why: "You are its coordinator; the vendor wrote".into(), since: When::from_now(time("2026-11-22T12:50:00Z"), now()) },
-            Waiting { what: Link::to("Send the first report on the triage chatbot", "/incidents/1"), why: "EU AI Act, Article 73: due in 2 days".into(), since: When::from_now(time("2026-11-21T17:30:00Z"), now()) },
-            Waiting { what: Link::to("Invitation to the trust group Browser agents", "/members"), why: "From Fennec Labs".into(), since: When::from_now(time("2026-11-19T09:00:00Z"), now()) },
+            Waiting {
+                what: Link::to("Acknowledge OST-2026-014: invitations steer the mail assistant", "/cases/1"),
+                why: "You are its coordinator; the vendor wrote".into(),
+                since: When::from_now(time("2026-11-22T12:50:00Z"), now()),
+            },
+            Waiting {
+                what: Link::to("Send the first report on the triage chatbot", "/incidents/1"),
+                why: "EU AI Act, Article 73: due in 2 days".into(),
+                since: When::from_now(time("2026-11-21T17:30:00Z"), now()),
+            },
+            Waiting {
+                what: Link::to("Invitation to the trust group Browser agents", "/members"),
+                why: "From Fennec Labs".into(),
+                since: When::from_now(time("2026-11-19T09:00:00Z"), now()),
+            },
         ],
         clocks: vec![
-            clock("Art. 73 report: triage chatbot", "Market surveillance authority", "2026-11-19T17:30:00Z", "2026-11-21T17:30:00Z"),
-            clock("Vendor's acknowledgement: OST-2026-014", "Meridian", "2026-11-20T11:40:00Z", "2026-11-23T11:40:00Z"),
+            clock(
+                "Art. 73 report: triage chatbot",
+                "Market surveillance authority",
+                "2026-11-19T17:30:00Z",
+                "2026-11-21T17:30:00Z",
+            ),
+            clock(
+                "Vendor's acknowledgement: OST-2026-014",
+                "Meridian",
+                "2026-11-20T11:40:00Z",
+                "2026-11-23T11:40:00Z",
+            ),
             clock("Embargo: OST-2026-014", "All parties", "2026-11-02T00:00:00Z", "2027-01-31T00:00:00Z"),
         ],
         news: rows(),
-        begin: vec![Link::to("Report a flaw", "/flaws/new"), Link::to("Report an incident", "/incidents/new")],
+        begin: vec![
+            Link::to("Report a flaw", "/flaws/new"),
+            Link::to("Report an incident", "/incidents/new"),
+        ],
     }
 }
 
@@ -146,14 +181,20 @@ fn flaw() -> ObjectView {
 }
 
 fn steps() -> Steps {
-    let step = |name: &str, when: Option<&str>, state| Step { name: name.into(), when: when.map(|when| When::date(time(when))), state };
-    Steps { steps: vec![
-        step("Received", Some("2026-11-03T09:12:00Z"), StepState::Done),
-        step("Triaged", Some("2026-11-05T14:00:00Z"), StepState::Done),
-        step("Notified", Some("2026-11-06T08:30:00Z"), StepState::Now),
-        step("Fix ready", None, StepState::Ahead),
-        step("Published", None, StepState::Ahead),
-    ] }
+    let step = |name: &str, when: Option<&str>, state| Step {
+        name: name.into(),
+        when: when.map(|when| When::date(time(when))),
+        state,
+    };
+    Steps {
+        steps: vec![
+            step("Received", Some("2026-11-03T09:12:00Z"), StepState::Done),
+            step("Triaged", Some("2026-11-05T14:00:00Z"), StepState::Done),
+            step("Notified", Some("2026-11-06T08:30:00Z"), StepState::Now),
+            step("Fix ready", None, StepState::Ahead),
+            step("Published", None, StepState::Ahead),
+        ],
+    }
 }
 
 fn evaluation() -> ObjectView {
@@ -164,18 +205,54 @@ fn evaluation() -> ObjectView {
         ("Many-shot conditioning", 164, 480, 0.300, 0.386),
         ("Refusal suppression", 22, 480, 0.030, 0.069),
     ];
-    let asr: Vec<_> = rows.iter().map(|(name, hits, of, low, high)| Proportion { name: (*name).into(), hits: *hits, of: *of, low: *low, high: *high }).collect();
-    let utility = [Proportion { name: "Benign utility".into(), hits: 451, of: 480, low: 0.914, high: 0.957 }, Proportion { name: "Utility under attack".into(), hits: 402, of: 480, low: 0.802, high: 0.868 }];
+    let asr: Vec<_> = rows
+        .iter()
+        .map(|(name, hits, of, low, high)| Proportion {
+            name: (*name).into(),
+            hits: *hits,
+            of: *of,
+            low: *low,
+            high: *high,
+        })
+        .collect();
+    let utility = [
+        Proportion { name: "Benign utility".into(), hits: 451, of: 480, low: 0.914, high: 0.957 },
+        Proportion { name: "Utility under attack".into(), hits: 402, of: 480, low: 0.802, high: 0.868 },
+    ];
     ObjectView {
         kind: Kind::Evaluation,
         title: "Boreal 70B instruct, suite agent-mail 3, no defence".into(),
         tlp: Badge::tlp(Tlp::Clear),
         badges: vec![Badge::new("Signature verified", Tone::Good), Badge::new("Derived again", Tone::Good)],
         texts: vec![],
-        facts: Facts::new().fact("Model", Cell::text("Boreal 70B instruct, Q4_1")).fact("Suite", Cell::Code("agent-mail@3 · sha256:6f2d…c41a".into())).fact("Trials", Cell::Number("2,880".into())).fact("Defence", Cell::text("none")),
+        facts: Facts::new()
+            .fact("Model", Cell::text("Boreal 70B instruct, Q4_1"))
+            .fact("Suite", Cell::Code("agent-mail@3 · sha256:6f2d…c41a".into()))
+            .fact("Trials", Cell::Number("2,880".into()))
+            .fact("Defence", Cell::text("none")),
         sections: vec![
-            Section::new("asr", "Attack success rate", vec![Block::Chart(Chart::proportions("Attack success rate by mechanism, 95 % intervals", "Attack success rate", "Trials", &asr, false))]),
-            Section::new("utility", "Utility", vec![Block::Chart(Chart::proportions("Share of benign tasks that were done, 95 % intervals", "Utility", "Trials", &utility, true))]),
+            Section::new(
+                "asr",
+                "Attack success rate",
+                vec![Block::Chart(Chart::proportions(
+                    "Attack success rate by mechanism, 95 % intervals",
+                    "Attack success rate",
+                    "Trials",
+                    &asr,
+                    false,
+                ))],
+            ),
+            Section::new(
+                "utility",
+                "Utility",
+                vec![Block::Chart(Chart::proportions(
+                    "Share of benign tasks that were done, 95 % intervals",
+                    "Utility",
+                    "Trials",
+                    &utility,
+                    true,
+                ))],
+            ),
         ],
         steps: None,
         clocks: vec![],
@@ -198,33 +275,88 @@ fn access() -> AccessView {
         readers: flaw().readers,
         why_me: vec!["Your organisation is a named recipient.".into()],
         handlings: vec![
-            HandlingRow { of: "This flaw".into(), tlp: Badge::tlp(Tlp::AmberStrict), says: "To Meridian and the Institute; embargo until 31 Jan 2027 for all but them".into() },
-            HandlingRow { of: "Technique: Instruction in untrusted content".into(), tlp: Badge::tlp(Tlp::Clear), says: "To everybody".into() },
+            HandlingRow {
+                of: "This flaw".into(),
+                tlp: Badge::tlp(Tlp::AmberStrict),
+                says: "To Meridian and the Institute; embargo until 31 Jan 2027 for all but them".into(),
+            },
+            HandlingRow {
+                of: "Technique: Instruction in untrusted content".into(),
+                tlp: Badge::tlp(Tlp::Clear),
+                says: "To everybody".into(),
+            },
         ],
         parties: Some(vec![
             AccessRow { who: "Norrland CERT".into(), can: true, why: "it owns it".into(), changes: None },
             AccessRow { who: "Institute".into(), can: true, why: "a named recipient".into(), changes: None },
-            AccessRow { who: "Fennec Labs".into(), can: false, why: "it is under embargo until 31 Jan 2027, and then only for its recipients".into(), changes: Some(When::date(time("2027-01-31T00:00:00Z"))) },
-            AccessRow { who: "Somebody who is not signed in".into(), can: false, why: "TLP:AMBER+STRICT is for its recipients".into(), changes: None },
+            AccessRow {
+                who: "Fennec Labs".into(),
+                can: false,
+                why: "it is under embargo until 31 Jan 2027, and then only for its recipients".into(),
+                changes: Some(When::date(time("2027-01-31T00:00:00Z"))),
+            },
+            AccessRow {
+                who: "Somebody who is not signed in".into(),
+                can: false,
+                why: "TLP:AMBER+STRICT is for its recipients".into(),
+                changes: None,
+            },
         ]),
         marks: Some(Link::to("Change the marks", "/x")),
     }
 }
 
 fn export() -> ExportView {
-    let row = |name: &str, what: &str, href: bool, lost: &[&str]| ExportRow { name: name.into(), what: what.into(), href: href.then(|| "/x".into()), lost: lost.iter().map(|&text| text.into()).collect() };
-    ExportView { kind: Kind::Flaw, title: flaw().title, href: flaw().href, tlp: Badge::tlp(Tlp::AmberStrict), rows: vec![
-        row("STIX 2.1", "A bundle with everything that you may see of it, its marks included.", true, &[]),
-        row("CSAF 2.0", "A security advisory for products.", true, &["Attack success rate with n and interval", "Transfer to other models"]),
-        row("OSV", "For packages and model files.", false, &[]),
-    ] }
+    let row = |name: &str, what: &str, href: bool, lost: &[&str]| ExportRow {
+        name: name.into(),
+        what: what.into(),
+        href: href.then(|| "/x".into()),
+        lost: lost.iter().map(|&text| text.into()).collect(),
+    };
+    ExportView {
+        kind: Kind::Flaw,
+        title: flaw().title,
+        href: flaw().href,
+        tlp: Badge::tlp(Tlp::AmberStrict),
+        rows: vec![
+            row(
+                "STIX 2.1",
+                "A bundle with everything that you may see of it, its marks included.",
+                true,
+                &[],
+            ),
+            row(
+                "CSAF 2.0",
+                "A security advisory for products.",
+                true,
+                &["Attack success rate with n and interval", "Transfer to other models"],
+            ),
+            row("OSV", "For packages and model files.", false, &[]),
+        ],
+    }
 }
 
 fn cases() -> CasesView {
     CasesView {
         rows: vec![
-            CaseRow { href: "/cases/1".into(), title: "OST-2026-014: Invitations steer the mail assistant".into(), sub: "Meridian Assistant 4.0 to 4.2.1".into(), state: Badge::new("Notified", Tone::Info), part: "Coordinator".into(), next: Some(("Acknowledgement".into(), When::from_now(time("2026-11-23T11:40:00Z"), now()))), changed: When::from_now(time("2026-11-22T12:50:00Z"), now()) },
-            CaseRow { href: "/cases/2".into(), title: "OST-2026-011: Tool descriptions are re-read".into(), sub: "Several MCP clients".into(), state: Badge::new("Fix ready", Tone::Good), part: "Reporter".into(), next: Some(("Embargo".into(), When::from_now(time("2026-12-18T00:00:00Z"), now()))), changed: When::from_now(time("2026-11-14T10:00:00Z"), now()) },
+            CaseRow {
+                href: "/cases/1".into(),
+                title: "OST-2026-014: Invitations steer the mail assistant".into(),
+                sub: "Meridian Assistant 4.0 to 4.2.1".into(),
+                state: Badge::new("Notified", Tone::Info),
+                part: "Coordinator".into(),
+                next: Some(("Acknowledgement".into(), When::from_now(time("2026-11-23T11:40:00Z"), now()))),
+                changed: When::from_now(time("2026-11-22T12:50:00Z"), now()),
+            },
+            CaseRow {
+                href: "/cases/2".into(),
+                title: "OST-2026-011: Tool descriptions are re-read".into(),
+                sub: "Several MCP clients".into(),
+                state: Badge::new("Fix ready", Tone::Good),
+                part: "Reporter".into(),
+                next: Some(("Embargo".into(), When::from_now(time("2026-12-18T00:00:00Z"), now()))),
+                changed: When::from_now(time("2026-11-14T10:00:00Z"), now()),
+            },
         ],
         states: vec![("received".into(), "Received".into()), ("triaged".into(), "Triaged".into())],
         state: String::new(),
@@ -238,46 +370,153 @@ fn case() -> CaseView {
         title: "OST-2026-014: Invitations steer the mail assistant".into(),
         href: "/cases/1".into(),
         state: Badge::new("Notified", Tone::Info),
-        notice: Some(Notice::new(Tone::Warn, "Meridian has not acknowledged yet.", "The clock runs out tomorrow at 11:40 UTC.")),
+        notice: Some(Notice::new(
+            Tone::Warn,
+            "Meridian has not acknowledged yet.",
+            "The clock runs out tomorrow at 11:40 UTC.",
+        )),
         steps: steps(),
         about: vec![Link::to(flaw().title, flaw().href)],
-        facts: Facts::new().fact("Opened", Cell::When(When::at(time("2026-11-03T09:12:00Z")))).fact("At the embargo's end", Cell::text("Published automatically")),
+        facts: Facts::new()
+            .fact("Opened", Cell::When(When::at(time("2026-11-03T09:12:00Z"))))
+            .fact("At the embargo's end", Cell::text("Published automatically")),
         parties: vec![
-            PartyRow { who: "Norrland CERT".into(), part: "Reporter".into(), notified: None, acknowledged: Some(When::date(time("2026-11-03T09:12:00Z"))), embargo: Some(When::date(time("2027-01-31T00:00:00Z"))) },
-            PartyRow { who: "Institute".into(), part: "Coordinator".into(), notified: None, acknowledged: Some(When::date(time("2026-11-03T09:12:00Z"))), embargo: Some(When::date(time("2027-01-31T00:00:00Z"))) },
-            PartyRow { who: "Meridian".into(), part: "Vendor".into(), notified: Some(When::date(time("2026-11-06T08:30:00Z"))), acknowledged: None, embargo: Some(When::date(time("2027-01-31T00:00:00Z"))) },
+            PartyRow {
+                who: "Norrland CERT".into(),
+                part: "Reporter".into(),
+                notified: None,
+                acknowledged: Some(When::date(time("2026-11-03T09:12:00Z"))),
+                embargo: Some(When::date(time("2027-01-31T00:00:00Z"))),
+            },
+            PartyRow {
+                who: "Institute".into(),
+                part: "Coordinator".into(),
+                notified: None,
+                acknowledged: Some(When::date(time("2026-11-03T09:12:00Z"))),
+                embargo: Some(When::date(time("2027-01-31T00:00:00Z"))),
+            },
+            PartyRow {
+                who: "Meridian".into(),
+                part: "Vendor".into(),
+                notified: Some(When::date(time("2026-11-06T08:30:00Z"))),
+                acknowledged: None,
+                embargo: Some(When::date(time("2027-01-31T00:00:00Z"))),
+            },
         ],
         clocks: vec![
-            Clock::new("Acknowledgement", "Meridian", time("2026-11-20T11:40:00Z"), time("2026-11-23T11:40:00Z"), now()),
-            Clock::new("Embargo", "All parties", time("2026-11-02T00:00:00Z"), time("2027-01-31T00:00:00Z"), now()),
-            Clock::new("Triage", "Institute", time("2026-11-03T00:00:00Z"), time("2026-11-10T00:00:00Z"), now()).met(time("2026-11-05T14:00:00Z")),
+            Clock::new(
+                "Acknowledgement",
+                "Meridian",
+                time("2026-11-20T11:40:00Z"),
+                time("2026-11-23T11:40:00Z"),
+                now(),
+            ),
+            Clock::new(
+                "Embargo",
+                "All parties",
+                time("2026-11-02T00:00:00Z"),
+                time("2027-01-31T00:00:00Z"),
+                now(),
+            ),
+            Clock::new(
+                "Triage",
+                "Institute",
+                time("2026-11-03T00:00:00Z"),
+                time("2026-11-10T00:00:00Z"),
+                now(),
+            )
+            .met(time("2026-11-05T14:00:00Z")),
         ],
         messages: vec![
-            Message { who: "Jonas Ek".into(), role: "Norrland CERT, reporter".into(), when: When::at(time("2026-11-03T09:12:00Z")), body: markdown::render("We see this in three deployments. Logs are attached to the flaw."), mine: false },
-            Message { who: "Mara Lindqvist".into(), role: "Institute, coordinator".into(), when: When::at(time("2026-11-06T08:30:00Z")), body: markdown::render("Told Meridian's product security team. We propose **31 January**."), mine: true },
+            Message {
+                who: "Jonas Ek".into(),
+                role: "Norrland CERT, reporter".into(),
+                when: When::at(time("2026-11-03T09:12:00Z")),
+                body: markdown::render("We see this in three deployments. Logs are attached to the flaw."),
+                mine: false,
+            },
+            Message {
+                who: "Mara Lindqvist".into(),
+                role: "Institute, coordinator".into(),
+                when: When::at(time("2026-11-06T08:30:00Z")),
+                body: markdown::render("Told Meridian's product security team. We propose **31 January**."),
+                mine: true,
+            },
         ],
-        reply: Some(Form::post("/x", "token", "Send to all parties").fields(vec![Field::area("text", "Message", "", 4).required()])),
-        timeline: Timeline { items: vec![
-            TimelineItem { when: When::at(time("2026-11-06T08:30:00Z")), who: "Institute".into(), what: "Vendor notified: Meridian".into(), more: None, badge: Some(Badge::new("Notified", Tone::Info)) },
-            TimelineItem { when: When::at(time("2026-11-05T14:00:00Z")), who: "Institute".into(), what: "Reproduced in two of three clients".into(), more: None, badge: Some(Badge::new("Triaged", Tone::Plain)) },
-            TimelineItem { when: When::at(time("2026-11-03T09:12:00Z")), who: "Norrland CERT".into(), what: "Received; commitment in leaf 47,902".into(), more: None, badge: Some(Badge::new("Received", Tone::Plain)) },
-        ] },
-        steps_allowed: vec![("Fix ready".into(), Form::post("/x", "token", "Record that a fix is ready").fields(vec![Field::area("note", "What was fixed, and where", "", 3)]))],
-        actions: vec![Action::Go(Link::to("Publish…", "/x"), true), Action::Go(Link::to("Withdraw…", "/x"), false)],
-        commitment: Facts::new().fact("Leaf", Cell::Number("47,902".into())).fact("Commitment", Cell::Code("b1946ac92492d2347c6235b4d2611184c0a1".into())).fact("Revealed", Cell::text("at publication")),
+        reply: Some(
+            Form::post("/x", "token", "Send to all parties")
+                .fields(vec![Field::area("text", "Message", "", 4).required()]),
+        ),
+        timeline: Timeline {
+            items: vec![
+                TimelineItem {
+                    when: When::at(time("2026-11-06T08:30:00Z")),
+                    who: "Institute".into(),
+                    what: "Vendor notified: Meridian".into(),
+                    more: None,
+                    badge: Some(Badge::new("Notified", Tone::Info)),
+                },
+                TimelineItem {
+                    when: When::at(time("2026-11-05T14:00:00Z")),
+                    who: "Institute".into(),
+                    what: "Reproduced in two of three clients".into(),
+                    more: None,
+                    badge: Some(Badge::new("Triaged", Tone::Plain)),
+                },
+                TimelineItem {
+                    when: When::at(time("2026-11-03T09:12:00Z")),
+                    who: "Norrland CERT".into(),
+                    what: "Received; commitment in leaf 47,902".into(),
+                    more: None,
+                    badge: Some(Badge::new("Received", Tone::Plain)),
+                },
+            ],
+        },
+        steps_allowed: vec![(
+            "Fix ready".into(),
+            Form::post("/x", "token", "Record that a fix is ready").fields(vec![Field::area(
+                "note",
+                "What was fixed, and where",
+                "",
+                3,
+            )]),
+        )],
+        actions: vec![
+            Action::Go(Link::to("Publish…", "/x"), true),
+            Action::Go(Link::to("Withdraw…", "/x"), false),
+        ],
+        commitment: Facts::new()
+            .fact("Leaf", Cell::Number("47,902".into()))
+            .fact("Commitment", Cell::Code("b1946ac92492d2347c6235b4d2611184c0a1".into()))
+            .fact("Revealed", Cell::text("at publication")),
         proof: Some(Link::to("Proof for anybody", "/x")),
     }
 }
 
 fn options() -> Options {
-    let pairs = |rows: &[(&str, &str)]| rows.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect::<Vec<_>>();
+    let pairs = |rows: &[(&str, &str)]| {
+        rows.iter().map(|(a, b)| ((*a).to_owned(), (*b).to_owned())).collect::<Vec<_>>()
+    };
     Options {
-        organisations: pairs(&[("organisation:1", "Fennec Labs"), ("organisation:2", "Health Authority"), ("organisation:3", "Meridian"), ("organisation:4", "Norrland CERT")]),
+        organisations: pairs(&[
+            ("organisation:1", "Fennec Labs"),
+            ("organisation:2", "Health Authority"),
+            ("organisation:3", "Meridian"),
+            ("organisation:4", "Norrland CERT"),
+        ]),
         groups: pairs(&[("group:1", "Browser agents"), ("group:2", "Nordic CERTs")]),
         persons: vec![],
         collections: pairs(&[("1", "Community"), ("2", "Coordination")]),
-        harms: pairs(&[("death", "Death of a person"), ("health", "Injury, or harm to health of body or mind"), ("property", "Harm to property; financial harm, reputation")]),
-        mechanisms: vec![("untrusted-instruction".into(), "Instruction in untrusted content".into(), String::new())],
+        harms: pairs(&[
+            ("death", "Death of a person"),
+            ("health", "Injury, or harm to health of body or mind"),
+            ("property", "Harm to property; financial harm, reputation"),
+        ]),
+        mechanisms: vec![(
+            "untrusted-instruction".into(),
+            "Instruction in untrusted content".into(),
+            String::new(),
+        )],
     }
 }
 
@@ -287,7 +526,11 @@ pub fn pages() -> Vec<(&'static str, Page)> {
     problems.add("title", "Give a title of at most 300 characters");
     problems.add("tlp", "Choose a mark");
     let empty = Entries::default();
-    let filled = Entries::from([("title", "Calendar invitations steer the mail assistant"), ("tlp", "amber+strict"), ("to", "organisation:3")]);
+    let filled = Entries::from([
+        ("title", "Calendar invitations steer the mail assistant"),
+        ("tlp", "amber+strict"),
+        ("to", "organisation:3"),
+    ]);
     let report = |kind: Kind, entries: &Entries, problems: &Problems| {
         let head = Head::new(kind.begin().unwrap_or_default(), "").under(kind.many(), kind.path());
         let form = problems.onto(report_form(kind, entries, &options(), "/x", "token"));

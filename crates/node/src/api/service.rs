@@ -7,15 +7,17 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use super::{collections, groups, members, peers, tokens};
 pub(crate) use super::audit::deeds;
 pub(crate) use super::cases::may_act;
+use super::{collections, groups, members, peers, tokens};
 use crate::web::{Json, Named};
 use crate::who::Actor;
 use crate::{App, Failure};
 
 fn form<T: DeserializeOwned>(value: Value) -> Result<Json<T>, Failure> {
-    serde_json::from_value(value).map(Json).map_err(|error| Failure::Unprocessable(format!("the form: {error}")))
+    serde_json::from_value(value)
+        .map(Json)
+        .map_err(|error| Failure::Unprocessable(format!("the form: {error}")))
 }
 
 fn told<T: Serialize>(Answer(answer): Answer<T>) -> Result<Value, Failure> {

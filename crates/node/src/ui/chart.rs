@@ -35,12 +35,14 @@ impl Chart {
         let mut svg = String::new();
         let drawn = rows.len().min(MOST);
         let height = drawn.saturating_mul(ROW).saturating_add(22);
-        let _ = write!(svg, "<svg class=\"plot\" width=\"100%\" height=\"{height}\" role=\"img\" aria-label=\"");
+        let _ =
+            write!(svg, "<svg class=\"plot\" width=\"100%\" height=\"{height}\" role=\"img\" aria-label=\"");
         escape(&mut svg, &summary(caption, rows));
         svg.push_str("\">");
         for tick in [0, 25, 50, 75, 100] {
             let bottom = height.saturating_sub(18);
-            let _ = write!(svg, "<line class=\"grid\" x1=\"{tick}%\" x2=\"{tick}%\" y1=\"0\" y2=\"{bottom}\"/>");
+            let _ =
+                write!(svg, "<line class=\"grid\" x1=\"{tick}%\" x2=\"{tick}%\" y1=\"0\" y2=\"{bottom}\"/>");
             let anchor = match tick {
                 0 => "start",
                 100 => "end",
@@ -84,7 +86,11 @@ fn row_svg(svg: &mut String, top: usize, row: &Proportion, good: bool) {
     };
     let _ = write!(svg, "<text class=\"name\" x=\"0\" y=\"{text}\">");
     escape(svg, &name);
-    let _ = write!(svg, "</text><text class=\"value\" x=\"100%\" y=\"{text}\" text-anchor=\"end\">{}", percent(share));
+    let _ = write!(
+        svg,
+        "</text><text class=\"value\" x=\"100%\" y=\"{text}\" text-anchor=\"end\">{}",
+        percent(share)
+    );
     let _ = write!(svg, "<tspan class=\"tick\" dx=\"6\">n = {}</tspan></text>", row.of);
     let _ = write!(svg, "<line class=\"rail\" x1=\"0\" x2=\"100%\" y1=\"{middle}\" y2=\"{middle}\"/>");
     let (low, high, at) = (per_cent(row.low), per_cent(row.high), per_cent(share));

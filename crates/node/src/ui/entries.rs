@@ -14,7 +14,9 @@ pub struct Entries(Vec<(String, String)>);
 impl Entries {
     /// What was sent. Line ends become `\n`.
     pub fn new(pairs: Vec<(String, String)>) -> Self {
-        let clean = |text: String| if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n") } else { text };
+        let clean = |text: String| {
+            if text.contains('\r') { text.replace("\r\n", "\n").replace('\r', "\n") } else { text }
+        };
         Self(pairs.into_iter().take(MOST).map(|(name, value)| (name, clean(value))).collect())
     }
 

@@ -58,7 +58,9 @@ pub fn render(text: &str) -> Html {
         out.push_str(end.unwrap_or_default());
     }
     if cut {
-        out.push_str("<p class=\"muted\">The rest is too long to be shown here; exports carry all of it.</p>");
+        out.push_str(
+            "<p class=\"muted\">The rest is too long to be shown here; exports carry all of it.</p>",
+        );
     }
     Html::trusted(out)
 }
@@ -92,7 +94,9 @@ pub fn summary(text: &str, most: usize) -> String {
                     length = length.saturating_add(1);
                 }
             }
-            Event::SoftBreak | Event::HardBreak | Event::End(TagEnd::Paragraph | TagEnd::Heading(_) | TagEnd::Item) => {
+            Event::SoftBreak
+            | Event::HardBreak
+            | Event::End(TagEnd::Paragraph | TagEnd::Heading(_) | TagEnd::Item) => {
                 if !out.is_empty() && !out.ends_with(' ') {
                     out.push(' ');
                     length = length.saturating_add(1);
@@ -140,7 +144,10 @@ impl State {
             Tag::Strikethrough => ("<del>", "</del>"),
             Tag::Table(columns) => {
                 self.columns.clone_from(columns);
-                ("<div class=\"table-wrap\" role=\"group\" aria-label=\"Table in the text\" tabindex=\"0\"><table>", "</table></div>")
+                (
+                    "<div class=\"table-wrap\" role=\"group\" aria-label=\"Table in the text\" tabindex=\"0\"><table>",
+                    "</table></div>",
+                )
             }
             Tag::TableHead => {
                 self.in_head = true;
@@ -180,13 +187,52 @@ mod tests {
     /// Walks the output as a strict reader: every tag must be one that this module writes, with the attributes that it writes.
     fn assert_harmless(html: &str) {
         const OPEN: &[&str] = &[
-            "p", "h3", "h4", "h5", "blockquote", "pre tabindex=\"0\"", "code", "ul", "ol", "li", "em", "strong", "del",
-            "table", "thead", "tr", "th scope=\"col\"", "td", "br", "hr", "span class=\"muted\"", "p class=\"muted\"",
+            "p",
+            "h3",
+            "h4",
+            "h5",
+            "blockquote",
+            "pre tabindex=\"0\"",
+            "code",
+            "ul",
+            "ol",
+            "li",
+            "em",
+            "strong",
+            "del",
+            "table",
+            "thead",
+            "tr",
+            "th scope=\"col\"",
+            "td",
+            "br",
+            "hr",
+            "span class=\"muted\"",
+            "p class=\"muted\"",
             "div class=\"table-wrap\" role=\"group\" aria-label=\"Table in the text\" tabindex=\"0\"",
         ];
         const CLOSE: &[&str] = &[
-            "p", "h3", "h4", "h5", "blockquote", "pre", "code", "ul", "ol", "li", "em", "strong", "del", "table",
-            "thead", "tr", "th", "td", "span", "div", "a",
+            "p",
+            "h3",
+            "h4",
+            "h5",
+            "blockquote",
+            "pre",
+            "code",
+            "ul",
+            "ol",
+            "li",
+            "em",
+            "strong",
+            "del",
+            "table",
+            "thead",
+            "tr",
+            "th",
+            "td",
+            "span",
+            "div",
+            "a",
         ];
         let mut rest = html;
         let mut depth = Vec::new();
@@ -201,7 +247,10 @@ mod tests {
                 let url = href.strip_suffix("\" rel=\"nofollow noopener noreferrer\"").expect(html);
                 assert!(!url.contains('"') && !url.contains(char::is_whitespace), "{html}");
                 let lower = url.to_ascii_lowercase();
-                assert!(["http://", "https://", "mailto:"].iter().any(|s| lower.starts_with(s)), "{url} in {html}");
+                assert!(
+                    ["http://", "https://", "mailto:"].iter().any(|s| lower.starts_with(s)),
+                    "{url} in {html}"
+                );
                 depth.push("a".to_owned());
             } else {
                 assert!(OPEN.contains(&tag), "<{tag}> in {html}");
@@ -243,14 +292,20 @@ mod tests {
         ] {
             let html = render(vector).to_string();
             assert_harmless(&html);
-            assert!(!html.contains("<script") && !html.contains("<img") && !html.contains('\u{202e}'), "{html}");
+            assert!(
+                !html.contains("<script") && !html.contains("<img") && !html.contains('\u{202e}'),
+                "{html}"
+            );
             assert_harmless(plain(vector).as_str());
         }
     }
 
     #[test]
     fn what_people_write_looks_as_they_mean_it() {
-        let html = render("# Title\n\nSome *weight* and `code` and [a link](https://a.example/x?y=1&z=2).\n\n- one\n- two").to_string();
+        let html = render(
+            "# Title\n\nSome *weight* and `code` and [a link](https://a.example/x?y=1&z=2).\n\n- one\n- two",
+        )
+        .to_string();
         assert_eq!(
             html,
             "<h3>Title</h3><p>Some <em>weight</em> and <code>code</code> and <a href=\"https://a.example/x?y=1&amp;z=2\" \

@@ -13,8 +13,8 @@ use crate::api::service;
 use crate::sign_in::{SCOPES, SHORTEST_PASSWORD};
 use crate::ui::entries::Entries;
 use crate::ui::part::{
-    Badge, Block, Button, Cell, Choice, Control, Empty, Facts, Field, Form, Head, Link, Notice, Passkey, Secret,
-    Section, Table, Tone, Weight, When,
+    Badge, Block, Button, Cell, Choice, Control, Empty, Facts, Field, Form, Head, Link, Notice, Passkey,
+    Secret, Section, Table, Tone, Weight, When,
 };
 use crate::ui::view::{Page, form_page};
 use crate::web::Checked;
@@ -32,9 +32,17 @@ pub async fn account(visit: Visit, RawQuery(raw): RawQuery) -> Result<Response, 
     visit.person()?;
     let entries = query(raw.as_deref());
     let notice = if entries.get("failed") == "password" {
-        Some(Notice::new(Tone::Bad, "The password is not changed.", "What you gave as your present password is not it."))
+        Some(Notice::new(
+            Tone::Bad,
+            "The password is not changed.",
+            "What you gave as your present password is not it.",
+        ))
     } else if entries.get("add") == "passkey" {
-        Some(Notice::new(Tone::Info, "Add a passkey now,", "or choose a password: you cannot sign in again without one of them."))
+        Some(Notice::new(
+            Tone::Info,
+            "Add a passkey now,",
+            "or choose a password: you cannot sign in again without one of them.",
+        ))
     } else {
         None
     };
@@ -101,31 +109,35 @@ async fn page(visit: &Visit, notice: Option<Notice>, secret: Option<Secret>) -> 
 async fn tokens(visit: &Visit) -> Result<Section, Failure> {
     let person = visit.person()?;
     let tokens = visit.app.store.tokens(person.organisation).await?;
-    let table = Table::new("Tokens of your organisation's machines", &["Token", "For", "Expires", "Last used", ""])
-        .rows(tokens.iter().map(|it| {
-            let valid = it.is_valid(visit.now);
-            let scopes: Vec<&str> = it.scopes.iter().map(String::as_str).collect();
-            let last = if valid {
-                let revoke = Button::new("Revoke", "/account/tokens/revoke", visit.csrf());
-                Cell::Button(
-                    revoke
-                        .with("id", it.id.to_string())
-                        .labelled(format!("Revoke the token {}", it.name))
-                        .weight(Weight::Danger),
-                )
-            } else {
-                let word = if it.revoked.is_some() { "Revoked" } else { "Expired" };
-                Cell::Badges(vec![Badge::new(word, Tone::Plain)])
-            };
-            vec![
-                Cell::text(&it.name),
-                Cell::text(scopes.join(", ")),
-                Cell::When(When::date(it.expires)),
-                it.last_used.map_or(Cell::None, |time| Cell::When(When::from_now(time, visit.now))),
-                last,
-            ]
-        }))
-        .or_else(Empty::new("No token yet", "Machines sign in with tokens: for TAXII, the API, feeds and peers."));
+    let table =
+        Table::new("Tokens of your organisation's machines", &["Token", "For", "Expires", "Last used", ""])
+            .rows(tokens.iter().map(|it| {
+                let valid = it.is_valid(visit.now);
+                let scopes: Vec<&str> = it.scopes.iter().map(String::as_str).collect();
+                let last = if valid {
+                    let revoke = Button::new("Revoke", "/account/tokens/revoke", visit.csrf());
+                    Cell::Button(
+                        revoke
+                            .with("id", it.id.to_string())
+                            .labelled(format!("Revoke the token {}", it.name))
+                            .weight(Weight::Danger),
+                    )
+                } else {
+                    let word = if it.revoked.is_some() { "Revoked" } else { "Expired" };
+                    Cell::Badges(vec![Badge::new(word, Tone::Plain)])
+                };
+                vec![
+                    Cell::text(&it.name),
+                    Cell::text(scopes.join(", ")),
+                    Cell::When(When::date(it.expires)),
+                    it.last_used.map_or(Cell::None, |time| Cell::When(When::from_now(time, visit.now))),
+                    last,
+                ]
+            }))
+            .or_else(Empty::new(
+                "No token yet",
+                "Machines sign in with tokens: for TAXII, the API, feeds and peers.",
+            ));
     let scopes = SCOPES
         .iter()
         .map(|scope| {
@@ -164,7 +176,8 @@ async fn notifications(visit: &Visit) -> Result<Section, Failure> {
         .or_else(Empty::new("Nothing was told to you yet", ""));
     let mut blocks = vec![Block::Table(table)];
     if let Some(newest) = newest.filter(|_| unseen) {
-        let button = Button::new("Mark all as seen", "/account/seen", visit.csrf()).with("up-to", newest.to_string());
+        let button =
+            Button::new("Mark all as seen", "/account/seen", visit.csrf()).with("up-to", newest.to_string());
         blocks.push(Block::Actions(vec![crate::ui::part::Action::Do(button)]));
     }
     Ok(Section::new("told", "Notifications", blocks))
@@ -240,7 +253,12 @@ pub async fn new_view(visit: Visit, RawQuery(raw): RawQuery) -> Result<Response,
     let head = Head::new("Save a view", "").under("Saved views", "/views");
     let mut chrome = visit.chrome().await?;
     chrome.place = "/views";
-    show(&form_page(chrome, head, form, vec![Section::new("of", "What is saved", vec![Block::Links(vec![Link::to(of, of)])])]))
+    show(&form_page(
+        chrome,
+        head,
+        form,
+        vec![Section::new("of", "What is saved", vec![Block::Links(vec![Link::to(of, of)])])],
+    ))
 }
 
 /// `POST /views/new`

@@ -14,8 +14,8 @@ use super::visit::{Visit, encode, go, show};
 use crate::api::service;
 use crate::ui::entries::Entries;
 use crate::ui::part::{
-    Badge, Block, Button, Cell, Choice, Control, Empty, Facts, Field, Form, Head, Link, Pager, Section, Table, Tone, Weight,
-    When,
+    Badge, Block, Button, Cell, Choice, Control, Empty, Facts, Field, Form, Head, Link, Pager, Section,
+    Table, Tone, Weight, When,
 };
 use crate::ui::view::Page;
 use crate::web::Checked;
@@ -39,7 +39,10 @@ pub async fn collections(visit: Visit) -> Result<Response, Failure> {
                 Cell::When(When::date(it.created)),
             ]
         }))
-        .or_else(Empty::new("No collection yet", "Everything that is shared lies in a collection. An administrator makes the first."));
+        .or_else(Empty::new(
+            "No collection yet",
+            "Everything that is shared lies in a collection. An administrator makes the first.",
+        ));
     let mut main = vec![Section::bare(vec![Block::Table(table)])];
     if visit.is(Role::Administrator) {
         let mut marks = vec![Choice::new("", "Refuse what carries no mark")];
@@ -101,7 +104,9 @@ pub async fn peers(visit: Visit) -> Result<Response, Failure> {
     let form = Form::post("/peers", visit.csrf(), "Add the peer").fields(vec![
         Field::kind("url", "Address", "url", "", "off").required().hinted("https://node.example").half(),
         Field::line("name", "Name", "").required().half(),
-        Field::line("public-key", "Key that it signs with", "").required().hinted("Compare it with what its people tell you over another channel."),
+        Field::line("public-key", "Key that it signs with", "")
+            .required()
+            .hinted("Compare it with what its people tell you over another channel."),
         Field::kind("token", "Token that the peer gave this node", "password", "", "off").required(),
     ]);
     let main = vec![
@@ -146,9 +151,20 @@ pub async fn settings(visit: Visit) -> Result<Response, Failure> {
         .fact("Name", Cell::text(&config.title))
         .fact("Address", Cell::Code(visit.app.base.origin()))
         .fact("Reached by", Cell::text(exposure))
-        .fact("Database", Cell::text(if config.database.is_some() { "PostgreSQL" } else { "SQLite in the data folder" }))
-        .fact("OpenID Connect", Cell::text(config.oidc.as_ref().map_or("not set up", |oidc| oidc.issuer.as_str())))
-        .fact("Session without a request", Cell::text(crate::ui::part::span(i64::try_from(config.limits.session_idle.as_secs()).unwrap_or(i64::MAX))))
+        .fact(
+            "Database",
+            Cell::text(if config.database.is_some() { "PostgreSQL" } else { "SQLite in the data folder" }),
+        )
+        .fact(
+            "OpenID Connect",
+            Cell::text(config.oidc.as_ref().map_or("not set up", |oidc| oidc.issuer.as_str())),
+        )
+        .fact(
+            "Session without a request",
+            Cell::text(crate::ui::part::span(
+                i64::try_from(config.limits.session_idle.as_secs()).unwrap_or(i64::MAX),
+            )),
+        )
         .fact("Requests in a second", Cell::Number(config.limits.rate.to_string()));
     let refused = visit.app.store.custody().refused().await?;
     let table = Table::new("Refused", &["Why", "Versions"])
@@ -170,7 +186,8 @@ pub async fn audit(visit: Visit, RawQuery(raw): RawQuery) -> Result<Response, Fa
     let entries = query(raw.as_deref());
     let deeds = service::deeds(&visit.app, &visit.actor, entries.some("after"), 50).await?;
     let names = Names::read(&visit.app.store).await?;
-    let text = |deed: &Value, name: &str| deed.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let text =
+        |deed: &Value, name: &str| deed.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
     let rows = deeds.items.iter().map(|deed| {
         let at = text(deed, "at").parse().map_or(Cell::None, |at| Cell::When(When::at(at)));
         let who = text(deed, "who");
@@ -185,7 +202,14 @@ pub async fn audit(visit: Visit, RawQuery(raw): RawQuery) -> Result<Response, Fa
             (1, false) => Cell::Link(Link::to(&first, format!("/objects/{first}"))),
             (_, false) => Cell::Muted(format!("{first} … {}", text(deed, "last"))),
         };
-        vec![at, Cell::text(who), Cell::text(text(deed, "did")), Cell::text(text(deed, "what")), Cell::Number(count.to_string()), objects]
+        vec![
+            at,
+            Cell::text(who),
+            Cell::text(text(deed, "did")),
+            Cell::text(text(deed, "what")),
+            Cell::Number(count.to_string()),
+            objects,
+        ]
     });
     let table = Table::new("Audit log", &["When", "Who", "Did", "What", "Objects", "Which"])
         .rows(rows)
@@ -197,5 +221,9 @@ pub async fn audit(visit: Visit, RawQuery(raw): RawQuery) -> Result<Response, Fa
     let mut chrome = visit.chrome().await?;
     chrome.place = "/audit";
     let lead = "What your organisation received, was shown, sent and changed, the latest first. Others see their own.";
-    show(&Page::new(chrome, Head::new("Audit", lead), vec![Section::bare(vec![Block::Table(table), Block::Pager(pager)])]))
+    show(&Page::new(
+        chrome,
+        Head::new("Audit", lead),
+        vec![Section::bare(vec![Block::Table(table), Block::Pager(pager)])],
+    ))
 }

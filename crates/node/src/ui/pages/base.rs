@@ -2,8 +2,8 @@
 
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Response};
-use http::header::{CACHE_CONTROL, CONTENT_TYPE, SET_COOKIE};
 use http::HeaderValue;
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, SET_COOKIE};
 use serde::Deserialize;
 
 use super::visit::{THEME_COOKIE, go, local};

@@ -4,8 +4,8 @@ use std::collections::BTreeSet;
 
 use axum::extract::{Path, RawQuery};
 use axum::response::{IntoResponse as _, Response};
-use http::{HeaderValue, StatusCode};
 use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use http::{HeaderValue, StatusCode};
 use ostrom_core::handling::Party;
 use ostrom_core::{CaseId, OrgId, Severity, Timestamp};
 use ostrom_exchange::disclosure::{
@@ -19,15 +19,15 @@ use super::report::Sent;
 use super::thing::link_of;
 use super::visit::{Visit, go, show, show_as};
 use crate::api::service;
-use crate::{Failure, publish};
 use crate::ui::entries::{Entries, Problems};
 use crate::ui::markdown;
 use crate::ui::part::{
-    Action, Badge, Block, Cell, Choice, Clock, Control, Facts, Field, Form, Head, Link, Message, Notice, Pager,
-    Section, Step, StepState, Steps, Timeline, TimelineItem, Tone, When, from_field,
+    Action, Badge, Block, Cell, Choice, Clock, Control, Facts, Field, Form, Head, Link, Message, Notice,
+    Pager, Section, Step, StepState, Steps, Timeline, TimelineItem, Tone, When, from_field,
 };
 use crate::ui::view::{CaseRow, CaseView, CasesView, Page, PartyRow, form_page};
 use crate::web::Checked;
+use crate::{Failure, publish};
 
 const PHASES: [(Phase, &str, &str); 6] = [
     (Phase::Received, "received", "Received"),
@@ -92,7 +92,8 @@ pub async fn list(visit: Visit, RawQuery(raw): RawQuery) -> Result<Response, Fai
     let wanted = PHASES.iter().find(|(_, value, _)| *value == state).map(|(phase, ..)| *phase);
     let from: usize = entries.get("from").parse().unwrap_or(0);
     let all = cases(&visit).list(&visit.actor.reader, visit.now).await?;
-    let fits: Vec<_> = all.into_iter().filter(|(_, view)| wanted.is_none_or(|phase| view.phase == phase)).collect();
+    let fits: Vec<_> =
+        all.into_iter().filter(|(_, view)| wanted.is_none_or(|phase| view.phase == phase)).collect();
     let more = fits.len() > from.saturating_add(PAGE);
     let rows = fits
         .into_iter()
@@ -147,7 +148,11 @@ fn new_form(visit: &Visit, names: &Names, entries: &Entries, problems: &Problems
     if let Some(person) = visit.actor.person() {
         reporters.push(Choice::new(format!("person:{}", person.id), "You yourself"));
     }
-    reporters.extend(organisations(names, visit.actor.organisation()).into_iter().map(|(value, name)| Choice::new(value, name)));
+    reporters.extend(
+        organisations(names, visit.actor.organisation())
+            .into_iter()
+            .map(|(value, name)| Choice::new(value, name)),
+    );
     let told = entries.some("reporter").unwrap_or(&own).to_owned();
     let reporters = reporters.into_iter().map(|choice| {
         let chosen = choice.value == told;
@@ -290,11 +295,14 @@ async fn page(visit: &Visit, id: CaseId, view: View, problems: Problems) -> Resu
     let mut facts = Facts::new()
         .fact("Opened", Cell::When(When::at(view.opened)))
         .fact("Your part", Cell::text(part_name(view.role)))
-        .fact("When the last embargo ends", Cell::text(if view.terms.automatic_release {
-            "it is published automatically"
-        } else {
-            "the coordinator publishes it"
-        }));
+        .fact(
+            "When the last embargo ends",
+            Cell::text(if view.terms.automatic_release {
+                "it is published automatically"
+            } else {
+                "the coordinator publishes it"
+            }),
+        );
     if let Some(end) = view.embargo_end {
         facts = facts.fact("Last embargo ends", Cell::When(When::at(end)));
     }
@@ -309,7 +317,11 @@ async fn page(visit: &Visit, id: CaseId, view: View, problems: Problems) -> Resu
         })
         .next_back();
     let notice = if view.broken && !view.phase.is_closed() {
-        Some(Notice::new(Tone::Bad, "Somebody published before the time.", "Every embargo is over: publish soon."))
+        Some(Notice::new(
+            Tone::Bad,
+            "Somebody published before the time.",
+            "Every embargo is over: publish soon.",
+        ))
     } else {
         problems.of("").map(|why| Notice::new(Tone::Bad, "This was not done.", why))
     };
@@ -330,7 +342,8 @@ async fn page(visit: &Visit, id: CaseId, view: View, problems: Problems) -> Resu
     }
     let mut actions = Vec::new();
     if view.role == Part::Coordinator && visit.is(Role::Coordinator) && !view.phase.is_closed() {
-        actions.push(Action::Go(Link::to("Publish…", format!("{href}/publish")), view.phase == Phase::FixReady));
+        actions
+            .push(Action::Go(Link::to("Publish…", format!("{href}/publish")), view.phase == Phase::FixReady));
         actions.push(Action::Go(Link::to("Withdraw…", format!("{href}/withdraw")), false));
     }
     let clocks = clocks(&view, &names, visit.now);
@@ -358,7 +371,13 @@ async fn page(visit: &Visit, id: CaseId, view: View, problems: Problems) -> Resu
         href,
     };
     let mut chrome = visit.chrome().await?;
-    visit.done(&mut chrome, &[("opened", "The case is open; the commitment to its report is in the log."), ("acted", "Done, and on record.")]);
+    visit.done(
+        &mut chrome,
+        &[
+            ("opened", "The case is open; the commitment to its report is in the log."),
+            ("acted", "Done, and on record."),
+        ],
+    );
     let mut page = case.page(chrome);
     if let Some(report) = report {
         let text = markdown::render(&String::from_utf8_lossy(report.as_ref()));
@@ -376,12 +395,24 @@ fn clocks(view: &View, names: &Names, now: Timestamp) -> Vec<Clock> {
         return clocks;
     }
     if view.phase == Phase::Received {
-        clocks.push(Clock::new("Triage", "Coordinator", view.opened, day(view.opened, view.terms.triage_days), now));
+        clocks.push(Clock::new(
+            "Triage",
+            "Coordinator",
+            view.opened,
+            day(view.opened, view.terms.triage_days),
+            now,
+        ));
     }
     for party in view.parties.iter().filter(|party| party.role.is_vendor()) {
         let who = party_name(party, names);
         if let Some(notified) = party.notified {
-            let clock = Clock::new("Acknowledgement", &who, notified, day(notified, view.terms.acknowledge_days), now);
+            let clock = Clock::new(
+                "Acknowledgement",
+                &who,
+                notified,
+                day(notified, view.terms.acknowledge_days),
+                now,
+            );
             clocks.push(match party.acknowledged {
                 Some(time) => clock.met(time),
                 None => clock,
@@ -531,18 +562,32 @@ fn forms(visit: &Visit, view: &View, names: &Names, href: &str) -> Vec<(String, 
         view.parties.iter().filter_map(|party| party.party.as_ref()).map(party_value).collect();
     let vendors = |fits: &dyn Fn(&SeenParty) -> bool| -> Vec<Choice> {
         let of = view.parties.iter().filter(|party| party.role.is_vendor() && fits(party));
-        of.filter_map(|party| party.party.as_ref().map(|it| Choice::new(party_value(it), names.party(it)))).collect()
+        of.filter_map(|party| party.party.as_ref().map(|it| Choice::new(party_value(it), names.party(it))))
+            .collect()
     };
     // The node lets only persons in this role do what leads a case.
     let leads = visit.is(Role::Coordinator);
     if view.role == Part::Coordinator && leads {
         if view.phase == Phase::Received {
-            let levels = [("info", "Info"), ("low", "Low"), ("medium", "Medium"), ("high", "High"), ("critical", "Critical")];
+            let levels = [
+                ("info", "Info"),
+                ("low", "Low"),
+                ("medium", "Medium"),
+                ("high", "High"),
+                ("critical", "Critical"),
+            ];
             let levels = levels.map(|(value, name)| Choice::new(value, name)).to_vec();
-            forms.push(("Triage".to_owned(), act("triaged", "Record the triage", vec![
-                Field::new("severity", "Severity", Control::Select(levels)).required(),
-                Field::area("note", "Why", "", 3).required().hinted("Every party reads it."),
-            ])));
+            forms.push((
+                "Triage".to_owned(),
+                act(
+                    "triaged",
+                    "Record the triage",
+                    vec![
+                        Field::new("severity", "Severity", Control::Select(levels)).required(),
+                        Field::area("note", "Why", "", 3).required().hinted("Every party reads it."),
+                    ],
+                ),
+            ));
         }
         let new: Vec<Choice> = organisations(names, None)
             .into_iter()
@@ -552,52 +597,101 @@ fn forms(visit: &Visit, view: &View, names: &Names, href: &str) -> Vec<(String, 
         if !new.is_empty() {
             let parts = vec![
                 Choice::new("vendor", "Vendor").hinted("Makes what is flawed.").chosen(true),
-                Choice::new("other-vendor", "Other affected vendor").hinted("Makes something else that is affected too."),
+                Choice::new("other-vendor", "Other affected vendor")
+                    .hinted("Makes something else that is affected too."),
                 Choice::new("coordinator", "Coordinator"),
             ];
-            forms.push(("Bring somebody in".to_owned(), act("party-invited", "Make them a party", vec![
-                Field::new("party", "Organisation", Control::Select(new)).required(),
-                Field::new("role", "As", Control::Radio(parts)).required(),
-            ])));
+            forms.push((
+                "Bring somebody in".to_owned(),
+                act(
+                    "party-invited",
+                    "Make them a party",
+                    vec![
+                        Field::new("party", "Organisation", Control::Select(new)).required(),
+                        Field::new("role", "As", Control::Radio(parts)).required(),
+                    ],
+                ),
+            ));
         }
         let waiting = vendors(&|party| party.notified.is_none());
         if !waiting.is_empty() && view.phase != Phase::Received {
-            forms.push(("Notify a vendor".to_owned(), act("notified", "Record that they were notified", vec![
-                Field::new("party", "Vendor", Control::Select(waiting)).required(),
-                Field::kind("embargo", "Embargo until", "datetime-local", "", "off").hinted(format!("In UTC. Empty: {} days from now.", view.terms.embargo_days)),
-            ])));
+            forms.push((
+                "Notify a vendor".to_owned(),
+                act(
+                    "notified",
+                    "Record that they were notified",
+                    vec![
+                        Field::new("party", "Vendor", Control::Select(waiting)).required(),
+                        Field::kind("embargo", "Embargo until", "datetime-local", "", "off")
+                            .hinted(format!("In UTC. Empty: {} days from now.", view.terms.embargo_days)),
+                    ],
+                ),
+            ));
         }
         let standing = vendors(&|party| party.embargo.is_some() && party.released.is_none());
         if !standing.is_empty() {
-            forms.push(("Extend an embargo".to_owned(), act("embargo-extended", "Extend it", vec![
-                Field::new("party", "Vendor", Control::Select(standing)).required(),
-                Field::kind("until", "Until", "datetime-local", "", "off").required().hinted("In UTC."),
-                Field::area("why", "Why", "", 2).required(),
-            ])));
+            forms.push((
+                "Extend an embargo".to_owned(),
+                act(
+                    "embargo-extended",
+                    "Extend it",
+                    vec![
+                        Field::new("party", "Vendor", Control::Select(standing)).required(),
+                        Field::kind("until", "Until", "datetime-local", "", "off")
+                            .required()
+                            .hinted("In UTC."),
+                        Field::area("why", "Why", "", 2).required(),
+                    ],
+                ),
+            ));
         }
     }
     if view.role.is_vendor() {
         let me = view.parties.iter().find(|party| {
-            party.party.as_ref().is_some_and(|it| Some(*it) == visit.actor.organisation().map(Party::Organisation))
+            party
+                .party
+                .as_ref()
+                .is_some_and(|it| Some(*it) == visit.actor.organisation().map(Party::Organisation))
         });
         if me.is_some_and(|me| me.notified.is_some() && me.acknowledged.is_none()) {
-            forms.push(("Acknowledge".to_owned(), act("acknowledged", "We have received and understood it", Vec::new())));
+            forms.push((
+                "Acknowledge".to_owned(),
+                act("acknowledged", "We have received and understood it", Vec::new()),
+            ));
         }
         if me.is_some_and(|me| me.notified.is_some() && me.fix_ready.is_none()) {
-            forms.push(("Fix".to_owned(), act("fix-ready", "Record that a fix is ready", vec![
-                Field::area("note", "What was fixed, and where", "", 3).required().hinted("You, the coordinators and the reporter read it."),
-            ])));
+            forms.push((
+                "Fix".to_owned(),
+                act(
+                    "fix-ready",
+                    "Record that a fix is ready",
+                    vec![
+                        Field::area("note", "What was fixed, and where", "", 3)
+                            .required()
+                            .hinted("You, the coordinators and the reporter read it."),
+                    ],
+                ),
+            ));
         }
         if me.is_some_and(|me| me.notified.is_some() && me.released.is_none()) {
-            forms.push(("Agree to a release".to_owned(), act("release-agreed", "We need our embargo no longer", Vec::new())));
+            forms.push((
+                "Agree to a release".to_owned(),
+                act("release-agreed", "We need our embargo no longer", Vec::new()),
+            ));
         }
     }
     if !leads {
         return forms;
     }
-    forms.push(("Published elsewhere before the time?".to_owned(), act("broke-early", "Record it: every embargo is over", vec![
-        Field::line("place", "Where it can be read", "").required(),
-    ]).danger()));
+    forms.push((
+        "Published elsewhere before the time?".to_owned(),
+        act(
+            "broke-early",
+            "Record it: every embargo is over",
+            vec![Field::line("place", "Where it can be read", "").required()],
+        )
+        .danger(),
+    ));
     forms
 }
 
@@ -626,11 +720,10 @@ async fn refused(visit: &Visit, id: CaseId, view: View, why: String) -> Result<R
 /// The event that a form asks for.
 fn what(entries: &Entries) -> Result<What, String> {
     let party = || read_party(entries.get("party")).ok_or_else(|| "Choose a party.".to_owned());
-    let text = |name: &str, what: &str| {
-        entries.some(name).map(str::to_owned).ok_or_else(|| what.to_owned())
-    };
+    let text = |name: &str, what: &str| entries.some(name).map(str::to_owned).ok_or_else(|| what.to_owned());
     let time = |name: &str| {
-        from_field(entries.get(name)).ok_or_else(|| "Write a date and time, such as 2026-12-24T12:00.".to_owned())
+        from_field(entries.get(name))
+            .ok_or_else(|| "Write a date and time, such as 2026-12-24T12:00.".to_owned())
     };
     Ok(match entries.get("event") {
         "message" => What::Message { to: To::All, text: text("text", "Write a message.")? },
@@ -707,7 +800,8 @@ async fn confirm(visit: Visit, id: &str, publish: bool) -> Result<Response, Fail
         let embargo = view.embargo_end.filter(|end| *end > visit.now && !view.broken);
         let mut lines = vec![
             "It cannot be taken back.".to_owned(),
-            "The commitment to the report is opened to every party: it proves what was known, and when.".to_owned(),
+            "The commitment to the report is opened to every party: it proves what was known, and when."
+                .to_owned(),
         ];
         if let Some(end) = embargo {
             lines.insert(0, format!("An embargo stands until {}. Unless its vendor agreed to a release, the case refuses this.", When::at(end).shown()));

@@ -85,15 +85,22 @@ pub fn why(facts: &Facts) -> Vec<String> {
         .iter()
         .map(|reason| match reason {
             Reason::Plausible(harm) => format!("Harm could follow: {}", harm_name(*harm).to_lowercase()),
-            Reason::PlausiblySerious(harm) => format!("Serious harm could follow: {}", harm_name(*harm).to_lowercase()),
+            Reason::PlausiblySerious(harm) => {
+                format!("Serious harm could follow: {}", harm_name(*harm).to_lowercase())
+            }
             Reason::Happened(harm) => format!("Harm has happened: {}", harm_name(*harm).to_lowercase()),
-            Reason::HappenedSeriously(harm) => format!("Serious harm has happened: {}", harm_name(*harm).to_lowercase()),
+            Reason::HappenedSeriously(harm) => {
+                format!("Serious harm has happened: {}", harm_name(*harm).to_lowercase())
+            }
             Reason::SocietyAtRisk => "The functioning of a society could be disrupted".to_owned(),
             Reason::SocietyDisrupted => "The functioning of a society is disrupted".to_owned(),
         })
         .collect();
     if let Some(hazard) = found.hazard {
-        lines.push(format!("It is at the same time a {}: worse could follow", hazard.name().replace('-', " ")));
+        lines.push(format!(
+            "It is at the same time a {}: worse could follow",
+            hazard.name().replace('-', " ")
+        ));
     }
     lines
 }
@@ -161,7 +168,12 @@ pub fn table(duties: &[Duty]) -> Table {
 }
 
 /// Keeps the clocks of an incident, for its owner alone.
-pub async fn keep(visit: &Visit, id: &ObjectId, owner: OrgId, situation: Option<&Situation>) -> Result<(), Failure> {
+pub async fn keep(
+    visit: &Visit,
+    id: &ObjectId,
+    owner: OrgId,
+    situation: Option<&Situation>,
+) -> Result<(), Failure> {
     let mut new = Vec::new();
     if let Some(situation) = situation {
         let policy = Policy::new([Handling::new(owner, Tlp::AmberStrict)]);
@@ -212,7 +224,9 @@ pub async fn section(visit: &Visit, reading: &Reading, thing: &Thing) -> Result<
     for due in kept {
         let Ok(detail) = serde_json::from_str::<Detail>(&due.detail) else { continue };
         let base = format!("{}/duties/{}/{}", thing.href(), detail.clock, detail.rule);
-        let mut last = vec![Button::new("Sent", format!("{base}/sent"), visit.csrf()).labelled(format!("Sent: {}", due.name))];
+        let mut last = vec![
+            Button::new("Sent", format!("{base}/sent"), visit.csrf()).labelled(format!("Sent: {}", due.name)),
+        ];
         if !visit.is(Role::Contributor) {
             last.clear();
         }
@@ -228,7 +242,12 @@ pub async fn section(visit: &Visit, reading: &Reading, thing: &Thing) -> Result<
 }
 
 /// The kept situation and the duty that an address names.
-async fn named(visit: &Visit, id: &str, clock: &str, rule: &str) -> Result<(Thing, Situation, BuiltIn, Duty), Failure> {
+async fn named(
+    visit: &Visit,
+    id: &str,
+    clock: &str,
+    rule: &str,
+) -> Result<(Thing, Situation, BuiltIn, Duty), Failure> {
     visit.person()?;
     let reading = visit.reading().await?;
     let (thing, _) = find(&reading, Some(Kind::Incident), id).await?;
@@ -238,16 +257,23 @@ async fn named(visit: &Visit, id: &str, clock: &str, rule: &str) -> Result<(Thin
     let detail = fits.next().ok_or(Failure::NotFound)?;
     let clocks = BuiltIn::built_in().map_err(Failure::internal)?;
     let clock = clocks.into_iter().find(|it| it.id == detail.clock).ok_or(Failure::NotFound)?;
-    let duty = due(&detail.situation, visit.now)?.into_iter().find(|duty| duty.clock == detail.clock && duty.rule == detail.rule);
+    let duty = due(&detail.situation, visit.now)?
+        .into_iter()
+        .find(|duty| duty.clock == detail.clock && duty.rule == detail.rule);
     Ok((thing, detail.situation, clock, duty.ok_or(Failure::NotFound)?))
 }
 
 /// `/incidents/{id}/duties/{clock}/{rule}`: a draft of the report.
-pub async fn draft(visit: Visit, Path((id, clock, rule)): Path<(String, String, String)>) -> Result<Response, Failure> {
+pub async fn draft(
+    visit: Visit,
+    Path((id, clock, rule)): Path<(String, String, String)>,
+) -> Result<Response, Failure> {
     let (thing, situation, clock, duty) = named(&visit, &id, &clock, &rule).await?;
     let mut answers = BTreeMap::new();
     // What the incident says where the forms ask the same.
-    for (field, text) in [("description", thing.body()), ("chain-of-events", thing.body()), ("incident", thing.body())] {
+    for (field, text) in
+        [("description", thing.body()), ("chain-of-events", thing.body()), ("incident", thing.body())]
+    {
         answers.insert(field.to_owned(), text.to_owned());
     }
     if let Some(affected) = thing.ai().and_then(|ai| ai.affected.first()) {
@@ -262,14 +288,24 @@ pub async fn draft(visit: Visit, Path((id, clock, rule)): Path<(String, String, 
             Cell::text(&entry.label),
             match (&entry.answer, entry.required) {
                 (Some(answer), _) => Cell::text(answer.chars().take(2_000).collect::<String>()),
-                (None, true) => Cell::Badges(vec![Badge::new("Missing, and required", crate::ui::part::Tone::Warn)]),
+                (None, true) => {
+                    Cell::Badges(vec![Badge::new("Missing, and required", crate::ui::part::Tone::Warn)])
+                }
                 (None, false) => Cell::None,
             },
         ]
     });
     let table = Table::new("The form", &["What is asked", "What is known"]).rows(rows);
-    let sent = Form::post(format!("{}/duties/{}/{}/sent", thing.href(), duty.clock, duty.rule), visit.csrf(), "We have sent this report")
-        .fields(vec![Field::kind("at", "When", "datetime-local", crate::ui::part::field_value(visit.now), "off").required().hinted("In UTC.")]);
+    let sent = Form::post(
+        format!("{}/duties/{}/{}/sent", thing.href(), duty.clock, duty.rule),
+        visit.csrf(),
+        "We have sent this report",
+    )
+    .fields(vec![
+        Field::kind("at", "When", "datetime-local", crate::ui::part::field_value(visit.now), "off")
+            .required()
+            .hinted("In UTC."),
+    ]);
     let facts = crate::ui::part::Facts::new()
         .fact("To", Cell::text(&draft.to))
         .fact("By", duty.due.map_or(Cell::None, |due| Cell::When(When::at(due))))
@@ -302,7 +338,9 @@ pub async fn sent(
     }
     let entries = Entries::new(sent);
     let at = match entries.some("at") {
-        Some(text) => from_field(text).ok_or_else(|| Failure::Unprocessable("write when it was sent, such as 2026-11-22T14:05".to_owned()))?,
+        Some(text) => from_field(text).ok_or_else(|| {
+            Failure::Unprocessable("write when it was sent, such as 2026-11-22T14:05".to_owned())
+        })?,
         None => visit.now,
     };
     situation.reports.push(Report { clock: duty.clock, group: duty.group, at });

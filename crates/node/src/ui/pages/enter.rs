@@ -26,8 +26,12 @@ pub async fn sign_in(visit: Visit, RawQuery(raw): RawQuery) -> Result<Response, 
     let mut blocks = Vec::new();
     if let Some(what) = query.some("failed") {
         let why = match what {
-            "password" => "The address and the password do not fit together. After several tries, wait a quarter of an hour.",
-            "provider" => "The provider did not confirm who you are, or nobody here is linked to that account.",
+            "password" => {
+                "The address and the password do not fit together. After several tries, wait a quarter of an hour."
+            }
+            "provider" => {
+                "The provider did not confirm who you are, or nobody here is linked to that account."
+            }
             _ => "Try again, or another way.",
         };
         blocks.push(Block::Notice(Notice::new(Tone::Bad, "You are not signed in.", why)));
@@ -38,40 +42,49 @@ pub async fn sign_in(visit: Visit, RawQuery(raw): RawQuery) -> Result<Response, 
         next: next.to_owned(),
     }));
     if let Some(oidc) = &visit.app.config.oidc {
-        let label = if oidc.label.is_empty() { "Sign in with your organisation" } else { oidc.label.as_str() };
+        let label =
+            if oidc.label.is_empty() { "Sign in with your organisation" } else { oidc.label.as_str() };
         let href = format!("/auth/provider?next={}", encode(next));
         blocks.push(Block::Actions(vec![Action::Go(Link::to(label, href), false)]));
     }
     blocks.push(Block::Or("or with a password"));
-    blocks.push(Block::Form(
-        Form::post("/auth/password", visit.csrf(), "Sign in").fields(vec![
-            Field::hidden("next", next),
-            Field::kind("email", "E-mail address", "email", "", "username").required(),
-            Field::kind("password", "Password", "password", "", "current-password").required(),
-        ]),
-    ));
+    blocks.push(Block::Form(Form::post("/auth/password", visit.csrf(), "Sign in").fields(vec![
+        Field::hidden("next", next),
+        Field::kind("email", "E-mail address", "email", "", "username").required(),
+        Field::kind("password", "Password", "password", "", "current-password").required(),
+    ])));
     let head = Head::new("Sign in", "Members are invited by an administrator of this node.");
     show(&Page::new(visit.bare(), head, vec![Section::bare(blocks)]))
 }
 
 /// `/invite/{secret}`
 pub async fn invite(visit: Visit, Path(secret): Path<String>) -> Result<Response, Failure> {
-    let password = Field::kind("password", "Password", "password", "", "new-password")
-        .hinted(format!("At least {SHORTEST_PASSWORD} characters. Leave it empty to add a passkey on the next page instead."));
+    let password = Field::kind("password", "Password", "password", "", "new-password").hinted(format!(
+        "At least {SHORTEST_PASSWORD} characters. Leave it empty to add a passkey on the next page instead."
+    ));
     let (head, fields, submit) = match invitation(&visit.app, &secret).await? {
         Invitation::First => (
             Head::new("Set up this node", "You become its first administrator. This link works once."),
             vec![
                 Field::hidden("secret", &secret),
-                Field::kind("organisation", "Organisation that runs this node", "text", "", "organization").required(),
+                Field::kind("organisation", "Organisation that runs this node", "text", "", "organization")
+                    .required(),
                 Field::kind("name", "Your name", "text", "", "name").required(),
-                Field::kind("email", "Your e-mail address", "email", "", "email").required().hinted("You sign in with it."),
+                Field::kind("email", "Your e-mail address", "email", "", "email")
+                    .required()
+                    .hinted("You sign in with it."),
                 password,
             ],
             "Begin",
         ),
         Invitation::Person(person) => (
-            Head::new("Welcome", format!("This link signs in {} ({}) once, and lets you choose how to sign in from now on.", person.name, person.email)),
+            Head::new(
+                "Welcome",
+                format!(
+                    "This link signs in {} ({}) once, and lets you choose how to sign in from now on.",
+                    person.name, person.email
+                ),
+            ),
             vec![Field::hidden("secret", &secret), password],
             "Sign in",
         ),

@@ -25,7 +25,11 @@ use crate::ui::view::{ExportRow, ExportView, Kind};
 /// The forms: the word in the address, the name, what it is good for.
 const FORMS: [(&str, &str, &str); 4] = [
     ("avid", "AVID", "A report for the AI Vulnerability Database."),
-    ("csaf", "CSAF 2.0", "A security advisory about the flaws that the advisory refers to, for scanners and asset managers."),
+    (
+        "csaf",
+        "CSAF 2.0",
+        "A security advisory about the flaws that the advisory refers to, for scanners and asset managers.",
+    ),
     ("osv", "OSV", "A record for tools that look after packages and model files."),
     ("oecd", "OECD reporting framework", "An incident report with the common framework's 29 criteria."),
 ];
@@ -98,12 +102,18 @@ pub async fn menu(kind: Kind, visit: Visit, Path(id): Path<String>) -> Result<Re
         let (href, lost, what) = match form(&visit, &reading, &thing, &policy, word).await? {
             None => continue,
             Some(Ok(export)) => {
-                let mut lost: Vec<String> =
-                    export.not_carried.iter().take(60).map(|it| format!("{}: {}", it.field, it.why)).collect();
+                let mut lost: Vec<String> = export
+                    .not_carried
+                    .iter()
+                    .take(60)
+                    .map(|it| format!("{}: {}", it.field, it.why))
+                    .collect();
                 lost.extend(export.missing.iter().take(60).map(|it| format!("Nobody has said: {it}")));
                 (Some(format!("{href}/export/{word}")), lost, what.to_owned())
             }
-            Some(Err(error)) => (None, Vec::new(), format!("{what} {}", super::names::sentence(&error.to_string()))),
+            Some(Err(error)) => {
+                (None, Vec::new(), format!("{what} {}", super::names::sentence(&error.to_string())))
+            }
         };
         rows.push(ExportRow { name: name.to_owned(), what, href, lost });
     }
@@ -112,14 +122,21 @@ pub async fn menu(kind: Kind, visit: Visit, Path(id): Path<String>) -> Result<Re
 }
 
 /// `/flaws/{id}/export/{form}`
-pub async fn file(kind: Kind, visit: Visit, Path((id, word)): Path<(String, String)>) -> Result<Response, Failure> {
+pub async fn file(
+    kind: Kind,
+    visit: Visit,
+    Path((id, word)): Path<(String, String)>,
+) -> Result<Response, Failure> {
     let reading = visit.reading().await?;
     let (thing, policy) = find(&reading, Some(kind), &id).await?;
     let made = form(&visit, &reading, &thing, &policy, &word).await?.ok_or(Failure::NotFound)?;
     let export = made.map_err(|error| Failure::Unprocessable(error.to_string()))?;
     visit.note(format!("{word} export"), &[&thing.head.key.id]).await?;
-    let name: String =
-        export.file_name.chars().map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' }).collect();
+    let name: String = export
+        .file_name
+        .chars()
+        .map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' })
+        .collect();
     let disposition = format!("attachment; filename=\"{name}\"");
     let headers = [
         (CONTENT_TYPE, HeaderValue::from_static("application/json")),

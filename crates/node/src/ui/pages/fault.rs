@@ -68,14 +68,18 @@ fn text(status: StatusCode, detail: &str) -> (&'static str, String) {
     match status {
         StatusCode::NOT_FOUND => (
             "There is nothing here",
-            "This page does not exist, or it is not for you to see. If somebody shared it with you, sign in.".to_owned(),
+            "This page does not exist, or it is not for you to see. If somebody shared it with you, sign in."
+                .to_owned(),
         ),
         StatusCode::FORBIDDEN => ("This cannot be done", sentence(detail)),
         StatusCode::CONFLICT => ("It has changed in the meantime", sentence(detail)),
         StatusCode::TOO_MANY_REQUESTS => ("Too many requests", sentence(detail)),
         StatusCode::PAYLOAD_TOO_LARGE => ("This is too large", sentence(detail)),
         StatusCode::SERVICE_UNAVAILABLE => ("Not at the moment", sentence(detail)),
-        status if status.is_server_error() => ("The node failed", "Its log says more. Try again; if it stays, tell the administrator.".to_owned()),
+        status if status.is_server_error() => (
+            "The node failed",
+            "Its log says more. Try again; if it stays, tell the administrator.".to_owned(),
+        ),
         _ => ("This did not work", sentence(detail)),
     }
 }

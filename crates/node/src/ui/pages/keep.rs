@@ -7,8 +7,8 @@ use ostrom_core::{CollectionId, ObjectId, OrgId, PersonId, Timestamp, Uuid};
 use ostrom_exchange::incident::{Disruption, Facts};
 use ostrom_exchange::service::{self, Refusal, ServiceError};
 use ostrom_exchange::types::{
-    Affected, Common, Determination, Flaw, Incident, IncidentCore, Lesson, Mitigation, Rate, Record, Reference,
-    Relation, Technique, Transfer, TypeError,
+    Affected, Common, Determination, Flaw, Incident, IncidentCore, Lesson, Mitigation, Rate, Record,
+    Reference, Relation, Technique, Transfer, TypeError,
 };
 
 use super::duties;
@@ -64,7 +64,14 @@ fn parties(entries: &Entries, name: &str, problems: &mut Problems) -> BTreeSet<P
     found
 }
 
-fn text(entries: &Entries, name: &str, what: &str, most: usize, required: bool, problems: &mut Problems) -> String {
+fn text(
+    entries: &Entries,
+    name: &str,
+    what: &str,
+    most: usize,
+    required: bool,
+    problems: &mut Problems,
+) -> String {
     let text = entries.get(name).to_owned();
     if required && text.is_empty() {
         problems.add(name, what.to_owned());
@@ -94,7 +101,13 @@ fn ids(entries: &Entries, name: &str, problems: &mut Problems) -> Vec<ObjectId> 
         let id = line.trim_end_matches('/').rsplit('/').next().unwrap_or(line);
         match id.parse() {
             Ok(id) => found.push(id),
-            Err(_) => problems.add(name, format!("{} is not an id such as vulnerability--… or the address of a page here", line.chars().take(80).collect::<String>())),
+            Err(_) => problems.add(
+                name,
+                format!(
+                    "{} is not an id such as vulnerability--… or the address of a page here",
+                    line.chars().take(80).collect::<String>()
+                ),
+            ),
         }
     }
     found
@@ -135,20 +148,31 @@ pub fn draft(
     let common = |name: &str| -> Result<Common, Failure> {
         match before {
             Some(record) => Ok(record.common().clone().next_version(now)),
-            None => Common::new(name, Uuid::from_bytes(secret::uuid()?), now, Some(owner)).map_err(Failure::internal),
+            None => Common::new(name, Uuid::from_bytes(secret::uuid()?), now, Some(owner))
+                .map_err(Failure::internal),
         }
     };
     let mut relations = Vec::new();
     let record = match kind {
         Kind::Flaw => Record::Flaw(flaw(entries, common("vulnerability")?, before, &title, &body, problems)),
-        Kind::Incident => Record::Incident(incident(entries, common("incident")?, before, &title, &body, problems)),
+        Kind::Incident => {
+            Record::Incident(incident(entries, common("incident")?, before, &title, &body, problems))
+        }
         Kind::Technique => {
             let mut it = match before {
-                Some(Record::Technique(it)) => Technique { common: common("attack-pattern")?, name: title, ..it.clone() },
+                Some(Record::Technique(it)) => {
+                    Technique { common: common("attack-pattern")?, name: title, ..it.clone() }
+                }
                 _ => Technique::new(common("attack-pattern")?, &title),
             };
             it.description = some(&body);
-            it.aliases = entries.get("aliases").split(',').map(str::trim).filter(|name| !name.is_empty()).map(str::to_owned).collect();
+            it.aliases = entries
+                .get("aliases")
+                .split(',')
+                .map(str::trim)
+                .filter(|name| !name.is_empty())
+                .map(str::to_owned)
+                .collect();
             if let Some(atlas) = entries.some("atlas") {
                 it.common.external_references = vec![Reference::id("mitre-atlas", atlas)];
             }
@@ -156,13 +180,21 @@ pub fn draft(
         }
         Kind::Mitigation => {
             let mut it = match before {
-                Some(Record::Mitigation(it)) => Mitigation { common: common("course-of-action")?, name: title, ..it.clone() },
+                Some(Record::Mitigation(it)) => {
+                    Mitigation { common: common("course-of-action")?, name: title, ..it.clone() }
+                }
                 _ => Mitigation::new(common("course-of-action")?, &title),
             };
             it.description = some(&body);
             for target in ids(entries, "mitigates", problems) {
-                let common = Common::new("relationship", Uuid::from_bytes(secret::uuid()?), now, Some(owner)).map_err(Failure::internal)?;
-                relations.push(Record::Relation(Relation::new(common, it.common.id().clone(), "mitigates", target)));
+                let common = Common::new("relationship", Uuid::from_bytes(secret::uuid()?), now, Some(owner))
+                    .map_err(Failure::internal)?;
+                relations.push(Record::Relation(Relation::new(
+                    common,
+                    it.common.id().clone(),
+                    "mitigates",
+                    target,
+                )));
             }
             Record::Mitigation(it)
         }
@@ -183,14 +215,24 @@ pub fn draft(
     Ok(Draft { record, relations })
 }
 
-fn flaw(entries: &Entries, common: Common, before: Option<&Record>, title: &str, body: &str, problems: &mut Problems) -> Flaw {
+fn flaw(
+    entries: &Entries,
+    common: Common,
+    before: Option<&Record>,
+    title: &str,
+    body: &str,
+    problems: &mut Problems,
+) -> Flaw {
     let mut it = match before {
         Some(Record::Flaw(it)) => Flaw { common, name: title.to_owned(), ..it.clone() },
         _ => Flaw::new(common, title),
     };
     let steps = text(entries, "reproduce", "", LONGEST, false, problems);
-    it.description = Some(if steps.is_empty() { body.to_owned() } else { format!("{body}\n\n## {STEPS}\n\n{steps}") });
-    let short = |name: &str, problems: &mut Problems| some(&text(entries, name, "Name the model or system", 300, name == "model", problems));
+    it.description =
+        Some(if steps.is_empty() { body.to_owned() } else { format!("{body}\n\n## {STEPS}\n\n{steps}") });
+    let short = |name: &str, problems: &mut Problems| {
+        some(&text(entries, name, "Name the model or system", 300, name == "model", problems))
+    };
     let affected = Affected {
         vendor: short("vendor", problems),
         model: short("model", problems),
@@ -217,7 +259,9 @@ fn flaw(entries: &Entries, common: Common, before: Option<&Record>, title: &str,
     ai.transfer = transfers(entries, problems);
     it.common.labels.retain(|label| !label.starts_with("severity:"));
     match entries.get("severity") {
-        level @ ("critical" | "high" | "medium" | "low") => it.common.labels.push(format!("severity:{level}")),
+        level @ ("critical" | "high" | "medium" | "low") => {
+            it.common.labels.push(format!("severity:{level}"))
+        }
         _ => problems.add("severity", "Choose how bad it is"),
     }
     let mut references = Vec::new();
@@ -240,7 +284,8 @@ fn transfers(entries: &Entries, problems: &mut Problems) -> Vec<Transfer> {
         let read = line.rsplit_once(':').and_then(|(model, rate)| {
             let (successes, trials) = rate.split_once("of")?;
             let rate = Rate::wilson(successes.trim().parse().ok()?, trials.trim().parse().ok()?).ok()?;
-            let model = Some(model.trim()).filter(|model| !model.is_empty() && model.chars().count() <= 300)?;
+            let model =
+                Some(model.trim()).filter(|model| !model.is_empty() && model.chars().count() <= 300)?;
             Some(Transfer { to: Affected::model(model), success: rate })
         });
         match read {
@@ -254,7 +299,14 @@ fn transfers(entries: &Entries, problems: &mut Problems) -> Vec<Transfer> {
 /// The heading under which steps to reproduce stand in a description, since STIX has no place of its own for them.
 pub const STEPS: &str = "Steps to reproduce";
 
-fn incident(entries: &Entries, common: Common, before: Option<&Record>, title: &str, body: &str, problems: &mut Problems) -> Incident {
+fn incident(
+    entries: &Entries,
+    common: Common,
+    before: Option<&Record>,
+    title: &str,
+    body: &str,
+    problems: &mut Problems,
+) -> Incident {
     let mut it = match before {
         Some(Record::Incident(it)) => Incident { common, name: title.to_owned(), ..it.clone() },
         _ => Incident::new(common, title),
@@ -276,7 +328,8 @@ fn incident(entries: &Entries, common: Common, before: Option<&Record>, title: &
             ..Affected::default()
         }];
     }
-    let mut core = it.extensions.core.take().unwrap_or_else(|| IncidentCore::new(Determination::Suspected, "new"));
+    let mut core =
+        it.extensions.core.take().unwrap_or_else(|| IncidentCore::new(Determination::Suspected, "new"));
     core.incident_types = facts.effects.iter().map(|effect| effect.harm.name().to_owned()).collect();
     core.incident_types.dedup();
     it.extensions.core = Some(core);
@@ -311,13 +364,21 @@ pub fn entries_of(record: &Record, policy: &Policy) -> Entries {
                 .ai
                 .transfer
                 .iter()
-                .filter_map(|it| Some(format!("{}: {} of {}", it.to.model.as_ref()?, it.success.successes, it.success.trials)))
+                .filter_map(|it| {
+                    Some(format!(
+                        "{}: {} of {}",
+                        it.to.model.as_ref()?,
+                        it.success.successes,
+                        it.success.trials
+                    ))
+                })
                 .collect();
             entries.push("transfer", lines.join("\n"));
             if let Some(level) = it.common.labels.iter().find_map(|label| label.strip_prefix("severity:")) {
                 entries.push("severity", level);
             }
-            let urls: Vec<&str> = it.common.external_references.iter().filter_map(|it| it.url.as_deref()).collect();
+            let urls: Vec<&str> =
+                it.common.external_references.iter().filter_map(|it| it.url.as_deref()).collect();
             entries.push("references", urls.join("\n"));
         }
         Record::Incident(it) => {
@@ -329,7 +390,11 @@ pub fn entries_of(record: &Record, policy: &Policy) -> Entries {
                 entries.push("system", affected.model.clone().unwrap_or_default());
                 entries.push("provider", affected.vendor.clone().unwrap_or_default());
             }
-            let facts = ai.other.get(duties::FACTS).cloned().and_then(|facts| serde_json::from_value::<Facts>(facts).ok());
+            let facts = ai
+                .other
+                .get(duties::FACTS)
+                .cloned()
+                .and_then(|facts| serde_json::from_value::<Facts>(facts).ok());
             for effect in facts.iter().flat_map(|facts| &facts.effects) {
                 entries.push(if effect.actual { "happened" } else { "possible" }, effect.harm.name());
                 if effect.serious {
@@ -346,7 +411,9 @@ pub fn entries_of(record: &Record, policy: &Policy) -> Entries {
                     Disruption::Actual => "actual",
                 };
                 entries.push("society", society);
-                for (name, on) in [("breach", facts.cybersecurity_breach), ("widespread", facts.widespread_infringement)] {
+                for (name, on) in
+                    [("breach", facts.cybersecurity_breach), ("widespread", facts.widespread_infringement)]
+                {
                     if on {
                         entries.push(name, "yes");
                     }
@@ -409,12 +476,13 @@ pub async fn keep(
     let actor = visit.actor.asker();
     for record in records {
         let draft = service::Draft { record, handling: handling.clone(), along: Vec::new() };
-        let outcomes = visit.app.exchange.write(&actor, &collection, draft, visit.now).await.map_err(failed)?;
+        let outcomes =
+            visit.app.exchange.write(&actor, &collection, draft, visit.now).await.map_err(failed)?;
         for outcome in outcomes {
             outcome.result.map_err(|refusal| match refusal {
-                Refusal::Conflict => {
-                    Failure::Conflict("somebody has changed it in the meantime: load the page again".to_owned())
-                }
+                Refusal::Conflict => Failure::Conflict(
+                    "somebody has changed it in the meantime: load the page again".to_owned(),
+                ),
                 other => Failure::Unprocessable(other.to_string()),
             })?;
         }

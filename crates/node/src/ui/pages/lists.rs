@@ -174,11 +174,14 @@ pub async fn overview(visit: Visit) -> Result<Response, Failure> {
         .take(10)
         .map(|(thing, policy)| thing.row(policy, &names, visit.now, true))
         .collect();
-    let mut view = OverviewView { tiles: Vec::new(), waiting: Vec::new(), clocks: Vec::new(), news, begin: Vec::new() };
+    let mut view =
+        OverviewView { tiles: Vec::new(), waiting: Vec::new(), clocks: Vec::new(), news, begin: Vec::new() };
     if visit.actor.person().is_some() {
         if visit.is(Role::Contributor) {
-            view.begin =
-                vec![Link::to("Report a flaw", "/flaws/new"), Link::to("Report an incident", "/incidents/new")];
+            view.begin = vec![
+                Link::to("Report a flaw", "/flaws/new"),
+                Link::to("Report an incident", "/incidents/new"),
+            ];
         }
         let new = found.things.iter().filter(|(thing, _)| thing.head.key.added >= week).count();
         let more = if found.next.is_some() && new == PAGE { "+" } else { "" };
@@ -246,7 +249,8 @@ pub async fn feed(kind: Option<Kind>, visit: Visit, RawQuery(raw): RawQuery) -> 
     let base = &visit.app.base;
     let path = kind.map_or("/search", Kind::path);
     let title = format!("{} · {}", kind.map_or("Search", Kind::many), visit.app.config.title);
-    let updated = found.things.iter().map(|(thing, _)| thing.head.key.added).max().unwrap_or(Timestamp::EPOCH);
+    let updated =
+        found.things.iter().map(|(thing, _)| thing.head.key.added).max().unwrap_or(Timestamp::EPOCH);
     let mut xml = Atom::new();
     xml.open("feed", " xmlns=\"http://www.w3.org/2005/Atom\"");
     xml.text("title", &title);
@@ -288,7 +292,8 @@ impl Atom {
 
     fn text(&mut self, name: &str, text: &str) {
         self.open(name, "");
-        let plain: String = text.chars().filter(|c| !c.is_control() && !matches!(c, '\u{fffe}' | '\u{ffff}')).collect();
+        let plain: String =
+            text.chars().filter(|c| !c.is_control() && !matches!(c, '\u{fffe}' | '\u{ffff}')).collect();
         crate::ui::html::escape(&mut self.0, &plain);
         self.close(name);
     }
@@ -315,7 +320,8 @@ mod tests {
             collection: "5f2c2b9a-6c1e-4d6e-9c39-3f4f0f1c7a11".parse().unwrap(),
         };
         let text = cursor(&key);
-        let decoded = form_urlencoded::parse(format!("after={text}").as_bytes()).next().unwrap().1.into_owned();
+        let decoded =
+            form_urlencoded::parse(format!("after={text}").as_bytes()).next().unwrap().1.into_owned();
         assert_eq!(read_cursor(&decoded).unwrap(), key);
         for bad in ["", "~~~", "x", "2026-11-22T14:05:00Z~vulnerability--x~y~z"] {
             assert!(read_cursor(bad).is_none(), "{bad}");

@@ -14,7 +14,8 @@ use crate::Failure;
 use crate::api::service;
 use crate::ui::entries::Entries;
 use crate::ui::part::{
-    Badge, Block, Button, Cell, Choice, Control, Empty, Field, Form, Head, Link, Secret, Section, Table, Tone, Weight, When,
+    Badge, Block, Button, Cell, Choice, Control, Empty, Field, Form, Head, Link, Secret, Section, Table,
+    Tone, Weight, When,
 };
 use crate::ui::view::Page;
 use crate::web::Checked;
@@ -46,7 +47,11 @@ fn role_meaning(role: Role) -> &'static str {
 }
 
 fn standing(active: bool) -> Cell {
-    Cell::Badges(vec![if active { Badge::new("Active", Tone::Good) } else { Badge::new("Inactive", Tone::Plain) }])
+    Cell::Badges(vec![if active {
+        Badge::new("Active", Tone::Good)
+    } else {
+        Badge::new("Inactive", Tone::Plain)
+    }])
 }
 
 /// `/members`
@@ -68,17 +73,29 @@ async fn page(visit: &Visit, secret: Option<Secret>) -> Result<Page, Failure> {
     if let Some(secret) = secret {
         main.push(Section::bare(vec![Block::Secret(secret)]));
     }
-    main.push(Section::new("organisations", "Organisations", vec![Block::Table(organisations_table(&organisations, &persons))]));
-    main.push(Section::new("persons", "Persons", vec![Block::Table(persons_table(visit, &persons, &names, admin))]));
+    main.push(Section::new(
+        "organisations",
+        "Organisations",
+        vec![Block::Table(organisations_table(&organisations, &persons))],
+    ));
+    main.push(Section::new(
+        "persons",
+        "Persons",
+        vec![Block::Table(persons_table(visit, &persons, &names, admin))],
+    ));
     let mut columns = vec!["Group", "Members", "Since"];
     if admin {
         columns.push("");
     }
     let table = Table::new("Trust groups", &columns)
         .rows(groups.into_iter().map(|group| {
-            let mut members: Vec<String> =
-                group.organisations.iter().map(|id| names.get(id).copied().unwrap_or("?").to_owned()).collect();
-            members.extend(persons.iter().filter(|it| group.persons.contains(&it.id)).map(|it| it.name.clone()));
+            let mut members: Vec<String> = group
+                .organisations
+                .iter()
+                .map(|id| names.get(id).copied().unwrap_or("?").to_owned())
+                .collect();
+            members
+                .extend(persons.iter().filter(|it| group.persons.contains(&it.id)).map(|it| it.name.clone()));
             let mut cells = vec![
                 Cell::Title(Link::text(&group.name), group.description.clone()),
                 Cell::text(members.join(", ")),
@@ -93,7 +110,10 @@ async fn page(visit: &Visit, secret: Option<Secret>) -> Result<Page, Failure> {
             }
             cells
         }))
-        .or_else(Empty::new("No trust group that you know of", "Only its members and administrators know of a group."));
+        .or_else(Empty::new(
+            "No trust group that you know of",
+            "Only its members and administrators know of a group.",
+        ));
     main.push(Section::new("groups", "Trust groups", vec![Block::Table(table)]).noted(
         "A trust group is a set of organisations and persons that things can be shared with at once.",
     ));
@@ -131,11 +151,7 @@ fn persons_table(visit: &Visit, persons: &[Person], names: &BTreeMap<OrgId, &str
     Table::new("Persons", &columns).rows(persons.iter().map(|it| {
         let roles: Vec<&str> = it.roles.iter().map(|role| role_name(*role)).collect();
         let mut cells = vec![
-            if admin {
-                Cell::Title(Link::text(&it.name), it.email.clone())
-            } else {
-                Cell::text(&it.name)
-            },
+            if admin { Cell::Title(Link::text(&it.name), it.email.clone()) } else { Cell::text(&it.name) },
             Cell::text(names.get(&it.organisation).copied().unwrap_or("?")),
             if roles.is_empty() { Cell::None } else { Cell::text(roles.join(", ")) },
             standing(it.active),
@@ -151,7 +167,9 @@ fn persons_table(visit: &Visit, persons: &[Person], names: &BTreeMap<OrgId, &str
             if visit.actor.person().is_none_or(|me| me.id != it.id) {
                 let change = Button::new(word, format!("{path}/active"), visit.csrf());
                 buttons.push(
-                    change.with("active", if it.active { "no" } else { "yes" }).labelled(format!("{word} {}", it.name)),
+                    change
+                        .with("active", if it.active { "no" } else { "yes" })
+                        .labelled(format!("{word} {}", it.name)),
                 );
             }
             cells.push(Cell::Buttons(buttons));
@@ -161,10 +179,11 @@ fn persons_table(visit: &Visit, persons: &[Person], names: &BTreeMap<OrgId, &str
 }
 
 fn forms(visit: &Visit, organisations: &[Organisation]) -> Vec<Section> {
-    let organisation = Form::post("/members/organisations", visit.csrf(), "Add the organisation").fields(vec![
-        Field::line("name", "Name", "").required().half(),
-        Field::line("sectors", "Sectors", "").hinted("Separated by commas.").half(),
-    ]);
+    let organisation =
+        Form::post("/members/organisations", visit.csrf(), "Add the organisation").fields(vec![
+            Field::line("name", "Name", "").required().half(),
+            Field::line("sectors", "Sectors", "").hinted("Separated by commas.").half(),
+        ]);
     let choices = organisations.iter().map(|it| Choice::new(it.id.to_string(), &it.name)).collect();
     let roles = Role::ALL
         .into_iter()
@@ -192,7 +211,8 @@ fn forms(visit: &Visit, organisations: &[Organisation]) -> Vec<Section> {
 /// `POST /members/organisations`
 pub async fn new_organisation(visit: Visit, Checked(sent): Sent) -> Result<Response, Failure> {
     let entries = Entries::new(sent);
-    let sectors: Vec<&str> = entries.get("sectors").split(',').map(str::trim).filter(|it| !it.is_empty()).collect();
+    let sectors: Vec<&str> =
+        entries.get("sectors").split(',').map(str::trim).filter(|it| !it.is_empty()).collect();
     let form = json!({"name": entries.get("name"), "sectors": sectors});
     service::new_organisation(&visit.app, &visit.actor, form).await?;
     go("/members?done=organisation")
@@ -228,7 +248,8 @@ pub async fn invite(visit: Visit, Path(id): Path<String>, Checked(_sent): Sent) 
     let person = visit.app.store.person(id).await?.ok_or(Failure::NotFound)?;
     let secret = Secret {
         what: format!("Link of invitation for {}.", person.name),
-        why: "Send it over a channel that you trust. It works once, for seven days, and is not shown again.".to_owned(),
+        why: "Send it over a channel that you trust. It works once, for seven days, and is not shown again."
+            .to_owned(),
         value: made.get("link").and_then(|link| link.as_str()).unwrap_or_default().to_owned(),
     };
     show(&page(&visit, Some(secret)).await?)

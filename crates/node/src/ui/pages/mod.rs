@@ -70,22 +70,38 @@ pub fn routes() -> Router<App> {
         let path = kind.path();
         router = router
             .route(path, get(move |visit: Visit, raw: RawQuery| lists::list(Some(kind), visit, raw)))
-            .route(&format!("{path}.atom"), get(move |visit: Visit, raw: RawQuery| lists::feed(Some(kind), visit, raw)))
+            .route(
+                &format!("{path}.atom"),
+                get(move |visit: Visit, raw: RawQuery| lists::feed(Some(kind), visit, raw)),
+            )
             .route(
                 &format!("{path}/new"),
-                get(move |visit: Visit| report::new(kind, visit)).post(move |visit: Visit, sent| report::new_sent(kind, visit, sent)),
+                get(move |visit: Visit| report::new(kind, visit))
+                    .post(move |visit: Visit, sent| report::new_sent(kind, visit, sent)),
             )
             .route(
                 &format!("{path}/{{id}}/edit"),
                 get(move |visit: Visit, id| report::edit(kind, visit, id))
                     .post(move |visit: Visit, id, sent| report::edit_sent(kind, visit, id, sent)),
             )
-            .route(&format!("{path}/{{id}}/voice"), post(move |visit: Visit, id, sent| report::voice(kind, visit, id, sent)))
+            .route(
+                &format!("{path}/{{id}}/voice"),
+                post(move |visit: Visit, id, sent| report::voice(kind, visit, id, sent)),
+            )
             .route(&format!("{path}/{{id}}"), get(move |visit: Visit, id| object::object(kind, visit, id)))
-            .route(&format!("{path}/{{id}}/access"), get(move |visit: Visit, id| object::access(kind, visit, id)))
-            .route(&format!("{path}/{{id}}/export"), get(move |visit: Visit, id| export::menu(kind, visit, id)))
+            .route(
+                &format!("{path}/{{id}}/access"),
+                get(move |visit: Visit, id| object::access(kind, visit, id)),
+            )
+            .route(
+                &format!("{path}/{{id}}/export"),
+                get(move |visit: Visit, id| export::menu(kind, visit, id)),
+            )
             .route(&format!("{path}/{{id}}/stix"), get(move |visit: Visit, id| object::stix(kind, visit, id)))
-            .route(&format!("{path}/{{id}}/export/{{form}}"), get(move |visit: Visit, of| export::file(kind, visit, of)));
+            .route(
+                &format!("{path}/{{id}}/export/{{form}}"),
+                get(move |visit: Visit, of| export::file(kind, visit, of)),
+            );
     }
     router
 }

@@ -24,7 +24,8 @@ impl Names {
     /// Reads them.
     pub async fn read(store: &Store) -> Result<Self, Failure> {
         let organisations = store.organisations().await?.into_iter().map(|it| (it.id, it.name)).collect();
-        let persons = store.persons().await?.into_iter().map(|it| (it.id, (it.name, it.organisation))).collect();
+        let persons =
+            store.persons().await?.into_iter().map(|it| (it.id, (it.name, it.organisation))).collect();
         let groups = store.groups().await?.into_iter().map(|it| (it.id, it.name)).collect();
         Ok(Self { organisations, persons, groups })
     }
@@ -64,10 +65,13 @@ impl Names {
         let author = handling.author.map(|id| self.person(id));
         let mut text = match handling.tlp {
             Tlp::Clear if handling.audience.is_empty() => "Everybody, signed in or not.".to_owned(),
-            Tlp::Green if handling.audience.is_empty() => "Every member of this node, and nobody else.".to_owned(),
+            Tlp::Green if handling.audience.is_empty() => {
+                "Every member of this node, and nobody else.".to_owned()
+            }
             Tlp::Red => {
                 let persons = handling.audience.iter().filter(|party| matches!(party, Party::Person(_)));
-                let mut who: Vec<String> = author.iter().map(|name| format!("{name}, who wrote it")).collect();
+                let mut who: Vec<String> =
+                    author.iter().map(|name| format!("{name}, who wrote it")).collect();
                 who.extend(self.parties(persons));
                 let ignored = handling.audience.iter().any(|party| !matches!(party, Party::Person(_)));
                 let rest = if ignored {
@@ -109,12 +113,17 @@ impl Names {
 
     /// Who can read under a policy, in sentences.
     pub fn policy(&self, policy: &Policy, now: Timestamp) -> String {
-        let mut lines: Vec<String> = policy.handlings().map(|handling| self.sentence(handling, now)).collect();
+        let mut lines: Vec<String> =
+            policy.handlings().map(|handling| self.sentence(handling, now)).collect();
         lines.dedup();
         match lines.as_slice() {
             [] => "Nobody: it carries no mark.".to_owned(),
             [one] => one.clone(),
-            many => format!("Only those whom every one of {} marks lets read. {}", many.len(), many.join(" And: ")),
+            many => format!(
+                "Only those whom every one of {} marks lets read. {}",
+                many.len(),
+                many.join(" And: ")
+            ),
         }
     }
 

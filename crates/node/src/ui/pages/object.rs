@@ -18,11 +18,10 @@ use super::thing::{Thing, state_name, voices_table};
 use super::visit::{Visit, go, show};
 use crate::Failure;
 use crate::ui::part::{
-    Action, Badge, Cell, Choice, Control, Facts, Field, Form, Link, Notice, Section, Table, Timeline, TimelineItem, Tone, When,
+    Action, Badge, Cell, Choice, Control, Facts, Field, Form, Link, Notice, Section, Table, Timeline,
+    TimelineItem, Tone, When,
 };
-use crate::ui::view::{
-    AccessRow, AccessView, HandlingRow, Kind, ObjectView, Opening, Relation,
-};
+use crate::ui::view::{AccessRow, AccessView, HandlingRow, Kind, ObjectView, Opening, Relation};
 
 /// The most related things on a page.
 const MOST: usize = 50;
@@ -76,8 +75,7 @@ async fn page(visit: &Visit, reading: &Reading, thing: Thing, policy: Policy) ->
             badge: None,
         });
     }
-    let clocks =
-        reading.due_of(id.as_str()).await?.iter().map(|due| clock(due, &names, visit.now)).collect();
+    let clocks = reading.due_of(id.as_str()).await?.iter().map(|due| clock(due, &names, visit.now)).collect();
     let decision = policy.decide(&visit.actor.reader, visit.now);
     let mut provenance = Facts::new()
         .fact("Owner", Cell::text(names.organisation(thing.head.owner)))
@@ -91,7 +89,11 @@ async fn page(visit: &Visit, reading: &Reading, thing: Thing, policy: Policy) ->
         actions.insert(0, Action::Go(Link::to("Edit", format!("{href}/edit")), false));
     }
     let notice = decision.changes().map(|changes| {
-        Notice::new(Tone::Warn, "Under embargo or limited in time.", format!("Who can read it changes on {}.", When::at(changes).shown()))
+        Notice::new(
+            Tone::Warn,
+            "Under embargo or limited in time.",
+            format!("Who can read it changes on {}.", When::at(changes).shown()),
+        )
     });
     let opening = match (thing.head.leaf, &thing.head.salt) {
         (Some(leaf), Some(salt)) => Some(Opening {
@@ -112,7 +114,8 @@ async fn page(visit: &Visit, reading: &Reading, thing: Thing, policy: Policy) ->
         }
         sections.extend(duties::section(visit, reading, &thing).await?);
     }
-    let voice_form = (visit.is(Role::Contributor) && thing.kind.is_some()).then(|| voice_form(&href, visit.csrf()));
+    let voice_form =
+        (visit.is(Role::Contributor) && thing.kind.is_some()).then(|| voice_form(&href, visit.csrf()));
     let view = ObjectView {
         kind,
         id: id.to_string(),
@@ -139,7 +142,14 @@ async fn page(visit: &Visit, reading: &Reading, thing: Thing, policy: Policy) ->
         href,
     };
     let mut chrome = visit.chrome().await?;
-    visit.done(&mut chrome, &[("saved", "Saved."), ("said", "Said, to everybody who can read this."), ("sent", "Noted that the report was sent.")]);
+    visit.done(
+        &mut chrome,
+        &[
+            ("saved", "Saved."),
+            ("said", "Said, to everybody who can read this."),
+            ("sent", "Noted that the report was sent."),
+        ],
+    );
     show(&view.page(chrome))
 }
 
@@ -174,7 +184,10 @@ async fn around(reading: &Reading, id: &ObjectId, names: &Names) -> Result<(Vec<
         };
         match &thing.record {
             Some(Record::Sighting(it)) if it.sighting_of_ref == *id => {
-                let times = it.count.filter(|count| *count > 1).map_or(String::new(), |count| format!(" {count} times"));
+                let times = it
+                    .count
+                    .filter(|count| *count > 1)
+                    .map_or(String::new(), |count| format!(" {count} times"));
                 voices.rows.push(said(format!("Seen{times}"), it.description.as_ref()));
             }
             Some(Record::Opinion(it)) => {
@@ -184,7 +197,7 @@ async fn around(reading: &Reading, id: &ObjectId, names: &Names) -> Result<(Vec<
                 let (other, how) = if it.source_ref == *id {
                     (&it.target_ref, it.relationship_type.replace('-', " "))
                 } else {
-                    (&it.source_ref, format!("{}, the other way round", it.relationship_type.replace('-', " ")))
+                    (&it.source_ref, reverse(&it.relationship_type))
                 };
                 if let Some(other) = reading.get(other, None).await? {
                     relations.push(relation(&Thing::read(other), how, &policy));
@@ -201,6 +214,20 @@ async fn around(reading: &Reading, id: &ObjectId, names: &Names) -> Result<(Vec<
     Ok((relations, voices))
 }
 
+/// A relationship, from its other end.
+fn reverse(how: &str) -> String {
+    match how {
+        "mitigates" => "is mitigated by".to_owned(),
+        "uses" => "is used by".to_owned(),
+        "targets" => "is targeted by".to_owned(),
+        "exploits" => "is exploited by".to_owned(),
+        "indicates" => "is indicated by".to_owned(),
+        "derived-from" => "is the source of".to_owned(),
+        "duplicate-of" | "related-to" => how.replace('-', " "),
+        other => format!("this is the target of “{}”", other.replace('-', " ")),
+    }
+}
+
 fn relation(thing: &Thing, how: String, policy: &Policy) -> Relation {
     Relation {
         how,
@@ -214,7 +241,10 @@ fn relation(thing: &Thing, how: String, policy: &Policy) -> Relation {
 fn obligations(policy: &Policy) -> Vec<String> {
     let mut lines = Vec::new();
     for iep in policy.handlings().filter_map(|handling| handling.iep.as_ref()) {
-        lines.push(format!("Exchange policy {}: you {} encrypt it in transit", iep.name, iep.encrypt_in_transit));
+        lines.push(format!(
+            "Exchange policy {}: you {} encrypt it in transit",
+            iep.name, iep.encrypt_in_transit
+        ));
         lines.push(format!("Permitted: {}", iep.permitted_actions));
         lines.push(format!("You {} notify affected parties", iep.affected_party_notifications));
         lines.push(format!("You {} say where you have it from", iep.attribution));
@@ -273,11 +303,17 @@ async fn parties(visit: &Visit, policy: &Policy, names: &Names) -> Result<Vec<Ac
             let who = match person {
                 None => "Somebody who is not signed in".to_owned(),
                 Some(id) => {
-                    let organisation = reader.organisation.map(|id| names.organisation(id)).unwrap_or_default();
+                    let organisation =
+                        reader.organisation.map(|id| names.organisation(id)).unwrap_or_default();
                     format!("{}, {organisation}", names.person(id))
                 }
             };
-            AccessRow { who, can: decision.allowed(), why: why.join("; "), changes: decision.changes().map(When::at) }
+            AccessRow {
+                who,
+                can: decision.allowed(),
+                why: why.join("; "),
+                changes: decision.changes().map(When::at),
+            }
         })
         .collect();
     rows.sort_by(|a, b| b.can.cmp(&a.can).then_with(|| a.who.cmp(&b.who)));
@@ -296,7 +332,12 @@ pub async fn stix(kind: Kind, visit: Visit, Path(id): Path<String>) -> Result<Re
     let (thing, _) = find(&reading, Some(kind), &id).await?;
     let mut ids = vec![thing.head.key.id.clone()];
     ids.extend(reading.refers_to(&thing.head.key.id).await?.into_iter().map(|head| head.key.id));
-    let marks = thing.stix.iter().flat_map(|stix| stix.get("object_marking_refs")).filter_map(Value::as_array).flatten();
+    let marks = thing
+        .stix
+        .iter()
+        .flat_map(|stix| stix.get("object_marking_refs"))
+        .filter_map(Value::as_array)
+        .flatten();
     ids.extend(marks.filter_map(|id| id.as_str()?.parse().ok()));
     let mut seen = std::collections::BTreeSet::new();
     ids.retain(|id| seen.insert(id.clone()));

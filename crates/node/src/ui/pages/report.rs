@@ -5,10 +5,10 @@ use axum::response::Response;
 use http::StatusCode;
 use ostrom_core::CollectionId;
 use ostrom_core::handling::{Handling, Party, Policy, Tlp};
+use ostrom_core::{ObjectId, Uuid};
 use ostrom_exchange::clock::Situation;
 use ostrom_exchange::incident::Harm;
 use ostrom_exchange::types::{Common, Opinion, Record, Sighting, View};
-use ostrom_core::{ObjectId, Uuid};
 use ostrom_store::Role;
 
 use super::duties;
@@ -58,7 +58,10 @@ async fn options(visit: &Visit, names: &Names) -> Result<Options, Failure> {
         groups,
         persons,
         collections: collections.into_iter().map(|it| (it.id.to_string(), it.title)).collect(),
-        harms: Harm::ALL.into_iter().map(|harm| (harm.name().to_owned(), duties::harm_name(harm).to_owned())).collect(),
+        harms: Harm::ALL
+            .into_iter()
+            .map(|harm| (harm.name().to_owned(), duties::harm_name(harm).to_owned()))
+            .collect(),
         mechanisms: Vec::new(),
     })
 }
@@ -76,12 +79,20 @@ impl Place {
     }
 }
 
-async fn form(visit: &Visit, place: &Place, entries: &Entries, problems: &Problems) -> Result<Response, Failure> {
+async fn form(
+    visit: &Visit,
+    place: &Place,
+    entries: &Entries,
+    problems: &Problems,
+) -> Result<Response, Failure> {
     let names = Names::read(&visit.app.store).await?;
     let options = options(visit, &names).await?;
     let mut problems = problems.clone();
     if options.collections.is_empty() {
-        problems.add("", "There is no collection that you may write to: an administrator makes one under Collections");
+        problems.add(
+            "",
+            "There is no collection that you may write to: an administrator makes one under Collections",
+        );
     }
     let form = problems.onto(report_form(place.kind, entries, &options, &place.action, visit.csrf()));
     let status = if problems.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
@@ -147,7 +158,8 @@ async fn take(visit: &Visit, place: Place, entries: &Entries) -> Result<Response
     let person = visit.person()?;
     let mut problems = Problems::default();
     let handling = handling(entries, person.organisation, person.id, &mut problems);
-    let draft = draft(place.kind, entries, person.organisation, visit.now, place.before.as_ref(), &mut problems)?;
+    let draft =
+        draft(place.kind, entries, person.organisation, visit.now, place.before.as_ref(), &mut problems)?;
     let collection = collection(visit, entries, &mut problems).await?;
     let situation = if place.kind == Kind::Incident {
         let facts = duties::facts(entries, &mut problems);
@@ -180,13 +192,20 @@ async fn take(visit: &Visit, place: Place, entries: &Entries) -> Result<Response
     }
 }
 
-async fn collection(visit: &Visit, entries: &Entries, problems: &mut Problems) -> Result<Option<CollectionId>, Failure> {
+async fn collection(
+    visit: &Visit,
+    entries: &Entries,
+    problems: &mut Problems,
+) -> Result<Option<CollectionId>, Failure> {
     let found = visit.reading().await?.collection(entries.get("collection")).await?;
     let found = found.filter(|collection| collection.writable(&visit.actor.reader, visit.now));
     if found.is_none() {
         problems.add("collection", "Choose a collection that you may write to");
         if entries.some("collection").is_none() {
-            problems.add("", "There is no collection that you may write to: an administrator makes one under Collections");
+            problems.add(
+                "",
+                "There is no collection that you may write to: an administrator makes one under Collections",
+            );
         }
     }
     Ok(found.map(|collection| collection.id))
@@ -202,7 +221,9 @@ async fn review(
     let names = Names::read(&visit.app.store).await?;
     let mut notes = Vec::new();
     if handling.tlp == Tlp::Red && handling.audience.iter().any(|party| !matches!(party, Party::Person(_))) {
-        notes.push("You named organisations or groups. Under TLP:RED they do not count: name persons.".to_owned());
+        notes.push(
+            "You named organisations or groups. Under TLP:RED they do not count: name persons.".to_owned(),
+        );
     }
     if handling.embargo.as_ref().is_some_and(|embargo| embargo.until <= visit.now) {
         notes.push("The embargo is in the past: it keeps nobody from reading.".to_owned());
@@ -251,12 +272,18 @@ async fn review(
 }
 
 /// `POST /flaws/{id}/voice`: a sighting or an opinion, with the marks of what it is about.
-pub async fn voice(kind: Kind, visit: Visit, Path(id): Path<String>, Checked(sent): Sent) -> Result<Response, Failure> {
+pub async fn voice(
+    kind: Kind,
+    visit: Visit,
+    Path(id): Path<String>,
+    Checked(sent): Sent,
+) -> Result<Response, Failure> {
     let person = visit.with_role(Role::Contributor)?;
     let entries = Entries::new(sent);
     let (thing, policy) = find(&visit.reading().await?, Some(kind), &id).await?;
     let about: ObjectId = thing.head.key.id.clone();
-    let note = Some(entries.get("note").chars().take(4_000).collect::<String>()).filter(|text| !text.is_empty());
+    let note =
+        Some(entries.get("note").chars().take(4_000).collect::<String>()).filter(|text| !text.is_empty());
     let common = |name: &str| {
         let uuid = Uuid::from_bytes(secret::uuid()?);
         Common::new(name, uuid, visit.now, Some(person.organisation)).map_err(Failure::internal)
@@ -268,7 +295,9 @@ pub async fn voice(kind: Kind, visit: Visit, Path(id): Path<String>, Checked(sen
         Record::Sighting(it)
     } else {
         let said = View::ALL.iter().copied().find(|view| view.name() == entries.get("say"));
-        let said = said.ok_or_else(|| Failure::BadRequest("say whether you have seen it, agree or disagree".to_owned()))?;
+        let said = said.ok_or_else(|| {
+            Failure::BadRequest("say whether you have seen it, agree or disagree".to_owned())
+        })?;
         let mut it = Opinion::new(common("opinion")?, said, vec![about]);
         it.explanation = note;
         Record::Opinion(it)

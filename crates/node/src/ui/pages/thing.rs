@@ -171,10 +171,13 @@ impl Thing {
             }
             if let Some(disclosure) = &ai.disclosure {
                 let state = state_name(disclosure.state.name());
-                facts = facts.fact("Disclosure", match disclosure.case {
-                    Some(case) => Cell::link(state, format!("/cases/{case}")),
-                    None => Cell::text(state),
-                });
+                facts = facts.fact(
+                    "Disclosure",
+                    match disclosure.case {
+                        Some(case) => Cell::link(state, format!("/cases/{case}")),
+                        None => Cell::text(state),
+                    },
+                );
             }
             if let Some(evaluation) = &ai.evaluation {
                 facts = facts
@@ -188,7 +191,8 @@ impl Thing {
         match &self.record {
             Some(Record::Technique(it)) => {
                 facts = facts.maybe("Other names", Some(&it.aliases.join(", ")));
-                let phases: Vec<&str> = it.kill_chain_phases.iter().map(|phase| phase.phase_name.as_str()).collect();
+                let phases: Vec<&str> =
+                    it.kill_chain_phases.iter().map(|phase| phase.phase_name.as_str()).collect();
                 facts = facts.maybe("Phases", Some(&phases.join(", ")));
             }
             Some(Record::Incident(it)) => {
@@ -211,7 +215,13 @@ impl Thing {
         {
             for (name, value) in stix.map().iter().take(60) {
                 let shown = match name.as_str() {
-                    "type" | "id" | "spec_version" | "description" | "content" | "name" | "object_marking_refs"
+                    "type"
+                    | "id"
+                    | "spec_version"
+                    | "description"
+                    | "content"
+                    | "name"
+                    | "object_marking_refs"
                     | "extensions" => continue,
                     _ => match value {
                         Value::String(text) => text.chars().take(500).collect(),
@@ -234,7 +244,9 @@ impl Thing {
             .map(|rate| proportion(rate.technique.clone().unwrap_or_else(|| "Attack".to_owned()), rate))
             .collect();
         rates.extend(
-            ai.transfer.iter().map(|it| proportion(format!("{} (transfer)", affected_text(&it.to)), &it.success)),
+            ai.transfer
+                .iter()
+                .map(|it| proportion(format!("{} (transfer)", affected_text(&it.to)), &it.success)),
         );
         if !rates.is_empty() {
             let caption = "Attack success rate, 95 % intervals";
@@ -269,7 +281,9 @@ impl Thing {
 fn reference(reference: &Reference) -> Link {
     let text = match (&reference.external_id, &reference.description) {
         (Some(id), _) => format!("{}: {id}", reference.source_name),
-        (None, Some(text)) => format!("{}: {}", reference.source_name, text.chars().take(120).collect::<String>()),
+        (None, Some(text)) => {
+            format!("{}: {}", reference.source_name, text.chars().take(120).collect::<String>())
+        }
         (None, None) => reference.url.clone().unwrap_or_else(|| reference.source_name.clone()),
     };
     match &reference.url {

@@ -8,8 +8,8 @@ mod time;
 
 pub use badge::{Badge, Tone, tlp_meaning};
 pub use block::{
-    Action, Block, Head, Message, Notice, Pager, Passkey, Proportion, Secret, Section, Step, StepState, Steps, Tile, Timeline,
-    TimelineItem,
+    Action, Block, Head, Message, Notice, Pager, Passkey, Proportion, Secret, Section, Step, StepState,
+    Steps, Tile, Timeline, TimelineItem,
 };
 pub use form::{Button, Choice, Control, Field, FieldGroup, Filters, Form, Submit, Weight};
 pub use table::{Cell, Empty, Facts, Link, Table};

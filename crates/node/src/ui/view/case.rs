@@ -2,8 +2,8 @@
 
 use super::{Chrome, Page};
 use crate::ui::part::{
-    Action, Badge, Block, Cell, Choice, Clock, Control, Empty, Facts, Field, Filters, Form, Head, Link, Message, Notice, Pager,
-    Section, Steps, Table, Timeline, When,
+    Action, Badge, Block, Cell, Choice, Clock, Control, Empty, Facts, Field, Filters, Form, Head, Link,
+    Message, Notice, Pager, Section, Steps, Table, Timeline, When,
 };
 
 /// A row of the list of cases.
@@ -52,7 +52,9 @@ impl CasesView {
             head = head.primary("Open a case", "/cases/new");
         }
         let mut choices = vec![Choice::new("", "All states")];
-        choices.extend(self.states.iter().map(|(value, name)| Choice::new(value, name).chosen(*value == self.state)));
+        choices.extend(
+            self.states.iter().map(|(value, name)| Choice::new(value, name).chosen(*value == self.state)),
+        );
         let filters = Filters {
             action: "/cases".to_owned(),
             fields: vec![Field::new("state", "State", Control::Select(choices))],
@@ -65,7 +67,8 @@ impl CasesView {
                     Cell::Title(Link::to(row.title, row.href), row.sub),
                     Cell::Badges(vec![row.state]),
                     Cell::text(row.part),
-                    row.next.map_or(Cell::None, |(what, when)| Cell::text(format!("{what} {}", when.shown()))),
+                    row.next
+                        .map_or(Cell::None, |(what, when)| Cell::text(format!("{what} {}", when.shown()))),
                     Cell::When(row.changed),
                 ]
             }))
@@ -139,8 +142,8 @@ impl CaseView {
         head.actions = self.actions;
         let mut first: Vec<Block> = self.notice.map(Block::Notice).into_iter().collect();
         first.push(Block::Steps(self.steps));
-        let parties = Table::new("Parties", &["Party", "Part", "Told", "Acknowledged", "Embargo until"]).rows(
-            self.parties.into_iter().map(|row| {
+        let parties = Table::new("Parties", &["Party", "Part", "Told", "Acknowledged", "Embargo until"])
+            .rows(self.parties.into_iter().map(|row| {
                 let when = |when: Option<When>| when.map_or(Cell::None, Cell::When);
                 vec![
                     Cell::text(row.who),
@@ -149,8 +152,7 @@ impl CaseView {
                     when(row.acknowledged),
                     when(row.embargo),
                 ]
-            }),
-        );
+            }));
         let messages = if self.messages.is_empty() {
             Block::Empty(Empty::new("No messages yet", "Everything written here stays inside the case."))
         } else {
@@ -160,9 +162,14 @@ impl CaseView {
         talk.extend(self.reply.map(Block::Form));
         let mut main = vec![
             Section::bare(first),
-            Section::new("about", "What it is about", vec![Block::Links(self.about), Block::Facts(self.facts)]),
+            Section::new(
+                "about",
+                "What it is about",
+                vec![Block::Links(self.about), Block::Facts(self.facts)],
+            ),
             Section::new("parties", "Parties", vec![Block::Table(parties)]),
-            Section::new("messages", "Messages", talk).noted("Every party to the case reads these, and nobody else."),
+            Section::new("messages", "Messages", talk)
+                .noted("Every party to the case reads these, and nobody else."),
         ];
         for (index, (heading, form)) in self.steps_allowed.into_iter().enumerate() {
             main.push(Section::new(format!("step-{index}"), heading, vec![Block::Form(form)]));

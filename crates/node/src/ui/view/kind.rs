@@ -78,12 +78,18 @@ impl Kind {
             Self::Flaw => {
                 "Ways in which a model or a system built on one can be made to do what it should not: what is affected, how often it works, and whether it transfers."
             }
-            Self::Incident => "What happened or nearly did, how serious it was, and who has to be told by when.",
-            Self::Technique => "How attacks work, named by the mechanism that they use and not by the words of a prompt.",
+            Self::Incident => {
+                "What happened or nearly did, how serious it was, and who has to be told by when."
+            }
+            Self::Technique => {
+                "How attacks work, named by the mechanism that they use and not by the words of a prompt."
+            }
             Self::Mitigation => "What prevents, detects or limits an attack, and how well that was measured.",
             Self::Lesson => "What organisations learned from flaws and incidents, for others to use.",
             Self::Advisory => "What those affected need to know and do.",
-            Self::Evaluation => "Signed results of tests: attack success rates and benign utility, with their intervals.",
+            Self::Evaluation => {
+                "Signed results of tests: attack success rates and benign utility, with their intervals."
+            }
         }
     }
 
@@ -106,7 +112,13 @@ impl Kind {
 }
 
 /// The navigation. `audits`: whether the viewer may look at the audit log; `waiting` is how many things wait for the viewer, and how many cases do.
-pub fn navigation(signed_in: bool, administrator: bool, audits: bool, waiting: u32, cases: u32) -> Vec<NavGroup> {
+pub fn navigation(
+    signed_in: bool,
+    administrator: bool,
+    audits: bool,
+    waiting: u32,
+    cases: u32,
+) -> Vec<NavGroup> {
     let item = |text, href| NavItem { text, href, waiting: 0 };
     let mut groups = vec![
         NavGroup { name: "", items: vec![NavItem { text: "Overview", href: "/", waiting }] },

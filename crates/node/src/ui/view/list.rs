@@ -2,7 +2,8 @@
 
 use super::{Chrome, Kind, Page};
 use crate::ui::part::{
-    Action, Badge, Block, Cell, Choice, Control, Empty, Field, Filters, Head, Link, Pager, Section, Table, When,
+    Action, Badge, Block, Cell, Choice, Control, Empty, Field, Filters, Head, Link, Pager, Section, Table,
+    When,
 };
 
 /// A row of a list of shared things.
@@ -46,7 +47,9 @@ pub struct ListFilters {
 impl ListFilters {
     /// Whether any is on.
     pub fn any(&self) -> bool {
-        [&self.words, &self.kind, &self.tlp, &self.since, &self.until].into_iter().any(|text| !text.is_empty())
+        [&self.words, &self.kind, &self.tlp, &self.since, &self.until]
+            .into_iter()
+            .any(|text| !text.is_empty())
     }
 
     fn fields(&self, kinds: bool) -> Vec<Field> {
@@ -121,7 +124,8 @@ impl ListView {
         }
         let mut head = Head::new(title, lead);
         if self.may_save {
-            let back = form_urlencoded::byte_serialize(format!("{path}?{query}").as_bytes()).collect::<String>();
+            let back =
+                form_urlencoded::byte_serialize(format!("{path}?{query}").as_bytes()).collect::<String>();
             head = head.link("Save this view", format!("/views/new?of={back}"));
         }
         if let Some(begin) = self.kind.and_then(Kind::begin).filter(|_| self.may_begin) {
@@ -143,11 +147,8 @@ impl ListView {
             Empty::new("Nothing to see yet", "What others share with you appears here.")
         };
         let table = rows_table(title, &self.rows, self.kind.is_none()).or_else(empty);
-        let section = Section::bare(vec![
-            Block::Filters(filters),
-            Block::Table(table),
-            Block::Pager(self.pager),
-        ]);
+        let section =
+            Section::bare(vec![Block::Filters(filters), Block::Table(table), Block::Pager(self.pager)]);
         Page::new(chrome, head, vec![section])
     }
 }

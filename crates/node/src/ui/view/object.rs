@@ -3,8 +3,8 @@
 use super::{Chrome, Kind, Page};
 use crate::ui::Html;
 use crate::ui::part::{
-    Action, Badge, Block, Cell, Clock, Empty, Facts, Form, Head, Link, Notice, Section, Steps, Table, Timeline, Tone,
-    When,
+    Action, Badge, Block, Cell, Clock, Empty, Facts, Form, Head, Link, Notice, Section, Steps, Table,
+    Timeline, Tone, When,
 };
 
 /// Something that a shared thing is related to.
@@ -107,9 +107,10 @@ impl ObjectView {
         }
         main.extend(self.sections);
         if !self.relations.is_empty() {
-            main.push(Section::new("related", "Related", vec![Block::Table(related(self.relations))]).noted(
-                "A relationship is shown only to those who may see both of its ends.",
-            ));
+            main.push(
+                Section::new("related", "Related", vec![Block::Table(related(self.relations))])
+                    .noted("A relationship is shown only to those who may see both of its ends."),
+            );
         }
         let voices = self.voices.or_else(Empty::new(
             "Nobody has spoken yet",
@@ -135,7 +136,8 @@ impl ObjectView {
         if !self.obligations.is_empty() {
             readers.push(Block::Bullets(self.obligations));
         }
-        readers.push(Block::Links(vec![Link::to("Who can see this, and why", format!("{}/access", self.href))]));
+        readers
+            .push(Block::Links(vec![Link::to("Who can see this, and why", format!("{}/access", self.href))]));
         side.push(Section::new("readers", "Who can see this", readers));
         if !self.references.is_empty() {
             side.push(Section::new("references", "References", vec![Block::Links(self.references)]));
@@ -153,14 +155,16 @@ impl ObjectView {
 }
 
 fn related(relations: Vec<Relation>) -> Table {
-    Table::new("Related things", &["What", "Kind", "How", "Marks"]).rows(relations.into_iter().map(|relation| {
-        vec![
-            Cell::Link(relation.to),
-            Cell::text(relation.kind),
-            Cell::Muted(relation.how),
-            if relation.badges.is_empty() { Cell::None } else { Cell::Badges(relation.badges) },
-        ]
-    }))
+    Table::new("Related things", &["What", "Kind", "How", "Marks"]).rows(relations.into_iter().map(
+        |relation| {
+            vec![
+                Cell::Link(relation.to),
+                Cell::text(relation.kind),
+                Cell::Muted(relation.how),
+                if relation.badges.is_empty() { Cell::None } else { Cell::Badges(relation.badges) },
+            ]
+        },
+    ))
 }
 
 /// One party that can or cannot read something, and why.
@@ -222,9 +226,9 @@ impl AccessView {
             head.actions.push(Action::Go(link, false));
         }
         let handlings = Table::new("Handlings", &["Where it stands", "Mark", "What it says"]).rows(
-            self.handlings.into_iter().map(|row| {
-                vec![Cell::text(row.of), Cell::Badges(vec![row.tlp]), Cell::text(row.says)]
-            }),
+            self.handlings
+                .into_iter()
+                .map(|row| vec![Cell::text(row.of), Cell::Badges(vec![row.tlp]), Cell::text(row.says)]),
         );
         let mut main = vec![
             Section::new("sentence", "In a sentence", vec![Block::Text(self.readers)]),
@@ -235,8 +239,8 @@ impl AccessView {
         ];
         main.push(match self.parties {
             Some(rows) => {
-                let table =
-                    Table::new("Readers", &["Party", "Can read", "Why", "Changes"]).rows(rows.into_iter().map(|row| {
+                let table = Table::new("Readers", &["Party", "Can read", "Why", "Changes"]).rows(
+                    rows.into_iter().map(|row| {
                         let badge = if row.can {
                             Badge::new("✓ yes", Tone::Good)
                         } else {
@@ -248,7 +252,8 @@ impl AccessView {
                             Cell::Muted(row.why),
                             row.changes.map_or(Cell::None, Cell::When),
                         ]
-                    }));
+                    }),
+                );
                 Section::new("parties", "Members of this node", vec![Block::Table(table)])
             }
             None => Section::new(
@@ -297,30 +302,31 @@ impl ExportView {
             .under(self.kind.many(), self.kind.path())
             .under(self.title.as_str(), self.href.as_str())
             .badge(self.tlp);
-        let sections = self
-            .rows
-            .into_iter()
-            .enumerate()
-            .map(|(index, row)| {
-                let mut blocks = vec![Block::Text(row.what)];
-                if row.lost.is_empty() {
-                    if row.href.is_some() {
-                        blocks.push(Block::Badges(vec![Badge::new("Carries everything", Tone::Good)]));
+        let sections =
+            self.rows
+                .into_iter()
+                .enumerate()
+                .map(|(index, row)| {
+                    let mut blocks = vec![Block::Text(row.what)];
+                    if row.lost.is_empty() {
+                        if row.href.is_some() {
+                            blocks.push(Block::Badges(vec![Badge::new("Carries everything", Tone::Good)]));
+                        }
+                    } else {
+                        blocks.push(Block::Text("It cannot carry:".to_owned()));
+                        blocks.push(Block::Bullets(row.lost));
                     }
-                } else {
-                    blocks.push(Block::Text("It cannot carry:".to_owned()));
-                    blocks.push(Block::Bullets(row.lost));
-                }
-                match row.href {
-                    Some(href) => blocks.push(Block::Actions(vec![Action::Go(
-                        Link::to(format!("Download {}", row.name), href),
-                        false,
-                    )])),
-                    None => blocks.push(Block::Badges(vec![Badge::new("Does not fit this kind", Tone::Plain)])),
-                }
-                Section::new(format!("format-{index}"), row.name, blocks).framed()
-            })
-            .collect();
+                    match row.href {
+                        Some(href) => blocks.push(Block::Actions(vec![Action::Go(
+                            Link::to(format!("Download {}", row.name), href),
+                            false,
+                        )])),
+                        None => blocks
+                            .push(Block::Badges(vec![Badge::new("Does not fit this kind", Tone::Plain)])),
+                    }
+                    Section::new(format!("format-{index}"), row.name, blocks).framed()
+                })
+                .collect();
         Page::new(chrome, head, sections)
     }
 }

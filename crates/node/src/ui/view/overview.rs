@@ -48,23 +48,34 @@ impl OverviewView {
         }
         if signed_in {
             let waiting = Table::new("What waits for you", &["What", "Why", "Since"])
-                .rows(self.waiting.into_iter().map(|row| {
-                    vec![Cell::Link(row.what), Cell::Muted(row.why), Cell::When(row.since)]
-                }))
-                .or_else(Empty::new("Nothing waits for you", "Messages, invitations and cases that need you appear here."));
+                .rows(
+                    self.waiting
+                        .into_iter()
+                        .map(|row| vec![Cell::Link(row.what), Cell::Muted(row.why), Cell::When(row.since)]),
+                )
+                .or_else(Empty::new(
+                    "Nothing waits for you",
+                    "Messages, invitations and cases that need you appear here.",
+                ));
             main.push(Section::new("waiting", "Waits for you", vec![Block::Table(waiting)]));
             let clocks = if self.clocks.is_empty() {
-                Block::Empty(Empty::new("No clock is running", "Embargoes and reporting deadlines appear here."))
+                Block::Empty(Empty::new(
+                    "No clock is running",
+                    "Embargoes and reporting deadlines appear here.",
+                ))
             } else {
                 Block::Clocks(self.clocks)
             };
             main.push(
-                Section::new("clocks", "Clocks that run out", vec![clocks]).linked(Link::to("All cases", "/cases")),
+                Section::new("clocks", "Clocks that run out", vec![clocks])
+                    .linked(Link::to("All cases", "/cases")),
             );
         }
         let news = rows_table("What is new", &self.news, true)
             .or_else(Empty::new("Nothing to see yet", "What is shared with you appears here."));
-        main.push(Section::new("new", "New", vec![Block::Table(news)]).linked(Link::to("Everything", "/search")));
+        main.push(
+            Section::new("new", "New", vec![Block::Table(news)]).linked(Link::to("Everything", "/search")),
+        );
         Page::new(chrome, head, main)
     }
 }

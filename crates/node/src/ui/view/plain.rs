@@ -79,6 +79,9 @@ pub fn error_page(chrome: Chrome, title: &str, what: &str) -> Page {
     Page::new(
         chrome,
         head,
-        vec![Section::bare(vec![Block::Links(vec![Link::to("Overview", "/"), Link::to("Search", "/search")])])],
+        vec![Section::bare(vec![Block::Links(vec![
+            Link::to("Overview", "/"),
+            Link::to("Search", "/search"),
+        ])])],
     )
 }

@@ -23,7 +23,11 @@ pub struct Options {
     pub mechanisms: Vec<(String, String, String)>,
 }
 
-fn radio<'a>(entries: &Entries, name: &str, rows: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>) -> Control {
+fn radio<'a>(
+    entries: &Entries,
+    name: &str,
+    rows: impl IntoIterator<Item = (&'a str, &'a str, &'a str)>,
+) -> Control {
     Control::Radio(
         rows.into_iter()
             .map(|(value, label, hint)| {
@@ -44,7 +48,9 @@ fn select<'a>(entries: &Entries, name: &str, rows: impl IntoIterator<Item = (&'a
 
 fn checks(entries: &Entries, name: &str, rows: &[(String, String)]) -> Control {
     Control::Checks(
-        rows.iter().map(|(value, label)| Choice::new(value, label).chosen(entries.has(name, value))).collect(),
+        rows.iter()
+            .map(|(value, label)| Choice::new(value, label).chosen(entries.has(name, value)))
+            .collect(),
     )
 }
 
@@ -83,10 +89,9 @@ pub fn marks(entries: &Entries, options: &Options) -> FieldGroup {
             fields.push(Field::new("to", label, checks(entries, "to", rows)));
         }
     }
-    fields.push(
-        time(entries, "embargo", "Embargo until")
-            .hinted("In UTC. Before this time, only your organisation and the parties to the embargo can read it."),
-    );
+    fields.push(time(entries, "embargo", "Embargo until").hinted(
+        "In UTC. Before this time, only your organisation and the parties to the embargo can read it.",
+    ));
     let mut parties = options.organisations.clone();
     parties.extend(options.groups.iter().cloned());
     if !parties.is_empty() {
@@ -119,8 +124,12 @@ pub fn report_form(kind: Kind, entries: &Entries, options: &Options, action: &st
         Kind::Lesson | Kind::Advisory | Kind::Evaluation => lesson(entries),
     };
     form.groups.push(marks(entries, options));
-    form.submits(vec![Submit { text: "Check who can read it".to_owned(), step: "review", weight: Weight::Primary }])
-        .cancel(kind.path())
+    form.submits(vec![Submit {
+        text: "Check who can read it".to_owned(),
+        step: "review",
+        weight: Weight::Primary,
+    }])
+    .cancel(kind.path())
 }
 
 const MARKDOWN: &str = "Markdown. Links to https and mailto addresses work; pictures and HTML do not.";
@@ -130,7 +139,9 @@ fn what(entries: &Entries, label: &str, hint: &str) -> FieldGroup {
         "What it is",
         "",
         vec![
-            line(entries, "title", "Title").required().hinted("One line that somebody who reads only titles understands."),
+            line(entries, "title", "Title")
+                .required()
+                .hinted("One line that somebody who reads only titles understands."),
             area(entries, "description", label, 8).required().hinted(format!("{hint} {MARKDOWN}")),
         ],
     )
@@ -149,7 +160,9 @@ fn flaw(entries: &Entries, options: &Options) -> Vec<FieldGroup> {
         );
     }
     attack.extend([
-        Field::kind("trials", "Trials", "number", entries.get("trials"), "off").half().hinted("How often it was tried."),
+        Field::kind("trials", "Trials", "number", entries.get("trials"), "off")
+            .half()
+            .hinted("How often it was tried."),
         Field::kind("successes", "Successes", "number", entries.get("successes"), "off")
             .half()
             .hinted("How often it worked. The node computes the 95 % interval."),
@@ -165,7 +178,9 @@ fn flaw(entries: &Entries, options: &Options) -> Vec<FieldGroup> {
                 line(entries, "vendor", "Vendor or provider").half(),
                 line(entries, "model", "Model or system").required().half(),
                 line(entries, "model-version", "Version or snapshot").half(),
-                line(entries, "endpoint", "Endpoint or surface").half().hinted("For example: chat API, browser agent."),
+                line(entries, "endpoint", "Endpoint or surface")
+                    .half()
+                    .hinted("For example: chat API, browser agent."),
                 time(entries, "seen-from", "First seen").hinted("UTC"),
                 time(entries, "seen-until", "Last seen").hinted("UTC. Empty: still there."),
             ],
@@ -190,11 +205,11 @@ fn flaw(entries: &Entries, options: &Options) -> Vec<FieldGroup> {
                     ),
                 )
                 .required(),
-                Field::new("references", "References", Control::Area {
-                    value: entries.get("references").to_owned(),
-                    rows: 3,
-                    max: 10_000,
-                })
+                Field::new(
+                    "references",
+                    "References",
+                    Control::Area { value: entries.get("references").to_owned(), rows: 3, max: 10_000 },
+                )
                 .hinted("One https address in a line."),
             ],
         ),
@@ -210,20 +225,41 @@ fn incident(entries: &Entries, options: &Options) -> Vec<FieldGroup> {
             "From this the node says what it is called in the OECD's terms: hazard, serious hazard, incident, serious incident or disaster. The next page shows it, with the reasons.",
             vec![
                 Field::new("happened", "Harm that has happened", harms("happened")),
-                Field::new("possible", "Harm that plausibly could have happened, or still could", harms("possible")),
-                Field::new("serious", "Which of it is, or would be, serious", harms("serious")).hinted("A death always is."),
-                Field::new("irreversible", "The disruption of critical infrastructure is irreversible", Control::Check(entries.has("irreversible", "yes"))),
+                Field::new(
+                    "possible",
+                    "Harm that plausibly could have happened, or still could",
+                    harms("possible"),
+                ),
+                Field::new("serious", "Which of it is, or would be, serious", harms("serious"))
+                    .hinted("A death always is."),
+                Field::new(
+                    "irreversible",
+                    "The disruption of critical infrastructure is irreversible",
+                    Control::Check(entries.has("irreversible", "yes")),
+                ),
                 Field::new(
                     "society",
                     "Does it disrupt a community or society beyond its own means to cope?",
                     radio(
                         entries,
                         "society",
-                        [("none", "No", ""), ("potential", "It could", ""), ("actual", "Yes", "Then it is a disaster.")],
+                        [
+                            ("none", "No", ""),
+                            ("potential", "It could", ""),
+                            ("actual", "Yes", "Then it is a disaster."),
+                        ],
                     ),
                 ),
-                Field::new("breach", "A serious cybersecurity breach, such as weights that got out", Control::Check(entries.has("breach", "yes"))),
-                Field::new("widespread", "A widespread infringement (EU AI Act, Article 3(61))", Control::Check(entries.has("widespread", "yes"))),
+                Field::new(
+                    "breach",
+                    "A serious cybersecurity breach, such as weights that got out",
+                    Control::Check(entries.has("breach", "yes")),
+                ),
+                Field::new(
+                    "widespread",
+                    "A widespread infringement (EU AI Act, Article 3(61))",
+                    Control::Check(entries.has("widespread", "yes")),
+                ),
             ],
         ),
         FieldGroup::new(
@@ -246,9 +282,12 @@ fn incident(entries: &Entries, options: &Options) -> Vec<FieldGroup> {
                         Choice::new("high-risk", "Provider of a high-risk AI system on the Union market")
                             .hinted("EU AI Act, Article 73: 15, 10 or 2 days.")
                             .chosen(entries.has("subject", "high-risk")),
-                        Choice::new("systemic-risk", "Provider of a general-purpose AI model with systemic risk")
-                            .hinted("GPAI code of practice: 2, 5, 10 or 15 days.")
-                            .chosen(entries.has("subject", "systemic-risk")),
+                        Choice::new(
+                            "systemic-risk",
+                            "Provider of a general-purpose AI model with systemic risk",
+                        )
+                        .hinted("GPAI code of practice: 2, 5, 10 or 15 days.")
+                        .chosen(entries.has("subject", "systemic-risk")),
                     ]),
                 ),
                 time(entries, "aware", "You became aware").hinted("UTC. The clocks run from then."),
@@ -274,16 +313,20 @@ fn technique(entries: &Entries, options: &Options) -> Vec<FieldGroup> {
 
 fn mitigation(entries: &Entries) -> Vec<FieldGroup> {
     vec![
-        what(entries, "What to do", "What it prevents, detects or limits, what it costs, and what it does not help against."),
+        what(
+            entries,
+            "What to do",
+            "What it prevents, detects or limits, what it costs, and what it does not help against.",
+        ),
         FieldGroup::new(
             "What it helps against",
             "",
             vec![
-                Field::new("mitigates", "Ids of flaws and techniques", Control::Area {
-                    value: entries.get("mitigates").to_owned(),
-                    rows: 3,
-                    max: 10_000,
-                })
+                Field::new(
+                    "mitigates",
+                    "Ids of flaws and techniques",
+                    Control::Area { value: entries.get("mitigates").to_owned(), rows: 3, max: 10_000 },
+                )
                 .hinted("One in a line. The relationship will be as strict as its strictest end."),
             ],
         ),
@@ -297,11 +340,11 @@ fn lesson(entries: &Entries) -> Vec<FieldGroup> {
             "What it is about",
             "",
             vec![
-                Field::new("about", "Ids of flaws, incidents and others", Control::Area {
-                    value: entries.get("about").to_owned(),
-                    rows: 3,
-                    max: 10_000,
-                })
+                Field::new(
+                    "about",
+                    "Ids of flaws, incidents and others",
+                    Control::Area { value: entries.get("about").to_owned(), rows: 3, max: 10_000 },
+                )
                 .required()
                 .hinted("One in a line. The lesson will be as strict as the strictest of them."),
             ],
