@@ -1,0 +1,122 @@
+//! What a puller takes of a page, and what not.
+
+use std::fmt;
+
+use ostrom_core::Digest;
+use ostrom_core::handling::{Policy, Tlp};
+use ostrom_store::Kept;
+
+use super::{Provenance, SharedObject};
+use crate::stix::marking::fixed_tlp;
+use crate::stix::{Limits, Object};
+
+/// Why an object or a tombstone of a page was not taken. The page is sound nevertheless.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Skipped {
+    /// It is here, or was here and was removed.
+    Known,
+    /// It comes from this node, or has been through it.
+    Ours,
+    /// Its path does not end with the peer, is empty, or goes through a node twice.
+    Path,
+    /// It is not a STIX object, or not the one that the page names.
+    NotTheObject,
+    /// Its handling is wider than the marks in it.
+    Widened,
+    /// An object of this id is here that this peer does not decide on.
+    NotTheirs,
+    /// Other bytes are here under this id and version.
+    Conflict,
+}
+
+impl fmt::Display for Skipped {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Known => "it is here already, or was removed here",
+            Self::Ours => "it comes from this node",
+            Self::Path => "its path of nodes is not one that leads here",
+            Self::NotTheObject => "it is not the STIX object that the page names",
+            Self::Widened => "its handling is wider than the marks in it",
+            Self::NotTheirs => "this peer does not decide on the object of this id",
+            Self::Conflict => "other bytes are here under this id and version",
+        })
+    }
+}
+
+/// What is known here of an id.
+pub(super) struct Local<'a> {
+    /// This node's name.
+    pub(super) name: &'a str,
+    /// The peer's.
+    pub(super) peer: &'a str,
+    /// The versions that are kept.
+    pub(super) kept: &'a [Kept],
+    /// Whether exactly this version is or was here.
+    pub(super) knows: bool,
+}
+
+/// Whether the giver of something is its origin, or the one who gave us what is here.
+fn decides(kept: &Kept, peer: &str, origin: &str) -> bool {
+    let Some(from) = Provenance::of(kept.aside.as_deref()) else { return false };
+    from.origin() == Some(origin) && (origin == peer || from.giver() == Some(peer))
+}
+
+impl Local<'_> {
+    /// Reads an object that is to be taken.
+    pub(super) fn take(
+        &self,
+        shared: &SharedObject,
+        body: &[u8],
+        limits: &Limits,
+    ) -> Result<Object, Skipped> {
+        if shared.path.iter().any(|node| node == self.name) {
+            return Err(Skipped::Ours);
+        }
+        let mut nodes: Vec<&String> = shared.path.iter().collect();
+        nodes.sort();
+        nodes.dedup();
+        let origin = shared.path.first().ok_or(Skipped::Path)?;
+        if shared.path.last().map(String::as_str) != Some(self.peer) || nodes.len() != shared.path.len() {
+            return Err(Skipped::Path);
+        }
+        let digest = Digest::of(body);
+        if self.knows {
+            // A peer that shows other bytes under an id and version than are here is worth a word.
+            let other = self.kept.iter().any(|kept| kept.version == shared.version && kept.digest != digest);
+            return Err(if other { Skipped::Conflict } else { Skipped::Known });
+        }
+        // Cyber-observables have no version of their own: the same one may have come another way at another time.
+        if self.kept.iter().any(|kept| kept.digest == digest) {
+            return Err(Skipped::Known);
+        }
+        let object = Object::read(body, limits).map_err(|_| Skipped::NotTheObject)?;
+        let facts = object.facts();
+        if facts.id != shared.id || facts.version().is_some_and(|version| version != shared.version) {
+            return Err(Skipped::NotTheObject);
+        }
+        if !self.kept.is_empty() && !self.kept.iter().all(|kept| decides(kept, self.peer, origin)) {
+            return Err(Skipped::NotTheirs);
+        }
+        let marked = facts.marks.iter().filter_map(fixed_tlp).max().unwrap_or(Tlp::Clear);
+        if shared.own.tlp() < marked || shared.policy.tlp() < marked {
+            return Err(Skipped::Widened);
+        }
+        Ok(object)
+    }
+
+    /// Whether the peer may have a version removed here. `None`: it is not here.
+    pub(super) fn may_remove<'a>(&self, kept: &'a Kept) -> Result<&'a Kept, Skipped> {
+        let from = Provenance::of(kept.aside.as_deref()).ok_or(Skipped::Ours)?;
+        let theirs = from.giver() == Some(self.peer) || from.origin() == Some(self.peer);
+        if theirs { Ok(kept) } else { Err(Skipped::NotTheirs) }
+    }
+}
+
+/// What holds here for what a peer gave: all that it said, and the limits for the peer.
+pub(super) fn narrowed(shared: &SharedObject, limits: Option<&Policy>) -> Policy {
+    let said = shared.policy.and(&shared.own);
+    match limits {
+        Some(limits) => said.and(limits),
+        None => said,
+    }
+}

@@ -1,0 +1,4 @@
+mod malice;
+mod ring;
+mod two;
+mod world;

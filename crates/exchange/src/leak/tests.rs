@@ -1,0 +1,140 @@
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ostrom_store::{Config, Head, Store};
+use ostrom_trust::SecretKey;
+use ostrom_trust::log::{Durability, Log, Options};
+use tempfile::TempDir;
+
+use super::*;
+use crate::service::Exchange;
+use crate::stix::Limits;
+use crate::taxii::{CursorKey, Settings};
+
+/// A server over a store of its own.
+struct Server {
+    taxii: Taxii,
+    store: Store,
+    _folder: TempDir,
+}
+
+async fn server(world: &World, without: &BTreeSet<Place>) -> Server {
+    let folder = tempfile::tempdir().unwrap();
+    let store = Store::open(&Config::folder(folder.path())).await.unwrap();
+    world.fill(&store, without).await.unwrap();
+    let options = Options {
+        durability: Durability::Buffered { sync_every: Duration::from_secs(3600) },
+        ..Options::default()
+    };
+    let log =
+        Log::open(&folder.path().join("log"), SecretKey::generate().unwrap(), "test/log", &options).unwrap();
+    let exchange = Exchange::new(store.clone(), Arc::new(log), None, Limits::default());
+    let taxii = Taxii::new(exchange, Settings::default(), CursorKey::new([7; 32]));
+    Server { taxii, store, _folder: folder }
+}
+
+/// Compares a world with what is left of it for each actor. Returns how many questions were asked, and how many actors something was hidden from.
+async fn check_world(seed: u64) -> (usize, usize) {
+    let world = World::random(seed, Size::default());
+    let whole = server(&world, &BTreeSet::new()).await;
+    let (mut asked, mut kept_out) = (0, 0);
+    for actor in &world.actors {
+        let hidden = world.hidden(&actor.reader, world.now);
+        if hidden.is_empty() {
+            continue;
+        }
+        let without = server(&world, &hidden).await;
+        match compare(&world, actor, &whole.taxii, &without.taxii, world.now).await {
+            Ok(count) => asked += count,
+            Err(leak) => panic!("world {seed}, {:?}: {leak:#?}", actor.reader),
+        }
+        kept_out += usize::from(hidden.len() < world.len());
+    }
+    (asked, kept_out)
+}
+
+macro_rules! worlds {
+    ($($name:ident: $seeds:expr;)*) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            for seed in $seeds {
+                let (asked, kept_out) = check_world(seed).await;
+                assert!(asked > 1000 && kept_out >= 3, "a world that shows nothing: {asked} {kept_out}");
+            }
+        }
+    )*};
+}
+
+worlds! {
+    nothing_hidden_shows_in_worlds_0: [1, 2];
+    nothing_hidden_shows_in_worlds_1: [3];
+    nothing_hidden_shows_in_worlds_2: [4];
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_mistake_is_noticed() {
+    for mistake in Mistake::ALL {
+        let mut noticed = false;
+        'worlds: for seed in 0..4 {
+            let world = World::random(seed, Size::default());
+            let whole = server(&world, &BTreeSet::new()).await;
+            let spoilt = Mutant::new(whole.taxii.clone(), whole.store.clone(), mistake);
+            for actor in &world.actors {
+                let without = server(&world, &world.hidden(&actor.reader, world.now)).await;
+                let other = Mutant::new(without.taxii.clone(), without.store.clone(), mistake);
+                if compare(&world, actor, &spoilt, &other, world.now).await.is_err() {
+                    noticed = true;
+                    break 'worlds;
+                }
+            }
+        }
+        assert!(noticed, "{mistake:?} went unnoticed");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_store_shows_what_the_model_says() {
+    for seed in 100..106 {
+        let world = World::random(seed, Size::default());
+        let server = server(&world, &BTreeSet::new()).await;
+        for seconds in [-500_000, -100_000, 0, 100_000, 1_000_000] {
+            let now = world.now.plus_seconds(seconds);
+            for actor in &world.actors {
+                let hidden = world.hidden(&actor.reader, now);
+                let reading = server.store.reading(&actor.reader, now).await.unwrap();
+                let mut seen = BTreeSet::new();
+                for id in world.ids() {
+                    let found = reading.history(id).await.unwrap();
+                    seen.extend(
+                        found.into_iter().map(|Head { key, .. }| (key.collection, key.id, key.version)),
+                    );
+                }
+                let all: BTreeSet<Place> = world.versions().map(|version| version.place()).collect();
+                let expect: BTreeSet<Place> = all.difference(&hidden).cloned().collect();
+                assert_eq!(seen, expect, "world {seed} for {:?} at {seconds}", actor.reader);
+            }
+        }
+    }
+}
+
+/// Many worlds: `OSTROM_WORLDS=100..200 cargo nextest run -p ostrom-exchange --run-ignored all as_many_worlds`.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[ignore = "takes about ten seconds a world"]
+async fn nothing_hidden_shows_in_as_many_worlds_as_you_like() {
+    let range = std::env::var("OSTROM_WORLDS").unwrap_or_else(|_| "1000..1010".to_owned());
+    let (from, to) = range.split_once("..").unwrap();
+    for seed in from.parse::<u64>().unwrap()..to.parse().unwrap() {
+        println!("world {seed}: {:?}", check_world(seed).await);
+    }
+}
+
+#[test]
+fn the_same_number_gives_the_same_world() {
+    let texts = |seed| {
+        let world = World::random(seed, Size::default());
+        world.versions().map(|version| version.object.bytes().to_vec()).collect::<Vec<_>>()
+    };
+    assert_eq!(texts(5), texts(5));
+    assert_ne!(texts(5), texts(6));
+}

@@ -1,0 +1,505 @@
+//! Sealed bodies: what is marked TLP:RED, or has named recipients, encrypted so that a relay or a backup cannot read it.
+//!
+//! The body is encrypted once, with a content key that is used for nothing else (ChaCha20-Poly1305, nonce zero). The content key
+//! is sealed to each recipient with HPKE (RFC 9180, base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, ChaCha20-Poly1305).
+//!
+//! ```json
+//! { "format": "ostrom-seal/v1",
+//!   "context": "vulnerability--0c7b5b88-8ff7-4a4d-aa9d-feb398cd0061",
+//!   "recipients": [ { "key": "SHA-256 of the public key", "encapsulated": "BASE64", "sealed": "BASE64" } ],
+//!   "body": "BASE64" }
+//! ```
+//!
+//! HPKE's `info` is `ostrom-seal/v1 recipient\n` and the context. The body's associated data is the SHA-256 of the canonical JSON
+//! (RFC 8785) of everything but the body, so neither the context nor the list of recipients can be changed. How many recipients
+//! there are, which keys they have and how long the body is, everybody sees. Who sealed it, the seal does not say: the signature
+//! around it does.
+
+use std::fmt;
+use std::str::FromStr;
+
+use chacha20poly1305::aead::{Aead as _, Payload};
+use chacha20poly1305::{ChaCha20Poly1305 as Cipher, KeyInit as _};
+use data_encoding::{BASE64, HEXLOWER};
+use hpke::aead::ChaCha20Poly1305;
+use hpke::kdf::HkdfSha256;
+use hpke::kem::X25519HkdfSha256;
+use hpke::rand_core::{TryCryptoRng, TryRng};
+use hpke::{Deserializable as _, Kem as _, OpModeR, OpModeS, Serializable as _};
+use ostrom_core::Digest;
+use ostrom_trust::canonical_json;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use sha2::{Digest as _, Sha256};
+
+type Kem = X25519HkdfSha256;
+
+/// The format.
+const FORMAT: &str = "ostrom-seal/v1";
+/// More recipients than anything is sealed to.
+pub const MAX_RECIPIENTS: usize = 256;
+/// Longest body, in bytes.
+pub const MAX_BODY: usize = 8 << 20;
+/// Longest sealed form, in bytes: the body in base64 and the recipients.
+pub const MAX_SEALED: usize = 12 << 20;
+
+/// What is wrong with a seal, or with what it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum SealError {
+    /// The system gave no random bytes.
+    #[error("the system gave no random bytes: {0}")]
+    NoEntropy(String),
+    /// There is nobody to seal to, or there are too many.
+    #[error("{0} recipients: seal to between 1 and {MAX_RECIPIENTS}")]
+    Recipients(usize),
+    /// The body is too long.
+    #[error("a body of {0} bytes is not sealed: at most {MAX_BODY}")]
+    TooLong(usize),
+    /// Not a sealed body.
+    #[error("not a sealed body: {0}")]
+    Malformed(String),
+    /// Not a key.
+    #[error("not an X25519 key: 64 lower-case hexadecimal digits are needed")]
+    Key,
+    /// Sealed to others.
+    #[error("it is not sealed to this key")]
+    NotARecipient,
+    /// Sealed for another purpose.
+    #[error("it was sealed as {found:?}, not as {expected:?}")]
+    Context {
+        /// What it says.
+        found: String,
+        /// What was asked for.
+        expected: String,
+    },
+    /// Something was changed.
+    #[error("it does not open: it was changed, or was not sealed to this key")]
+    Changed,
+}
+
+/// The key that a recipient gives to others.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RecipientKey(<Kem as hpke::Kem>::PublicKey);
+
+impl RecipientKey {
+    /// Its name: the SHA-256 of its 32 bytes.
+    pub fn id(&self) -> Digest {
+        Digest::of(&self.0.to_bytes())
+    }
+}
+
+impl fmt::Display for RecipientKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&HEXLOWER.encode(&self.0.to_bytes()))
+    }
+}
+
+impl fmt::Debug for RecipientKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "RecipientKey({self})")
+    }
+}
+
+impl FromStr for RecipientKey {
+    type Err = SealError;
+
+    fn from_str(text: &str) -> Result<Self, SealError> {
+        let bytes = HEXLOWER.decode(text.as_bytes()).map_err(|_| SealError::Key)?;
+        <Kem as hpke::Kem>::PublicKey::from_bytes(&bytes).map(Self).map_err(|_| SealError::Key)
+    }
+}
+
+impl Serialize for RecipientKey {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for RecipientKey {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
+    }
+}
+
+/// The key that a recipient keeps. Prints masked.
+pub struct OpeningKey(<Kem as hpke::Kem>::PrivateKey);
+
+impl fmt::Debug for OpeningKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "OpeningKey(… of {})", self.public().id().short())
+    }
+}
+
+impl OpeningKey {
+    /// A new one from the system's random bytes.
+    ///
+    /// # Errors
+    /// If the system has none to give.
+    pub fn generate() -> Result<Self, SealError> {
+        Ok(Self(Kem::gen_keypair_with_rng(&mut Random::new()?).0))
+    }
+
+    /// Reads the 64 hexadecimal digits of [`OpeningKey::to_secret_text`].
+    ///
+    /// # Errors
+    /// If it is anything else.
+    pub fn from_secret_text(text: &str) -> Result<Self, SealError> {
+        let bytes = HEXLOWER.decode(text.trim().as_bytes()).map_err(|_| SealError::Key)?;
+        <Kem as hpke::Kem>::PrivateKey::from_bytes(&bytes).map(Self).map_err(|_| SealError::Key)
+    }
+
+    /// The key as text, for its owner only.
+    pub fn to_secret_text(&self) -> String {
+        HEXLOWER.encode(&self.0.to_bytes())
+    }
+
+    /// What is given to others.
+    pub fn public(&self) -> RecipientKey {
+        RecipientKey(Kem::sk_to_pk(&self.0))
+    }
+}
+
+/// A body that its recipients can open.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Sealed {
+    format: String,
+    context: String,
+    recipients: Vec<Stanza>,
+    body: String,
+}
+
+/// The content key, sealed to one recipient.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Stanza {
+    key: Digest,
+    encapsulated: String,
+    sealed: String,
+}
+
+impl Sealed {
+    /// Seals `body`, as `context` (the object's id), to every one of `recipients`.
+    ///
+    /// # Errors
+    /// If there is no recipient, there are too many, the body is too long, or the system gives no random bytes.
+    pub fn new(body: &[u8], context: &str, recipients: &[RecipientKey]) -> Result<Self, SealError> {
+        if body.len() > MAX_BODY {
+            return Err(SealError::TooLong(body.len()));
+        }
+        let mut keys: Vec<&RecipientKey> = recipients.iter().collect();
+        keys.sort_by_key(|key| key.id());
+        keys.dedup();
+        if !(1..=MAX_RECIPIENTS).contains(&keys.len()) {
+            return Err(SealError::Recipients(keys.len()));
+        }
+        let mut random = Random::new()?;
+        let mut content = [0; 32];
+        random.fill(&mut content);
+        let stanza = |key: &&RecipientKey| {
+            let (encapsulated, sealed) = hpke_seal(&mut random, key, &info(context), &content, b"")?;
+            Ok(Stanza {
+                key: key.id(),
+                encapsulated: BASE64.encode(&encapsulated),
+                sealed: BASE64.encode(&sealed),
+            })
+        };
+        let recipients = keys.iter().map(stanza).collect::<Result<_, SealError>>()?;
+        let mut sealed =
+            Self { format: FORMAT.to_owned(), context: context.to_owned(), recipients, body: String::new() };
+        let header = sealed.header()?;
+        let payload = Payload { msg: body, aad: header.as_bytes() };
+        let encrypted = Cipher::new(&content.into()).encrypt(&[0; 12].into(), payload);
+        sealed.body = BASE64.encode(&encrypted.map_err(|_| SealError::TooLong(body.len()))?);
+        Ok(sealed)
+    }
+
+    /// Reads a sealed body.
+    ///
+    /// # Errors
+    /// If it is not one.
+    pub fn from_slice(bytes: &[u8]) -> Result<Self, SealError> {
+        let malformed = |what: &str| SealError::Malformed(what.to_owned());
+        if bytes.len() > MAX_SEALED {
+            return Err(malformed("it is too long"));
+        }
+        let sealed: Self =
+            serde_json::from_slice(bytes).map_err(|error| SealError::Malformed(error.to_string()))?;
+        if sealed.format != FORMAT {
+            return Err(malformed("its format is not ostrom-seal/v1"));
+        }
+        if !(1..=MAX_RECIPIENTS).contains(&sealed.recipients.len()) {
+            return Err(SealError::Recipients(sealed.recipients.len()));
+        }
+        Ok(sealed)
+    }
+
+    /// The sealed body as canonical JSON.
+    ///
+    /// # Errors
+    /// Never in practice: everything in it is text.
+    pub fn to_json(&self) -> Result<Vec<u8>, SealError> {
+        canonical_json(self).map_err(|error| SealError::Malformed(error.to_string()))
+    }
+
+    /// The names of the keys that it is sealed to.
+    pub fn recipients(&self) -> impl Iterator<Item = Digest> {
+        self.recipients.iter().map(|stanza| stanza.key)
+    }
+
+    /// Opens it.
+    ///
+    /// # Errors
+    /// If it was sealed as something else, to others, or was changed.
+    pub fn open(&self, context: &str, key: &OpeningKey) -> Result<Vec<u8>, SealError> {
+        if self.context != context {
+            return Err(SealError::Context { found: self.context.clone(), expected: context.to_owned() });
+        }
+        let id = key.public().id();
+        let stanza =
+            self.recipients.iter().find(|stanza| stanza.key == id).ok_or(SealError::NotARecipient)?;
+        let decode = |text: &str| BASE64.decode(text.as_bytes()).map_err(|_| SealError::Changed);
+        let content =
+            hpke_open(key, &decode(&stanza.encapsulated)?, &info(context), &decode(&stanza.sealed)?, b"")?;
+        let content: [u8; 32] = content.try_into().map_err(|_| SealError::Changed)?;
+        let header = self.header()?;
+        let body = decode(&self.body)?;
+        let payload = Payload { msg: &body, aad: header.as_bytes() };
+        Cipher::new(&content.into()).decrypt(&[0; 12].into(), payload).map_err(|_| SealError::Changed)
+    }
+
+    /// The digest of everything but the body.
+    fn header(&self) -> Result<Digest, SealError> {
+        let header = Self { body: String::new(), ..self.clone() };
+        Ok(Digest::of(&header.to_json()?))
+    }
+}
+
+fn info(context: &str) -> Vec<u8> {
+    format!("{FORMAT} recipient\n{context}").into_bytes()
+}
+
+fn hpke_seal(
+    random: &mut Random,
+    key: &RecipientKey,
+    info: &[u8],
+    plain: &[u8],
+    aad: &[u8],
+) -> Result<(Vec<u8>, Vec<u8>), SealError> {
+    let (encapsulated, mut context) = hpke::setup_sender_with_rng::<ChaCha20Poly1305, HkdfSha256, Kem>(
+        &OpModeS::Base,
+        &key.0,
+        info,
+        random,
+    )
+    .map_err(|_| SealError::Key)?;
+    let sealed = context.seal(plain, aad).map_err(|_| SealError::Key)?;
+    Ok((encapsulated.to_bytes().to_vec(), sealed))
+}
+
+fn hpke_open(
+    key: &OpeningKey,
+    encapsulated: &[u8],
+    info: &[u8],
+    sealed: &[u8],
+    aad: &[u8],
+) -> Result<Vec<u8>, SealError> {
+    let encapsulated =
+        <Kem as hpke::Kem>::EncappedKey::from_bytes(encapsulated).map_err(|_| SealError::Changed)?;
+    let mut context = hpke::setup_receiver::<ChaCha20Poly1305, HkdfSha256, Kem>(
+        &OpModeR::Base,
+        &key.0,
+        &encapsulated,
+        info,
+    )
+    .map_err(|_| SealError::Changed)?;
+    context.open(sealed, aad).map_err(|_| SealError::Changed)
+}
+
+/// Random bytes for an interface that cannot fail: a seed is drawn from the system beforehand, where it can, and stretched with
+/// SHA-256 in counter mode.
+struct Random {
+    seed: [u8; 32],
+    block: u64,
+    /// Known-answer tests hand out these bytes first.
+    #[cfg(test)]
+    first: Vec<u8>,
+}
+
+impl Random {
+    fn new() -> Result<Self, SealError> {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(|error| SealError::NoEntropy(error.to_string()))?;
+        Ok(Self {
+            seed,
+            block: 0,
+            #[cfg(test)]
+            first: Vec::new(),
+        })
+    }
+
+    fn fill(&mut self, out: &mut [u8]) {
+        #[cfg(test)]
+        if !self.first.is_empty() {
+            out.copy_from_slice(&std::mem::take(&mut self.first));
+            return;
+        }
+        for chunk in out.chunks_mut(32) {
+            let block: [u8; 32] =
+                Sha256::new_with_prefix(self.seed).chain_update(self.block.to_be_bytes()).finalize().into();
+            self.block = self.block.wrapping_add(1);
+            for (to, from) in chunk.iter_mut().zip(block) {
+                *to = from;
+            }
+        }
+    }
+}
+
+impl TryRng for Random {
+    type Error = std::convert::Infallible;
+
+    fn try_next_u32(&mut self) -> Result<u32, Self::Error> {
+        let mut bytes = [0; 4];
+        self.fill(&mut bytes);
+        Ok(u32::from_le_bytes(bytes))
+    }
+
+    fn try_next_u64(&mut self) -> Result<u64, Self::Error> {
+        let mut bytes = [0; 8];
+        self.fill(&mut bytes);
+        Ok(u64::from_le_bytes(bytes))
+    }
+
+    fn try_fill_bytes(&mut self, out: &mut [u8]) -> Result<(), Self::Error> {
+        self.fill(out);
+        Ok(())
+    }
+}
+
+impl TryCryptoRng for Random {}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    const CONTEXT: &str = "vulnerability--0c7b5b88-8ff7-4a4d-aa9d-feb398cd0061";
+
+    fn keys(count: usize) -> Vec<OpeningKey> {
+        (0..count).map(|_| OpeningKey::generate().unwrap()).collect()
+    }
+
+    fn publics(keys: &[OpeningKey]) -> Vec<RecipientKey> {
+        keys.iter().map(OpeningKey::public).collect()
+    }
+
+    #[test]
+    fn every_recipient_opens_it_and_nobody_else() {
+        let (keys, stranger) = (keys(3), OpeningKey::generate().unwrap());
+        let sealed = Sealed::new(b"secret", CONTEXT, &publics(&keys)).unwrap();
+        let sealed = Sealed::from_slice(&sealed.to_json().unwrap()).unwrap();
+        assert_eq!(sealed.recipients().count(), 3);
+        for key in &keys {
+            assert_eq!(sealed.open(CONTEXT, key).unwrap(), b"secret");
+        }
+        assert_eq!(sealed.open(CONTEXT, &stranger), Err(SealError::NotARecipient));
+        // The stranger writes their key over a recipient's.
+        let mut stolen = sealed.clone();
+        stolen.recipients[0].key = stranger.public().id();
+        assert_eq!(stolen.open(CONTEXT, &stranger), Err(SealError::Changed));
+    }
+
+    #[test]
+    fn the_list_of_recipients_and_the_context_cannot_be_changed() {
+        let keys = keys(2);
+        let sealed = Sealed::new(b"secret", CONTEXT, &publics(&keys)).unwrap();
+        let own =
+            |sealed: &Sealed| sealed.recipients.iter().position(|s| s.key == keys[0].public().id()).unwrap();
+        let mut fewer = sealed.clone();
+        fewer.recipients.remove(1 - own(&sealed));
+        assert_eq!(fewer.open(CONTEXT, &keys[0]), Err(SealError::Changed));
+        let mut moved = sealed.clone();
+        moved.context = "report--0c7b5b88-8ff7-4a4d-aa9d-feb398cd0061".to_owned();
+        let context = moved.context.clone();
+        assert!(matches!(moved.open(CONTEXT, &keys[0]), Err(SealError::Context { .. })));
+        assert_eq!(moved.open(&context, &keys[0]), Err(SealError::Changed));
+    }
+
+    #[test]
+    fn bounds() {
+        let key = publics(&keys(1)).remove(0);
+        assert_eq!(Sealed::new(b"", CONTEXT, &[]).unwrap_err(), SealError::Recipients(0));
+        let twice = Sealed::new(b"", CONTEXT, &[key.clone(), key.clone()]).unwrap();
+        assert_eq!(twice.recipients().count(), 1);
+        assert!(matches!(Sealed::new(&vec![0; MAX_BODY + 1], CONTEXT, &[key]), Err(SealError::TooLong(_))));
+        assert!(matches!(Sealed::from_slice(&vec![b' '; MAX_SEALED + 1]), Err(SealError::Malformed(_))));
+    }
+
+    #[test]
+    fn keys_are_read_again_and_secret_ones_print_masked() {
+        let key = OpeningKey::generate().unwrap();
+        let again = OpeningKey::from_secret_text(&key.to_secret_text()).unwrap();
+        assert_eq!(again.public(), key.public());
+        assert_eq!(key.public().to_string().parse::<RecipientKey>().unwrap(), key.public());
+        assert!(!format!("{key:?}").contains(&key.to_secret_text()));
+        assert!("00".parse::<RecipientKey>().is_err());
+    }
+
+    #[test]
+    fn the_same_body_never_looks_the_same() {
+        let key = publics(&keys(1));
+        assert_ne!(
+            Sealed::new(b"x", CONTEXT, &key).unwrap().body,
+            Sealed::new(b"x", CONTEXT, &key).unwrap().body
+        );
+    }
+
+    #[test]
+    fn rfc_9180_appendix_a_2_1() {
+        let hex = |text: &str| HEXLOWER.decode(text.as_bytes()).unwrap();
+        let ephemeral = hex("909a9b35d3dc4713a5e72a4da274b55d3d3821a37e5d099e74a647db583a904b");
+        let recipient = hex("1ac01f181fdf9f352797655161c58b75c656a6cc2716dcb66372da835542e1df");
+        let info = hex("4f6465206f6e2061204772656369616e2055726e");
+        let plain = hex("4265617574792069732074727574682c20747275746820626561757479");
+        let (secret, public) = Kem::derive_keypair(&recipient);
+        let (key, public) = (OpeningKey(secret), RecipientKey(public));
+        assert_eq!(public.to_string(), "4310ee97d88cc1f088a5576c77ab0cf5c3ac797f3d95139c6c84b5429c59662a");
+        // The RFC prints the secret key before X25519 clamps it.
+        let printed = "8057991eef8f1f1af18f4a9491d16a1ce333f695d4db8e38da75975c4478e0fb";
+        assert_eq!(OpeningKey::from_secret_text(printed).unwrap().public(), key.public());
+        let mut random = Random { first: ephemeral, ..Random::new().unwrap() };
+        let (encapsulated, sealed) = hpke_seal(&mut random, &public, &info, &plain, b"Count-0").unwrap();
+        assert_eq!(
+            HEXLOWER.encode(&encapsulated),
+            "1afa08d3dec047a643885163f1180476fa7ddb54c6a8029ea33f95796bf2ac4a"
+        );
+        assert_eq!(
+            HEXLOWER.encode(&sealed),
+            "1c5250d8034ec2b784ba2cfd69dbdb8af406cfe3ff938e131f0def8c8b60b4db21993c62ce81883d2dd1b51a28"
+        );
+        assert_eq!(hpke_open(&key, &encapsulated, &info, &sealed, b"Count-0").unwrap(), plain);
+    }
+
+    proptest! {
+        #[test]
+        fn changed_or_cut_bytes_never_open_and_never_panic(at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<prop::sample::Index>()) {
+            let key = OpeningKey::generate().unwrap();
+            let good = Sealed::new(b"secret", CONTEXT, &[key.public()]).unwrap();
+            let good_bytes = good.to_json().unwrap();
+            let mut bytes = good_bytes.clone();
+            let at = at.index(bytes.len());
+            bytes[at] = byte;
+            if let Ok(changed) = Sealed::from_slice(&bytes)
+                && changed != good
+            {
+                prop_assert!(changed.open(CONTEXT, &key).is_err());
+            }
+            prop_assert!(Sealed::from_slice(&good_bytes[..cut.index(good_bytes.len())]).is_err());
+        }
+
+        #[test]
+        fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            let _ = Sealed::from_slice(&bytes);
+        }
+    }
+}
