@@ -168,8 +168,42 @@ def trust(folder: Path) -> dict[str, list[bytes]]:
         "oms_trusted_root": [trusted],
         "oms_keys": keys,
         "log_note": [note.encode(), b"example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k", note.split("\n\n")[0].encode() + b"\n"],
+        "case_events": case_events(),
+        "federation_page": federation_pages(),
         "log_open": [bytes([which]) + rest for which in range(16) for rest in (b"", bytes(16), (3).to_bytes(4) + bytes(11), note.encode() + b"\n")],
     }
+
+
+def case_events() -> list[bytes]:
+    """A case that was published, and one that was withdrawn."""
+    org, other, person = ({kind: f"00000000-0000-4000-8000-00000000000{n}"} for kind, n in (("organisation", 1), ("organisation", 2), ("person", 3)))
+    terms = {"triage_days": 5, "acknowledge_days": 7, "embargo_days": 1, "automatic_release": True}
+    first = {"event": "received", "title": "x", "reporter": person, "anonymous": True, "coordinator": org, "terms": terms}
+    triaged = {"event": "triaged", "severity": "high", "note": "x"}
+    whole = [(person, first), (org, triaged), (org, {"event": "party-invited", "party": other, "role": "vendor"}),
+             (org, {"event": "notified", "party": other}), (other, {"event": "acknowledged"}),
+             (other, {"event": "message", "to": "all", "text": "x"}), (org, {"event": "message", "to": {"parties": [other]}, "text": "x"}),
+             (org, {"event": "name-revealed", "party": other, "to": [person]}),
+             (org, {"event": "embargo-extended", "party": other, "until": "2026-09-09T00:00:00.000Z", "why": "x"}),
+             (other, {"event": "fix-ready", "note": "x"}), (other, {"event": "release-agreed"}),
+             (org, {"event": "broke-early", "place": "x"}), (org, {"event": "published"})]
+    lines = [json.dumps({"at": f"2026-09-01T00:00:{n:02}.000Z", "by": {"party": by}, "what": what}).encode() for n, (by, what) in enumerate(whole)]
+    withdrawn = json.dumps({"at": "2026-09-01T01:00:00.000Z", "by": {"party": org}, "what": {"event": "withdrawn", "why": "x"}}).encode()
+    return [b"\n".join(lines), b"\n".join(lines[:2] + [withdrawn])]
+
+
+def federation_pages() -> list[bytes]:
+    """Pages, an opening and a sealed body, none of which is signed."""
+    policy = [{"owner": "00000000-0000-4000-8000-000000000001", "tlp": "green"}]
+    item = {"id": "vulnerability--00000000-0000-4000-8000-000000000001", "version": "2026-09-01T00:00:00.000Z"}
+    shared = item | {"spec_version": "2.1", "body": "e30=", "own": policy, "policy": policy, "owner": policy[0]["owner"],
+                     "path": ["peer.example/log"], "salt": "0" * 64, "leaf": 0, "proof": ["0" * 64]}
+    page = {"next": "x", "more": False, "checkpoint": "peer.example/log\n1\n", "consistency": [], "objects": [shared],
+            "tombstones": [item | {"removed": "2026-09-01T00:00:00.000Z"}]}
+    log = {"key": "x", "index": 0, "proof": [], "checkpoint": "x"}
+    opening = {"format": "ostrom-opening/v1", "kind": "case", "parts": ["0" * 64], "salt": "0" * 64, "commitment": "0" * 64, "log": log}
+    sealed = {"format": "ostrom-seal/v1", "context": "", "recipients": [{"key": "0" * 64, "encapsulated": "", "sealed": ""}], "body": ""}
+    return [json.dumps(seed).encode() for seed in (page, page | {"objects": []}, opening, sealed)]
 
 
 def main() -> None:

@@ -73,7 +73,14 @@ BRIDGED = (
     "In a session, capabilities are declared once, and the guard's session with the server is not the client's: it declares what the guard can pass on, so the "
     "server cannot refuse for the client's sake. What the client did not declare it is not asked: the question itself is refused."
 )
+UNASKED = "The check answers a question that nobody asked it, in its first request. The guard passes a client's answers on only to the question that was asked, since an answer's way is checked like any other flow; here it asks first. Extra keys beside asked ones are ignored, as they should."
+NAMELESS = "In a session, a server's questions have no names, so the guard cannot know the one that the check expects."
+
 DIFFERENCES = {
+    ("2026-07-28", "input-required-result-ignore-extra-params", "sep-2322-ignore-unexpected-params"): UNASKED,
+    ("2026-07-28 before a server of 2025-11-25", "input-required-result-ignore-extra-params", "sep-2322-ignore-unexpected-params"): UNASKED,
+    ("2026-07-28 before a server of 2025-11-25", "input-required-result-basic-elicitation", "sep-2322-elicitation-complete"): NAMELESS,
+    ("2026-07-28 before a server of 2025-11-25", "input-required-result-basic-elicitation", "sep-2322-elicitation-incomplete"): NAMELESS,
     ("*", "server-sse-polling", "server-sse-priming-event"): NO_RESUMING,
     ("*", "server-sse-polling", "server-sse-retry-field"): NO_RESUMING,
     ("*", "server-sse-polling", "server-sse-disconnect-resume"): NO_RESUMING,

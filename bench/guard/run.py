@@ -39,16 +39,18 @@ mode = "{mode}"
 
 
 def rules():
-    """A hundred rules: one permits, the others look at arguments, labels, time and budgets, and do not forbid."""
+    """A hundred rules as people write them: one permits, the others are of one tool or principal; four look at the called tool's time, budget, labels and arguments."""
     lines = ["permit (principal, action, resource);"]
-    kinds = [
-        'forbid (principal, action == Action::"call", resource) when {{ context.used.run > {n}000000 }};',
-        'forbid (principal, action == Action::"call", resource == Tool::"load/other{n}");',
-        'forbid (principal == Principal::"nobody{n}", action, resource);',
-        'forbid (principal, action == Action::"call", resource == Tool::"load/echo") when {{ context.hour == 25 + {n} }};',
+    forbid = 'forbid (principal, action == Action::"call", resource == Tool::"load/{tool}") when {{ {when} }};'
+    conditions = [
+        "context.time.hour == 25",
+        "context.used.run > 1000000000",
+        'context.control.influencers.contains("nobody")',
+        'context.arguments.hasTag("/to") && context.arguments.getTag("/to") has text && context.arguments.getTag("/to").text == "x"',
     ]
-    for n in range(99):
-        lines.append(kinds[n % len(kinds)].format(n=n + 1))
+    lines += [forbid.format(tool="echo", when=when) for when in conditions]
+    for n in range(95):
+        lines.append(forbid.format(tool=f"other{n}", when=conditions[n % len(conditions)]) if n % 5 else f'forbid (principal == Principal::"nobody{n}", action, resource);')
     return "\n".join(f'@id("rule-{n}")\n{line}' for n, line in enumerate(lines)) + "\n"
 
 
@@ -58,14 +60,14 @@ def port():
         return one.getsockname()[1]
 
 
-def wait_for(number):
+def wait_for(number, log=None):
     for _ in range(200):
         try:
             socket.create_connection(("127.0.0.1", number), 1).close()
             return
         except OSError:
             time.sleep(0.05)
-    raise SystemExit(f"nothing listens on port {number}")
+    raise SystemExit(f"nothing listens on port {number}\n{log.read_text()[-2000:] if log else ''}")
 
 
 def cpu(pid):
@@ -108,7 +110,7 @@ def main():
                 command = [str(release / "ostrom"), "guard", "run", "--config", str(config), "--state", str(folder / mode)]
                 guard = subprocess.Popen(command, env=environment, stderr=open(folder / f"{mode}.log", "w"))
                 processes.append(guard)
-                wait_for(number)
+                wait_for(number, folder / f"{mode}.log")
                 tokens = folder / f"{mode}.tokens"
                 mint = [str(release / "ostrom"), "guard", "mint", "--state", str(folder / mode)]
                 with tokens.open("w") as out:

@@ -35,6 +35,11 @@ pub fn guards() -> Result<PathBuf, Failure> {
     Ok(data()?.join("guard"))
 }
 
+/// What a node keeps.
+pub fn node() -> Result<PathBuf, Failure> {
+    Ok(data()?.join("node"))
+}
+
 /// Public keys of others whose records count, one PEM file each.
 pub fn trusted_keys() -> Result<PathBuf, Failure> {
     Ok(data()?.join("keys").join("trusted"))

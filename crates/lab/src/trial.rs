@@ -44,6 +44,9 @@ pub struct Call {
     pub stop: StopReason,
     /// Tokens, as the target counts them.
     pub usage: Usage,
+    /// The model that an endpoint says has answered; it may be another than was asked for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reported_model: Option<String>,
 }
 
 /// What came of a trial. `None` where the question does not arise.

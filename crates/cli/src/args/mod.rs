@@ -1,6 +1,7 @@
 //! The command line.
 
 mod guard;
+mod node;
 mod supply;
 
 use std::path::PathBuf;
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use guard::{GuardCommand, Place, StopOptions};
+pub use node::{BackupOptions, NodePlace, RestoreOptions, ServeOptions};
 pub use supply::{
     CurveName, KeyCommand, LineageCommand, PassportOptions, RevokeOptions, ScanOptions, ShowOptions,
     SignOptions, VerifyModelOptions, WalkOptions,
@@ -17,7 +19,7 @@ pub use supply::{
 #[derive(Debug, Parser)]
 #[command(name = "ostrom", version, about, arg_required_else_help = true, max_term_width = 100)]
 #[command(
-    after_help = "Start here:\n  ostrom demo                 test a small local model, end to end\n  ostrom eval run --help      test a model of yours\n  ostrom scan ./model         look into model files\n  ostrom guard wrap -- CMD    put a guard before an MCP server"
+    after_help = "Start here:\n  ostrom demo                 test a small local model, end to end\n  ostrom eval run --help      test a model of yours\n  ostrom scan ./model         look into model files\n  ostrom guard wrap -- CMD    put a guard before an MCP server\n  ostrom serve                share what you found: a node with web pages, API and TAXII"
 )]
 pub struct Cli {
     /// What to do.
@@ -95,6 +97,18 @@ Exit status: 0 it is what was signed and nothing is revoked, 1 it is not.")]
     #[command(after_help = "Example:\n  ostrom key new model-key.pem")]
     #[command(subcommand)]
     Key(KeyCommand),
+    /// Run a node: share vulnerabilities and incidents with the right people, and only them.
+    #[command(after_help = "Examples:
+  ostrom serve                                          # on this machine only: http://127.0.0.1:7400
+  ostrom serve --listen 0.0.0.0:443 --base-url https://node.example --tls-cert chain.pem --tls-key key.pem
+  ostrom serve --behind-proxy --base-url https://node.example --database postgres://ostrom@db/ostrom")]
+    Serve(ServeOptions),
+    /// Copy a node's SQLite database to a new file while the node goes on.
+    #[command(after_help = "Example:\n  ostrom backup node-2026-11-22.db")]
+    Backup(BackupOptions),
+    /// Make a node's database from a backup. Nothing is overwritten.
+    #[command(after_help = "Example:\n  ostrom restore node-2026-11-22.db --data ./node")]
+    Restore(RestoreOptions),
     /// Print a completion script for a shell.
     #[command(
         after_help = "Example:\n  ostrom completions bash > ~/.local/share/bash-completion/completions/ostrom"

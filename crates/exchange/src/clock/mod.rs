@@ -12,7 +12,9 @@ mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ostrom_core::{Id, Timestamp};
+use ostrom_core::handling::Policy;
+use ostrom_core::{Id, OrgId, Timestamp};
+use ostrom_store::NewDue;
 use serde::{Deserialize, Serialize};
 
 pub use data::{Clock, ClockError, Counting, Field, Force, Form, From, Happening, Rule, Subject, Trigger};
@@ -100,6 +102,18 @@ pub struct Duty {
     pub standing: Standing,
     /// The form.
     pub form: Id,
+}
+
+impl Duty {
+    /// What the store keeps of it, for those whom `policy` lets know: a name that is unique for the incident, and the duty in
+    /// JSON. `None` if nothing is due: it waits, or is done.
+    pub fn to_due(&self, party: Option<OrgId>, policy: &Policy) -> Option<NewDue> {
+        let due = self.due.filter(|_| self.done.is_none())?;
+        // INVARIANT: a duty is text and times.
+        let detail = serde_json::to_string(self).unwrap_or_default();
+        let name = format!("{}/{}", self.clock, self.rule);
+        Some(NewDue { name, due, party, policy: policy.clone(), detail })
+    }
 }
 
 /// What is due by `clocks` in this situation, as of `now`; what is due first comes first, what waits last.

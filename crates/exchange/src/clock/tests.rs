@@ -147,6 +147,22 @@ fn how_a_duty_stands() {
 }
 
 #[test]
+fn what_is_due_is_kept_until_it_is_done() {
+    let clocks = Clock::built_in().unwrap();
+    let mut breach = situation(&[]);
+    breach.facts.cybersecurity_breach = true;
+    let kept = |breach: &Situation| -> Vec<String> {
+        let duties = duties(&clocks, breach, at(AWARE));
+        duties.iter().filter_map(|duty| Some(duty.to_due(None, &Policy::default())?.name)).collect()
+    };
+    let initial = "eu-gpai-code-of-practice/initial-cybersecurity";
+    assert_eq!(kept(&breach), [initial, "eu-gpai-code-of-practice/intermediate"]);
+    let clock = id("eu-gpai-code-of-practice");
+    breach.reports.push(Report { clock, group: id("initial"), at: at(AWARE) });
+    assert_eq!(kept(&breach), ["eu-gpai-code-of-practice/intermediate"]);
+}
+
+#[test]
 fn a_draft_says_what_is_missing() {
     let clocks = Clock::built_in().unwrap();
     let mut dead = situation(&[Effect { persons: Some(2), ..Effect::actual(Harm::Death) }]);

@@ -12,8 +12,10 @@ use super::page::{PageError, SignedPage};
 use super::{MAX_PATH, MAX_ROWS, Page, Provenance, Request, SharedObject, Tombstone};
 use crate::commitment::Salt;
 
-/// A page is closed when its bodies have this many bytes.
+/// A page is closed when its objects, as they are written, have this many bytes. With one more of the largest it is still a page.
 const ENOUGH: usize = 4 << 20;
+/// So many objects are in memory at once.
+const BATCH: usize = 32;
 
 /// Why a page could not be made.
 #[derive(Debug, thiserror::Error)]
@@ -155,22 +157,26 @@ impl Server {
         reading: &Reading,
         cursor: &mut Cursor,
     ) -> Result<(Vec<SharedObject>, bool), ServeError> {
-        let after = cursor.objects.clone().map(Key::from);
-        let page = reading.changes(after.as_ref(), MAX_ROWS).await?;
-        let mut more = page.more();
         let (mut objects, mut bytes) = (Vec::new(), 0_usize);
-        for object in page.rows {
-            if bytes >= ENOUGH {
-                more = true;
-                break;
+        loop {
+            let after = cursor.objects.clone().map(Key::from);
+            let page = reading.changes(after.as_ref(), BATCH).await?;
+            let more = page.more();
+            for object in page.rows {
+                if bytes >= ENOUGH || objects.len() >= MAX_ROWS {
+                    return Ok((objects, true));
+                }
+                cursor.objects = Some(Place::from(&object.head.key));
+                if let Some(shared) = self.share(reading, object).await? {
+                    let written = serde_json::to_vec(&shared).map_or(0, |written| written.len());
+                    bytes = bytes.saturating_add(written);
+                    objects.push(shared);
+                }
             }
-            cursor.objects = Some(Place::from(&object.head.key));
-            bytes = bytes.saturating_add(object.body.len());
-            if let Some(shared) = self.share(reading, object).await? {
-                objects.push(shared);
+            if !more {
+                return Ok((objects, false));
             }
         }
-        Ok((objects, more))
     }
 
     /// An object as it travels, still without its proof. `None` if it cannot be shared.

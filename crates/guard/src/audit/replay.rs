@@ -163,6 +163,7 @@ impl Play {
             context: &decision.context,
             server: &decision.server,
             tool: &decision.tool,
+            prompt: decision.prompt.as_deref(),
             arguments: values,
             control: &control,
             all: &all,

@@ -101,6 +101,9 @@ pub struct Decision {
     pub server: Arc<str>,
     /// The tool, by the server's own name.
     pub tool: Arc<str>,
+    /// Which prompt it gets, if it gets one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<Arc<str>>,
     /// The step of a plan that makes it, if one does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub plan: Option<PlanStep>,

@@ -140,6 +140,7 @@ impl Player<'_> {
             context: context.clone(),
             server: "s".into(),
             tool: tool.name.as_str().into(),
+            prompt: None,
             plan: None,
             arguments,
             flow: Verdict::Allow { endorsed: Vec::new() },

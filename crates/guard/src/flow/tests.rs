@@ -43,6 +43,7 @@ fn proposal(engine: &Engine, context: ContextKey, tool: &str, values: &Value) ->
         context,
         server: "mail".into(),
         tool: tool.into(),
+        prompt: None,
         plan: None,
         arguments,
         flow: Verdict::Allow { endorsed: Vec::new() },

@@ -69,16 +69,6 @@ impl Call {
         std::future::poll_fn(|cx| self.poll_next(cx))
     }
 
-    /// What has come already, after whatever work can be done without waiting.
-    pub(super) fn try_next(&mut self) -> impl Future<Output = Option<Event>> {
-        std::future::poll_fn(|cx| {
-            Poll::Ready(match self.poll_next(cx) {
-                Poll::Ready(event) => Some(event),
-                Poll::Pending => None,
-            })
-        })
-    }
-
     /// Works until there is an outcome, and listens to nothing meanwhile.
     pub(super) fn finish(&mut self) -> impl Future<Output = ()> {
         std::future::poll_fn(|cx| {

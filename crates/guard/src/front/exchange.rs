@@ -18,6 +18,9 @@ use super::{Caller, Limits};
 use crate::relay::Question;
 use crate::wire::{Id, Message, Notification, Request, Response, RpcError};
 
+/// How long further questions are waited for before a client without a session is asked.
+const GATHER: Duration = Duration::from_millis(20);
+
 /// What goes to the client next.
 #[derive(Debug)]
 pub(super) enum Step {
@@ -121,10 +124,11 @@ impl Exchange {
                     },
                 }
             } else {
-                // The client has to be asked. What can be had without waiting goes first, further questions above all.
-                match call.try_next().await {
-                    Some(event) => Ok(event),
-                    None => match self.park() {
+                // The client has to be asked. What can be had almost without waiting goes first, further questions above
+                // all: a server with sessions sends one after the other what it wants to know at once.
+                match tokio::time::timeout(GATHER, call.next()).await {
+                    Ok(event) => Ok(event),
+                    Err(_nothing_more) => match self.park() {
                         Some(outcome) => return self.last(outcome),
                         None => continue,
                     },

@@ -30,6 +30,8 @@ pub struct Proposed {
     pub server: Arc<str>,
     /// The tool, or an operation.
     pub tool: Arc<str>,
+    /// Which prompt, for `prompts/get`.
+    pub prompt: Option<Arc<str>>,
     /// What the agent passed, with handles.
     pub arguments: BTreeMap<String, Value>,
     /// For a step of a plan: its place, and the labels of the arguments.
@@ -200,6 +202,7 @@ impl Gateway {
             context: proposed.context.clone(),
             server: proposed.server.clone(),
             tool: proposed.tool.clone(),
+            prompt: proposed.prompt.clone(),
             plan: proposed.step.as_ref().map(|(step, _)| step.clone()),
             arguments,
             flow: Verdict::Allow { endorsed: Vec::new() },
@@ -246,6 +249,7 @@ impl Gateway {
             context: &decision.context,
             server: &decision.server,
             tool: &decision.tool,
+            prompt: decision.prompt.as_deref(),
             arguments: values,
             control,
             all,

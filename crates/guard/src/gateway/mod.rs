@@ -156,6 +156,7 @@ impl Gateway {
     /// All definitions of a kind that the agent may see, under their outer names.
     async fn list(&self, caller: &Caller, kind: Kind) -> Result<Vec<Value>, RpcError> {
         let mut all = Vec::new();
+        let context = context(caller);
         let (mut failed, mut answered) = (None, false);
         for server in self.names.servers() {
             match self.list_of(caller, server, kind).await {
@@ -165,6 +166,10 @@ impl Gateway {
                         let Some(name) = definition.get(kind.key()).and_then(Value::as_str) else { continue };
                         if self.names.servers().count() == 1 && (name == own::REVEAL || name == own::RUN_PLAN)
                         {
+                            continue;
+                        }
+                        let rules = &self.shared.rules;
+                        if rules.enforces() && !rules.lists(&context, server, kind, name, now()) {
                             continue;
                         }
                         let (outer, keeps) = match kind {
@@ -305,6 +310,7 @@ impl Gateway {
             context,
             server,
             tool: name.into(),
+            prompt: None,
             arguments: arguments.into_iter().collect(),
             step: None,
         };
@@ -333,6 +339,7 @@ impl Gateway {
             context: context(caller),
             server,
             tool: operation::READ.into(),
+            prompt: None,
             arguments: BTreeMap::from([("uri".to_owned(), json!(uri))]),
             step: None,
         };
@@ -383,6 +390,7 @@ impl Gateway {
             context: context(caller),
             server,
             tool: operation::PROMPT.into(),
+            prompt: Some(name.into()),
             arguments: arguments.into_iter().collect(),
             step: None,
         };
@@ -431,6 +439,7 @@ impl Gateway {
             context: context(caller),
             server,
             tool: operation::COMPLETE.into(),
+            prompt: None,
             arguments,
             step: None,
         };

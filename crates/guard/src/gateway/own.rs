@@ -142,6 +142,16 @@ impl Gateway {
             if let Some(violation) = state.engine.quarantined(&label) {
                 return failed(&format!("The guard does not show it: {violation}."));
             }
+            let rules = &self.shared.rules;
+            if rules.enforces() {
+                let from = kept.from.split_once('/').unwrap_or((crate::label::GUARD, &kept.from));
+                let forbidden =
+                    rules.forbids_reveal(context, from, (state.engine.context(context), &label), now());
+                if !forbidden.is_empty() {
+                    let policies = forbidden.join(", ");
+                    return failed(&format!("The guard does not show it: the policy {policies} forbids it."));
+                }
+            }
             let value = part(&kept.value, &found.pointer);
             let value = match (&pattern, value) {
                 (Some(pattern), Some(Value::String(text))) => first_group(pattern, &text),
@@ -189,6 +199,7 @@ impl Gateway {
             context: context.clone(),
             server: GUARD.into(),
             tool: RUN_PLAN.into(),
+            prompt: None,
             arguments: BTreeMap::from([("plan".to_owned(), submitted)]),
             step: None,
         };
@@ -258,6 +269,7 @@ impl Gateway {
             context: context.clone(),
             server: server.clone(),
             tool: inner.clone(),
+            prompt: None,
             arguments: values,
             step: Some((PlanStep { parent, pc: pc.clone() }, labels)),
         };

@@ -11,6 +11,7 @@ use serde_json::{Map, Value};
 
 use crate::flow::{ContextKey, Event, ToolFacts};
 use crate::label::{Label, Readers};
+use crate::pin::Kind;
 use crate::relay::Relay;
 use crate::wire::{Notification, RpcError};
 
@@ -33,6 +34,8 @@ pub struct Question<'a> {
     pub server: &'a str,
     /// The tool, or an [`operation`].
     pub tool: &'a str,
+    /// Which prompt, for [`operation::PROMPT`].
+    pub prompt: Option<&'a str>,
     /// The arguments, as dispatched.
     pub arguments: &'a BTreeMap<String, Value>,
     /// Of what decided that the call is made.
@@ -63,6 +66,16 @@ pub trait Rules: Send + Sync {
     fn facts(&self, server: &str, tool: &str) -> Arc<ToolFacts>;
     /// What forbids the call; empty if it is permitted.
     fn forbids(&self, question: &Question<'_>) -> Vec<String>;
+    /// Whether this context is told that a thing exists. `name` is the server's own: a name, URI or URI template.
+    fn lists(&self, context: &ContextKey, server: &str, kind: Kind, name: &str, at: u64) -> bool;
+    /// What forbids showing a value that was kept by reference and came from this tool or [`operation`]; empty if it is permitted.
+    fn forbids_reveal(
+        &self,
+        context: &ContextKey,
+        from: (&str, &str),
+        labels: (&Label, &Label),
+        at: u64,
+    ) -> Vec<String>;
 }
 
 /// Where events go before they take effect.

@@ -172,15 +172,26 @@ result = { influencers = ["outside"], readers = "everyone", reveal = "value" }
 "#;
 
 fn policy(text: &str) -> Arc<InForce> {
-    let read = |_: &std::path::Path| Err(std::io::Error::other("nothing is included"));
+    policy_with(text, None)
+}
+
+/// A policy with Cedar's, which its text calls `rules.cedar`.
+fn policy_with(text: &str, cedar: Option<&str>) -> Arc<InForce> {
+    let read = |_: &std::path::Path| {
+        cedar.map(str::to_owned).ok_or_else(|| std::io::Error::other("nothing is included"))
+    };
     let config = Config::from_text("guard.toml", text, std::path::Path::new(""), &read).unwrap();
     Arc::new(InForce::new(Policy::new(config).unwrap()).unwrap())
 }
 
 fn house_with(text: &str, servers: &[(&str, Arc<Fake>)], first_use: FirstUse) -> House {
+    house_under(policy(text), servers, first_use)
+}
+
+fn house_under(rules: Arc<InForce>, servers: &[(&str, Arc<Fake>)], first_use: FirstUse) -> House {
     let journal = Arc::new(Memory::default());
     let capacity = Capacity { values: 100, bytes: 1 << 20 };
-    let shared = Shared::new(Engine::default(), policy(text), journal.clone(), capacity);
+    let shared = Shared::new(Engine::default(), rules, journal.clone(), capacity);
     let upstreams =
         servers.iter().map(|(name, fake)| (Arc::from(*name), fake.clone() as Arc<dyn Upstream>)).collect();
     let catalogue = Catalogue::new(None, first_use).unwrap();
@@ -617,6 +628,7 @@ fn a_policy_without_facts_is_the_strictest() {
         context: &context,
         server: "mail",
         tool: "anything",
+        prompt: None,
         arguments: &arguments,
         control: &label,
         all: &label,
@@ -637,5 +649,30 @@ fn a_policy_survives_its_snapshot() {
     assert_eq!(again.version(), rules.version());
     for (server, tool) in [("mail", "send"), ("notes", "load"), ("mail", "unknown")] {
         assert_eq!(again.facts(server, tool), rules.facts(server, tool));
+    }
+}
+
+#[tokio::test]
+async fn policies_decide_what_is_listed_and_revealed() {
+    let cedar = r#"
+        permit (principal, action, resource);
+        @id("no-pay") forbid (principal == Principal::"ana", action == Action::"list", resource == Tool::"mail/pay");
+        @id("no-strangers") forbid (principal, action == Action::"reveal", resource == Tool::"mail/fetch")
+        when { context.data.influencers.contains("outside") && principal == Principal::"ben" };
+    "#;
+    let text = format!("[policy]\ncedar = [\"rules.cedar\"]\n{POLICY}");
+    let mail = Fake::new(&["fetch", "pay"]);
+    mail.answers("fetch", self::text("from outside"));
+    let servers = [("mail", mail.clone()), ("notes", Fake::new(&["load"]))];
+    let house = house_under(policy_with(&text, Some(cedar)), &servers, FirstUse::TrustOnFirstUse);
+    assert!(!house.tools().await.contains(&"mail__pay".to_owned()));
+    for (principal, shown) in [("ana", true), ("ben", false)] {
+        let who = caller(principal, None);
+        let kept = house.call(&who, "mail__fetch", json!({})).await;
+        let handle = kept.split_whitespace().find(|word| word.contains("ostrom:ref:")).unwrap();
+        let handle = handle.trim_matches(|c: char| !c.is_ascii_alphanumeric());
+        let answer = house.call(&who, "reveal", json!({"ref": handle})).await;
+        assert_eq!(answer.contains("from outside"), shown, "{principal}: {answer}");
+        assert_eq!(answer.contains("no-strangers"), !shown, "{principal}: {answer}");
     }
 }

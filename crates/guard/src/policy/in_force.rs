@@ -13,10 +13,12 @@ use super::config::{
 };
 use super::{Policies, Policy};
 use crate::flow::{
-    ArgumentFacts, Endorse, FieldFacts, MemoryAccess, MemoryFacts, Otherwise, ResultFacts, Reveal, ToolFacts,
+    ArgumentFacts, ContextKey, Endorse, FieldFacts, MemoryAccess, MemoryFacts, Otherwise, ResultFacts,
+    Reveal, ToolFacts,
 };
 use crate::gateway::{Question, Rules, operation};
-use crate::label::{GUARD, Integrity, Readers};
+use crate::label::{GUARD, Integrity, Label, Readers};
+use crate::pin::Kind;
 
 /// Tools whose facts are remembered; more than anybody configures.
 const MAX_REMEMBERED: usize = 10_000;
@@ -163,9 +165,14 @@ impl Rules for InForce {
                 exact = Target::resource(question.server, uri, known.facts.critical);
                 &exact
             }
+            (Action::Get, _) if question.prompt.is_some() => {
+                let name = question.prompt.unwrap_or_default();
+                exact = Target::prompt(question.server, name, known.facts.critical);
+                &exact
+            }
             _ => &known.target,
         };
-        let decision = self.policies().decide(&CedarQuestion {
+        self.refusals(&CedarQuestion {
             principal: &question.context.principal,
             run: question.context.run.as_deref(),
             plan: question.plan,
@@ -176,7 +183,66 @@ impl Rules for InForce {
             arguments: question.arguments,
             seconds: i64::try_from(question.at).unwrap_or(i64::MAX),
             used: Used { run: question.calls, tool: question.tool_calls, hour: question.hour_calls },
-        });
+        })
+    }
+
+    fn lists(&self, context: &ContextKey, server: &str, kind: Kind, name: &str, at: u64) -> bool {
+        if self.policies().is_empty() {
+            return true;
+        }
+        let target = match kind {
+            Kind::Tool => self.known(server, name).target.clone(),
+            Kind::Prompt => Target::prompt(server, name, self.facts(server, operation::PROMPT).critical),
+            Kind::Resource | Kind::ResourceTemplate => {
+                Target::resource(server, name, self.facts(server, operation::READ).critical)
+            }
+        };
+        let nothing = Label::user(Readers::Everyone);
+        self.refusals(&of_no_call(context, Action::List, &target, (&nothing, &nothing), at)).is_empty()
+    }
+
+    fn forbids_reveal(
+        &self,
+        context: &ContextKey,
+        (server, tool): (&str, &str),
+        labels: (&Label, &Label),
+        at: u64,
+    ) -> Vec<String> {
+        if server == GUARD || self.policies().is_empty() {
+            return Vec::new();
+        }
+        let known = self.known(server, tool);
+        self.refusals(&of_no_call(context, Action::Reveal, &known.target, labels, at))
+    }
+}
+
+/// A question about what is no call: it has no arguments and counts towards no budget.
+fn of_no_call<'a>(
+    context: &'a ContextKey,
+    action: Action,
+    target: &'a Target,
+    (control, data): (&'a Label, &'a Label),
+    at: u64,
+) -> CedarQuestion<'a> {
+    static NONE: BTreeMap<String, Value> = BTreeMap::new();
+    CedarQuestion {
+        principal: &context.principal,
+        run: context.run.as_deref(),
+        plan: false,
+        action,
+        target,
+        control,
+        data,
+        arguments: &NONE,
+        seconds: i64::try_from(at).unwrap_or(i64::MAX),
+        used: Used::default(),
+    }
+}
+
+impl InForce {
+    /// Which policies refuse, or that none permits; empty if it is permitted.
+    fn refusals(&self, question: &CedarQuestion<'_>) -> Vec<String> {
+        let decision = self.policies().decide(question);
         if decision.permit {
             return Vec::new();
         }
@@ -187,9 +253,7 @@ impl Rules for InForce {
         }
         why
     }
-}
 
-impl InForce {
     fn policies(&self) -> &Policies {
         &self.policy.policies
     }

@@ -34,6 +34,8 @@ struct Pass {
     cut_off: u64,
     /// Trials in which a defence withheld the document.
     withheld: u64,
+    /// The models that an endpoint said have answered, as many as [`MAX_REASONS`].
+    reported: BTreeMap<String, u64>,
 }
 
 /// Different reasons for failure that are told apart, and the characters kept of each.
@@ -47,6 +49,12 @@ impl Pass {
             let outcome = trial.outcome();
             pass.withheld += u64::from(outcome.is_some_and(|outcome| outcome.blocked.is_some()));
             pass.answers += trial.calls.len() as u64;
+            for name in trial.calls.iter().filter_map(|call| call.reported_model.as_deref()) {
+                let name: String = name.chars().take(MAX_REASON).collect();
+                if pass.reported.len() < MAX_REASONS || pass.reported.contains_key(&name) {
+                    *pass.reported.entry(name).or_default() += 1;
+                }
+            }
             let at_limit = |call: &&crate::trial::Call| call.stop == ostrom_models::StopReason::Length;
             pass.cut_off += trial.calls.iter().filter(at_limit).count() as u64;
             pass.outcomes.push(outcome);

@@ -134,7 +134,7 @@ impl Page {
             summary: summary::sentences(&manifest.settings, pass, figures, names),
             failures: failures(pass, figures),
             tiles: tiles(figures),
-            facts: facts(bundle),
+            facts: facts(bundle, pass),
             defence_list: manifest.settings.defences.iter().map(|d| (d.id(), d.summary())).collect(),
             endpoint: matches!(manifest.target, ModelIdentity::Endpoint { .. }),
             description: visible(&suite.description),
@@ -192,7 +192,19 @@ fn tiles(figures: &Metrics) -> Vec<Tile> {
     .collect()
 }
 
-fn facts(bundle: &Bundle) -> Vec<(&'static str, Vec<Fact>)> {
+/// What an endpoint said has answered: often a dated version of the name that was asked for.
+fn reported(pass: &Pass) -> String {
+    match pass.reported.len() {
+        0 => "nothing".to_owned(),
+        1 => pass.reported.keys().map(|name| visible(name)).collect(),
+        _ => {
+            let each = pass.reported.iter();
+            list(&each.map(|(name, calls)| format!("{} ({calls})", visible(name))).collect::<Vec<_>>())
+        }
+    }
+}
+
+fn facts(bundle: &Bundle, pass: &Pass) -> Vec<(&'static str, Vec<Fact>)> {
     let (manifest, suite) = (&bundle.manifest, bundle.plan.suite());
     let settings = &manifest.settings;
     let model = match &manifest.target {
@@ -205,6 +217,7 @@ fn facts(bundle: &Bundle) -> Vec<(&'static str, Vec<Fact>)> {
             fact("Name", model),
             fact("Kind", format!("service, spoken to in the {protocol} protocol")),
             code("Address", url),
+            fact("Says that it is", reported(pass)),
         ],
     };
     let size = format!(

@@ -333,6 +333,7 @@ mod tests {
             reply: "x".repeat(MAX_LINE),
             stop: ostrom_models::StopReason::EndOfTurn,
             usage: ostrom_models::Usage { input_tokens: 5, output_tokens: 7 },
+            reported_model: None,
         });
         assert!(matches!(journal.append(0, long).unwrap().verdict, Verdict::Failed(_)));
         assert_eq!(journal.spent().tokens.output_tokens, 7, "what it cost was spent all the same");

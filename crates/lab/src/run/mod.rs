@@ -380,6 +380,7 @@ async fn trial(plan: &Plan, index: usize, model: &dyn Model) -> Played {
                     reply: response.text,
                     stop: response.stop,
                     usage: response.usage,
+                    reported_model: response.reported_model,
                 });
             }
             Err(error) if error.is_fatal() => return Played::Fatal(error),

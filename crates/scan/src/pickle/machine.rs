@@ -219,7 +219,7 @@ impl Machine {
     fn collect(&mut self) {
         // What is on the stack keeps its parts, what only the memo has does not.
         self.memo.let_go(&self.heap, lists());
-        self.heap.collect(self.stack.iter().copied().chain(self.memo.values()));
+        self.heap.collect(self.stack.iter().copied().chain(self.memo.nodes()));
     }
 
     pub(super) fn tuple(&mut self, values: impl IntoIterator<Item = Value>, elided: u64) -> Value {

@@ -1,6 +1,6 @@
 //! The memo, bounded: exact for the first million entries; beyond them only what could matter later is kept.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::allow::Lists;
 use super::value::{Heap, Node, Value};
@@ -18,6 +18,14 @@ pub(crate) struct Memo {
     dense: Vec<Option<Value>>,
     sparse: HashMap<u64, Value>,
     len: u64,
+    /// Below it, `dense` has no nodes but those of `held`.
+    fresh: usize,
+    /// Entries beyond `dense` that were nodes when they were written, since the last [`Memo::let_go`].
+    fresh_far: HashSet<u64>,
+    /// What is still a node after it.
+    held: Vec<u64>,
+    /// No entry beyond `dense` has a greater index.
+    top: u64,
     /// Entries were written by index, beyond those that are exact.
     indexed: bool,
     /// Something that could matter was dropped.
@@ -32,6 +40,7 @@ impl Memo {
             if at >= self.dense.len() {
                 self.dense.resize(at.saturating_add(1), None);
             }
+            self.fresh = self.fresh.min(at);
             if let Some(place) = self.dense.get_mut(at) {
                 self.len += u64::from(place.is_none());
                 *place = Some(value);
@@ -50,9 +59,16 @@ impl Memo {
             _ => false,
         };
         if !matters {
-            self.sparse.remove(&index);
+            // Nearly always the entry is a new one, and looking for an old one costs more than all else here.
+            if index <= self.top {
+                self.sparse.remove(&index);
+            }
         } else if self.sparse.len() < SPARSE {
+            self.top = self.top.max(index);
             self.sparse.insert(index, value);
+            if matches!(value, Value::Node(_)) {
+                self.fresh_far.insert(index);
+            }
         } else {
             self.dropped = true;
         }
@@ -89,29 +105,45 @@ impl Memo {
         }
     }
 
-    /// Lets go of containers, which are seldom needed again, and of what instances other than dtypes were made of.
+    /// Lets go of containers, which are seldom needed again, and of what instances other than dtypes were made of. Looks only at
+    /// what was written since it was last called.
     pub(crate) fn let_go(&mut self, heap: &Heap, lists: &Lists) {
-        let values = self.dense.iter_mut().flatten().chain(self.sparse.values_mut());
-        for value in values {
-            match heap.get(*value) {
-                None => {}
-                Some(Node::Object { entry, .. }) => {
-                    let dtype = lists.entry(*entry).is_some_and(|entry| entry.makes == "dtype");
-                    *value = if dtype { *value } else { Value::Object(*entry) };
-                }
-                Some(_) => *value = Value::Data,
+        let mut held = Vec::new();
+        let near = (self.fresh as u64..).zip(self.dense.iter_mut().skip(self.fresh));
+        for (index, value) in near {
+            if let Some(value) = value
+                && lighten(value, heap, lists)
+            {
+                held.push(index);
             }
         }
+        for index in self.fresh_far.drain() {
+            if let Some(value) = self.sparse.get_mut(&index)
+                && lighten(value, heap, lists)
+            {
+                held.push(index);
+            }
+        }
+        self.fresh = self.dense.len();
+        self.held.append(&mut held);
+        // What was written again is in it twice.
+        self.held.sort_unstable();
+        self.held.dedup();
     }
 
-    pub(crate) fn values(&self) -> impl Iterator<Item = Value> {
-        self.dense.iter().flatten().chain(self.sparse.values()).copied()
+    /// All nodes that it has, right after [`Memo::let_go`].
+    pub(crate) fn nodes(&self) -> impl Iterator<Item = Value> {
+        self.held.iter().filter_map(|index| self.get(*index))
     }
 
     pub(crate) fn clear(&mut self) {
         self.dense.clear();
         self.sparse.clear();
         self.len = 0;
+        self.fresh = 0;
+        self.fresh_far.clear();
+        self.held.clear();
+        self.top = 0;
         self.indexed = false;
         self.dropped = false;
     }
@@ -120,6 +152,21 @@ impl Memo {
     pub(crate) fn size(&self) -> usize {
         self.dense.len().saturating_add(self.sparse.len().saturating_mul(4))
     }
+}
+
+/// Replaces a node by what is to be remembered of it. Whether it is still one.
+fn lighten(value: &mut Value, heap: &Heap, lists: &Lists) -> bool {
+    match heap.get(*value) {
+        None => return false,
+        Some(Node::Object { entry, .. }) => {
+            if lists.entry(*entry).is_some_and(|entry| entry.makes == "dtype") {
+                return true;
+            }
+            *value = Value::Object(*entry);
+        }
+        Some(_) => *value = Value::Data,
+    }
+    false
 }
 
 #[cfg(test)]

@@ -44,13 +44,36 @@ async fn a_peers_limits_make_it_stricter_and_never_wider() {
 async fn what_refers_to_something_strict_is_as_strict_at_the_other_node() {
     let (a, b) = (Node::new(0).await, Node::new(1).await);
     b.trust(&a, None).await;
-    // The reference's end is refused by the puller's bounds, as if it had got lost: the policy came with the object.
     let (strict, refers) = (id(1), id(2));
-    a.write(&strict, at(1), &policy(0, &[1]), at(1)).await;
-    let salted = Handling::new(org(0), Tlp::Clear);
-    a.write(&refers, at(1), &Policy::new([salted]).and(&policy(0, &[1])), at(1)).await;
+    // What it refers to does not arrive: it is no object.
+    a.write_raw(&strict, at(1), &policy(0, &[1]), b"{".to_vec(), None, at(1)).await;
+    let body = Node::body(&refers, at(1), &format!(r#","x_ref":"{strict}""#));
+    a.write_raw(&refers, at(1), &policy(0, &[]), body, None, at(1)).await;
+    assert!(!a.kept(&refers).await[0].effective.allows(&reader(2), at(3)));
     b.pull(&a.wire(1, at(2)), 0).await.unwrap();
+    assert!(b.kept(&strict).await.is_empty());
     assert!(!b.kept(&refers).await[0].effective.allows(&reader(2), at(3)));
+    assert!(b.kept(&refers).await[0].effective.allows(&reader(1), at(3)));
+}
+
+#[tokio::test]
+async fn what_has_no_version_is_the_same_thing_on_every_node() {
+    let (a, b, c) = (Node::new(0).await, Node::new(1).await, Node::new(2).await);
+    b.trust(&a, None).await;
+    c.trust(&a, None).await;
+    c.trust(&b, None).await;
+    let software: ostrom_core::ObjectId = "software--11111111-1111-5111-8111-111111111111".parse().unwrap();
+    let body = format!(r#"{{"type":"software","spec_version":"2.1","id":"{software}","name":"x"}}"#);
+    a.write_raw(&software, at(1), &policy(0, &[]), body.clone().into_bytes(), None, at(1)).await;
+    b.write_raw(&software, at(2), &policy(1, &[]), body.into_bytes(), None, at(2)).await;
+    for (node, from) in [(&b, &a), (&c, &b), (&c, &a), (&b, &a), (&c, &b)] {
+        node.pull(&from.wire(node.number, at(3)), from.number).await.unwrap();
+    }
+    for node in [&a, &b, &c] {
+        assert_eq!(node.kept(&software).await.len(), 1, "node {}", node.number);
+    }
+    // What is our own stays what we said of it.
+    assert_eq!(b.kept(&software).await[0].own, policy(1, &[]));
 }
 
 #[tokio::test]

@@ -150,13 +150,16 @@ impl Node {
         let salt = Salt::generate().unwrap();
         let parts = [Digest::of(&body), ostrom_trust::digest_of(own).unwrap()];
         let leaf = self.log.append(commit(Kind::Object, &salt, &parts).as_bytes()).unwrap();
+        let read = crate::stix::Object::read(&body, &Limits::default());
+        let references =
+            read.map_or_else(|_| Vec::new(), |read| read.facts().references.iter().cloned().collect());
         let object = NewObject {
             collection: COLLECTION,
             id: id.clone(),
             version: Some(version),
             spec_version: "2.1".to_owned(),
             own: own.clone(),
-            references: Vec::new(),
+            references,
             owner: org(self.number),
             person: None,
             peer: None,

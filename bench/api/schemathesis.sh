@@ -1,0 +1,40 @@
+#!/usr/bin/env bash
+# Tries the REST API against its own OpenAPI document with schemathesis: as nobody, as a machine and as an administrator. Ends with
+# status 0 if every answer is one that the document describes.
+#
+#     bench/api/schemathesis.sh [EXAMPLES]        (20 for each operation unless said otherwise: about two minutes)
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+examples=${1:-20}
+cache=${XDG_CACHE_HOME:-$HOME/.cache}/ostrom-bench/schemathesis
+if ! "$cache/bin/st" --version >/dev/null 2>&1; then
+    python3 -m venv "$cache"
+    "$cache/bin/pip" install --quiet 'schemathesis==4.32.5'
+fi
+cargo build --quiet -p ostrom-node --example serve
+target=${CARGO_TARGET_DIR:-target}
+folder=$(mktemp -d)
+trap 'kill "$node" 2>/dev/null || true; rm -rf "$folder"' EXIT
+OSTROM_UNLIMITED=1 "$target/debug/examples/serve" "$folder/data" 127.0.0.1:0 >"$folder/out" &
+node=$!
+for _ in $(seq 100); do
+    [ "$(wc -l <"$folder/out")" -ge 2 ] && break
+    sleep 0.1
+done
+{ read -r url; read -r link; } <"$folder/out"
+python3 bench/api/first.py "$url" "$link" >"$folder/variables"
+# shellcheck disable=SC1091
+. "$folder/variables"
+run() {
+    echo "== as $1"
+    shift
+    # Not every body that the schema takes is taken: a schema does not know which collections there are, or what a cursor says.
+    "$cache/bin/st" run "$url/api/v1/openapi.json" --max-examples "$examples" --seed 7 \
+        --request-timeout 20 --continue-on-failure --no-color --exclude-checks positive_data_acceptance "$@"
+}
+status=0
+run nobody || status=1
+run 'a machine' --header "Authorization: Bearer $TOKEN" || status=1
+run 'an administrator' --header "Cookie: $COOKIE" --header "X-CSRF-Token: $CSRF" || status=1
+kill -0 "$node" || { echo 'the node has died'; status=1; }
+exit "$status"

@@ -1,0 +1,93 @@
+//! The pages' handlers: each fills in a view model from what the store and the exchange give this visitor, and nothing else.
+
+mod account;
+mod admin;
+mod base;
+mod enter;
+mod fault;
+mod keep;
+mod lists;
+mod members;
+mod names;
+mod object;
+mod report;
+mod thing;
+mod visit;
+
+use axum::Router;
+use axum::extract::RawQuery;
+use axum::routing::{get, post};
+
+use self::visit::Visit;
+use crate::App;
+use crate::ui::view::Kind;
+
+pub(crate) use fault::faults;
+
+/// All pages.
+pub fn routes() -> Router<App> {
+    let mut router = Router::new()
+        .route("/", get(lists::overview))
+        .route("/assets/{name}", get(base::file))
+        .route("/theme", post(base::colours))
+        .route("/sign-in", get(enter::sign_in))
+        .route("/invite/{secret}", get(enter::invite))
+        .route("/search", get(|visit: Visit, raw: RawQuery| lists::list(None, visit, raw)))
+        .route("/search.atom", get(|visit: Visit, raw: RawQuery| lists::feed(None, visit, raw)))
+        .route("/objects/{id}", get(object::any))
+        .route("/members", get(members::members))
+        .route("/members/organisations", post(members::new_organisation))
+        .route("/members/persons", post(members::new_person))
+        .route("/members/persons/{id}/invitation", post(members::invite))
+        .route("/members/persons/{id}/active", post(members::active))
+        .route("/members/groups", post(members::new_group))
+        .route("/members/groups/remove", post(members::remove_group))
+        .route("/account", get(account::account))
+        .route("/account/tokens", post(account::new_token))
+        .route("/account/tokens/revoke", post(account::revoke))
+        .route("/account/seen", post(account::seen))
+        .route("/views", get(account::views))
+        .route("/views/new", get(account::new_view).post(account::save_view))
+        .route("/views/remove", post(account::remove_view))
+        .route("/collections", get(admin::collections).post(admin::new_collection))
+        .route("/peers", get(admin::peers).post(admin::new_peer))
+        .route("/peers/remove", post(admin::remove_peer))
+        .route("/settings", get(admin::settings));
+    for kind in Kind::ALL {
+        let path = kind.path();
+        router = router
+            .route(path, get(move |visit: Visit, raw: RawQuery| lists::list(Some(kind), visit, raw)))
+            .route(
+                &format!("{path}.atom"),
+                get(move |visit: Visit, raw: RawQuery| lists::feed(Some(kind), visit, raw)),
+            )
+            .route(
+                &format!("{path}/new"),
+                get(move |visit: Visit| report::new(kind, visit))
+                    .post(move |visit: Visit, sent| report::new_sent(kind, visit, sent)),
+            )
+            .route(
+                &format!("{path}/{{id}}/edit"),
+                get(move |visit: Visit, id| report::edit(kind, visit, id))
+                    .post(move |visit: Visit, id, sent| report::edit_sent(kind, visit, id, sent)),
+            )
+            .route(
+                &format!("{path}/{{id}}/voice"),
+                post(move |visit: Visit, id, sent| report::voice(kind, visit, id, sent)),
+            )
+            .route(&format!("{path}/{{id}}"), get(move |visit: Visit, id| object::object(kind, visit, id)))
+            .route(
+                &format!("{path}/{{id}}/access"),
+                get(move |visit: Visit, id| object::access(kind, visit, id)),
+            )
+            .route(
+                &format!("{path}/{{id}}/export"),
+                get(move |visit: Visit, id| object::export(kind, visit, id)),
+            )
+            .route(
+                &format!("{path}/{{id}}/stix"),
+                get(move |visit: Visit, id| object::stix(kind, visit, id)),
+            );
+    }
+    router
+}

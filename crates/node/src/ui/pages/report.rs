@@ -1,0 +1,288 @@
+//! Reporting and writing: a form, a page that says who will read it, and only then it is kept.
+
+use axum::extract::Path;
+use axum::response::Response;
+use http::StatusCode;
+use ostrom_core::CollectionId;
+use ostrom_core::handling::{Handling, Party, Policy, Tlp};
+use ostrom_core::{ObjectId, Uuid};
+use ostrom_exchange::types::{Common, Opinion, Record, Sighting, View};
+use ostrom_store::Role;
+
+use super::keep::{self, draft, entries_of, handling};
+use super::names::Names;
+use super::object::find;
+use super::visit::{Visit, go, show, show_as};
+use crate::Failure;
+use crate::sign_in::secret;
+use crate::ui::entries::{Entries, Problems};
+use crate::ui::markdown;
+use crate::ui::part::{Badge, Form, Head, Link, Submit, Weight};
+use crate::ui::view::{Kind, Options, ReviewView, form_page, report_form};
+use crate::web::Checked;
+
+/// The fields of a form, as they were sent.
+pub type Sent = Checked<Vec<(String, String)>>;
+
+/// What one can choose from in forms.
+async fn options(visit: &Visit, names: &Names) -> Result<Options, Failure> {
+    let own = visit.actor.organisation();
+    let reading = visit.reading().await?;
+    let mut collections = reading.collections().await?;
+    collections.retain(|collection| collection.writable(&visit.actor.reader, visit.now));
+    let mut organisations: Vec<(String, String)> = names
+        .organisations
+        .iter()
+        .filter(|(id, _)| Some(**id) != own)
+        .map(|(id, name)| (format!("organisation:{id}"), name.clone()))
+        .collect();
+    organisations.sort_by(|a, b| a.1.cmp(&b.1));
+    // Only groups that the visitor is in: others' existence is theirs to tell.
+    let groups = names
+        .groups
+        .iter()
+        .filter(|(id, _)| visit.actor.reader.groups.contains(id))
+        .map(|(id, name)| (format!("group:{id}"), name.clone()))
+        .collect();
+    let mut persons: Vec<(String, String)> = names
+        .persons
+        .iter()
+        .map(|(id, (name, org))| (format!("person:{id}"), format!("{name}, {}", names.organisation(*org))))
+        .collect();
+    persons.sort_by(|a, b| a.1.cmp(&b.1));
+    Ok(Options {
+        organisations,
+        groups,
+        persons,
+        collections: collections.into_iter().map(|it| (it.id.to_string(), it.title)).collect(),
+        regimes: Vec::new(),
+        mechanisms: Vec::new(),
+    })
+}
+
+struct Place {
+    kind: Kind,
+    title: String,
+    action: String,
+    before: Option<Record>,
+}
+
+impl Place {
+    fn head(&self) -> Head {
+        Head::new(&self.title, "").under(self.kind.many(), self.kind.path())
+    }
+}
+
+async fn form(
+    visit: &Visit,
+    place: &Place,
+    entries: &Entries,
+    problems: &Problems,
+) -> Result<Response, Failure> {
+    let names = Names::read(&visit.app.store).await?;
+    let options = options(visit, &names).await?;
+    let mut problems = problems.clone();
+    if options.collections.is_empty() {
+        problems.add(
+            "",
+            "There is no collection that you may write to: an administrator makes one under Collections",
+        );
+    }
+    let form = problems.onto(report_form(place.kind, entries, &options, &place.action, visit.csrf()));
+    let status = if problems.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
+    let mut chrome = visit.chrome().await?;
+    chrome.place = place.kind.path();
+    show_as(&form_page(chrome, place.head(), form, Vec::new()), status)
+}
+
+/// `/flaws/new`
+pub async fn new(kind: Kind, visit: Visit) -> Result<Response, Failure> {
+    visit.with_role(Role::Contributor)?;
+    let place = new_place(kind)?;
+    form(&visit, &place, &Entries::default(), &Problems::default()).await
+}
+
+fn new_place(kind: Kind) -> Result<Place, Failure> {
+    let title = kind.begin().ok_or(Failure::NotFound)?.to_owned();
+    Ok(Place { kind, title, action: format!("{}/new", kind.path()), before: None })
+}
+
+async fn edit_place(kind: Kind, visit: &Visit, id: &str) -> Result<(Place, Policy), Failure> {
+    let person = visit.with_role(Role::Contributor)?;
+    let (thing, _) = find(&visit.reading().await?, Some(kind), id).await?;
+    kind.begin().ok_or(Failure::NotFound)?;
+    if thing.head.owner != person.organisation {
+        return Err(Failure::Forbidden("only its owner may change it"));
+    }
+    let record = thing.record.clone().ok_or(Failure::NotFound)?;
+    let place = Place {
+        kind,
+        title: format!("Edit: {}", thing.title()),
+        action: format!("{}/edit", thing.href()),
+        before: Some(record),
+    };
+    Ok((place, thing.own))
+}
+
+/// `/flaws/{id}/edit`
+pub async fn edit(kind: Kind, visit: Visit, Path(id): Path<String>) -> Result<Response, Failure> {
+    let (place, own) = edit_place(kind, &visit, &id).await?;
+    let entries = place.before.as_ref().map(|record| entries_of(record, &own)).unwrap_or_default();
+    form(&visit, &place, &entries, &Problems::default()).await
+}
+
+/// `POST /flaws/new`
+pub async fn new_sent(kind: Kind, visit: Visit, Checked(sent): Sent) -> Result<Response, Failure> {
+    visit.with_role(Role::Contributor)?;
+    take(&visit, new_place(kind)?, &Entries::new(sent)).await
+}
+
+/// `POST /flaws/{id}/edit`
+pub async fn edit_sent(
+    kind: Kind,
+    visit: Visit,
+    Path(id): Path<String>,
+    Checked(sent): Sent,
+) -> Result<Response, Failure> {
+    let (place, _) = edit_place(kind, &visit, &id).await?;
+    take(&visit, place, &Entries::new(sent)).await
+}
+
+async fn take(visit: &Visit, place: Place, entries: &Entries) -> Result<Response, Failure> {
+    let person = visit.person()?;
+    let mut problems = Problems::default();
+    let handling = handling(entries, person.organisation, person.id, &mut problems);
+    let draft =
+        draft(place.kind, entries, person.organisation, visit.now, place.before.as_ref(), &mut problems)?;
+    let collection = collection(visit, entries, &mut problems).await?;
+    if problems.is_empty()
+        && let Err(error) = draft.record.write()
+    {
+        keep::wrong(&error, &mut problems);
+    }
+    let (Some(collection), true) = (collection, problems.is_empty()) else {
+        return form(visit, &place, entries, &problems).await;
+    };
+    match entries.get("step") {
+        "save" => {
+            let id = draft.record.common().id().clone();
+            let mut records = vec![draft.record];
+            records.extend(draft.relations);
+            keep::keep(visit, collection, &handling, records).await?;
+            go(&format!("{}/{id}?done=saved", place.kind.path()))
+        }
+        "edit" => form(visit, &place, entries, &Problems::default()).await,
+        _ => review(visit, &place, entries, &handling).await,
+    }
+}
+
+async fn collection(
+    visit: &Visit,
+    entries: &Entries,
+    problems: &mut Problems,
+) -> Result<Option<CollectionId>, Failure> {
+    let found = visit.reading().await?.collection(entries.get("collection")).await?;
+    let found = found.filter(|collection| collection.writable(&visit.actor.reader, visit.now));
+    if found.is_none() {
+        problems.add("collection", "Choose a collection that you may write to");
+        if entries.some("collection").is_none() {
+            problems.add(
+                "",
+                "There is no collection that you may write to: an administrator makes one under Collections",
+            );
+        }
+    }
+    Ok(found.map(|collection| collection.id))
+}
+
+async fn review(
+    visit: &Visit,
+    place: &Place,
+    entries: &Entries,
+    handling: &Handling,
+) -> Result<Response, Failure> {
+    let names = Names::read(&visit.app.store).await?;
+    let mut notes = Vec::new();
+    if handling.tlp == Tlp::Red && handling.audience.iter().any(|party| !matches!(party, Party::Person(_))) {
+        notes.push(
+            "You named organisations or groups. Under TLP:RED they do not count: name persons.".to_owned(),
+        );
+    }
+    if handling.embargo.as_ref().is_some_and(|embargo| embargo.until <= visit.now) {
+        notes.push("The embargo is in the past: it keeps nobody from reading.".to_owned());
+    }
+    if matches!(place.kind, Kind::Lesson) {
+        notes.push("It will also be as strict as everything that it is about: who may not see that does not see this.".to_owned());
+    }
+    if place.before.is_some() {
+        notes.push("Earlier versions keep their marks. Whoever may read them can go on doing so.".to_owned());
+    }
+    notes.push("Administrators of this node do not read it because of their role.".to_owned());
+    let mut hidden = entries.hidden();
+    hidden.retain(|field| field.name() != "csrf");
+    let texts = [("Description", "description"), (keep::STEPS, "reproduce")]
+        .into_iter()
+        .map(|(heading, name)| (heading.to_owned(), markdown::render(entries.get(name))))
+        .collect();
+    let view = ReviewView {
+        title: place.title.clone(),
+        under: Link::to(place.kind.many(), place.kind.path()),
+        name: entries.get("title").to_owned(),
+        tlp: Badge::tlp(handling.tlp),
+        readers: names.sentence(handling, visit.now),
+        notes,
+        texts,
+        form: Form::post(&place.action, visit.csrf(), "").fields(hidden).submits(vec![
+            Submit { text: "Save, and let them read it".to_owned(), step: "save", weight: Weight::Primary },
+            Submit { text: "Back to the form".to_owned(), step: "edit", weight: Weight::Secondary },
+        ]),
+    };
+    show(&view.page(visit.chrome().await?, place.kind.path()))
+}
+
+/// `POST /flaws/{id}/voice`: a sighting or an opinion, with the marks of what it is about.
+pub async fn voice(
+    kind: Kind,
+    visit: Visit,
+    Path(id): Path<String>,
+    Checked(sent): Sent,
+) -> Result<Response, Failure> {
+    let person = visit.with_role(Role::Contributor)?;
+    let entries = Entries::new(sent);
+    let (thing, policy) = find(&visit.reading().await?, Some(kind), &id).await?;
+    let about: ObjectId = thing.head.key.id.clone();
+    let note =
+        Some(entries.get("note").chars().take(4_000).collect::<String>()).filter(|text| !text.is_empty());
+    let common = |name: &str| {
+        let uuid = Uuid::from_bytes(secret::uuid()?);
+        Common::new(name, uuid, visit.now, Some(person.organisation)).map_err(Failure::internal)
+    };
+    let record = if entries.get("say") == "seen" {
+        let mut it = Sighting::new(common("sighting")?, about);
+        it.description = note;
+        it.last_seen = Some(visit.now.to_millis());
+        Record::Sighting(it)
+    } else {
+        let said = View::ALL.iter().copied().find(|view| view.name() == entries.get("say"));
+        let said = said.ok_or_else(|| {
+            Failure::BadRequest("say whether you have seen it, agree or disagree".to_owned())
+        })?;
+        let mut it = Opinion::new(common("opinion")?, said, vec![about]);
+        it.explanation = note;
+        Record::Opinion(it)
+    };
+    // Its own mark lets as many read as any mark of what it is about; the effective policy is the conjunction with that, so
+    // nobody reads it who may not read what it is about.
+    let mut handling = Handling::new(person.organisation, policy.tlp());
+    handling.author = Some(person.id);
+    if let Some(of) = policy.handlings().find(|handling| handling.tlp == policy.tlp()) {
+        handling.audience.clone_from(&of.audience);
+        handling.audience.insert(Party::Organisation(of.owner));
+        handling.audience.extend(of.author.map(Party::Person));
+        if of.audience.is_empty() && of.tlp <= Tlp::Green {
+            handling.audience.clear();
+        }
+    }
+    keep::keep(&visit, thing.head.key.collection, &handling, vec![record]).await?;
+    go(&format!("{}?done=said#voices", thing.href()))
+}
