@@ -104,7 +104,7 @@ pub async fn run(command: EvalCommand) -> Result<ExitCode, Failure> {
 }
 
 /// A bundle's folder; an archive is unpacked into a temporary one that lives as long as the guard.
-fn opened(path: &Path) -> Result<(PathBuf, Option<TempDir>), Failure> {
+pub fn opened(path: &Path) -> Result<(PathBuf, Option<TempDir>), Failure> {
     if path.is_dir() {
         return Ok((path.to_owned(), None));
     }

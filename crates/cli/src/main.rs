@@ -24,6 +24,7 @@ mod paths;
 mod progress;
 mod records;
 mod scan;
+mod share;
 mod show;
 mod sign;
 mod suite;
@@ -66,6 +67,10 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Revoke(options) => lineage::revoke(&options),
         Command::Suite(command) => suite::run(command),
         Command::Serve(options) => many_threads(node::serve(options)),
+        Command::Report(options) => block_on(share::report(options)),
+        Command::Incident(options) => block_on(share::incident(options)),
+        Command::Publish(options) => block_on(share::publish(options)),
+        Command::Sync(options) => block_on(share::sync(options)),
         Command::Backup(options) => block_on(node::backup(options)),
         Command::Restore(options) => block_on(node::restore(options)),
     }

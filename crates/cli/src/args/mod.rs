@@ -2,6 +2,7 @@
 
 mod guard;
 mod node;
+mod share;
 mod supply;
 
 use std::path::PathBuf;
@@ -10,6 +11,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use guard::{GuardCommand, Place, StopOptions};
 pub use node::{BackupOptions, NodePlace, RestoreOptions, ServeOptions};
+pub use share::{
+    FlawOptions, IncidentOptions, Marks, NodeAddress, PublishOptions, SeverityName, SyncOptions,
+};
 pub use supply::{
     CurveName, KeyCommand, LineageCommand, PassportOptions, RevokeOptions, ScanOptions, ShowOptions,
     SignOptions, VerifyModelOptions, WalkOptions,
@@ -103,6 +107,22 @@ Exit status: 0 it is what was signed and nothing is revoked, 1 it is not.")]
   ostrom serve --listen 0.0.0.0:443 --base-url https://node.example --tls-cert chain.pem --tls-key key.pem
   ostrom serve --behind-proxy --base-url https://node.example --database postgres://ostrom@db/ostrom")]
     Serve(ServeOptions),
+    /// Report a flaw to a node.
+    #[command(after_help = "Examples:
+  export OSTROM_TOKEN=ost_…                             # made on the node's account page
+  ostrom report \"Repeats its system prompt when asked twice\" --model acme-chat --success 17/20 --description flaw.md
+  ostrom report \"…\" --tlp amber+strict --to organisation:0c7b5b88-8ff7-4a4d-aa9d-feb398cd0061 --embargo 2027-01-31T00:00:00Z")]
+    Report(FlawOptions),
+    /// Report an incident to a node.
+    #[command(after_help = "Example:
+  ostrom incident \"An assistant forwarded a mailbox\" --severity incident --occurred 2026-11-20T14:00:00Z")]
+    Incident(IncidentOptions),
+    /// Publish the result of an evaluation on a node. The bundle is verified first.
+    #[command(after_help = "Example:\n  ostrom publish run-1 --tlp green --node https://node.example")]
+    Publish(PublishOptions),
+    /// Keep a folder up to date with what a node's collection lets you see.
+    #[command(after_help = "Example:\n  ostrom sync ./feed --node https://node.example")]
+    Sync(SyncOptions),
     /// Copy a node's SQLite database to a new file while the node goes on.
     #[command(after_help = "Example:\n  ostrom backup node-2026-11-22.db")]
     Backup(BackupOptions),

@@ -20,7 +20,7 @@ fn chrome() -> Chrome {
         node: "National Institute for AI Security".to_owned(),
         viewer: Some(Viewer { name: "Mara Lindqvist".to_owned(), organisation: "Institute".to_owned() }),
         csrf: "token".to_owned(),
-        nav: navigation(true, true, 3, 2),
+        nav: navigation(true, true, true, 3, 2),
         here: "/".to_owned(),
         version: "0.1.0",
         ..Chrome::default()
@@ -28,7 +28,7 @@ fn chrome() -> Chrome {
 }
 
 fn anonymous() -> Chrome {
-    Chrome { viewer: None, nav: navigation(false, false, 0, 0), ..chrome() }
+    Chrome { viewer: None, nav: navigation(false, false, false, 0, 0), ..chrome() }
 }
 
 struct Row(&'static str, &'static str, Kind, Tlp, &'static [(&'static str, u8)], &'static str, &'static str);
@@ -507,14 +507,11 @@ fn options() -> Options {
         groups: pairs(&[("group:1", "Browser agents"), ("group:2", "Nordic CERTs")]),
         persons: vec![],
         collections: pairs(&[("1", "Community"), ("2", "Coordination")]),
-        regimes: vec![
-            (
-                "eu-ai-act-73".into(),
-                "EU AI Act, Article 73".into(),
-                "Serious incidents: 15 days; 10 days for a death; 2 days for critical infrastructure.".into(),
-            ),
-            ("gpai-code".into(), "GPAI code of practice".into(), "2, 5, 10 or 15 days.".into()),
-        ],
+        harms: pairs(&[
+            ("death", "Death of a person"),
+            ("health", "Injury, or harm to health of body or mind"),
+            ("property", "Harm to property; financial harm, reputation"),
+        ]),
         mechanisms: vec![(
             "untrusted-instruction".into(),
             "Instruction in untrusted content".into(),

@@ -7,6 +7,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
+pub(crate) use super::audit::deeds;
+pub(crate) use super::cases::may_act;
 use super::{collections, groups, members, peers, tokens};
 use crate::web::{Json, Named};
 use crate::who::Actor;

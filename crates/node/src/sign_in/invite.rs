@@ -2,8 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use ostrom_core::{Digest, OrgId, PersonId, Timestamp, Uuid};
-use ostrom_store::{Link, Organisation, Person, Role};
+use ostrom_core::handling::{Handling, Policy, Tlp};
+use ostrom_core::{CollectionId, Digest, OrgId, PersonId, Timestamp, Uuid};
+use ostrom_exchange::taxii::STIX_MEDIA_TYPE;
+use ostrom_store::{Collection, Link, Organisation, Person, Role};
 use zeroize::Zeroizing;
 
 use super::{password, secret};
@@ -118,6 +120,7 @@ pub(crate) async fn accept(
             writing.put_organisation(&organisation).await?;
             writing.put_person(&person).await?;
             writing.set_setting(OPERATOR, Some(&organisation.id.to_string())).await?;
+            writing.put_collection(&shared(organisation.id, now)?).await?;
             person.id
         }
     };
@@ -129,6 +132,21 @@ pub(crate) async fn accept(
     writing.commit().await?;
     app.recent.forget();
     Ok(person)
+}
+
+/// The collection that a node begins with: every member may write to it, and what carries no mark is its owner's alone.
+fn shared(operator: OrgId, now: Timestamp) -> Result<Collection, Failure> {
+    Ok(Collection {
+        id: CollectionId::new(Uuid::from_bytes(secret::uuid()?)),
+        alias: Some("shared".to_owned()),
+        title: "Shared".to_owned(),
+        description: "What the members of this node share with one another.".to_owned(),
+        may_read: None,
+        may_write: Some(Policy::new([Handling::new(operator, Tlp::Green)])),
+        handling: Some(Handling::new(operator, Tlp::Amber)),
+        media_types: vec![STIX_MEDIA_TYPE.to_owned()],
+        created: now,
+    })
 }
 
 impl FirstMember {

@@ -1,18 +1,21 @@
-//! Collections, peers, settings.
+//! Collections, peers, settings, the audit log.
 
+use axum::extract::RawQuery;
 use axum::response::Response;
 use ostrom_core::PeerId;
 use ostrom_core::handling::Tlp;
 use ostrom_store::{PeerState, Role};
-use serde_json::json;
+use serde_json::{Value, json};
 
+use super::enter::query;
+use super::names::Names;
 use super::report::Sent;
-use super::visit::{Visit, go, show};
+use super::visit::{Visit, encode, go, show};
 use crate::api::service;
 use crate::ui::entries::Entries;
 use crate::ui::part::{
-    Badge, Block, Button, Cell, Choice, Control, Empty, Facts, Field, Form, Head, Link, Section, Table, Tone,
-    Weight, When,
+    Badge, Block, Button, Cell, Choice, Control, Empty, Facts, Field, Form, Head, Link, Pager, Section,
+    Table, Tone, Weight, When,
 };
 use crate::ui::view::Page;
 use crate::web::Checked;
@@ -175,4 +178,52 @@ pub async fn settings(visit: Visit) -> Result<Response, Failure> {
     let mut chrome = visit.chrome().await?;
     chrome.place = "/settings";
     show(&Page::new(chrome, Head::new("Settings", ""), main))
+}
+
+/// `/audit`: what the visitor's organisation did.
+pub async fn audit(visit: Visit, RawQuery(raw): RawQuery) -> Result<Response, Failure> {
+    visit.person()?;
+    let entries = query(raw.as_deref());
+    let deeds = service::deeds(&visit.app, &visit.actor, entries.some("after"), 50).await?;
+    let names = Names::read(&visit.app.store).await?;
+    let text =
+        |deed: &Value, name: &str| deed.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
+    let rows = deeds.items.iter().map(|deed| {
+        let at = text(deed, "at").parse().map_or(Cell::None, |at| Cell::When(When::at(at)));
+        let who = text(deed, "who");
+        let who = match who.strip_prefix("person:").and_then(|id| id.parse().ok()) {
+            Some(person) => names.person(person),
+            None => who,
+        };
+        let count = deed.get("count").and_then(Value::as_u64).unwrap_or(0);
+        let first = text(deed, "first");
+        let objects = match (count, first.is_empty()) {
+            (0, _) | (_, true) => Cell::None,
+            (1, false) => Cell::Link(Link::to(&first, format!("/objects/{first}"))),
+            (_, false) => Cell::Muted(format!("{first} … {}", text(deed, "last"))),
+        };
+        vec![
+            at,
+            Cell::text(who),
+            Cell::text(text(deed, "did")),
+            Cell::text(text(deed, "what")),
+            Cell::Number(count.to_string()),
+            objects,
+        ]
+    });
+    let table = Table::new("Audit log", &["When", "Who", "Did", "What", "Objects", "Which"])
+        .rows(rows)
+        .or_else(Empty::new("Nothing here", "Earlier entries may be on the next page."));
+    let pager = Pager {
+        newer: entries.some("after").map(|_| "/audit".to_owned()),
+        older: deeds.next.map(|next| format!("/audit?after={}", encode(&next))),
+    };
+    let mut chrome = visit.chrome().await?;
+    chrome.place = "/audit";
+    let lead = "What your organisation received, was shown, sent and changed, the latest first. Others see their own.";
+    show(&Page::new(
+        chrome,
+        Head::new("Audit", lead),
+        vec![Section::bare(vec![Block::Table(table), Block::Pager(pager)])],
+    ))
 }

@@ -4,12 +4,14 @@ use std::collections::BTreeSet;
 
 use ostrom_core::handling::{Embargo, Handling, Party, Policy, Tlp};
 use ostrom_core::{CollectionId, ObjectId, OrgId, PersonId, Timestamp, Uuid};
+use ostrom_exchange::incident::{Disruption, Facts};
 use ostrom_exchange::service::{self, Refusal, ServiceError};
 use ostrom_exchange::types::{
     Affected, Common, Determination, Flaw, Incident, IncidentCore, Lesson, Mitigation, Rate, Record,
-    Reference, Relation, Severity, Technique, TypeError,
+    Reference, Relation, Technique, Transfer, TypeError,
 };
 
+use super::duties;
 use super::visit::Visit;
 use crate::Failure;
 use crate::sign_in::secret;
@@ -254,6 +256,7 @@ fn flaw(
         (Some(_), None) => problems.add("successes", "Say how often it worked, too"),
         (None, Some(_)) => problems.add("trials", "Say how often it was tried, too"),
     }
+    ai.transfer = transfers(entries, problems);
     it.common.labels.retain(|label| !label.starts_with("severity:"));
     match entries.get("severity") {
         level @ ("critical" | "high" | "medium" | "low") => {
@@ -263,13 +266,34 @@ fn flaw(
     }
     let mut references = Vec::new();
     for line in entries.get("references").lines().map(str::trim).filter(|line| !line.is_empty()).take(MOST) {
-        match harmless_url(line) {
+        // What an address may not hold unencoded would make it another one for another reader.
+        let odd = |c: char| matches!(c, '"' | '<' | '>' | '`' | '{' | '}' | '|' | '^');
+        match harmless_url(line).filter(|url| !url.contains(odd)) {
             Some(url) => references.push(Reference::url("report", url)),
             None => problems.add("references", "Write one https address in a line"),
         }
     }
     it.common.external_references = references;
     it
+}
+
+/// `Fennec 2 Chat: 31 of 120`, one in a line.
+fn transfers(entries: &Entries, problems: &mut Problems) -> Vec<Transfer> {
+    let mut found = Vec::new();
+    for line in entries.get("transfer").lines().map(str::trim).filter(|line| !line.is_empty()).take(MOST) {
+        let read = line.rsplit_once(':').and_then(|(model, rate)| {
+            let (successes, trials) = rate.split_once("of")?;
+            let rate = Rate::wilson(successes.trim().parse().ok()?, trials.trim().parse().ok()?).ok()?;
+            let model =
+                Some(model.trim()).filter(|model| !model.is_empty() && model.chars().count() <= 300)?;
+            Some(Transfer { to: Affected::model(model), success: rate })
+        });
+        match read {
+            Some(transfer) => found.push(transfer),
+            None => problems.add("transfer", "Write one model in a line, such as Fennec 2 Chat: 31 of 120"),
+        }
+    }
+    found
 }
 
 /// The heading under which steps to reproduce stand in a description, since STIX has no place of its own for them.
@@ -288,12 +312,12 @@ fn incident(
         _ => Incident::new(common, title),
     };
     it.description = some(body);
-    let scale = Severity::ALL.iter().copied().find(|severity| severity.name() == entries.get("scale"));
-    if scale.is_none() {
-        problems.add("scale", "Choose how serious it is");
-    }
+    let facts = duties::facts(entries, problems);
     let ai = &mut it.extensions.ai;
-    ai.incident_severity = scale;
+    ai.incident_severity = duties::severity(&facts);
+    if let Ok(facts) = serde_json::to_value(&facts) {
+        ai.other.insert(duties::FACTS.to_owned(), facts);
+    }
     ai.occurred = time(entries, "occurred", problems);
     let system = entries.some("system");
     let provider = entries.some("provider");
@@ -306,8 +330,8 @@ fn incident(
     }
     let mut core =
         it.extensions.core.take().unwrap_or_else(|| IncidentCore::new(Determination::Suspected, "new"));
-    core.incident_types =
-        entries.all("harm").filter(|harm| !harm.is_empty()).take(20).map(str::to_owned).collect();
+    core.incident_types = facts.effects.iter().map(|effect| effect.harm.name().to_owned()).collect();
+    core.incident_types.dedup();
     it.extensions.core = Some(core);
     it
 }
@@ -335,6 +359,21 @@ pub fn entries_of(record: &Record, policy: &Policy) -> Entries {
                 entries.push("trials", rate.trials.to_string());
                 entries.push("successes", rate.successes.to_string());
             }
+            let lines: Vec<String> = it
+                .extensions
+                .ai
+                .transfer
+                .iter()
+                .filter_map(|it| {
+                    Some(format!(
+                        "{}: {} of {}",
+                        it.to.model.as_ref()?,
+                        it.success.successes,
+                        it.success.trials
+                    ))
+                })
+                .collect();
+            entries.push("transfer", lines.join("\n"));
             if let Some(level) = it.common.labels.iter().find_map(|label| label.strip_prefix("severity:")) {
                 entries.push("severity", level);
             }
@@ -346,14 +385,39 @@ pub fn entries_of(record: &Record, policy: &Policy) -> Entries {
             entries.push("title", &*it.name);
             entries.push("description", it.description.clone().unwrap_or_default());
             let ai = &it.extensions.ai;
-            entries.push("scale", ai.incident_severity.map(Severity::name).unwrap_or_default());
             entries.push("occurred", field(ai.occurred));
             if let Some(affected) = ai.affected.first() {
                 entries.push("system", affected.model.clone().unwrap_or_default());
                 entries.push("provider", affected.vendor.clone().unwrap_or_default());
             }
-            for harm in it.extensions.core.iter().flat_map(|core| &core.incident_types) {
-                entries.push("harm", &**harm);
+            let facts = ai
+                .other
+                .get(duties::FACTS)
+                .cloned()
+                .and_then(|facts| serde_json::from_value::<Facts>(facts).ok());
+            for effect in facts.iter().flat_map(|facts| &facts.effects) {
+                entries.push(if effect.actual { "happened" } else { "possible" }, effect.harm.name());
+                if effect.serious {
+                    entries.push("serious", effect.harm.name());
+                }
+                if effect.irreversible {
+                    entries.push("irreversible", "yes");
+                }
+            }
+            if let Some(facts) = facts {
+                let society = match facts.society {
+                    Disruption::None => "none",
+                    Disruption::Potential => "potential",
+                    Disruption::Actual => "actual",
+                };
+                entries.push("society", society);
+                for (name, on) in
+                    [("breach", facts.cybersecurity_breach), ("widespread", facts.widespread_infringement)]
+                {
+                    if on {
+                        entries.push(name, "yes");
+                    }
+                }
             }
         }
         Record::Technique(it) => {

@@ -228,8 +228,10 @@ pub async fn overview(visit: Visit) -> Result<Response, Failure> {
 /// Something that falls due, as a clock. It began, as far as is known, when it was at most thirty days away.
 pub fn clock(due: &ostrom_store::Due, names: &Names, now: Timestamp) -> Clock {
     let whom = due.party.map(|party| names.organisation(party)).unwrap_or_default();
-    let label = super::names::sentence(&due.name.replace('-', " "));
-    let start = due.due.plus_seconds(-30 * 86_400);
+    // What the exchange names in one word is for machines.
+    let word = if due.name.contains(' ') { due.name.clone() } else { due.name.replace('-', " ") };
+    let label = super::names::sentence(&word);
+    let start = super::duties::aware(due).unwrap_or_else(|| due.due.plus_seconds(-30 * 86_400));
     let href = match due.subject.split_once("--") {
         Some(_) => format!("/objects/{}", due.subject),
         None => format!("/cases/{}", due.subject),

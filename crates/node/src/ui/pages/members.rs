@@ -161,7 +161,7 @@ fn persons_table(visit: &Visit, persons: &[Person], names: &BTreeMap<OrgId, &str
             let mut buttons = Vec::new();
             if it.active {
                 let invite = Button::new("Invite", format!("{path}/invitation"), visit.csrf());
-                buttons.push(invite.labelled(format!("Make a link of invitation for {}", it.name)));
+                buttons.push(invite.labelled(format!("Invite {}", it.name)));
             }
             let word = if it.active { "Deactivate" } else { "Activate" };
             if visit.actor.person().is_none_or(|me| me.id != it.id) {

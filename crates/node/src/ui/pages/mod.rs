@@ -3,7 +3,10 @@
 mod account;
 mod admin;
 mod base;
+mod cases;
+mod duties;
 mod enter;
+mod export;
 mod fault;
 mod keep;
 mod lists;
@@ -35,6 +38,15 @@ pub fn routes() -> Router<App> {
         .route("/search", get(|visit: Visit, raw: RawQuery| lists::list(None, visit, raw)))
         .route("/search.atom", get(|visit: Visit, raw: RawQuery| lists::feed(None, visit, raw)))
         .route("/objects/{id}", get(object::any))
+        .route("/incidents/{id}/duties/{clock}/{rule}", get(duties::draft))
+        .route("/incidents/{id}/duties/{clock}/{rule}/sent", post(duties::sent))
+        .route("/cases", get(cases::list))
+        .route("/cases/new", get(cases::new).post(cases::new_sent))
+        .route("/cases/{id}", get(cases::case))
+        .route("/cases/{id}/act", post(cases::act))
+        .route("/cases/{id}/publish", get(cases::publishing))
+        .route("/cases/{id}/withdraw", get(cases::withdraw))
+        .route("/cases/{id}/opening", get(cases::opening))
         .route("/members", get(members::members))
         .route("/members/organisations", post(members::new_organisation))
         .route("/members/persons", post(members::new_person))
@@ -52,7 +64,8 @@ pub fn routes() -> Router<App> {
         .route("/collections", get(admin::collections).post(admin::new_collection))
         .route("/peers", get(admin::peers).post(admin::new_peer))
         .route("/peers/remove", post(admin::remove_peer))
-        .route("/settings", get(admin::settings));
+        .route("/settings", get(admin::settings))
+        .route("/audit", get(admin::audit));
     for kind in Kind::ALL {
         let path = kind.path();
         router = router
@@ -82,11 +95,12 @@ pub fn routes() -> Router<App> {
             )
             .route(
                 &format!("{path}/{{id}}/export"),
-                get(move |visit: Visit, id| object::export(kind, visit, id)),
+                get(move |visit: Visit, id| export::menu(kind, visit, id)),
             )
+            .route(&format!("{path}/{{id}}/stix"), get(move |visit: Visit, id| object::stix(kind, visit, id)))
             .route(
-                &format!("{path}/{{id}}/stix"),
-                get(move |visit: Visit, id| object::stix(kind, visit, id)),
+                &format!("{path}/{{id}}/export/{{form}}"),
+                get(move |visit: Visit, of| export::file(kind, visit, of)),
             );
     }
     router

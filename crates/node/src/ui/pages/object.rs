@@ -11,18 +11,17 @@ use ostrom_store::{Reading, Role};
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use super::duties;
 use super::lists::{clock, read};
 use super::names::{Names, sentence};
 use super::thing::{Thing, state_name, voices_table};
 use super::visit::{Visit, go, show};
 use crate::Failure;
 use crate::ui::part::{
-    Action, Badge, Cell, Choice, Control, Facts, Field, Form, Link, Notice, Table, Timeline, TimelineItem,
-    Tone, When,
+    Action, Badge, Cell, Choice, Control, Facts, Field, Form, Link, Notice, Section, Table, Timeline,
+    TimelineItem, Tone, When,
 };
-use crate::ui::view::{
-    AccessRow, AccessView, ExportRow, ExportView, HandlingRow, Kind, ObjectView, Opening, Relation,
-};
+use crate::ui::view::{AccessRow, AccessView, HandlingRow, Kind, ObjectView, Opening, Relation};
 
 /// The most related things on a page.
 const MOST: usize = 50;
@@ -107,6 +106,14 @@ async fn page(visit: &Visit, reading: &Reading, thing: Thing, policy: Policy) ->
     if opening.is_none() {
         provenance = provenance.fact("SHA-256", Cell::Code(thing.head.digest.to_string()));
     }
+    let mut sections = thing.sections();
+    if kind == Kind::Incident {
+        if let Some(facts) = duties::facts_of(&thing) {
+            let why = crate::ui::part::Block::Bullets(duties::why(&facts));
+            sections.push(Section::new("why", "Why it is called that", vec![why]));
+        }
+        sections.extend(duties::section(visit, reading, &thing).await?);
+    }
     let voice_form =
         (visit.is(Role::Contributor) && thing.kind.is_some()).then(|| voice_form(&href, visit.csrf()));
     let view = ObjectView {
@@ -118,7 +125,7 @@ async fn page(visit: &Visit, reading: &Reading, thing: Thing, policy: Policy) ->
         notice,
         texts: thing.texts(),
         facts: thing.facts(),
-        sections: thing.sections(),
+        sections,
         steps: None,
         clocks,
         relations,
@@ -135,7 +142,14 @@ async fn page(visit: &Visit, reading: &Reading, thing: Thing, policy: Policy) ->
         href,
     };
     let mut chrome = visit.chrome().await?;
-    visit.done(&mut chrome, &[("saved", "Saved."), ("said", "Said, to everybody who can read this.")]);
+    visit.done(
+        &mut chrome,
+        &[
+            ("saved", "Saved."),
+            ("said", "Said, to everybody who can read this."),
+            ("sent", "Noted that the report was sent."),
+        ],
+    );
     show(&view.page(chrome))
 }
 
@@ -183,10 +197,7 @@ async fn around(reading: &Reading, id: &ObjectId, names: &Names) -> Result<(Vec<
                 let (other, how) = if it.source_ref == *id {
                     (&it.target_ref, it.relationship_type.replace('-', " "))
                 } else {
-                    (
-                        &it.source_ref,
-                        format!("{}, the other way round", it.relationship_type.replace('-', " ")),
-                    )
+                    (&it.source_ref, reverse(&it.relationship_type))
                 };
                 if let Some(other) = reading.get(other, None).await? {
                     relations.push(relation(&Thing::read(other), how, &policy));
@@ -201,6 +212,20 @@ async fn around(reading: &Reading, id: &ObjectId, names: &Names) -> Result<(Vec<
         relations.push(relation(&thing, "this refers to it".to_owned(), &policy));
     }
     Ok((relations, voices))
+}
+
+/// A relationship, from its other end.
+fn reverse(how: &str) -> String {
+    match how {
+        "mitigates" => "is mitigated by".to_owned(),
+        "uses" => "is used by".to_owned(),
+        "targets" => "is targeted by".to_owned(),
+        "exploits" => "is exploited by".to_owned(),
+        "indicates" => "is indicated by".to_owned(),
+        "derived-from" => "is the source of".to_owned(),
+        "duplicate-of" | "related-to" => how.replace('-', " "),
+        other => format!("this is the target of “{}”", other.replace('-', " ")),
+    }
 }
 
 fn relation(thing: &Thing, how: String, policy: &Policy) -> Relation {
@@ -293,21 +318,6 @@ async fn parties(visit: &Visit, policy: &Policy, names: &Names) -> Result<Vec<Ac
         .collect();
     rows.sort_by(|a, b| b.can.cmp(&a.can).then_with(|| a.who.cmp(&b.who)));
     Ok(rows)
-}
-
-/// `/flaws/{id}/export`
-pub async fn export(kind: Kind, visit: Visit, Path(id): Path<String>) -> Result<Response, Failure> {
-    let reading = visit.reading().await?;
-    let (thing, policy) = find(&reading, Some(kind), &id).await?;
-    let href = thing.href();
-    let rows = vec![ExportRow {
-        name: "STIX 2.1".to_owned(),
-        what: "A bundle with this, the marks that it names, and everything that it refers to directly, as far as you may see it: each object byte for byte as this node has it.".to_owned(),
-        href: Some(format!("{href}/stix")),
-        lost: vec!["The salt and leaf of the commitment in this node's log".to_owned(), "Your node's time of receipt".to_owned()],
-    }];
-    let view = ExportView { kind, title: thing.title(), href, tlp: Badge::tlp(policy.tlp()), rows };
-    show(&view.page(visit.chrome().await?))
 }
 
 /// `/flaws/{id}/stix`: a bundle.

@@ -6,9 +6,12 @@ use http::StatusCode;
 use ostrom_core::CollectionId;
 use ostrom_core::handling::{Handling, Party, Policy, Tlp};
 use ostrom_core::{ObjectId, Uuid};
+use ostrom_exchange::clock::Situation;
+use ostrom_exchange::incident::Harm;
 use ostrom_exchange::types::{Common, Opinion, Record, Sighting, View};
 use ostrom_store::Role;
 
+use super::duties;
 use super::keep::{self, draft, entries_of, handling};
 use super::names::Names;
 use super::object::find;
@@ -17,7 +20,7 @@ use crate::Failure;
 use crate::sign_in::secret;
 use crate::ui::entries::{Entries, Problems};
 use crate::ui::markdown;
-use crate::ui::part::{Badge, Form, Head, Link, Submit, Weight};
+use crate::ui::part::{Badge, Block, Form, Head, Link, Section, Submit, Weight};
 use crate::ui::view::{Kind, Options, ReviewView, form_page, report_form};
 use crate::web::Checked;
 
@@ -55,7 +58,10 @@ async fn options(visit: &Visit, names: &Names) -> Result<Options, Failure> {
         groups,
         persons,
         collections: collections.into_iter().map(|it| (it.id.to_string(), it.title)).collect(),
-        regimes: Vec::new(),
+        harms: Harm::ALL
+            .into_iter()
+            .map(|harm| (harm.name().to_owned(), duties::harm_name(harm).to_owned()))
+            .collect(),
         mechanisms: Vec::new(),
     })
 }
@@ -155,6 +161,12 @@ async fn take(visit: &Visit, place: Place, entries: &Entries) -> Result<Response
     let draft =
         draft(place.kind, entries, person.organisation, visit.now, place.before.as_ref(), &mut problems)?;
     let collection = collection(visit, entries, &mut problems).await?;
+    let situation = if place.kind == Kind::Incident {
+        let facts = duties::facts(entries, &mut problems);
+        duties::situation(entries, &facts, &mut problems)
+    } else {
+        None
+    };
     if problems.is_empty()
         && let Err(error) = draft.record.write()
     {
@@ -169,10 +181,14 @@ async fn take(visit: &Visit, place: Place, entries: &Entries) -> Result<Response
             let mut records = vec![draft.record];
             records.extend(draft.relations);
             keep::keep(visit, collection, &handling, records).await?;
+            // Editing without naming duties again keeps those that there are.
+            if place.kind == Kind::Incident && (situation.is_some() || place.before.is_none()) {
+                duties::keep(visit, &id, person.organisation, situation.as_ref()).await?;
+            }
             go(&format!("{}/{id}?done=saved", place.kind.path()))
         }
         "edit" => form(visit, &place, entries, &Problems::default()).await,
-        _ => review(visit, &place, entries, &handling).await,
+        _ => review(visit, &place, entries, &handling, situation.as_ref()).await,
     }
 }
 
@@ -200,6 +216,7 @@ async fn review(
     place: &Place,
     entries: &Entries,
     handling: &Handling,
+    situation: Option<&Situation>,
 ) -> Result<Response, Failure> {
     let names = Names::read(&visit.app.store).await?;
     let mut notes = Vec::new();
@@ -237,7 +254,21 @@ async fn review(
             Submit { text: "Back to the form".to_owned(), step: "edit", weight: Weight::Secondary },
         ]),
     };
-    show(&view.page(visit.chrome().await?, place.kind.path()))
+    let mut page = view.page(visit.chrome().await?, place.kind.path());
+    if place.kind == Kind::Incident {
+        let facts = duties::facts(entries, &mut Problems::default());
+        let mut blocks = Vec::new();
+        if let Some(severity) = duties::severity(&facts) {
+            blocks.push(Block::Badges(vec![super::thing::severity(severity)]));
+        }
+        blocks.push(Block::Bullets(duties::why(&facts)));
+        page.main.push(Section::new("scale", "What it is called, and why", blocks));
+        if let Some(situation) = situation {
+            let due = duties::due(situation, visit.now)?;
+            page.main.push(Section::new("duties", "What is due", vec![Block::Table(duties::table(&due))]));
+        }
+    }
+    show(&page)
 }
 
 /// `POST /flaws/{id}/voice`: a sighting or an opinion, with the marks of what it is about.

@@ -121,7 +121,9 @@ impl Visit {
             chrome.viewer = Some(Viewer { name: person.name.clone(), organisation });
             waiting = u32::try_from(self.reading().await?.unseen().await?).unwrap_or(u32::MAX);
         }
-        chrome.nav = navigation(chrome.viewer.is_some(), self.is(Role::Administrator), waiting, 0);
+        let administrator = self.is(Role::Administrator);
+        let audits = administrator || self.is(Role::Coordinator);
+        chrome.nav = navigation(chrome.viewer.is_some(), administrator, audits, waiting, 0);
         Ok(chrome)
     }
 

@@ -111,8 +111,14 @@ impl Kind {
     }
 }
 
-/// The navigation. `waiting` is how many things wait for the viewer, and how many cases do.
-pub fn navigation(signed_in: bool, administrator: bool, waiting: u32, cases: u32) -> Vec<NavGroup> {
+/// The navigation. `audits`: whether the viewer may look at the audit log; `waiting` is how many things wait for the viewer, and how many cases do.
+pub fn navigation(
+    signed_in: bool,
+    administrator: bool,
+    audits: bool,
+    waiting: u32,
+    cases: u32,
+) -> Vec<NavGroup> {
     let item = |text, href| NavItem { text, href, waiting: 0 };
     let mut groups = vec![
         NavGroup { name: "", items: vec![NavItem { text: "Overview", href: "/", waiting }] },
@@ -128,7 +134,13 @@ pub fn navigation(signed_in: bool, administrator: bool, waiting: u32, cases: u32
         });
         let mut items = vec![item("Members", "/members"), item("Collections", "/collections")];
         if administrator {
-            items.extend([item("Peers", "/peers"), item("Settings", "/settings")]);
+            items.push(item("Peers", "/peers"));
+        }
+        if audits {
+            items.push(item("Audit", "/audit"));
+        }
+        if administrator {
+            items.push(item("Settings", "/settings"));
         }
         groups.push(NavGroup { name: "Organise", items });
         groups.push(NavGroup {

@@ -1,0 +1,284 @@
+//! `ostrom report`, `incident`, `publish` and `sync`: what talks to a node.
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use ostrom_core::{ObjectId, Timestamp};
+use ostrom_exchange::types::{AI_EXTENSION, Affected, BundleFacts, Evaluation, Mechanism, Rate, Suite};
+use ostrom_lab::bundle;
+use ostrom_node::client::{Client, ClientError, NewObject, Written};
+use serde_json::{Map, Value, json};
+
+use crate::args::{
+    FlawOptions, IncidentOptions, Marks, NodeAddress, PublishOptions, SeverityName, SyncOptions,
+};
+use crate::eval::opened;
+use crate::fail::{Failure, io};
+use crate::show;
+
+/// The longest description, in bytes.
+const MAX_DESCRIPTION: u64 = 1 << 20;
+/// Objects that one page of a collection has.
+const PAGE: usize = 500;
+/// Where a synchronised folder keeps where to go on.
+const CURSOR: &str = "sync.json";
+
+/// `ostrom report`.
+pub async fn report(options: FlawOptions) -> Result<ExitCode, Failure> {
+    let mut extension = Map::new();
+    if options.model.is_some() || options.vendor.is_some() {
+        let affected = Affected {
+            vendor: options.vendor,
+            model: options.model,
+            version: options.model_version,
+            ..Affected::default()
+        };
+        extension.insert("affected".to_owned(), json!([affected]));
+    }
+    if let Some(success) = options.success {
+        extension.insert("attack_success".to_owned(), json!([rate(&success)?]));
+    }
+    let flaw = object(&options.title, options.description.as_deref(), extension)?;
+    let written = client(&options.node)?.report(&options.marks.mark(flaw)?).await?;
+    told("Reported", &written, options.json)
+}
+
+/// `ostrom incident`.
+pub async fn incident(options: IncidentOptions) -> Result<ExitCode, Failure> {
+    let mut extension = Map::new();
+    if let Some(severity) = options.severity {
+        let name = match severity {
+            SeverityName::Hazard => "hazard",
+            SeverityName::SeriousHazard => "serious-hazard",
+            SeverityName::Incident => "incident",
+            SeverityName::SeriousIncident => "serious-incident",
+            SeverityName::Disaster => "disaster",
+        };
+        extension.insert("incident_severity".to_owned(), json!(name));
+    }
+    if let Some(time) = options.occurred {
+        let time: Timestamp = time.parse().map_err(|error| Failure::new(format!("--occurred: {error}")))?;
+        extension.insert("occurred".to_owned(), json!(time));
+    }
+    if let Some(model) = options.model {
+        extension.insert("affected".to_owned(), json!([Affected::model(&model)]));
+    }
+    let incident = object(&options.title, options.description.as_deref(), extension)?;
+    let written = client(&options.node)?.incident(&options.marks.mark(incident)?).await?;
+    told("Reported", &written, options.json)
+}
+
+/// `ostrom publish`.
+pub async fn publish(options: PublishOptions) -> Result<ExitCode, Failure> {
+    let node = client(&options.node)?;
+    let (folder, _guard) = opened(&options.bundle)?;
+    let key = options.key.as_deref().map(ostrom_trust::PublicKey::load).transpose()?;
+    let (bundle, verification) = bundle::verify(&folder, key.as_ref())?;
+    let figures = &bundle.metrics;
+    if verification.failed > 0 {
+        return Err(Failure::new(format!(
+            "{} trials of this bundle have no outcome, so its rates are only bounds: `ostrom eval resume` first",
+            verification.failed
+        )));
+    }
+    let facts = BundleFacts {
+        suite: Suite {
+            name: format!("{} {}", bundle.manifest.suite, bundle.manifest.suite_version),
+            sha256: bundle.manifest.suite_digest,
+        },
+        model: Affected::model(bundle.manifest.target.name()),
+        mechanisms: figures
+            .by_mechanism
+            .iter()
+            .map(|group| Ok(Mechanism { name: group.id.clone(), success: shared(&group.rate)? }))
+            .collect::<Result<_, Failure>>()?,
+        benign_utility: (figures.benign_utility.trials > 0)
+            .then(|| shared(&figures.benign_utility))
+            .transpose()?,
+        bundle: verification.digest,
+        signer: verification.signer.to_string(),
+        signed: signed(verification.finished)?,
+    };
+    let (evaluation, software) = Evaluation::from_bundle(facts, Timestamp::EPOCH, None)
+        .map_err(|error| Failure::new(format!("this bundle cannot be published: {error}")))?;
+    let evaluation = serde_json::to_value(&evaluation).map_err(|error| Failure::new(error.to_string()))?;
+    let mut draft = options.marks.mark(without_what_the_node_gives(evaluation))?;
+    draft.along = vec![software];
+    let written = node.publish(&draft).await?;
+    told("Published", &written, options.json)
+}
+
+/// `ostrom sync`.
+pub async fn sync(options: SyncOptions) -> Result<ExitCode, Failure> {
+    let node = client(&options.node)?;
+    std::fs::create_dir_all(&options.folder).map_err(io(options.folder.display()))?;
+    let mut next = cursor(&options.folder, &options.collection)?;
+    let mut fetched = 0_usize;
+    loop {
+        let page = node.sync(&options.collection, None, next.as_deref(), PAGE).await?;
+        for object in &page.objects {
+            keep(&options.folder, object)?;
+            fetched = fetched.saturating_add(1);
+        }
+        if let Some(place) = page.next {
+            let kept =
+                json!({"node": node.base().to_string(), "collection": options.collection, "next": place});
+            write(&options.folder.join(CURSOR), kept.to_string().as_bytes())?;
+            next = Some(place);
+        }
+        if !page.more {
+            break;
+        }
+        eprintln!("{fetched} objects so far");
+    }
+    if options.json {
+        show::json(&json!({"folder": options.folder, "fetched": fetched}))?;
+    } else {
+        println!("{fetched} new objects in {}", options.folder.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn client(address: &NodeAddress) -> Result<Client, Failure> {
+    let token = std::env::var(&address.token_env).map_err(|_| {
+        Failure::new(format!(
+            "the environment variable {} holds no token: make one on the account page of {} (--token-env names another variable)",
+            address.token_env, address.node
+        ))
+    })?;
+    Ok(Client::new(&address.node, &token)?)
+}
+
+impl Marks {
+    fn mark(&self, object: Value) -> Result<NewObject, Failure> {
+        let parties = self.to.iter().map(|text| party(text)).collect::<Result<Vec<_>, _>>()?;
+        let mut handling = json!({"tlp": self.tlp, "audience": parties});
+        if let Some(until) = &self.embargo {
+            let until: Timestamp =
+                until.parse().map_err(|error| Failure::new(format!("--embargo: {error}")))?;
+            handling["embargo"] = json!({"until": until, "parties": parties});
+        }
+        Ok(NewObject { handling, ..NewObject::new(&self.collection, &self.tlp, object) })
+    }
+}
+
+fn party(text: &str) -> Result<Value, Failure> {
+    match text.split_once(':') {
+        Some((kind @ ("organisation" | "person" | "group"), id)) => Ok(json!({kind: id})),
+        _ => Err(Failure::new(format!(
+            "--to {text:?}: write organisation:ID, person:ID or group:ID, with the id from the node's members page"
+        ))),
+    }
+}
+
+fn object(title: &str, description: Option<&Path>, extension: Map<String, Value>) -> Result<Value, Failure> {
+    let mut object = json!({"name": title});
+    if let Some(path) = description {
+        object["description"] = json!(text(path)?);
+    }
+    if !extension.is_empty() {
+        let mut extension = extension;
+        extension.insert("extension_type".to_owned(), json!("property-extension"));
+        object["extensions"] = json!({AI_EXTENSION: extension});
+    }
+    Ok(object)
+}
+
+fn text(path: &Path) -> Result<String, Failure> {
+    use std::io::Read as _;
+    let mut text = String::new();
+    let named = path.display().to_string();
+    if named == "-" {
+        std::io::stdin().take(MAX_DESCRIPTION).read_to_string(&mut text).map_err(io("standard input"))?;
+    } else {
+        let file = std::fs::File::open(path).map_err(io(&named))?;
+        file.take(MAX_DESCRIPTION).read_to_string(&mut text).map_err(io(&named))?;
+    }
+    Ok(text)
+}
+
+/// `17/20`, with its 95 % interval.
+fn rate(text: &str) -> Result<Rate, Failure> {
+    let error =
+        || Failure::new(format!("--success {text:?}: write how often it worked, of how many tries: 17/20"));
+    let (successes, trials) = text.split_once('/').ok_or_else(error)?;
+    let (successes, trials) = (successes.trim().parse(), trials.trim().parse());
+    Rate::wilson(successes.map_err(|_| error())?, trials.map_err(|_| error())?).map_err(|_| error())
+}
+
+/// A figure of the bundle, as the exchange writes it.
+fn shared(rate: &ostrom_lab::metrics::Rate) -> Result<Rate, Failure> {
+    let (share, _) = rate.bounds().unwrap_or_default();
+    Rate::new(rate.successes, rate.trials, share, rate.low, rate.high)
+        .map_err(|error| Failure::new(format!("this bundle cannot be published: {error}")))
+}
+
+fn signed(finished: Option<u64>) -> Result<Timestamp, Failure> {
+    let seconds = finished.and_then(|seconds| i64::try_from(seconds).ok());
+    let seconds = seconds.ok_or_else(|| Failure::new("this bundle does not say when it was signed"))?;
+    Ok(Timestamp::EPOCH.plus_seconds(seconds))
+}
+
+fn without_what_the_node_gives(mut object: Value) -> Value {
+    if let Some(members) = object.as_object_mut() {
+        for given in
+            ["id", "type", "spec_version", "created", "modified", "created_by_ref", "object_marking_refs"]
+        {
+            members.remove(given);
+        }
+    }
+    object
+}
+
+fn told(what: &str, written: &Written, json: bool) -> Result<ExitCode, Failure> {
+    if json {
+        show::json(
+            &json!({"id": written.id, "version": written.version, "link": written.link, "leaf": written.leaf}),
+        )?;
+    } else {
+        println!("{what}: {}", show::printable(&written.link));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Where a folder goes on, if it was filled from this collection before.
+fn cursor(folder: &Path, collection: &str) -> Result<Option<String>, Failure> {
+    let path = folder.join(CURSOR);
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(io(path.display())(error)),
+    };
+    let kept: Value = serde_json::from_str(&text)
+        .map_err(|error| Failure::new(format!("{}: {error}; use another folder", path.display())))?;
+    if kept.get("collection").and_then(Value::as_str) != Some(collection) {
+        return Err(Failure::new(format!(
+            "{} holds another collection: use another folder",
+            folder.display()
+        )));
+    }
+    Ok(kept.get("next").and_then(Value::as_str).map(str::to_owned))
+}
+
+/// Writes an object under a name that its id and version make, and nothing else that it says.
+fn keep(folder: &Path, object: &Value) -> Result<(), Failure> {
+    let part = |name: &str| object.get(name).and_then(Value::as_str);
+    let id: ObjectId = part("id")
+        .and_then(|id| id.parse().ok())
+        .ok_or_else(|| Failure::new("the node sent an object without a proper id"))?;
+    let version = part("modified").or(part("created")).map(str::parse::<Timestamp>).transpose();
+    let version = version.map_err(|error| Failure::new(format!("{id}: {error}")))?;
+    let version = version.map_or_else(|| "0".to_owned(), |version| version.micros().to_string());
+    write(&folder.join(format!("{id}.{version}.json")), object.to_string().as_bytes())
+}
+
+fn write(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
+    let part = path.with_extension("part");
+    std::fs::write(&part, bytes).and_then(|()| std::fs::rename(&part, path)).map_err(io(path.display()))
+}
+
+impl From<ClientError> for Failure {
+    fn from(error: ClientError) -> Self {
+        Self::new(error.to_string())
+    }
+}
