@@ -2,6 +2,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use ostrom_store::testing::Postgres;
 use ostrom_store::{Config, Head, Store};
 use ostrom_trust::SecretKey;
 use ostrom_trust::log::{Durability, Log, Options};
@@ -21,7 +22,12 @@ struct Server {
 
 async fn server(world: &World, without: &BTreeSet<Place>) -> Server {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&Config::folder(folder.path())).await.unwrap();
+    let config = Config::folder(folder.path());
+    server_on(folder, &config, world, without).await
+}
+
+async fn server_on(folder: TempDir, config: &Config, world: &World, without: &BTreeSet<Place>) -> Server {
+    let store = Store::open(config).await.unwrap();
     world.fill(&store, without).await.unwrap();
     let options = Options {
         durability: Durability::Buffered { sync_every: Duration::from_secs(3600) },
@@ -70,6 +76,22 @@ worlds! {
     nothing_hidden_shows_in_worlds_0: [1, 2];
     nothing_hidden_shows_in_worlds_1: [3];
     nothing_hidden_shows_in_worlds_2: [4];
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_hidden_shows_on_postgres() {
+    let postgres = Postgres::start().unwrap_or_else(|error| panic!("{error}"));
+    let world = World::random(5, Size { objects: 10, ..Size::default() });
+    let database = |name: String| postgres.create(&name).unwrap().parse::<Config>().unwrap();
+    let config = database("whole".to_owned());
+    let whole = server_on(tempfile::tempdir().unwrap(), &config, &world, &BTreeSet::new()).await;
+    for (number, actor) in world.actors.iter().enumerate().step_by(3) {
+        let config = database(format!("without{number}"));
+        let hidden = world.hidden(&actor.reader, world.now);
+        let without = server_on(tempfile::tempdir().unwrap(), &config, &world, &hidden).await;
+        let found = compare(&world, actor, &whole.taxii, &without.taxii, world.now).await;
+        assert!(found.is_ok(), "{:?}: {found:#?}", actor.reader);
+    }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

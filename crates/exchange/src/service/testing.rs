@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ostrom_core::handling::{Handling, Policy, Reader, Tlp};
 use ostrom_core::{CollectionId, Digest, OrgId, PersonId, Timestamp, Uuid};
+use ostrom_store::testing::Postgres;
 use ostrom_store::{Collection, Config, Role, Store};
 use ostrom_trust::SecretKey;
 use ostrom_trust::log::{Durability, Log, Options};
@@ -48,12 +49,24 @@ pub(crate) struct Node {
     /// For everybody to read and all members to write, with GREEN for what has no marks.
     pub(crate) collection: Collection,
     pub(crate) folder: TempDir,
+    _postgres: Option<Postgres>,
 }
 
 impl Node {
     pub(crate) async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let store = Store::open(&Config::folder(folder.path())).await.unwrap();
+        let config = Config::folder(folder.path());
+        Self::start_on(folder, &config, None).await
+    }
+
+    pub(crate) async fn start_on_postgres() -> Self {
+        let postgres = Postgres::start().unwrap_or_else(|error| panic!("{error}"));
+        let config = postgres.url().parse().unwrap();
+        Self::start_on(tempfile::tempdir().unwrap(), &config, Some(postgres)).await
+    }
+
+    async fn start_on(folder: TempDir, config: &Config, postgres: Option<Postgres>) -> Self {
+        let store = Store::open(config).await.unwrap();
         let green = Handling::new(org(99), Tlp::Green);
         let collection = Collection {
             id: CollectionId::new(uuid(77)),
@@ -79,7 +92,7 @@ impl Node {
         let salts = |id: &ostrom_core::ObjectId, _: &Digest| {
             Ok(Salt::from_bytes(*Digest::of(id.as_str().as_bytes()).as_bytes()))
         };
-        Self { exchange: exchange.with_salts(Arc::new(salts)), collection, folder }
+        Self { exchange: exchange.with_salts(Arc::new(salts)), collection, folder, _postgres: postgres }
     }
 
     /// What the audit log says was done.

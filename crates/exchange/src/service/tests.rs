@@ -8,6 +8,39 @@ use crate::commitment::{self, Kind, Salt};
 use crate::stix::marking;
 use crate::types::{Common, Flaw, Record};
 
+/// Makes of each function two tests: one for each database.
+macro_rules! on_both {
+    ($($name:ident),* $(,)?) => {
+        mod on_sqlite {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(super::Node::start().await).await;
+            })*
+        }
+        mod on_postgres {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $name() {
+                super::$name(super::Node::start_on_postgres().await).await;
+            })*
+        }
+    };
+}
+
+on_both! {
+    what_is_taken_is_kept_and_committed_to,
+    each_object_has_its_own_outcome,
+    only_who_may_write_writes,
+    an_object_is_its_organisations,
+    opening_a_mark_is_for_its_owner_and_on_record,
+    what_is_not_understood_is_kept_for_nobody,
+    a_definition_never_changes,
+    many_may_share_the_same_observable,
+    what_is_written_here_is_for_whom_it_says,
+    removing_is_for_the_owner_and_says_nothing_of_what_is_hidden,
+    why_and_who_else,
+    a_relation_is_as_strict_as_its_ends,
+}
+
 async fn take(node: &Node, actor: &Actor, objects: &[Value]) -> Vec<Outcome> {
     let bytes = envelope(objects);
     node.exchange.take_bytes(actor, &node.collection, &bytes, Strictness::Strict, at(1000)).await.unwrap()
@@ -26,9 +59,7 @@ fn id(value: &Value) -> &str {
     value["id"].as_str().unwrap()
 }
 
-#[tokio::test]
-async fn what_is_taken_is_kept_and_committed_to() {
-    let node = Node::start().await;
+async fn what_is_taken_is_kept_and_committed_to(node: Node) {
     let object = flaw(1, 1, Some(Tlp::Green));
     let outcomes = take(&node, &contributor(1), std::slice::from_ref(&object)).await;
     let took = outcomes[0].result.as_ref().unwrap();
@@ -49,9 +80,7 @@ async fn what_is_taken_is_kept_and_committed_to() {
     assert_eq!(node.deeds()[0]["did"], "take");
 }
 
-#[tokio::test]
-async fn each_object_has_its_own_outcome() {
-    let node = Node::start().await;
+async fn each_object_has_its_own_outcome(node: Node) {
     let mut bad = flaw(2, 1, None);
     bad["confidence"] = json!(200);
     let outcomes =
@@ -63,9 +92,7 @@ async fn each_object_has_its_own_outcome() {
     assert!(matches!(refusal(&outcomes[2]), Refusal::Unreadable(_)));
 }
 
-#[tokio::test]
-async fn only_who_may_write_writes() {
-    let node = Node::start().await;
+async fn only_who_may_write_writes(node: Node) {
     let observer = Actor { roles: [ostrom_store::Role::Observer].into(), ..contributor(1) };
     let administrator = Actor { roles: [ostrom_store::Role::Administrator].into(), ..contributor(1) };
     for actor in [Actor::nobody(true), observer, administrator] {
@@ -79,9 +106,7 @@ async fn only_who_may_write_writes() {
     assert!(matches!(done, Err(ServiceError::NotFound(_))));
 }
 
-#[tokio::test]
-async fn an_object_is_its_organisations() {
-    let node = Node::start().await;
+async fn an_object_is_its_organisations(node: Node) {
     take(&node, &contributor(1), &[flaw(1, 1, Some(Tlp::Green))]).await;
     let outcomes = take(&node, &contributor(2), &[flaw(1, 2, Some(Tlp::Green))]).await;
     assert_eq!(refusal(&outcomes[0]), &Refusal::NotOwner);
@@ -100,9 +125,7 @@ async fn an_object_is_its_organisations() {
     assert_eq!(refusal(&take(&node, &contributor(1), &[other]).await[0]), &Refusal::Conflict);
 }
 
-#[tokio::test]
-async fn opening_a_mark_is_for_its_owner_and_on_record() {
-    let node = Node::start().await;
+async fn opening_a_mark_is_for_its_owner_and_on_record(node: Node) {
     take(&node, &contributor(1), &[flaw(1, 1, Some(Tlp::Amber))]).await;
     assert!(!sees(&node, &member(2), id(&flaw(1, 1, None))).await);
     let outcomes = take(&node, &contributor(1), &[flaw(1, 2, Some(Tlp::Clear))]).await;
@@ -128,9 +151,7 @@ async fn opening_a_mark_is_for_its_owner_and_on_record() {
     assert_eq!(refusal(&outcomes[0]), &Refusal::Downgrade);
 }
 
-#[tokio::test]
-async fn what_is_not_understood_is_kept_for_nobody() {
-    let node = Node::start().await;
+async fn what_is_not_understood_is_kept_for_nobody(node: Node) {
     let mut object = flaw(1, 1, None);
     object["object_marking_refs"] = json!([format!("marking-definition--{}", uuid(5))]);
     let outcomes = take(&node, &contributor(1), &[object.clone()]).await;
@@ -143,9 +164,7 @@ async fn what_is_not_understood_is_kept_for_nobody() {
     assert!(!sees(&node, &member(1), id(&object)).await && !sees(&node, &member(2), id(&object)).await);
 }
 
-#[tokio::test]
-async fn a_definition_never_changes() {
-    let node = Node::start().await;
+async fn a_definition_never_changes(node: Node) {
     let definition = |text: &str| {
         json!({ "type": "marking-definition", "spec_version": "2.1", "id": format!("marking-definition--{}", uuid(5)), "created": at(0),
             "definition_type": "statement", "definition": { "statement": text } })
@@ -155,9 +174,7 @@ async fn a_definition_never_changes() {
     assert!(take(&node, &contributor(1), &[definition("a")]).await[0].result.is_ok());
 }
 
-#[tokio::test]
-async fn many_may_share_the_same_observable() {
-    let node = Node::start().await;
+async fn many_may_share_the_same_observable(node: Node) {
     let address = |tlp| {
         json!({ "type": "ipv4-addr", "spec_version": "2.1", "id": "ipv4-addr--28bb3599-77cd-5a82-a950-b5bc3caf07c4", "value": "198.51.100.3",
             "object_marking_refs": [marking::tlp_id(tlp)] })
@@ -178,9 +195,7 @@ fn draft(handling: Handling) -> Draft {
     Draft { record: Record::Flaw(Flaw::new(common, "A flaw")), handling, along: Vec::new() }
 }
 
-#[tokio::test]
-async fn what_is_written_here_is_for_whom_it_says() {
-    let node = Node::start().await;
+async fn what_is_written_here_is_for_whom_it_says(node: Node) {
     let handling = Handling {
         audience: [Party::Organisation(org(2)), Party::Person(person(3))].into(),
         ..Handling::new(org(1), Tlp::AmberStrict)
@@ -215,9 +230,7 @@ async fn what_is_written_here_is_for_whom_it_says() {
     assert!(matches!(other, Err(ServiceError::Forbidden(_))));
 }
 
-#[tokio::test]
-async fn removing_is_for_the_owner_and_says_nothing_of_what_is_hidden() {
-    let node = Node::start().await;
+async fn removing_is_for_the_owner_and_says_nothing_of_what_is_hidden(node: Node) {
     take(&node, &contributor(1), &[flaw(1, 1, Some(Tlp::Green)), flaw(2, 1, Some(Tlp::Amber))]).await;
     let remove = |actor: Actor, n: u128| {
         let node = &node;
@@ -233,9 +246,7 @@ async fn removing_is_for_the_owner_and_says_nothing_of_what_is_hidden() {
     assert!(!sees(&node, &member(1), id(&flaw(1, 1, None))).await);
 }
 
-#[tokio::test]
-async fn why_and_who_else() {
-    let node = Node::start().await;
+async fn why_and_who_else(node: Node) {
     take(&node, &contributor(1), &[flaw(1, 1, Some(Tlp::Green)), flaw(2, 1, Some(Tlp::Amber))]).await;
     let object: ObjectId = id(&flaw(1, 1, None)).parse().unwrap();
     let hidden: ObjectId = id(&flaw(2, 1, None)).parse().unwrap();
@@ -251,9 +262,7 @@ async fn why_and_who_else() {
     assert!(node.exchange.who_could_see(&contributor(1), &object, now).await.unwrap().is_some());
 }
 
-#[tokio::test]
-async fn a_relation_is_as_strict_as_its_ends() {
-    let node = Node::start().await;
+async fn a_relation_is_as_strict_as_its_ends(node: Node) {
     let relation = json!({ "type": "relationship", "spec_version": "2.1", "id": format!("relationship--{}", uuid(8)), "created": at(0), "modified": at(0),
         "relationship_type": "related-to", "source_ref": id(&flaw(1, 1, None)), "target_ref": id(&flaw(2, 1, None)),
         "object_marking_refs": [marking::tlp_id(Tlp::Clear)] });

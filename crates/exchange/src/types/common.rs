@@ -127,6 +127,9 @@ pub struct Reference {
     /// Digests of what is there, by algorithm.
     #[serde(default, skip_serializing_if = "Map::is_empty")]
     pub hashes: Map<String, Value>,
+    /// What somebody else put in.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
 }
 
 impl Reference {

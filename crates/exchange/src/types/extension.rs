@@ -117,6 +117,9 @@ pub struct Affected {
     /// Until when.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub valid_until: Option<Timestamp>,
+    /// What a later version of the extension has put in.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
 }
 
 impl Affected {

@@ -116,6 +116,9 @@ fn what_others_put_in_stays() {
     value["extensions"]["extension-definition--60a3c5c5-0d10-413e-aab3-9e08dde9e88d"] =
         json!({ "extension_type": "property-extension", "x_y": 1 });
     value["extensions"][AI_EXTENSION]["later"] = json!({ "b": true });
+    value["extensions"][AI_EXTENSION]["affected"][0]["later"] = json!(1);
+    value["external_references"] =
+        json!([{ "source_name": "x", "url": "https://example.org/", "x_theirs": "y" }]);
     let object = Object::read(value.to_string().as_bytes(), &Limits::default()).unwrap();
     let again = Flaw::parse(&object).unwrap().write().unwrap();
     assert_eq!(serde_json::from_slice::<Value>(again.bytes()).unwrap(), value);
