@@ -66,7 +66,7 @@ async fn open(app: &App, id: &ObjectId) -> Result<(), Failure> {
     let outcomes =
         app.exchange.write(&asker, &collection, Draft { record, handling, along: Vec::new() }, now).await?;
     for outcome in outcomes {
-        outcome.result.map_err(|refusal| Failure::internal(refusal))?;
+        outcome.result.map_err(Failure::internal)?;
     }
     Ok(())
 }

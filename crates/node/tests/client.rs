@@ -1,4 +1,11 @@
 //! The client that the command line uses, against a running node.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may panic, in their helpers too"
+)]
 
 mod common;
 

@@ -1,4 +1,11 @@
 //! A node that is killed under load: what it has acknowledged is there afterwards, once.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may panic, in their helpers too"
+)]
 
 mod common;
 

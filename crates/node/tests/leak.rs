@@ -1,5 +1,12 @@
 //! The leak test suite at the level of HTTP: for random worlds, every answer to an actor is byte for byte the one in the world without what
 //! is hidden from that actor. TAXII's endpoints and the REST API's.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may panic, in their helpers too"
+)]
 
 mod common;
 

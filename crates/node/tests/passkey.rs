@@ -1,4 +1,11 @@
 //! Passkeys over HTTP, with an authenticator that these tests play.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may panic, in their helpers too"
+)]
 
 mod common;
 

@@ -1,4 +1,11 @@
 //! Sign-in with an OpenID provider, which these tests play.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may panic, in their helpers too"
+)]
 
 mod common;
 

@@ -1,4 +1,11 @@
 //! Who gets in, who does not, and what they are told.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "tests may panic, in their helpers too"
+)]
 
 mod common;
 

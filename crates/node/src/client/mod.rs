@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue};
-use ostrom_core::{ObjectId, PeerId, Timestamp};
+use ostrom_core::{ObjectId, Timestamp};
 use reqwest::Method;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -128,19 +128,6 @@ pub struct Summaries {
     pub items: Vec<Summary>,
     /// What to ask for the next page with.
     pub next: Option<String>,
-}
-
-/// What a pull from a peer did.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub struct Pulled {
-    /// Objects that were taken.
-    pub taken: usize,
-    /// Objects that were removed.
-    pub removed: usize,
-    /// Objects that were not taken.
-    pub skipped: usize,
-    /// Whether the peer had no more.
-    pub complete: bool,
 }
 
 /// A page of objects by TAXII.
@@ -274,14 +261,6 @@ impl Client {
         let path = format!("/taxii2/api/collections/{collection}/objects/?{}", query.finish());
         let taxii = Some(ostrom_exchange::taxii::MEDIA_TYPE);
         read(&self.send(Method::GET, &path, None, taxii).await?)
-    }
-
-    /// Lets the node pull from one of its peers now.
-    ///
-    /// # Errors
-    /// If the node refuses, or the peer does not answer.
-    pub async fn pull(&self, peer: PeerId) -> Result<Pulled, ClientError> {
-        self.post(&format!("/api/v1/peers/{peer}/pull"), &json!({})).await
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {

@@ -25,9 +25,12 @@ const REMEMBERED: usize = 4096;
 /// How long at most a token is good for, in seconds.
 pub(crate) const LONGEST: i64 = 2 * 366 * 86_400;
 
+/// By the token's hash and whether answers travel encrypted: whose it is, until when it holds, when that was read.
+type Known = HashMap<([u8; 32], bool), (Machine, Reader, Timestamp, Instant)>;
+
 /// Tokens that were used lately.
 #[derive(Debug, Default)]
-pub(crate) struct Recent(Mutex<HashMap<([u8; 32], bool), (Machine, Reader, Timestamp, Instant)>>);
+pub(crate) struct Recent(Mutex<Known>);
 
 impl Recent {
     fn get(&self, key: &([u8; 32], bool), now: Timestamp) -> Option<(Machine, Reader)> {

@@ -13,9 +13,12 @@ pub(super) const SECONDS: u32 = 300;
 /// How many wait at the same time.
 const WAITING: usize = 4096;
 
+/// By the browser and ceremony that each is for: the challenge, and until when it is good.
+type Waiting = HashMap<[u8; 32], ([u8; 32], Timestamp)>;
+
 /// The challenges.
 #[derive(Debug, Default)]
-pub(crate) struct Challenges(Mutex<HashMap<[u8; 32], ([u8; 32], Timestamp)>>);
+pub(crate) struct Challenges(Mutex<Waiting>);
 
 impl Challenges {
     /// A new one for this browser and ceremony, instead of the one before.
