@@ -57,6 +57,7 @@ pub async fn serve(options: ServeOptions) -> Result<ExitCode, Failure> {
         title: options.title,
         oidc,
         private_peers: options.private_peers,
+        witnesses: options.witness,
         limits: Limits { rate: options.rate, burst: options.rate.saturating_mul(4), ..Limits::default() },
         ..Config::new(folder(&options.place)?)
     };

@@ -57,6 +57,9 @@ pub struct ServeOptions {
     /// How many requests a second one actor or address may send on average; four times as many at once.
     #[arg(long, default_value_t = 50, value_name = "N")]
     pub rate: u32,
+    /// Somebody who may cosign the checkpoints of the transparency log: NAME+HASH+KEY, as witnesses publish it.
+    #[arg(long, value_name = "KEY")]
+    pub witness: Vec<String>,
     /// Peers may lie in private networks or on this machine.
     #[arg(long)]
     pub private_peers: bool,

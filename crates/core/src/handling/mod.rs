@@ -124,9 +124,12 @@ impl Policy {
         self.0.iter()
     }
 
-    /// At least as strict as both.
+    /// As strict as both together. What carries no handling at all is for nobody, and so is everything with it.
     #[must_use]
     pub fn and(&self, other: &Self) -> Self {
+        if self.0.is_empty() || other.0.is_empty() {
+            return Self::default();
+        }
         Self(self.0.union(&other.0).cloned().collect())
     }
 

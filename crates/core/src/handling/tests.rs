@@ -190,7 +190,7 @@ fn any_handling() -> impl Strategy<Value = Handling> {
 }
 
 fn any_policy() -> impl Strategy<Value = Policy> {
-    proptest::collection::vec(any_handling(), 1..4).prop_map(Policy::new)
+    proptest::collection::vec(any_handling(), 0..4).prop_map(Policy::new)
 }
 
 fn any_reader() -> impl Strategy<Value = Reader> {
