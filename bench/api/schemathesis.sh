@@ -12,9 +12,9 @@ if ! "$cache/bin/st" --version >/dev/null 2>&1; then
     "$cache/bin/pip" install --quiet 'schemathesis==4.32.5'
 fi
 cargo build --quiet -p ostrom-node --example serve
-target=${CARGO_TARGET_DIR:-target}
+target=$(realpath "${CARGO_TARGET_DIR:-target}")
 folder=$(mktemp -d)
-trap 'kill "$node" 2>/dev/null || true; rm -rf "$folder"' EXIT
+trap 'kill "$node" 2>/dev/null || true; wait; rm -rf "$folder"' EXIT
 OSTROM_UNLIMITED=1 "$target/debug/examples/serve" "$folder/data" 127.0.0.1:0 >"$folder/out" &
 node=$!
 for _ in $(seq 100); do
@@ -29,7 +29,8 @@ run() {
     echo "== as $1"
     shift
     # Not every body that the schema takes is taken: a schema does not know which collections there are, or what a cursor says.
-    "$cache/bin/st" run "$url/api/v1/openapi.json" --max-examples "$examples" --seed 7 \
+    # From there, since it leaves files where it runs.
+    cd "$folder" && "$cache/bin/st" run "$url/api/v1/openapi.json" --max-examples "$examples" --seed 7 \
         --request-timeout 20 --continue-on-failure --no-color --exclude-checks positive_data_acceptance "$@"
 }
 status=0

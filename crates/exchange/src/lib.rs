@@ -7,7 +7,7 @@ pub mod export;
 pub mod federation;
 pub mod import;
 pub mod incident;
-#[cfg(feature = "leak")]
+#[cfg(any(test, feature = "leak"))]
 pub mod leak;
 pub mod seal;
 pub mod service;

@@ -89,7 +89,7 @@ impl App {
         let cases = Cases::new(store.clone(), Arc::clone(&logs.transparency));
         let (log, node) = (&logs.transparency, &logs.key);
         let peer_server = Server::new(store.clone(), Arc::clone(log), Arc::clone(node));
-        let collection = federation::collection(&store, &config.clock).await?;
+        let collection = federation::collection(&store, &config.clock, log.verifier().name()).await?;
         let stix = ostrom_exchange::stix::Limits::default();
         let puller = Puller::new(store.clone(), Arc::clone(log), Arc::clone(node), collection, stix);
         let settings = ostrom_exchange::taxii::Settings {

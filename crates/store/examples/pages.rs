@@ -68,11 +68,10 @@ fn mix(n: u64) -> u64 {
 
 fn object(n: u64) -> NewObject {
     let owner = OrgId::new(Uuid::from_u128(7));
-    let of = mix(n) % GROUPS;
-    let own = Policy::new([Handling {
-        audience: [Party::Group(group(of))].into(),
-        ..Handling::new(owner, Tlp::Amber)
-    }]);
+    let of = mix(n) % POLICIES;
+    let other = OrgId::new(Uuid::from_u128(u128::from(of) + 1000));
+    let audience = [Party::Group(group(of % GROUPS)), Party::Organisation(other)].into();
+    let own = Policy::new([Handling { audience, ..Handling::new(owner, Tlp::Amber) }]);
     let uuid = Uuid::from_u128(u128::from(mix(n)) << 64 | u128::from(n));
     let id = ObjectId::new("indicator", uuid).unwrap();
     let text: Vec<&str> = (0..12).map(|at| WORDS[(mix(n * 31 + at) % 24) as usize]).collect();

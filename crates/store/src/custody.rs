@@ -1,10 +1,13 @@
 //! The door of those who keep what is here.
 
+use std::collections::HashMap;
+
 use ostrom_core::handling::Policy;
 use ostrom_core::{CollectionId, Digest, ObjectId, OrgId, PersonId, Timestamp};
+use sqlx::AssertSqlSafe;
 
 use crate::case::{due, event};
-use crate::db::args;
+use crate::db::{Row, args, pad, padded, places};
 use crate::{CaseEvent, CaseFile, Due, Error, Page, Store, object};
 use ostrom_core::CaseId;
 
@@ -65,25 +68,46 @@ impl Custody {
     /// # Errors
     /// If the database fails.
     pub async fn versions(&self, id: &ObjectId) -> Result<Vec<Kept>, Error> {
-        let sql = "SELECT collection, id, version, added, owner, person, own, policy, digest, aside FROM object WHERE id = $1 \
-                   ORDER BY version, seq";
-        let rows = self.store.fetch(sql, args![id]).await?;
-        rows.iter()
-            .map(|row| {
-                Ok(Kept {
-                    collection: self.store.collection_id(row.int(0)?)?,
-                    id: row.parsed(1)?,
-                    version: row.time(2)?,
-                    added: row.time(3)?,
-                    owner: row.parsed(4)?,
-                    person: row.maybe_parsed(5)?,
-                    own: self.store.policy(row.int(6)?)?,
-                    effective: self.store.policy(row.int(7)?)?,
-                    digest: object::digest(row, 8)?,
-                    aside: row.maybe_text(9)?,
-                })
-            })
-            .collect()
+        let mut found = self.versions_of(std::slice::from_ref(id)).await?;
+        Ok(found.remove(id).unwrap_or_default())
+    }
+
+    /// All versions of these objects, in all collections; the oldest of each first. What is not here is left out.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn versions_of(&self, ids: &[ObjectId]) -> Result<HashMap<ObjectId, Vec<Kept>>, Error> {
+        let mut found = HashMap::<ObjectId, Vec<Kept>>::new();
+        for chunk in ids.chunks(256) {
+            let size = padded(chunk.len());
+            let mut args = args![];
+            pad(&mut args, chunk.iter(), size);
+            let sql = format!(
+                "SELECT collection, id, version, added, owner, person, own, policy, digest, aside FROM object \
+                 WHERE id IN ({}) ORDER BY version, seq",
+                places(1, size)
+            );
+            for row in self.store.fetch(AssertSqlSafe(sql), args).await? {
+                let kept = self.kept(&row)?;
+                found.entry(kept.id.clone()).or_default().push(kept);
+            }
+        }
+        Ok(found)
+    }
+
+    fn kept(&self, row: &Row) -> Result<Kept, Error> {
+        Ok(Kept {
+            collection: self.store.collection_id(row.int(0)?)?,
+            id: row.parsed(1)?,
+            version: row.time(2)?,
+            added: row.time(3)?,
+            owner: row.parsed(4)?,
+            person: row.maybe_parsed(5)?,
+            own: self.store.policy(row.int(6)?)?,
+            effective: self.store.policy(row.int(7)?)?,
+            digest: object::digest(row, 8)?,
+            aside: row.maybe_text(9)?,
+        })
     }
 
     /// Whether exactly these bytes were ever taken here, or removed from here, under this id and version: what a pull asks so as not to take things twice.

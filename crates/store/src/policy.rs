@@ -39,6 +39,10 @@ impl Policies {
         self.by_policy.get(policy).copied()
     }
 
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (i64, &Policy)> {
+        self.by_key.iter().map(|(key, policy)| (*key, &**policy))
+    }
+
     /// How long the bytes of a view are that knows them all.
     fn places(&self) -> usize {
         usize::try_from(self.next()).unwrap_or(usize::MAX)

@@ -21,6 +21,9 @@ use crate::{Config, Custody, Error, Location, Reading, Writing, migrate, policy}
 const PATIENCE: Duration = Duration::from_secs(60);
 /// How long SQLite waits for another process (a backup, a checkpoint).
 const BUSY: Duration = Duration::from_secs(10);
+/// How often, and after what time, another node's lock is tried again.
+const ATTEMPTS: u32 = 30;
+const BETWEEN: Duration = Duration::from_millis(100);
 /// The advisory lock by which a node owns a PostgreSQL database.
 const OWNED: i64 = 0x6f73_7472_6f6d;
 
@@ -381,12 +384,17 @@ async fn connect(config: &Config) -> Result<WriteConn, Error> {
         Location::Postgres(url) => {
             let mut conn = postgres_options(url)?.connect().await?;
             let mut db = crate::db::Db::Postgres(&mut conn);
-            // The lock goes with the connection.
-            let row = db.first("SELECT CAST(pg_try_advisory_lock($1) AS INT)::BIGINT", args![OWNED]).await?;
-            if row.map_or(Ok(0), |row| row.int(0))? == 0 {
-                return Err(Error::InUse { what: name(&config.location) });
+            // The lock goes with the connection. After a node was killed it may take PostgreSQL a moment to notice.
+            for attempt in 0..ATTEMPTS {
+                if attempt > 0 {
+                    tokio::time::sleep(BETWEEN).await;
+                }
+                let sql = "SELECT CAST(CAST(pg_try_advisory_lock($1) AS INT) AS BIGINT)";
+                if db.first(sql, args![OWNED]).await?.map_or(Ok(0), |row| row.int(0))? == 1 {
+                    return Ok(WriteConn::Postgres(conn));
+                }
             }
-            Ok(WriteConn::Postgres(conn))
+            Err(Error::InUse { what: name(&config.location) })
         }
     }
 }

@@ -2,6 +2,13 @@
 //!
 //! Random worlds are put into a store, and once more into a second one, without the objects that are hidden from the reader. Everything that
 //! a `Reading` tells must be the same in both; and in the first it must be what the model says.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail loudly"
+)]
 
 mod common;
 

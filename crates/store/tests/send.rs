@@ -1,4 +1,11 @@
 //! Servers move what they wait for from thread to thread: every future of this crate must let them.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    reason = "a test may fail loudly"
+)]
 
 mod common;
 

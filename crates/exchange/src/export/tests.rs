@@ -17,7 +17,8 @@ fn at(day: i64) -> Timestamp {
 fn common(kind: &str, number: u128) -> Common {
     // Version 4.
     let uuid = Uuid::from_u128(number | 0x4000 << 64 | 0x8000 << 48);
-    Common::new(kind, uuid, at(0), Some(OrgId::new(Uuid::from_u128(7)))).unwrap()
+    Common::new(kind, uuid, at(0), Some(OrgId::new(Uuid::from_u128(7 | 0x4000 << 64 | 0x8000 << 48))))
+        .unwrap()
 }
 
 pub(super) fn flaw() -> Flaw {

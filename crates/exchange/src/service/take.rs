@@ -7,7 +7,6 @@ use ostrom_core::handling::Policy;
 use ostrom_core::{Digest, ObjectId, OrgId, PeerId, PersonId, Timestamp};
 use ostrom_store::{Collection, Kept, NewObject, Outcome as Put, Reading};
 use serde_json::json;
-use tokio::task::JoinSet;
 
 use super::outcome::{Outcome, Refusal, ServiceError, Took};
 use super::{Actor, Deed, Exchange, Who, strictness};
@@ -53,8 +52,6 @@ pub(super) async fn blocking<T: Send + 'static>(
 
 /// How many objects go into one transaction.
 const BATCH: usize = 1000;
-/// How many look for earlier versions at the same time.
-const LOOKERS: usize = 4;
 
 /// An object on its way.
 struct Coming {
@@ -220,25 +217,7 @@ impl Exchange {
     async fn before(&self, batch: &[Coming]) -> Result<HashMap<ObjectId, Vec<Kept>>, ServiceError> {
         let ids: BTreeSet<ObjectId> = batch.iter().map(|coming| coming.object.id().clone()).collect();
         let ids: Vec<ObjectId> = ids.into_iter().collect();
-        let mut lookers = JoinSet::new();
-        for part in ids.chunks(ids.len().div_ceil(LOOKERS).max(1)) {
-            let (part, custody) = (part.to_vec(), self.store.custody());
-            lookers.spawn(async move {
-                let mut found = Vec::new();
-                for id in part {
-                    let versions = custody.versions(&id).await?;
-                    if !versions.is_empty() {
-                        found.push((id, versions));
-                    }
-                }
-                Ok::<_, ServiceError>(found)
-            });
-        }
-        let mut all = HashMap::new();
-        while let Some(found) = lookers.join_next().await {
-            all.extend(found.map_err(|error| ServiceError::Internal(error.to_string()))??);
-        }
-        Ok(all)
+        Ok(self.store.custody().versions_of(&ids).await?)
     }
 
     async fn take_batch(

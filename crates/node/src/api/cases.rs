@@ -191,6 +191,13 @@ pub(super) async fn new_case(
         Some(id) => id,
         None => operator(&app).await?,
     };
+    let known = app.store.organisation(coordinator).await?;
+    if !known.is_some_and(|organisation| organisation.active) {
+        return Err(Failure::Unprocessable("there is no such coordinator".to_owned()));
+    }
+    if form.report.trim().is_empty() || form.title.trim().is_empty() {
+        return Err(Failure::Unprocessable("a case needs a title and a report".to_owned()));
+    }
     let new = NewCase {
         title: form.title,
         report: form.report.into_bytes(),

@@ -40,12 +40,18 @@ impl Pulls {
 }
 
 /// The collection that objects of peers go to; nobody else writes to it.
-pub(crate) async fn collection(store: &Store, clock: &Clock) -> Result<CollectionId, StartError> {
+pub(crate) async fn collection(
+    store: &Store,
+    clock: &Clock,
+    origin: &str,
+) -> Result<CollectionId, StartError> {
     let state = |error: ostrom_store::Error| StartError::State(error.to_string());
     if let Some(id) = store.setting(COLLECTION).await.map_err(state)? {
         return id.parse().map_err(|_| StartError::State(format!("the setting {COLLECTION} is not an id")));
     }
-    let uuid = secret::uuid().map_err(|error| StartError::State(error.to_string()))?;
+    // Of the node's name and nothing else, so that a node that is set up again has the same.
+    let mut uuid = secret::hash(&format!("ostrom-peers-collection/v1\n{origin}"));
+    let uuid = secret::versioned(uuid.first_chunk_mut::<16>().copied().unwrap_or_default());
     let id = CollectionId::new(Uuid::from_bytes(uuid));
     let now = clock.now();
     let new = Collection {

@@ -36,9 +36,13 @@ pub fn hash(secret: &str) -> [u8; 32] {
 /// # Errors
 /// If the operating system has no random bytes.
 pub fn uuid() -> Result<[u8; 16], Failure> {
-    let mut bytes = random::<16>()?;
+    random::<16>().map(versioned)
+}
+
+/// Makes bytes those of a UUID of version 4.
+pub(crate) fn versioned(mut bytes: [u8; 16]) -> [u8; 16] {
     let [.., version, _, variant, _, _, _, _, _, _, _] = &mut bytes;
     *version = (*version & 0x0f) | 0x40;
     *variant = (*variant & 0x3f) | 0x80;
-    Ok(bytes)
+    bytes
 }

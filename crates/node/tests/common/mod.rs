@@ -138,6 +138,13 @@ pub struct Browser {
 }
 
 impl Browser {
+    /// At a node with this URL.
+    pub fn at(url: &str) -> Self {
+        let port = url.rsplit(':').next().unwrap().parse().unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], port));
+        Self { origin: url.to_owned(), address, cookies: BTreeMap::new(), http: http() }
+    }
+
     /// One request, with whatever headers.
     pub async fn send(
         &mut self,

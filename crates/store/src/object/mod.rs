@@ -7,6 +7,7 @@ mod put;
 mod read;
 mod recompute;
 mod remove;
+mod renew;
 mod search;
 mod work;
 

@@ -165,7 +165,9 @@ impl Question<'_> {
     /// How many objects fit into a page, and whether that is less than there are.
     async fn fitting(&self, store: &Store, start: Start<'_>) -> Result<(i64, bool), Error> {
         let (body, args) = self.body(start, None);
-        let rows = store.fetch(AssertSqlSafe(format!("SELECT octet_length(o.body){body}")), args).await?;
+        let rows = store
+            .fetch(AssertSqlSafe(format!("SELECT CAST(octet_length(o.body) AS BIGINT){body}")), args)
+            .await?;
         let sizes = rows.iter().map(|row| row.int(0)).collect::<Result<Vec<_>, _>>()?;
         Ok(fitting(&sizes, self.most))
     }
@@ -264,13 +266,13 @@ impl Reading {
         let most = self.limit(limit).saturating_add(1);
         let question = Question { line, collection: number, filter, view: self.viewer(), most };
         let large = line == WITH_BODY && may_be_large(largest, most.saturating_mul(8));
-        if let (Some(key), None, false) = (after, filter.added_after, large) {
-            if key.collection == collection {
-                let found = self.rounds(&question, Start::Place(key), collection, true).await?;
-                // With nothing found the object may be gone, and its place has to be found otherwise.
-                if !found.is_empty() {
-                    return Ok(cut(found, self.most(limit), |row| &row.key));
-                }
+        let quick =
+            after.filter(|key| key.collection == collection && filter.added_after.is_none() && !large);
+        if let Some(key) = quick {
+            let found = self.rounds(&question, Start::Place(key), collection, true).await?;
+            // With nothing found the object may be gone, and its place has to be found otherwise.
+            if !found.is_empty() {
+                return Ok(cut(found, self.most(limit), |row| &row.key));
             }
         }
         let mut start = match after {

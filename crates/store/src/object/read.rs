@@ -298,7 +298,7 @@ impl Reading {
         let largest = self.store().collections_known().largest_of_all();
         if may_be_large(largest, most) {
             let sizes = concat!(
-                "SELECT octet_length(o.body) FROM object o WHERE o.seq > $1 AND ",
+                "SELECT CAST(octet_length(o.body) AS BIGINT) FROM object o WHERE o.seq > $1 AND ",
                 seen!("o.policy", "$2"),
                 " ORDER BY o.seq LIMIT $3 + 0"
             );

@@ -72,7 +72,7 @@ CREATE TABLE object (
 CREATE UNIQUE INDEX object_id ON object (id, collection, version);
 CREATE INDEX object_page ON object (collection, seq, newest, oldest, policy);
 CREATE INDEX object_kind ON object (kind, seq, newest, policy, collection);
-CREATE INDEX object_policy ON object (policy, kind);
+CREATE INDEX object_policy ON object (policy, added);
 CREATE TABLE reference (
     target {text} NOT NULL, source {int} NOT NULL REFERENCES object(seq) ON DELETE CASCADE, PRIMARY KEY (target, source)
 ){clustered};

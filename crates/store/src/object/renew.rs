@@ -1,0 +1,85 @@
+//! Objects that more may read from some time on, such as the end of an embargo, without anybody having put them anew.
+//!
+//! Whoever asks for what was added since the last time would never hear of them. So they are added once more, as of then.
+
+use ostrom_core::handling::Policy;
+use ostrom_core::{CollectionId, ObjectId, Timestamp};
+
+use super::work::insert;
+use crate::db::args;
+use crate::{Custody, Error, Writing};
+
+/// The last of the times in a policy that has passed.
+fn last_change(policy: &Policy, now: Timestamp) -> Option<Timestamp> {
+    let times = policy.handlings().flat_map(|handling| {
+        let iep = handling.iep.as_ref();
+        let embargo = handling.embargo.as_ref().map(|embargo| embargo.until);
+        [embargo, iep.and_then(|iep| iep.start), iep.and_then(|iep| iep.end)]
+    });
+    times.flatten().filter(|time| *time <= now).max()
+}
+
+impl Custody {
+    /// Versions that were added before a time in their policy (an embargo's end, the first or last moment of a policy for exchange) which has passed now:
+    /// those to [renew](Writing::renew). At most `limit`.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn released(
+        &self,
+        now: Timestamp,
+        limit: usize,
+    ) -> Result<Vec<(CollectionId, ObjectId, Timestamp)>, Error> {
+        let changed: Vec<(i64, Timestamp)> = {
+            let policies = self.store().policies();
+            let all = policies.iter();
+            all.filter_map(|(key, policy)| Some((key, last_change(policy, now)?))).collect()
+        };
+        let mut found = Vec::new();
+        for (policy, time) in changed {
+            let left = i64::try_from(limit.saturating_sub(found.len())).unwrap_or(i64::MAX);
+            if left == 0 {
+                break;
+            }
+            let sql = "SELECT collection, id, version FROM object WHERE policy = $1 AND added < $2 ORDER BY added LIMIT $3 + 0";
+            for row in self.store().fetch(sql, args![policy, time, left]).await? {
+                found.push((self.store().collection_id(row.int(0)?)?, row.parsed(1)?, row.time(2)?));
+            }
+        }
+        Ok(found)
+    }
+}
+
+impl Writing {
+    /// Adds a version once more, as of now: it stands at the end of pages and is new to whoever asks what is. `false` if it is not there.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn renew(
+        &mut self,
+        collection: CollectionId,
+        id: &ObjectId,
+        version: Timestamp,
+    ) -> Result<bool, Error> {
+        let collection = self.collection_key(collection)?;
+        let sql = "SELECT seq, words FROM object WHERE id = $1 AND collection = $2 AND version = $3";
+        let rows = self.fetch(sql, args![id, collection, version]).await?;
+        let Some(row) = rows.first() else { return Ok(false) };
+        let (old, words) = (row.int(0)?, row.text(1)?);
+        let (added, new) = self.new_batch();
+        let seq = self.number();
+        self.execute("INSERT INTO batch (added, first_seq) VALUES ($1, $2)", args![added, new]).await?;
+        // References hang on the number, so they step aside meanwhile.
+        let targets = self.fetch("SELECT target FROM reference WHERE source = $1", args![old]).await?;
+        let targets =
+            targets.iter().map(|row| Ok(args![row.text(0)?, seq])).collect::<Result<Vec<_>, Error>>()?;
+        self.execute("DELETE FROM reference WHERE source = $1", args![old]).await?;
+        self.execute("UPDATE object SET seq = $2, added = $3 WHERE seq = $1", args![old, seq, added]).await?;
+        insert(&mut self.db()?, "reference (target, source)", 2, targets).await?;
+        for word in words.split(' ').filter(|word| !word.is_empty()) {
+            self.execute("UPDATE word SET seq = $3 WHERE word = $1 AND seq = $2", args![word, old, seq])
+                .await?;
+        }
+        Ok(true)
+    }
+}
