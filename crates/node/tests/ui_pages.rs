@@ -1,5 +1,7 @@
 //! The pages of a node that listens: who sees what, through HTML alone.
 
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
 mod common;
 
 use common::{Answer, Browser, TestNode};
