@@ -7,6 +7,7 @@ use ostrom_node::ui::part::*;
 use ostrom_node::ui::view::*;
 use ostrom_node::ui::{Chart, markdown};
 
+#[expect(clippy::expect_used, reason = "the times are written here")]
 fn time(text: &str) -> Timestamp {
     text.parse().expect("a time")
 }

@@ -96,11 +96,11 @@ pub fn summary(text: &str, most: usize) -> String {
             }
             Event::SoftBreak
             | Event::HardBreak
-            | Event::End(TagEnd::Paragraph | TagEnd::Heading(_) | TagEnd::Item) => {
-                if !out.is_empty() && !out.ends_with(' ') {
-                    out.push(' ');
-                    length = length.saturating_add(1);
-                }
+            | Event::End(TagEnd::Paragraph | TagEnd::Heading(_) | TagEnd::Item)
+                if !out.is_empty() && !out.ends_with(' ') =>
+            {
+                out.push(' ');
+                length = length.saturating_add(1);
             }
             _ => {}
         }
@@ -237,9 +237,9 @@ mod tests {
         let mut rest = html;
         let mut depth = Vec::new();
         while let Some(at) = rest.find('<') {
-            let after = &rest[at + 1..];
+            let after = rest.get(at + 1..).expect(html);
             let end = after.find('>').unwrap_or_else(|| panic!("unclosed tag in {html}"));
-            let tag = &after[..end];
+            let tag = after.get(..end).expect(html);
             if let Some(name) = tag.strip_prefix('/') {
                 assert!(CLOSE.contains(&name), "</{name}> in {html}");
                 assert_eq!(depth.pop(), Some(name.to_owned()), "{html}");
@@ -258,7 +258,7 @@ mod tests {
                     depth.push(tag.split(' ').next().unwrap_or_default().to_owned());
                 }
             }
-            rest = &after[end + 1..];
+            rest = after.get(end + 1..).expect(html);
         }
         assert!(depth.is_empty(), "{depth:?} stays open in {html}");
     }

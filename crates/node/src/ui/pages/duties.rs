@@ -345,6 +345,6 @@ pub async fn sent(
     };
     situation.reports.push(Report { clock: duty.clock, group: duty.group, at });
     keep(&visit, &thing.head.key.id, thing.head.owner, Some(&situation)).await?;
-    visit.note(format!("report sent: {}", duty.what), &[&thing.head.key.id]).await?;
+    visit.note_as("report", duty.what.clone(), &[&thing.head.key.id]).await?;
     go(&format!("{}?done=sent#duties", thing.href()))
 }

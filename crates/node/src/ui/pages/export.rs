@@ -98,6 +98,7 @@ pub async fn menu(kind: Kind, visit: Visit, Path(id): Path<String>) -> Result<Re
         href: Some(format!("{href}/stix")),
         lost: Vec::new(),
     }];
+    let own = format!("{}: ", thing.head.key.id);
     for (word, name, what) in FORMS {
         let (href, lost, what) = match form(&visit, &reading, &thing, &policy, word).await? {
             None => continue,
@@ -106,7 +107,7 @@ pub async fn menu(kind: Kind, visit: Visit, Path(id): Path<String>) -> Result<Re
                     .not_carried
                     .iter()
                     .take(60)
-                    .map(|it| format!("{}: {}", it.field, it.why))
+                    .map(|it| format!("{}: {}", it.field.trim_start_matches(&own), it.why))
                     .collect();
                 lost.extend(export.missing.iter().take(60).map(|it| format!("Nobody has said: {it}")));
                 (Some(format!("{href}/export/{word}")), lost, what.to_owned())

@@ -67,7 +67,18 @@ impl Visit {
 
     /// Writes down what the visitor is about to be shown. If it cannot be written, nothing is shown.
     pub async fn note(&self, what: impl Into<String>, shown: &[&ObjectId]) -> Result<(), Failure> {
-        let mut deed = Deed::new(&self.actor.asker(), "show", what, self.now);
+        self.note_as("show", what, shown).await
+    }
+
+    /// Writes down what the visitor did.
+    pub async fn note_as(
+        &self,
+        did: &'static str,
+        what: impl Into<String>,
+        shown: &[&ObjectId],
+    ) -> Result<(), Failure> {
+        let here: String = self.here.chars().take(500).collect();
+        let mut deed = Deed::new(&self.actor.asker(), did, format!("{} {here}", what.into()), self.now);
         deed.count = shown.len() as u64;
         deed.first = shown.first().map(ToString::to_string);
         deed.last = shown.last().filter(|_| shown.len() > 1).map(ToString::to_string);
