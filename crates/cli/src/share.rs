@@ -152,12 +152,14 @@ fn client(address: &NodeAddress) -> Result<Client, Failure> {
 impl Marks {
     fn mark(&self, object: Value) -> Result<NewObject, Failure> {
         let parties = self.to.iter().map(|text| party(text)).collect::<Result<Vec<_>, _>>()?;
-        let mut handling = json!({"tlp": self.tlp, "audience": parties});
+        let mut handling =
+            Map::from_iter([("tlp".to_owned(), json!(self.tlp)), ("audience".to_owned(), json!(parties))]);
         if let Some(until) = &self.embargo {
             let until: Timestamp =
                 until.parse().map_err(|error| Failure::new(format!("--embargo: {error}")))?;
-            handling["embargo"] = json!({"until": until, "parties": parties});
+            handling.insert("embargo".to_owned(), json!({"until": until, "parties": parties}));
         }
+        let handling = Value::Object(handling);
         Ok(NewObject { handling, ..NewObject::new(&self.collection, &self.tlp, object) })
     }
 }
@@ -172,16 +174,16 @@ fn party(text: &str) -> Result<Value, Failure> {
 }
 
 fn object(title: &str, description: Option<&Path>, extension: Map<String, Value>) -> Result<Value, Failure> {
-    let mut object = json!({"name": title});
+    let mut object = Map::from_iter([("name".to_owned(), json!(title))]);
     if let Some(path) = description {
-        object["description"] = json!(text(path)?);
+        object.insert("description".to_owned(), json!(text(path)?));
     }
     if !extension.is_empty() {
         let mut extension = extension;
         extension.insert("extension_type".to_owned(), json!("property-extension"));
-        object["extensions"] = json!({AI_EXTENSION: extension});
+        object.insert("extensions".to_owned(), json!({AI_EXTENSION: extension}));
     }
-    Ok(object)
+    Ok(Value::Object(object))
 }
 
 fn text(path: &Path) -> Result<String, Failure> {

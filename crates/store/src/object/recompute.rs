@@ -122,11 +122,15 @@ impl Work {
         if let Some(key) = self.joined.get(&policies) {
             return Ok(*key);
         }
-        let mut all = Policy::default();
+        let mut all: Option<Policy> = None;
         for key in &policies {
-            // INVARIANT: none of them is empty (see `Writing::intern`), so none is lost in the union.
-            all = all.and(&writing.policy_of(*key)?);
+            let policy = writing.policy_of(*key)?;
+            all = Some(match all {
+                Some(all) => all.and(&policy),
+                None => Policy::clone(&policy),
+            });
         }
+        let all = all.unwrap_or_default();
         let key = writing.intern(&all).await?;
         self.joined.insert(policies, key);
         Ok(key)

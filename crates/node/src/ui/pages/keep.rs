@@ -233,14 +233,16 @@ fn flaw(
     let short = |name: &str, problems: &mut Problems| {
         some(&text(entries, name, "Name the model or system", 300, name == "model", problems))
     };
+    // What the form does not show stays as it was.
+    let kept = it.extensions.ai.affected.first().cloned().unwrap_or_default();
     let affected = Affected {
         vendor: short("vendor", problems),
         model: short("model", problems),
         version: short("model-version", problems),
-        weights_sha256: None,
         endpoint: short("endpoint", problems),
         valid_from: time(entries, "seen-from", problems),
         valid_until: time(entries, "seen-until", problems),
+        ..kept
     };
     if matches!((affected.valid_from, affected.valid_until), (Some(from), Some(until)) if from > until) {
         problems.add("seen-until", "This is earlier than when it was first seen");
