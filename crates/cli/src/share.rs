@@ -112,20 +112,18 @@ pub async fn publish(options: PublishOptions) -> Result<ExitCode, Failure> {
 pub async fn sync(options: SyncOptions) -> Result<ExitCode, Failure> {
     let node = client(&options.node)?;
     std::fs::create_dir_all(&options.folder).map_err(io(options.folder.display()))?;
-    let mut next = cursor(&options.folder, &options.collection)?;
+    let mut place = Place::read(&options.folder, &options.collection)?;
     let mut fetched = 0_usize;
     loop {
-        let page = node.sync(&options.collection, None, next.as_deref(), PAGE).await?;
+        let page = node.sync(&options.collection, place.added, place.next.as_deref(), PAGE).await?;
         for object in &page.objects {
             keep(&options.folder, object)?;
             fetched = fetched.saturating_add(1);
         }
-        if let Some(place) = page.next {
-            let kept =
-                json!({"node": node.base().to_string(), "collection": options.collection, "next": place});
-            write(&options.folder.join(CURSOR), kept.to_string().as_bytes())?;
-            next = Some(place);
-        }
+        // After the last page there is no `next`: then it goes on after the last object's time.
+        place.added = if page.more { place.added } else { page.added_last.or(place.added) };
+        place.next = page.next;
+        place.write(&options.folder, node.base().to_string(), &options.collection)?;
         if !page.more {
             break;
         }
@@ -243,23 +241,38 @@ fn told(what: &str, written: &Written, json: bool) -> Result<ExitCode, Failure> 
     Ok(ExitCode::SUCCESS)
 }
 
-/// Where a folder goes on, if it was filled from this collection before.
-fn cursor(folder: &Path, collection: &str) -> Result<Option<String>, Failure> {
-    let path = folder.join(CURSOR);
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(io(path.display())(error)),
-    };
-    let kept: Value = serde_json::from_str(&text)
-        .map_err(|error| Failure::new(format!("{}: {error}; use another folder", path.display())))?;
-    if kept.get("collection").and_then(Value::as_str) != Some(collection) {
-        return Err(Failure::new(format!(
-            "{} holds another collection: use another folder",
-            folder.display()
-        )));
+/// Where a folder goes on.
+#[derive(Debug, Default)]
+struct Place {
+    added: Option<Timestamp>,
+    next: Option<String>,
+}
+
+impl Place {
+    /// The beginning, if the folder is new.
+    fn read(folder: &Path, collection: &str) -> Result<Self, Failure> {
+        let path = folder.join(CURSOR);
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(error) => return Err(io(path.display())(error)),
+        };
+        let wrong = |error: &dyn std::fmt::Display| {
+            Failure::new(format!("{}: {error}; use another folder", path.display()))
+        };
+        let kept: Value = serde_json::from_str(&text).map_err(|error| wrong(&error))?;
+        let part = |name: &str| kept.get(name).and_then(Value::as_str);
+        if part("collection") != Some(collection) {
+            return Err(wrong(&"it holds another collection"));
+        }
+        let added = part("added").map(str::parse).transpose();
+        Ok(Self { added: added.map_err(|error| wrong(&error))?, next: part("next").map(str::to_owned) })
     }
-    Ok(kept.get("next").and_then(Value::as_str).map(str::to_owned))
+
+    fn write(&self, folder: &Path, node: String, collection: &str) -> Result<(), Failure> {
+        let kept = json!({"node": node, "collection": collection, "added": self.added, "next": self.next});
+        write(&folder.join(CURSOR), kept.to_string().as_bytes())
+    }
 }
 
 /// Writes an object under a name that its id and version make, and nothing else that it says.

@@ -24,7 +24,7 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use crate::BaseUrl;
-use crate::net::{Fetch, FetchError, Reach};
+use crate::net::{Fetch, FetchError, Reach, Reply};
 
 /// The largest answer that is read.
 const LARGEST: usize = 64 << 20;
@@ -141,6 +141,9 @@ pub struct Envelope {
     pub more: bool,
     /// What to ask for the next page with.
     pub next: Option<String>,
+    /// When the node took the last of these objects: after the last page, what to go on after.
+    #[serde(skip)]
+    pub added_last: Option<Timestamp>,
 }
 
 #[derive(Deserialize)]
@@ -260,7 +263,10 @@ impl Client {
         }
         let path = format!("/taxii2/api/collections/{collection}/objects/?{}", query.finish());
         let taxii = Some(ostrom_exchange::taxii::MEDIA_TYPE);
-        read(&self.send(Method::GET, &path, None, taxii).await?)
+        let reply = self.ask(Method::GET, &path, None, taxii).await?;
+        let last = reply.headers.get(ostrom_exchange::taxii::DATE_LAST);
+        let added_last = last.and_then(|time| time.to_str().ok()?.parse().ok());
+        Ok(Envelope { added_last, ..read(&reply.body)? })
     }
 
     async fn get<T: DeserializeOwned>(&self, path: &str) -> Result<T, ClientError> {
@@ -279,6 +285,16 @@ impl Client {
         body: Option<Vec<u8>>,
         accept: Option<&'static str>,
     ) -> Result<Vec<u8>, ClientError> {
+        Ok(self.ask(method, path, body, accept).await?.body)
+    }
+
+    async fn ask(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+        accept: Option<&'static str>,
+    ) -> Result<Reply, ClientError> {
         let mut headers = self.headers.clone();
         if body.is_some() {
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -291,7 +307,7 @@ impl Client {
         let reply =
             asked.await.map_err(|source| ClientError::Reach { url: self.base.to_string(), source })?;
         if (200..300).contains(&reply.status) {
-            return Ok(reply.body);
+            return Ok(reply);
         }
         let said: Option<Refusal> = serde_json::from_slice(&reply.body).ok();
         let detail = said.and_then(|said| said.detail.or(said.title));
