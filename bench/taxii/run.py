@@ -159,7 +159,7 @@ class Node:
         somebody = admin.api("/persons", {"organisation": other["id"], "name": "Eve", "email": "eve@example.org", "roles": ["contributor", "coordinator"]})
         link = admin.api(f"/persons/{somebody['id']}/invitation", {})
         eve = Person(self.base)
-        eve.accept(urllib.parse.urlparse(link["url"]).path, name="Eve", email="eve@example.org")
+        eve.accept(urllib.parse.urlparse(link["link"]).path, name="Eve", email="eve@example.org")
         eves = eve.token()
         self.path = f"/taxii2/api/collections/{collection}/objects/"
         self.headers = [f"Authorization: Bearer {own}", f"Accept: {MEDIA}"]

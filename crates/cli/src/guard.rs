@@ -355,7 +355,7 @@ fn show_request(request: &Value) {
     println!("  for      {}", context.get("principal").and_then(Value::as_str).unwrap_or_default());
     if let Some(arguments) = request.get("arguments").and_then(Value::as_object) {
         for (name, value) in arguments {
-            println!("  {name:<8} {}", ostrom_guard::pin::rendering(value));
+            println!("  {:<8} {}", show::printable(name), ostrom_guard::pin::rendering(value));
         }
     }
     for violation in request.get("violations").and_then(Value::as_array).into_iter().flatten() {

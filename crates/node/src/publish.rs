@@ -13,11 +13,30 @@ use crate::{App, Failure};
 
 /// Lets the actor do something in a case, with what follows from it.
 pub(crate) async fn act(app: &App, actor: &Actor, case: CaseId, what: &What) -> Result<View, Failure> {
+    own_advisory(app, actor, what).await?;
     let view = app.cases.act(&actor.reader, case, what, app.clock().now()).await?;
     if let What::Published { advisory: Some(advisory) } = what {
         opened(app, advisory).await;
     }
     Ok(view)
+}
+
+/// Publishing a case opens its advisory to everybody, in its owner's name. So only its owner may choose it; whether another's is
+/// there at all is not said.
+async fn own_advisory(app: &App, actor: &Actor, what: &What) -> Result<(), Failure> {
+    let advisory = match what {
+        What::AdvisoryChosen { advisory } => Some(advisory),
+        What::Published { advisory } => advisory.as_ref(),
+        _ => None,
+    };
+    let Some(advisory) = advisory else { return Ok(()) };
+    let reading = app.store.reading(&actor.reader, app.clock().now()).await?;
+    let owner = reading.get(advisory, None).await?.map(|kept| kept.head.owner);
+    if owner.is_some() && owner == actor.organisation() {
+        Ok(())
+    } else {
+        Err(Failure::Unprocessable("choose an advisory of your own organisation".to_owned()))
+    }
 }
 
 /// Lets the clock do its part in all cases, with what follows from it.

@@ -33,6 +33,9 @@ impl Ticks {
         let pulls = app.config.pull_every.min(PULLS).max(Duration::from_millis(10));
         Self(vec![
             every(CASES, app, "the clocks of cases", |app| async move { publish::tick(&app).await }),
+            every(CASES, app, "embargoes that have ended", |app| async move {
+                app.exchange.let_go(app.clock().now()).await.map(drop).map_err(|error| error.to_string())
+            }),
             every(pulls, app, "pulling from peers", |app| async move { federation::pull_due(&app).await }),
             every(CHECKPOINT, app, "signing the logs", |app| async move { app.logs.checkpoint().await }),
             every(SWEEP, app, "forgetting what is over", |app| async move {

@@ -56,6 +56,9 @@ impl fmt::Debug for Exchange {
     }
 }
 
+/// How many versions one call of [`Exchange::let_go`] adds anew.
+const RELEASED: usize = 500;
+
 impl Exchange {
     /// Over a store and the node's transparency log. The log should be opened as
     /// [`Durability::Buffered`](ostrom_trust::log::Durability::Buffered): a batch is made durable as a whole, before the store acknowledges it.
@@ -100,6 +103,23 @@ impl Exchange {
             ));
         }
         Ok(self.store.reading(&actor.reader, now).await?)
+    }
+
+    /// Adds anew what an embargo or a time of validity has let go since it was added, so that who asks what is new learns of it. Gives how many.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn let_go(&self, now: Timestamp) -> Result<usize, ServiceError> {
+        let ended = self.store.custody().released(now, RELEASED).await?;
+        if ended.is_empty() {
+            return Ok(0);
+        }
+        let mut writing = self.store.writing(now).await?;
+        for (collection, id, version) in &ended {
+            writing.renew(*collection, id, *version).await?;
+        }
+        writing.commit().await?;
+        Ok(ended.len())
     }
 
     /// Writes down what was done, if there is an audit log.

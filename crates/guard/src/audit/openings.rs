@@ -51,7 +51,7 @@ impl Writer {
         let day = now / 86_400;
         if self.file.is_none() || self.day != day {
             let path = self.folder.join(format!("{}.jsonl", date(day)));
-            self.file = Some(OpenOptions::new().create(true).append(true).open(path)?);
+            self.file = Some(private().open(path)?);
             self.day = day;
         }
         let mut line = serde_json::to_vec(opening)?;
@@ -62,6 +62,15 @@ impl Writer {
             None => Err(std::io::Error::other("no file of openings")),
         }
     }
+}
+
+/// What opens commitments is for the guard's owner alone.
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.create(true).append(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
 }
 
 /// `YYYY-MM-DD` of a day since 1970 (Howard Hinnant's `civil_from_days`).

@@ -425,7 +425,8 @@ impl Gateway {
             Err(error) => {
                 // An error's text is its server's, whatever the tool's results are.
                 outcome.revealed = by_value;
-                let error = if by_value { error } else { RpcError::new(error.code, "the call failed") };
+                let error =
+                    if by_value { error } else { RpcError::new(RpcError::INTERNAL, "the call failed") };
                 (Done::Failed { error, label: label.clone() }, outcome)
             }
             Ok(result) => {

@@ -217,15 +217,15 @@ impl Gateway {
             let params = cursor.take().map(|cursor| ("cursor".to_owned(), cursor)).into_iter().collect();
             let relay = Relay::nowhere();
             let answer = upstream.request(&caller.capabilities, method, params, relay, self.deadline).await;
-            let mut result = match answer.map_err(|unanswered| internal(unanswered.message))? {
+            // What a server says when it fails is its own word, which nobody has labelled.
+            let failed = || internal(format!("the server {server} gave no list"));
+            let mut result = match answer.map_err(|_| failed())? {
                 Ok(result) => result,
                 // Templates are optional even where resources are not.
                 Err(error) if error.code == RpcError::METHOD_NOT_FOUND && kind == Kind::ResourceTemplate => {
                     break;
                 }
-                Err(error) => {
-                    return Err(RpcError::new(error.code, format!("the server {server} gave no list")));
-                }
+                Err(_) => return Err(failed()),
             };
             if let Some(Value::Array(page)) = result.remove(member) {
                 offered.extend(page);
@@ -553,10 +553,9 @@ impl Handler for Gateway {
         let unknown = || RpcError::new(RpcError::INVALID_PARAMS, format!("there is no resource {uri}"));
         let (server, inner) = self.names.inner_uri(&uri).ok_or_else(unknown)?;
         let upstream = self.upstreams.get(&server).ok_or_else(unknown)?;
-        upstream
-            .watch(inner)
-            .await
-            .map_err(|unanswered| RpcError::new(RpcError::INTERNAL, unanswered.message))
+        upstream.watch(inner).await.map_err(|_| {
+            RpcError::new(RpcError::INTERNAL, "the server does not tell of changes of this resource")
+        })
     }
 
     fn mirrored(&self, _caller: &Caller, tool: &str) -> Option<Arc<[crate::front::Mirrored]>> {

@@ -169,7 +169,8 @@ impl Gateway {
             };
             let _written = self.shared.record(state, &event, None, None)?;
             let all = found.pointer.is_empty() && pattern.is_none();
-            whole = kept.shown.clone().filter(|_| all);
+            // All that the server said is more than the value that was endorsed.
+            whole = kept.shown.clone().filter(|_| all && endorsed.is_none());
             shown.push(value);
         }
         Ok(match (shown.as_slice(), whole) {

@@ -22,6 +22,7 @@ use axum::routing::{get, post};
 use http::Method;
 use http::header::AUTHORIZATION;
 
+pub(crate) use objects::reading;
 pub(crate) use peers::token_setting;
 
 use crate::web::{Csrf, single};

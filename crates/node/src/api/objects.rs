@@ -92,7 +92,7 @@ impl From<Head> for Summary {
 }
 
 /// What the actor may see, for lists over all collections: a token for some collections only uses those, by TAXII.
-pub(super) async fn reading(app: &App, actor: &Actor) -> Result<Reading, Failure> {
+pub(crate) async fn reading(app: &App, actor: &Actor) -> Result<Reading, Failure> {
     if matches!(&actor.who, Who::Machine(machine) if machine.collections.is_some()) {
         return Err(Failure::Forbidden("this token is for some collections only: use them by TAXII"));
     }

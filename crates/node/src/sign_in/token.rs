@@ -98,6 +98,12 @@ async fn machine(token: &str, caller: &Caller, app: &App) -> Result<Option<(Mach
     if !token.is_valid(now) {
         return Ok(None);
     }
+    // What somebody made who has left holds no longer.
+    if let Some(person) = token.person
+        && !app.store.person(person).await?.is_some_and(|person| person.active)
+    {
+        return Ok(None);
+    }
     let Some(reader) = app.store.reader_of_organisation(token.organisation, caller.encrypted).await? else {
         return Ok(None);
     };

@@ -59,7 +59,18 @@ pub fn definition(object: &Object) -> Definition {
     if let Some(tlp) = fixed::of(object.id()) {
         return Definition::Tlp(tlp);
     }
-    read(object).unwrap_or_else(Definition::Unknown)
+    let definition = read(object).unwrap_or_else(Definition::Unknown);
+    // Ids that are derived (version 5) belong to what they are derived from: nobody can put something more open under the id
+    // that another's mark is going to have.
+    let is_own = match &definition {
+        Definition::Handling(_) => true,
+        Definition::Iep(tlp, iep) => super::write::iep_id(*tlp, Some(iep)).as_ref() == Some(object.id()),
+        _ => false,
+    };
+    if object.id().uuid().get_version_num() == 5 && !is_own {
+        return Definition::Unknown("a mark whose id follows from another's content".to_owned());
+    }
+    definition
 }
 
 fn read(object: &Object) -> Result<Definition, String> {

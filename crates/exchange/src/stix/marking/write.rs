@@ -1,6 +1,6 @@
 //! From handlings to marks.
 
-use ostrom_core::handling::Handling;
+use ostrom_core::handling::{Handling, Iep, Tlp};
 use ostrom_core::{ObjectId, OrgId};
 use serde_json::{Map, Value, json};
 
@@ -45,7 +45,7 @@ pub fn marks(handling: &Handling) -> Result<Marks, MarkError> {
     match &handling.iep {
         None if is_plain => Ok(Marks { refs: vec![tlp], definitions: Vec::new() }),
         Some(policy) if is_plain => {
-            let id = iep_id(handling).ok_or(MarkError::Written)?;
+            let id = iep_id(handling.tlp, handling.iep.as_ref()).ok_or(MarkError::Written)?;
             match iep::extension(handling.tlp, policy, &id.uuid().to_string()) {
                 Some(extension) => {
                     let mut definition = frame(&id, None, policy.name.clone(), IEP_EXTENSION, extension);
@@ -117,7 +117,7 @@ pub(super) fn handling_id(handling: &Handling) -> Option<ObjectId> {
     derived_id("marking-definition", "ostrom-handling", std::str::from_utf8(&text).ok()?).ok()
 }
 
-fn iep_id(handling: &Handling) -> Option<ObjectId> {
-    let text = ostrom_trust::canonical_json(&(handling.tlp, &handling.iep)).ok()?;
+pub(super) fn iep_id(tlp: Tlp, iep: Option<&Iep>) -> Option<ObjectId> {
+    let text = ostrom_trust::canonical_json(&(tlp, iep)).ok()?;
     derived_id("marking-definition", "iep", std::str::from_utf8(&text).ok()?).ok()
 }
