@@ -31,7 +31,7 @@ fn hidden<'a>(html: &'a str, name: &str) -> &'a str {
     html.split_at(at).1.split('"').nth(3).unwrap()
 }
 
-/// A node with a collection, an administrator of the institute, and contributors of two other organisations.
+/// A node, an administrator of the institute, and contributors of two other organisations.
 struct World {
     node: TestNode,
     ada: Browser,
@@ -43,8 +43,6 @@ struct World {
 async fn world() -> World {
     let node = TestNode::start().await;
     let mut ada = node.administrator().await;
-    let made = ada.form("/collections", &[("title", "Community"), ("alias", "community")]).await;
-    assert_eq!(made.status, 303, "{}", text(&made));
     let norrland = ada.organisation("Norrland CERT").await;
     let fennec = ada.organisation("Fennec Labs").await;
     let bo = ada.invite(&node, &norrland, "bo@norrland.example", &["contributor", "coordinator"]).await;
