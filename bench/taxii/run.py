@@ -28,7 +28,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 MEDIA = "application/taxii+json;version=2.1"
-PEER = ["opentaxii==0.9.3", "gunicorn==23.0.0"]
+PEER = ["opentaxii==0.9.3", "gunicorn==27.0.1"]
 TLP = {
     "clear": "marking-definition--94868c89-83c2-464b-929b-a1a8aa3c8487",
     "green": "marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb",
