@@ -100,6 +100,11 @@ def main():
         processes = [subprocess.Popen([load, "serve", f"127.0.0.1:{server}"], stdout=subprocess.DEVNULL)]
         guards = {}
         try:
+            hop = port()
+            wait_for(server)
+            relay = subprocess.Popen([load, "relay", f"127.0.0.1:{hop}", f"127.0.0.1:{server}"], stdout=subprocess.DEVNULL)
+            processes.append(relay)
+            wait_for(hop)
             (folder / "rules.cedar").write_text(rules())
             for mode in ["buffered", "durable"]:
                 number = port()
@@ -132,6 +137,12 @@ def main():
                 for name, rate, connections in [("1000/s", 1000, 4), ("as fast as it goes", 0, given.connections)]:
                     row = call(server, connections, given.seconds, rate)
                     figures.setdefault(f"direct, {name}", []).append(row)
+                    # What any program in between costs here: this one looks at nothing.
+                    before = cpu(relay.pid)
+                    row = call(hop, connections, given.seconds, rate)
+                    row["cpu_us"] = (cpu(relay.pid) - before) / row["calls"] * 1e6
+                    row["memory_mib"] = memory(relay.pid)
+                    figures.setdefault(f"relay of bytes, {name}", []).append(row)
                     for mode, (number, pid, tokens) in guards.items():
                         before = cpu(pid)
                         row = call(number, connections, given.seconds, rate, tokens)

@@ -1,6 +1,7 @@
 //! A trivial MCP server, and a load generator, for measuring what the guard between them costs. `bench/guard/run.py` uses both.
 //!
 //!     guard_load serve ADDRESS                                   # answers every tools/call with "ok"
+//!     guard_load relay ADDRESS SERVER                            # copies bytes and looks at none: what any hop costs here
 //!     guard_load call ADDRESS CONNECTIONS SECONDS [RATE] [RUNS]  # prints calls, seconds and latencies in microseconds as JSON
 //!
 //! The generator writes ready-made requests on keep-alive connections and reads just enough of the answers to find their
@@ -24,6 +25,7 @@ fn main() {
     let text: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match text.as_slice() {
         ["serve", address] => serve(address),
+        ["relay", address, server] => relay(address, server),
         ["call", address, connections, seconds, rest @ ..] => {
             let rate = rest.first().and_then(|rate| rate.parse().ok()).unwrap_or(0.0);
             let tokens = rest.get(1).map(|path| std::fs::read_to_string(path).unwrap()).unwrap_or_default();
@@ -31,7 +33,9 @@ fn main() {
             call(address, connections.parse().unwrap(), seconds.parse().unwrap(), rate, &tokens);
         }
         _ => {
-            panic!("guard_load serve ADDRESS | call ADDRESS CONNECTIONS SECONDS [RATE] [FILE OF RUN TOKENS]")
+            panic!(
+                "guard_load serve ADDRESS | relay ADDRESS SERVER | call ADDRESS CONNECTIONS SECONDS [RATE] [FILE OF RUN TOKENS]"
+            )
         }
     }
 }
@@ -43,6 +47,30 @@ fn serve(address: &str) {
     for stream in listener.incoming().flatten() {
         std::thread::spawn(move || answer(stream));
     }
+}
+
+/// Two threads a connection, each of which copies one way.
+fn relay(address: &str, server: &str) {
+    let listener = TcpListener::bind(address).unwrap();
+    println!("listening");
+    for client in listener.incoming().flatten() {
+        let Ok(server) = TcpStream::connect(server) else { continue };
+        for stream in [&client, &server] {
+            stream.set_nodelay(true).unwrap();
+        }
+        let (to_server, to_client) = (server.try_clone().unwrap(), client.try_clone().unwrap());
+        std::thread::spawn(move || copy(client, to_server));
+        std::thread::spawn(move || copy(server, to_client));
+    }
+}
+
+fn copy(mut from: TcpStream, mut to: TcpStream) {
+    let mut piece = [0; 16 << 10];
+    while let Ok(read) = from.read(&mut piece)
+        && read > 0
+        && to.write_all(&piece[..read]).is_ok()
+    {}
+    let _ = to.shutdown(std::net::Shutdown::Write);
 }
 
 fn answer(mut stream: TcpStream) {
