@@ -95,6 +95,9 @@ pub async fn publish(options: PublishOptions) -> Result<ExitCode, Failure> {
         benign_utility: (figures.benign_utility.trials > 0)
             .then(|| shared(&figures.benign_utility))
             .transpose()?,
+        utility_under_attack: (figures.utility_under_attack.trials > 0)
+            .then(|| shared(&figures.utility_under_attack))
+            .transpose()?,
         bundle: verification.digest,
         signer: verification.signer.to_string(),
         signed: signed(verification.finished)?,

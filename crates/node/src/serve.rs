@@ -55,8 +55,9 @@ impl Node {
     pub async fn run(self, stop: impl Future<Output = ()> + Send) {
         let router = router(&self.app);
         let ticks = Ticks::start(&self.app);
+        let door = crate::local::Door::open(&self.app);
         self.listener.run(router, stop).await;
-        drop(ticks);
+        drop((ticks, door));
         self.app.close().await;
     }
 }

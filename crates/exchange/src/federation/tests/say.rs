@@ -111,19 +111,11 @@ async fn a_relay_cannot_open_what_the_origin_closed() {
     far.trust(&origin, None).await;
     origin.write(&id(1), at(1), &policy(0, &[1, 2]), at(1)).await;
     relay.pull(&origin.wire(1, at(2)), 0).await.unwrap();
+    // Another relay has the same, with the origin's signature, and says that it is for everybody.
     let aside = relay.kept(&id(1)).await[0].aside.clone();
-    // Another relay has the same, and says that it is for everybody.
     let liar = Node::new(3).await;
     far.trust(&liar, None).await;
     liar.write_raw(&id(1), at(1), &clear(0), Node::body(&id(1), at(1), ""), aside, at(2)).await;
-    let mut wire = liar.wire(2, at(3));
-    wire.server = Server::new(liar.store.clone(), liar.log.clone(), liar.key.clone());
-    assert_eq!(far.pull(&wire, 3).await.unwrap().skipped[&Skipped::Path], 1, "the path does not name it");
-    let path = serde_json::json!({ "federation": Provenance {
-        path: vec![name(0)], signed: Provenance::of(relay.kept(&id(1)).await[0].aside.as_deref()).unwrap().signed } });
-    liar.remove(&id(1), at(3)).await;
-    liar.write_raw(&id(1), at(1), &clear(0), Node::body(&id(1), at(1), ""), Some(path.to_string()), at(4))
-        .await;
     assert_eq!(far.pull(&liar.wire(2, at(5)), 3).await.unwrap().taken, 1);
     let kept = &far.kept(&id(1)).await[0];
     assert!(kept.own.allows(&reader(2), at(6)) && !kept.own.allows(&reader(3), at(6)));
