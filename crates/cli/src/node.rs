@@ -10,7 +10,8 @@ use crate::args::{BackupOptions, NodePlace, RestoreOptions, ServeOptions};
 use crate::fail::Failure;
 use crate::paths;
 
-fn folder(place: &NodePlace) -> Result<PathBuf, Failure> {
+/// The node's folder.
+pub fn folder(place: &NodePlace) -> Result<PathBuf, Failure> {
     place.data.clone().map_or_else(paths::node, Ok)
 }
 

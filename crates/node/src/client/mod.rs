@@ -13,6 +13,7 @@
 //! ```
 
 mod sealed;
+mod sync;
 
 use std::time::Duration;
 
@@ -26,6 +27,7 @@ use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 pub use sealed::{PublicSealingKey, SealedDraft, SealedTo};
+pub use sync::Place;
 
 use crate::BaseUrl;
 use crate::net::{Fetch, FetchError, Reach, Reply};

@@ -81,7 +81,9 @@ async fn page(visit: &Visit, reading: &Reading, thing: Thing, policy: Policy) ->
         provenance = provenance.fact("Came from", Cell::text("another node"));
     }
     let mut actions = vec![Action::Go(Link::to("Export", format!("{href}/export")), false)];
-    if owns && visit.is(Role::Contributor) && thing.record.is_some() && kind.begin().is_some() {
+    let is_sealed = thing.ai().is_some_and(|ai| ai.sealed.is_some());
+    // What is changed here would not open any more.
+    if owns && !is_sealed && visit.is(Role::Contributor) && thing.record.is_some() && kind.begin().is_some() {
         actions.insert(0, Action::Go(Link::to("Edit", format!("{href}/edit")), false));
     }
     let notice = decision.changes().map(|changes| {
@@ -103,6 +105,10 @@ async fn page(visit: &Visit, reading: &Reading, thing: Thing, policy: Policy) ->
         provenance = provenance.fact("SHA-256", Cell::Code(thing.head.digest.to_string()));
     }
     let mut sections = thing.sections();
+    // First, since there is little else to see.
+    if let Some(section) = super::sealing::section(visit, &thing, &names).await? {
+        sections.insert(0, section);
+    }
     if kind == Kind::Incident {
         if let Some(facts) = duties::facts_of(&thing) {
             let why = crate::ui::part::Block::Bullets(duties::why(&facts));
