@@ -63,7 +63,8 @@ async fn what_is_sealed_is_nowhere_in_the_clear_but_with_its_recipients() {
     flaws(&mut ada).await;
     let partner = ada.organisation("Partner").await;
     let mut pat = ada.invite(&one, &partner, "pat@partner.example", &["contributor", "coordinator"]).await;
-    let reporter = Client::new(&ada.origin, &ada.token(&["read", "write"]).await).unwrap();
+    let token = ada.token(&["read", "write"]).await;
+    let reporter = Client::new(&ada.origin, &token).unwrap();
     let recipient = Client::new(&ada.origin, &pat.token(&["read", "write"]).await).unwrap();
     let to = [Party::Organisation(partner.parse().unwrap())];
     let refused = reporter.seal(&draft("vulnerability", Tlp::Amber, &to, &one)).await.unwrap_err();
@@ -116,7 +117,8 @@ async fn keys_are_their_owners_and_red_is_for_persons() {
     flaws(&mut ada).await;
     let partner = ada.organisation("Partner").await;
     let mut pat = ada.invite(&node, &partner, "pat@partner.example", &["contributor"]).await;
-    let reporter = Client::new(&ada.origin, &ada.token(&["read", "write"]).await).unwrap();
+    let token = ada.token(&["read", "write"]).await;
+    let reporter = Client::new(&ada.origin, &token).unwrap();
     let organisation = Client::new(&ada.origin, &pat.token(&["read", "write"]).await).unwrap();
     let (own, shared) = (OpeningKey::generate().unwrap(), OpeningKey::generate().unwrap());
     organisation.give_sealing_key(&shared.public(), "desk").await.unwrap();
