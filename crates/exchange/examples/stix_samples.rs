@@ -8,6 +8,8 @@ use std::path::Path;
 
 use ostrom_core::handling::{Embargo, Handling, Iep, Obligation, Party, Tlp};
 use ostrom_core::{Digest, GroupId, ObjectId, OrgId, PersonId, Timestamp, Uuid};
+use ostrom_exchange::seal::OpeningKey;
+use ostrom_exchange::sealed;
 use ostrom_exchange::stix::marking;
 use ostrom_exchange::types::{
     Advisory, Affected, BundleFacts, Common, Disclosure, DisclosureState, Evaluation, Flaw, Incident, Lesson,
@@ -128,6 +130,10 @@ impl Draw {
         });
         let ai = flaw.extensions.ai.clone();
         let about = vec![flaw.common.id().clone()];
+        let hidden = Flaw::new(common("vulnerability", 19)?, "Sealed report").write()?;
+        let secret = json!({ "name": self.name, "description": self.text });
+        let secret = secret.as_object().ok_or("no dictionary")?;
+        let sealed = sealed::seal(hidden.map(), secret, &[OpeningKey::generate()?.public()])?;
         let mut technique = Technique::new(common("attack-pattern", 11)?, &self.name);
         technique.aliases = vec![self.text.clone()];
         technique.kill_chain_phases = vec![Phase {
@@ -188,6 +194,7 @@ impl Draw {
             Record::Evaluation(evaluation),
         ];
         let mut objects = vec![identity(org, &self.name, &["government-national".to_owned()], now), software];
+        objects.push(serde_json::from_slice(&sealed)?);
         objects.extend(marks.definitions);
         for record in &records {
             objects.push(serde_json::from_slice(record.write()?.bytes())?);

@@ -54,7 +54,7 @@ pub async fn keys(visit: Visit) -> Result<Response, Failure> {
     let form = Form::post("/sealing-keys", visit.csrf(), "Give out your key").fields(vec![
         Field::line("label", "Name", "").required().half(),
         Field::line("public-key", "Public key", "").required().hinted(
-            "Make a key on your own machine with `ostrom seal-key new seal.key`: it prints the public key, 64 hexadecimal digits. The file stays with you.",
+            "Make a key on your own machine with `ostrom seal-key new seal.key`: it prints the public key, 64 hexadecimal digits. The file stays with you. Other members see your name beside the key.",
         ),
     ]);
     let main = vec![
