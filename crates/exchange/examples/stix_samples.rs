@@ -130,7 +130,8 @@ impl Draw {
         });
         let ai = flaw.extensions.ai.clone();
         let about = vec![flaw.common.id().clone()];
-        let hidden = Flaw::new(common("vulnerability", 19)?, "Sealed report").write()?;
+        let hidden = Record::Flaw(Flaw::new(common("vulnerability", 19)?, "Sealed report"));
+        let hidden = hidden.write()?;
         let secret = json!({ "name": self.name, "description": self.text });
         let secret = secret.as_object().ok_or("no dictionary")?;
         let sealed = sealed::seal(hidden.map(), secret, &[OpeningKey::generate()?.public()])?;

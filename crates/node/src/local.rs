@@ -104,6 +104,7 @@ pub enum LocalError {
 }
 
 /// The open door of a node that runs; it closes when this is dropped.
+#[derive(Debug)]
 pub(crate) struct Door(Option<(PathBuf, JoinHandle<()>)>);
 
 impl Drop for Door {

@@ -196,10 +196,17 @@ async fn peers_are_managed_on_the_nodes_own_machine_while_it_runs_and_while_it_d
     assert!(nowhere.is_err());
     assert_eq!(ask(Command::State { peer: url.clone(), active: false }).await.unwrap()["state"], "paused");
     assert!(ask(Command::Sync { peer: url.clone() }).await.is_err());
-    // What was done is in the audit log, and the token nowhere in the answers.
     let peers = ask(Command::Peers).await.unwrap().to_string();
     assert!(peers.contains("paused") && !peers.contains("ost_"), "{peers}");
     node.stop().await;
+    // What was done is in the audit log, and the token is not.
+    let audit: Vec<String> = ostrom_trust::log::read(&data.join("audit"))
+        .unwrap()
+        .map(|entry| String::from_utf8(entry.unwrap().bytes).unwrap())
+        .filter(|deed| deed.contains("command-line"))
+        .collect();
+    assert!(audit.iter().any(|deed| deed.contains(&format!("peer {url} added"))), "{audit:?}");
+    assert!(audit.iter().all(|deed| !deed.contains("ost_")), "{audit:?}");
 
     let none = local::ask(&data, &Command::Peers).await.unwrap();
     assert_eq!(none, None, "no node runs");

@@ -81,7 +81,7 @@ impl Definitions {
         let origin = shared.origin.iter().flat_map(|origin| origin.own.handlings());
         for handling in shared.own.handlings().chain(origin) {
             for (id, definition) in marking::proven(handling) {
-                known.entry(id).or_insert(definition);
+                known.insert(id, definition);
             }
         }
         known

@@ -330,7 +330,9 @@ impl Puller {
     async fn peers(&self) -> Result<BTreeMap<String, (PeerKey, Option<OrgId>)>, PullError> {
         let peers = self.store.peers().await?.into_iter().filter_map(|peer| {
             let key: PeerKey = peer.public_key.parse().ok()?;
-            Some((key.name().to_owned(), (key, peer.organisation)))
+            // One that broke a promise speaks for nobody until somebody has looked.
+            let organisation = peer.organisation.filter(|_| peer.state != PeerState::Distrusted);
+            Some((key.name().to_owned(), (key, organisation)))
         });
         Ok(peers.collect())
     }
