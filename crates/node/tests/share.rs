@@ -86,6 +86,9 @@ async fn what_is_sealed_is_nowhere_in_the_clear_but_with_its_recipients() {
         let path = format!("/api/v1/objects/{}", sealed_to.written.id);
         assert_eq!(one.browser().get(&path).await.status, 404);
         let kind = if kind == "incident" { "incidents" } else { "flaws" };
+        // Its owner cannot break the seal by editing it.
+        let edit = format!("/{kind}/{}/edit", sealed_to.written.id);
+        assert_eq!(ada.get(&edit).await.status, 409);
         let page = pat.get(&format!("/{kind}/{}", sealed_to.written.id)).await;
         let page = String::from_utf8(page.body).unwrap();
         assert!(page.contains("Sealed to") && page.contains("ostrom open "), "{page}");
