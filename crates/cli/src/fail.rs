@@ -56,6 +56,7 @@ from!(
     ostrom_guard::policy::Problems,
     ostrom_guard::serve::ServeError,
     ostrom_lab::bundle::BundleError,
+    ostrom_node::local::LocalError,
     ostrom_lab::compare::CompareError,
     ostrom_lab::export::ExportError,
     ostrom_lab::run::RunError,

@@ -21,9 +21,11 @@ mod model;
 mod node;
 mod passport;
 mod paths;
+mod peer;
 mod progress;
 mod records;
 mod scan;
+mod sealing;
 mod share;
 mod show;
 mod sign;
@@ -71,6 +73,9 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Incident(options) => block_on(share::incident(options)),
         Command::Publish(options) => block_on(share::publish(options)),
         Command::Sync(options) => block_on(share::sync(options)),
+        Command::Peer(command) => block_on(peer::run(command)),
+        Command::SealKey(command) => block_on(sealing::run(command)),
+        Command::Open(options) => block_on(sealing::open(options)),
         Command::Backup(options) => block_on(node::backup(options)),
         Command::Restore(options) => block_on(node::restore(options)),
     }

@@ -10,7 +10,8 @@ use crate::args::{BackupOptions, NodePlace, RestoreOptions, ServeOptions};
 use crate::fail::Failure;
 use crate::paths;
 
-fn folder(place: &NodePlace) -> Result<PathBuf, Failure> {
+/// The node's folder.
+pub fn folder(place: &NodePlace) -> Result<PathBuf, Failure> {
     place.data.clone().map_or_else(paths::node, Ok)
 }
 
@@ -78,7 +79,11 @@ fn greet(node: &Node) {
 /// `ostrom backup`.
 pub async fn backup(options: BackupOptions) -> Result<ExitCode, Failure> {
     ostrom_store::backup_file(&location(&options.place)?, &options.to).await?;
-    println!("The backup is {}. Keep the keys and logs of the node's folder with it.", options.to.display());
+    println!("The backup is {}.", options.to.display());
+    match folder(&options.place) {
+        Ok(folder) => println!("Keep log, audit and keys of {} with it.", folder.display()),
+        Err(_) => println!("Keep log, audit and keys of the node's folder with it."),
+    }
     Ok(ExitCode::SUCCESS)
 }
 
@@ -87,5 +92,12 @@ pub async fn restore(options: RestoreOptions) -> Result<ExitCode, Failure> {
     let config = ostrom_store::Config::new(location(&options.place)?);
     ostrom_store::restore(&options.from, &config).await?;
     println!("Restored from {}.", options.from.display());
+    let folder = folder(&options.place)?;
+    if !folder.join("keys/node.pem").exists() {
+        println!(
+            "Copy log, audit and keys that belong to it into {} before you serve it:\nwithout them it is another node to its peers, and its log begins anew.",
+            folder.display()
+        );
+    }
     Ok(ExitCode::SUCCESS)
 }

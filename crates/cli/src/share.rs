@@ -1,12 +1,14 @@
 //! `ostrom report`, `incident`, `publish` and `sync`: what talks to a node.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::ExitCode;
 
+use ostrom_core::handling::{Embargo, Party};
 use ostrom_core::{ObjectId, Timestamp};
 use ostrom_exchange::types::{AI_EXTENSION, Affected, BundleFacts, Evaluation, Mechanism, Rate, Suite};
 use ostrom_lab::bundle;
-use ostrom_node::client::{Client, ClientError, NewObject, Written};
+use ostrom_node::client::{Client, ClientError, NewObject, Place, Written};
 use serde_json::{Map, Value, json};
 
 use crate::args::{
@@ -14,7 +16,7 @@ use crate::args::{
 };
 use crate::eval::opened;
 use crate::fail::{Failure, io};
-use crate::show;
+use crate::{sealing, show};
 
 /// The longest description, in bytes.
 const MAX_DESCRIPTION: u64 = 1 << 20;
@@ -39,7 +41,11 @@ pub async fn report(options: FlawOptions) -> Result<ExitCode, Failure> {
         extension.insert("attack_success".to_owned(), json!([rate(&success)?]));
     }
     let flaw = object(&options.title, options.description.as_deref(), extension)?;
-    let written = client(&options.node)?.report(&options.marks.mark(flaw)?).await?;
+    let node = client(&options.node)?;
+    if options.marks.seal {
+        return sealing::seal(&node, "vulnerability", &options.marks, flaw, options.json).await;
+    }
+    let written = node.report(&options.marks.mark(flaw)?).await?;
     told("Reported", &written, options.json)
 }
 
@@ -64,12 +70,21 @@ pub async fn incident(options: IncidentOptions) -> Result<ExitCode, Failure> {
         extension.insert("affected".to_owned(), json!([Affected::model(&model)]));
     }
     let incident = object(&options.title, options.description.as_deref(), extension)?;
-    let written = client(&options.node)?.incident(&options.marks.mark(incident)?).await?;
+    let node = client(&options.node)?;
+    if options.marks.seal {
+        return sealing::seal(&node, "incident", &options.marks, incident, options.json).await;
+    }
+    let written = node.incident(&options.marks.mark(incident)?).await?;
     told("Reported", &written, options.json)
 }
 
 /// `ostrom publish`.
 pub async fn publish(options: PublishOptions) -> Result<ExitCode, Failure> {
+    if options.marks.seal {
+        return Err(Failure::new(
+            "results of evaluations are not sealed: give --tlp and --to instead of --seal",
+        ));
+    }
     let node = client(&options.node)?;
     let (folder, _guard) = opened(&options.bundle)?;
     let key = options.key.as_deref().map(ostrom_trust::PublicKey::load).transpose()?;
@@ -95,6 +110,9 @@ pub async fn publish(options: PublishOptions) -> Result<ExitCode, Failure> {
         benign_utility: (figures.benign_utility.trials > 0)
             .then(|| shared(&figures.benign_utility))
             .transpose()?,
+        utility_under_attack: (figures.utility_under_attack.trials > 0)
+            .then(|| shared(&figures.utility_under_attack))
+            .transpose()?,
         bundle: verification.digest,
         signer: verification.signer.to_string(),
         signed: signed(verification.finished)?,
@@ -112,18 +130,16 @@ pub async fn publish(options: PublishOptions) -> Result<ExitCode, Failure> {
 pub async fn sync(options: SyncOptions) -> Result<ExitCode, Failure> {
     let node = client(&options.node)?;
     std::fs::create_dir_all(&options.folder).map_err(io(options.folder.display()))?;
-    let mut place = Place::read(&options.folder, &options.collection)?;
+    let mut place = read_place(&options.folder, &options.collection)?;
     let mut fetched = 0_usize;
     loop {
-        let page = node.sync(&options.collection, place.added, place.next.as_deref(), PAGE).await?;
+        let (page, after) = node.sync_on(&options.collection, &place, PAGE).await?;
         for object in &page.objects {
             keep(&options.folder, object)?;
             fetched = fetched.saturating_add(1);
         }
-        // After the last page there is no `next`: then it goes on after the last object's time.
-        place.added = if page.more { place.added } else { page.added_last.or(place.added) };
-        place.next = page.next;
-        place.write(&options.folder, node.base().to_string(), &options.collection)?;
+        place = after;
+        keep_place(&place, &options.folder, node.base().to_string(), &options.collection)?;
         if !page.more {
             break;
         }
@@ -137,7 +153,8 @@ pub async fn sync(options: SyncOptions) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn client(address: &NodeAddress) -> Result<Client, Failure> {
+/// A node, with the token of the environment.
+pub fn client(address: &NodeAddress) -> Result<Client, Failure> {
     let token = std::env::var(&address.token_env).map_err(|_| {
         Failure::new(format!(
             "the environment variable {} holds no token: make one on the account page of {} (--token-env names another variable)",
@@ -159,6 +176,21 @@ impl Marks {
         }
         let handling = Value::Object(handling);
         Ok(NewObject { handling, ..NewObject::new(&self.collection, &self.tlp, object) })
+    }
+
+    /// The recipients, and the embargo.
+    pub fn parties(&self) -> Result<(BTreeSet<Party>, Option<Embargo>), Failure> {
+        let read = |text: &String| {
+            let party = party(text)?;
+            serde_json::from_value::<Party>(party).map_err(|_| {
+                Failure::new(format!("--to {text:?}: the id is 36 characters, as the members page shows it"))
+            })
+        };
+        let parties: BTreeSet<Party> = self.to.iter().map(read).collect::<Result<_, _>>()?;
+        let until = self.embargo.as_deref().map(str::parse).transpose();
+        let until: Option<Timestamp> = until.map_err(|error| Failure::new(format!("--embargo: {error}")))?;
+        let embargo = until.map(|until| Embargo { until, parties: parties.clone() });
+        Ok((parties, embargo))
     }
 }
 
@@ -241,38 +273,29 @@ fn told(what: &str, written: &Written, json: bool) -> Result<ExitCode, Failure> 
     Ok(ExitCode::SUCCESS)
 }
 
-/// Where a folder goes on.
-#[derive(Debug, Default)]
-struct Place {
-    added: Option<Timestamp>,
-    next: Option<String>,
+/// Where a folder goes on: at the beginning, if it is new.
+fn read_place(folder: &Path, collection: &str) -> Result<Place, Failure> {
+    let path = folder.join(CURSOR);
+    let text = match std::fs::read_to_string(&path) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Place::default()),
+        Err(error) => return Err(io(path.display())(error)),
+    };
+    let wrong = |error: &dyn std::fmt::Display| {
+        Failure::new(format!("{}: {error}; use another folder", path.display()))
+    };
+    let kept: Value = serde_json::from_str(&text).map_err(|error| wrong(&error))?;
+    let part = |name: &str| kept.get(name).and_then(Value::as_str);
+    if part("collection") != Some(collection) {
+        return Err(wrong(&"it holds another collection"));
+    }
+    let added = part("added").map(str::parse).transpose();
+    Ok(Place { added: added.map_err(|error| wrong(&error))?, next: part("next").map(str::to_owned) })
 }
 
-impl Place {
-    /// The beginning, if the folder is new.
-    fn read(folder: &Path, collection: &str) -> Result<Self, Failure> {
-        let path = folder.join(CURSOR);
-        let text = match std::fs::read_to_string(&path) {
-            Ok(text) => text,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
-            Err(error) => return Err(io(path.display())(error)),
-        };
-        let wrong = |error: &dyn std::fmt::Display| {
-            Failure::new(format!("{}: {error}; use another folder", path.display()))
-        };
-        let kept: Value = serde_json::from_str(&text).map_err(|error| wrong(&error))?;
-        let part = |name: &str| kept.get(name).and_then(Value::as_str);
-        if part("collection") != Some(collection) {
-            return Err(wrong(&"it holds another collection"));
-        }
-        let added = part("added").map(str::parse).transpose();
-        Ok(Self { added: added.map_err(|error| wrong(&error))?, next: part("next").map(str::to_owned) })
-    }
-
-    fn write(&self, folder: &Path, node: String, collection: &str) -> Result<(), Failure> {
-        let kept = json!({"node": node, "collection": collection, "added": self.added, "next": self.next});
-        write(&folder.join(CURSOR), kept.to_string().as_bytes())
-    }
+fn keep_place(place: &Place, folder: &Path, node: String, collection: &str) -> Result<(), Failure> {
+    let kept = json!({"node": node, "collection": collection, "added": place.added, "next": place.next});
+    write(&folder.join(CURSOR), kept.to_string().as_bytes())
 }
 
 /// Writes an object under a name that its id and version make, and nothing else that it says.

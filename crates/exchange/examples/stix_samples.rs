@@ -8,6 +8,8 @@ use std::path::Path;
 
 use ostrom_core::handling::{Embargo, Handling, Iep, Obligation, Party, Tlp};
 use ostrom_core::{Digest, GroupId, ObjectId, OrgId, PersonId, Timestamp, Uuid};
+use ostrom_exchange::seal::OpeningKey;
+use ostrom_exchange::sealed;
 use ostrom_exchange::stix::marking;
 use ostrom_exchange::types::{
     Advisory, Affected, BundleFacts, Common, Disclosure, DisclosureState, Evaluation, Flaw, Incident, Lesson,
@@ -128,6 +130,11 @@ impl Draw {
         });
         let ai = flaw.extensions.ai.clone();
         let about = vec![flaw.common.id().clone()];
+        let hidden = Record::Flaw(Flaw::new(common("vulnerability", 19)?, "Sealed report"));
+        let hidden = hidden.write()?;
+        let secret = json!({ "name": self.name, "description": self.text });
+        let secret = secret.as_object().ok_or("no dictionary")?;
+        let sealed = sealed::seal(hidden.map(), secret, &[OpeningKey::generate()?.public()])?;
         let mut technique = Technique::new(common("attack-pattern", 11)?, &self.name);
         technique.aliases = vec![self.text.clone()];
         technique.kill_chain_phases = vec![Phase {
@@ -166,7 +173,8 @@ impl Draw {
             suite: Suite { name: self.name.clone(), sha256: Digest::of(b"suite") },
             model: affected,
             mechanisms: vec![Mechanism { name: "canary".to_owned(), success: rate.clone() }],
-            benign_utility: Some(rate),
+            benign_utility: Some(rate.clone()),
+            utility_under_attack: Some(rate),
             bundle: Digest::of(&self.bits.to_be_bytes()),
             signer: "key".to_owned(),
             signed: now,
@@ -187,6 +195,7 @@ impl Draw {
             Record::Evaluation(evaluation),
         ];
         let mut objects = vec![identity(org, &self.name, &["government-national".to_owned()], now), software];
+        objects.push(serde_json::from_slice(&sealed)?);
         objects.extend(marks.definitions);
         for record in &records {
             objects.push(serde_json::from_slice(record.write()?.bytes())?);

@@ -7,8 +7,9 @@
 use std::fmt;
 use std::str::FromStr;
 
-use ostrom_core::Digest;
-use ostrom_trust::log::{NoteError, SignedCheckpoint, Tiles, VerifierKey, merkle};
+use ostrom_core::{Digest, ObjectId, Timestamp};
+use ostrom_store::Logged;
+use ostrom_trust::log::{Log, NoteError, SignedCheckpoint, Tiles, VerifierKey, merkle};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use sha2::{Digest as _, Sha256};
 
@@ -80,6 +81,8 @@ pub enum Kind {
     Object,
     /// A case at intake: the report's bytes as they came.
     Case,
+    /// The removal of a version of a shared object: which, and why ([`removal`]).
+    Removal,
 }
 
 impl Kind {
@@ -87,13 +90,14 @@ impl Kind {
         match self {
             Self::Object => b"ostrom-object/v1\n",
             Self::Case => b"ostrom-case/v1\n",
+            Self::Removal => b"ostrom-removal/v1\n",
         }
     }
 
     const fn parts(self) -> usize {
         match self {
             Self::Object => 2,
-            Self::Case => 1,
+            Self::Case | Self::Removal => 1,
         }
     }
 }
@@ -148,6 +152,29 @@ pub fn commit(kind: Kind, salt: &Salt, parts: &[Digest]) -> Digest {
         hasher.update(part.as_bytes());
     }
     Digest::from_bytes(hasher.finalize().into())
+}
+
+/// What the commitment to a removal is of: the object's id, its version in microseconds and the reason, each in a line.
+pub fn removal(id: &ObjectId, version: Timestamp, why: Option<&str>) -> String {
+    // The reason comes last: whatever it holds, it cannot be taken for anything else.
+    let why = why.map_or_else(|| "without a reason".to_owned(), |why| format!("why {why}"));
+    format!("{id}\n{}\n{why}\n", version.micros())
+}
+
+/// Enters the commitment to a removal into the log. It is durable when the log is synced.
+///
+/// # Errors
+/// If there are no random bytes, or the log cannot be written.
+pub fn enter_removal(
+    log: &Log,
+    id: &ObjectId,
+    version: Timestamp,
+    why: Option<&str>,
+) -> Result<Logged, CommitmentError> {
+    let salt = Salt::generate()?;
+    let parts = [Digest::of(removal(id, version, why).as_bytes())];
+    let leaf = log.append(commit(Kind::Removal, &salt, &parts).as_bytes())?;
+    Ok(Logged { leaf, salt: salt.as_bytes().to_vec() })
 }
 
 /// Where in which log a commitment lies.
@@ -275,7 +302,7 @@ impl Opening {
 #[cfg(test)]
 mod tests {
     use ostrom_trust::SecretKey;
-    use ostrom_trust::log::{Log, Options};
+    use ostrom_trust::log::Options;
     use proptest::prelude::*;
 
     use super::*;

@@ -10,6 +10,7 @@ pub mod incident;
 #[cfg(any(test, feature = "leak"))]
 pub mod leak;
 pub mod seal;
+pub mod sealed;
 pub mod service;
 pub mod stix;
 pub mod taxii;

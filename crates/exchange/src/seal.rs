@@ -85,6 +85,11 @@ impl RecipientKey {
     pub fn id(&self) -> Digest {
         Digest::of(&self.0.to_bytes())
     }
+
+    /// Whether something can be sealed to it: points of small order are none (RFC 7748, section 6.1).
+    pub fn is_usable(&self) -> bool {
+        Sealed::new(b"", "", std::slice::from_ref(self)).is_ok()
+    }
 }
 
 impl fmt::Display for RecipientKey {

@@ -8,6 +8,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::Response;
 use ostrom_http::Connections;
 
+use crate::local::Door;
 use crate::ticks::Ticks;
 use crate::web::{doors, listen, secure, visit};
 use crate::{App, BaseUrl, Config, Failure, StartError};
@@ -18,6 +19,7 @@ pub struct Node {
     app: App,
     listener: Connections,
     first: Option<String>,
+    door: Door,
 }
 
 impl Node {
@@ -31,7 +33,8 @@ impl Node {
         let base = config.base.clone().unwrap_or_else(|| BaseUrl::local(config.listen.port()));
         let app = App::open(config, base).await?;
         let first = app.first_link().await?;
-        Ok(Self { app, listener, first })
+        let door = Door::open(&app);
+        Ok(Self { app, listener, first, door })
     }
 
     /// The address, with the port that was given if any was asked for.
@@ -57,7 +60,7 @@ impl Node {
         let router = router(&self.app);
         let ticks = Ticks::start(&self.app);
         self.listener.run(router, |what| eprintln!("ostrom node: {what}"), stop).await;
-        drop(ticks);
+        drop((ticks, self.door));
         self.app.close().await;
     }
 }

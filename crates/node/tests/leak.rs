@@ -170,7 +170,17 @@ impl Target for Http {
 /// Everything that the REST API says about objects.
 fn api(world: &World) -> Vec<String> {
     let mut all = Vec::new();
-    for list in ["flaws", "incidents", "techniques", "mitigations", "advisories", "evaluations", "objects"] {
+    for list in [
+        "flaws",
+        "incidents",
+        "techniques",
+        "mitigations",
+        "advisories",
+        "evaluations",
+        "sightings",
+        "relations",
+        "objects",
+    ] {
         all.push(format!("/api/v1/{list}?limit=2"));
         all.push(format!("/api/v1/{list}"));
     }
@@ -182,7 +192,9 @@ fn api(world: &World) -> Vec<String> {
         all.push(format!("/api/v1/collections/{}", collection.id));
     }
     for id in world.ids() {
-        for rest in ["", "/versions", "/why", "/readers"] {
+        let exports =
+            ["/export", "/export/stix", "/export/avid", "/export/csaf", "/export/osv", "/export/oecd"];
+        for rest in ["", "/versions", "/why", "/readers"].into_iter().chain(exports) {
             all.push(format!("/api/v1/objects/{id}{rest}"));
         }
     }

@@ -95,6 +95,16 @@ impl Custody {
         Ok(found)
     }
 
+    /// The bytes of the first version of an object that came: for marking definitions, which never change.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn first_body(&self, id: &ObjectId) -> Result<Option<Vec<u8>>, Error> {
+        let sql = "SELECT body FROM object WHERE id = $1 ORDER BY version, seq LIMIT 1";
+        let row = self.store.first(sql, args![id]).await?;
+        row.map(|row| row.text(0).map(String::into_bytes)).transpose()
+    }
+
     fn kept(&self, row: &Row) -> Result<Kept, Error> {
         Ok(Kept {
             collection: self.store.collection_id(row.int(0)?)?,

@@ -29,6 +29,7 @@ mod policy;
 mod posting;
 mod reading;
 mod saved;
+mod sealing;
 mod setting;
 mod store;
 #[cfg(feature = "testing")]
@@ -45,12 +46,13 @@ pub use error::Error;
 pub use member::{Group, Organisation, Person, Role, UnknownRole};
 pub use note::{NewNotification, Notification, Subject};
 pub use object::{
-    CheckReport, Entry, Filter, Head, Key, MAX_BODY, MAX_CLOSURE, MAX_REFERENCES, MAX_WORDS, ManifestEntry,
-    NewObject, Object, Outcome, Page, Removal, Versions,
+    CheckReport, Entry, Filter, Head, Key, Logged, MAX_BODY, MAX_CLOSURE, MAX_REFERENCES, MAX_WORDS,
+    ManifestEntry, NewObject, Object, Outcome, Page, Removal, Versions,
 };
 pub use peer::{Peer, PeerState};
 pub use posting::Posting;
 pub use reading::Reading;
 pub use saved::SavedView;
+pub use sealing::SealingKey;
 pub use store::Store;
 pub use writing::Writing;

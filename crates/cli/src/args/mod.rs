@@ -2,6 +2,7 @@
 
 mod guard;
 mod node;
+mod peer;
 mod share;
 mod supply;
 
@@ -11,6 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use guard::{GuardCommand, Place, StopOptions};
 pub use node::{BackupOptions, NodePlace, RestoreOptions, ServeOptions};
+pub use peer::{AddOptions, Here, OpenOptions, PeerCommand, SealKeyCommand};
 pub use share::{
     FlawOptions, IncidentOptions, Marks, NodeAddress, PublishOptions, SeverityName, SyncOptions,
 };
@@ -103,19 +105,26 @@ Exit status: 0 it is what was signed and nothing is revoked, 1 it is not.")]
     Key(KeyCommand),
     /// Run a node: share vulnerabilities and incidents with the right people, and only them.
     #[command(after_help = "Examples:
-  ostrom serve                                          # on this machine only: http://127.0.0.1:7400
-  ostrom serve --listen 0.0.0.0:443 --base-url https://node.example --tls-cert chain.pem --tls-key key.pem
-  ostrom serve --behind-proxy --base-url https://node.example --database postgres://ostrom@db/ostrom")]
+  ostrom serve                  # for this machine only: http://127.0.0.1:7400
+  ostrom serve --listen 0.0.0.0:443 --base-url https://node.example \\
+      --tls-cert chain.pem --tls-key key.pem
+  ostrom serve --behind-proxy --base-url https://node.example \\
+      --database postgres://ostrom@db/ostrom")]
     Serve(ServeOptions),
     /// Report a flaw to a node.
     #[command(after_help = "Examples:
-  export OSTROM_TOKEN=ost_…                             # made on the node's account page
-  ostrom report \"Repeats its system prompt when asked twice\" --model acme-chat --success 17/20 --description flaw.md
-  ostrom report \"…\" --tlp amber+strict --to organisation:0c7b5b88-8ff7-4a4d-aa9d-feb398cd0061 --embargo 2027-01-31T00:00:00Z")]
+  export OSTROM_TOKEN=ost_…     # made on the node's account page
+  ostrom report \"Repeats its system prompt when asked twice\" \\
+      --model acme-chat --success 17/20 --description flaw.md
+  ostrom report \"…\" --tlp amber+strict --embargo 2027-01-31T00:00:00Z \\
+      --to organisation:0c7b5b88-8ff7-4a4d-aa9d-feb398cd0061
+  ostrom report \"…\" --seal \\
+      --to organisation:0c7b5b88-8ff7-4a4d-aa9d-feb398cd0061  # only they read it")]
     Report(FlawOptions),
     /// Report an incident to a node.
     #[command(after_help = "Example:
-  ostrom incident \"An assistant forwarded a mailbox\" --severity incident --occurred 2026-11-20T14:00:00Z")]
+  ostrom incident \"An assistant forwarded a mailbox\" \\
+      --severity incident --occurred 2026-11-20T14:00:00Z")]
     Incident(IncidentOptions),
     /// Publish the result of an evaluation on a node. The bundle is verified first.
     #[command(after_help = "Example:\n  ostrom publish run-1 --tlp green --node https://node.example")]
@@ -123,11 +132,42 @@ Exit status: 0 it is what was signed and nothing is revoked, 1 it is not.")]
     /// Keep a folder up to date with what a node's collection lets you see.
     #[command(after_help = "Example:\n  ostrom sync ./feed --node https://node.example")]
     Sync(SyncOptions),
+    /// Say which nodes a node on this machine pulls from. It may run or not.
+    #[command(after_help = "Examples:
+  ostrom peer identity                          # this node's key, for others
+  export OSTROM_PEER_TOKEN=ost_…                # made for you over there
+  ostrom peer add https://peer.example
+  ostrom peer list
+  ostrom peer sync")]
+    #[command(subcommand)]
+    Peer(PeerCommand),
+    /// Make, give out and list keys that reports can be sealed to.
+    #[command(after_help = "Examples:
+  ostrom seal-key new seal.key --register
+  ostrom seal-key list")]
+    #[command(subcommand)]
+    SealKey(SealKeyCommand),
+    /// Open what was sealed to you, and check that nothing of it was changed.
+    #[command(after_help = "Examples:
+  ostrom open vulnerability--0c7b5b88-8ff7-4a4d-aa9d-feb398cd0061 \\
+      --key seal.key
+  ostrom open export.json --key seal.key        # TLP:RED, from its page
+
+Exit status: 0 opened and unchanged, 1 not.")]
+    Open(OpenOptions),
     /// Copy a node's SQLite database to a new file while the node goes on.
-    #[command(after_help = "Example:\n  ostrom backup node-2026-11-22.db")]
+    #[command(after_help = "Example:
+  ostrom backup node-2026-11-22.db
+  cp -r NODE/log NODE/audit NODE/keys node-2026-11-22/
+
+The folders log, audit and keys belong to it; take them after the database.
+For PostgreSQL use pg_dump.")]
     Backup(BackupOptions),
     /// Make a node's database from a backup. Nothing is overwritten.
-    #[command(after_help = "Example:\n  ostrom restore node-2026-11-22.db --data ./node")]
+    #[command(after_help = "Example:
+  cp -r node-2026-11-22/log node-2026-11-22/audit node-2026-11-22/keys ./node/
+  ostrom restore node-2026-11-22.db --data ./node
+  ostrom serve --data ./node")]
     Restore(RestoreOptions),
     /// Print a completion script for a shell.
     #[command(

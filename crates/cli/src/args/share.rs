@@ -30,6 +30,15 @@ pub struct Marks {
     /// The collection, by its id or alias.
     #[arg(long, default_value = "shared", value_name = "NAME")]
     pub collection: String,
+    /// Seal it to the recipients before it leaves this machine: nodes and backups cannot read it.
+    #[arg(long)]
+    pub seal: bool,
+    /// With --seal: a public key to seal to, instead of those that the node names.
+    #[arg(long, value_name = "KEY", requires = "seal")]
+    pub to_key: Vec<String>,
+    /// With --seal: the title that stays in the clear.
+    #[arg(long, value_name = "TEXT", default_value = "Sealed report")]
+    pub open_title: String,
 }
 
 /// `ostrom report`.

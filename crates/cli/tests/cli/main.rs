@@ -12,6 +12,7 @@ mod commands;
 mod endpoint;
 mod guard;
 mod hub;
+mod nodes;
 mod place;
 mod runs;
 mod supply;

@@ -64,14 +64,18 @@ const WHY: &[(&str, &str)] = &[
     ("ai.disclosure", "the framework is not about disclosure"),
     ("ai.attack_success", "the framework has no criterion for attack success rates"),
     ("ai.transfer", "the framework has no criterion for transfer"),
+    ("ai.incident_facts", "the framework has no criterion for it"),
 ];
+
+/// Where an incident keeps its facts, in Ostrom's extension.
+const FACTS: &str = "incident_facts";
 
 /// What a report is made of.
 #[derive(Debug, Clone)]
 pub struct IncidentReport<'a> {
     /// The incident.
     pub incident: &'a Incident,
-    /// Its harms, if somebody stated them.
+    /// Its harms, if somebody stated them elsewhere than in the incident itself (`incident_facts`).
     pub facts: Option<&'a Facts>,
     /// Answers by the numbers of the criteria, in words. They go before what follows from the incident.
     pub answers: &'a BTreeMap<u8, String>,
@@ -87,6 +91,8 @@ pub fn oecd(report: &IncidentReport<'_>) -> Result<Export, ExportError> {
         return Err(ExportError::DoesNotFit { form: "the common reporting framework", why });
     }
     let incident = report.incident;
+    let stated = stated(incident);
+    let report = &IncidentReport { facts: report.facts.or(stated.as_ref()), ..report.clone() };
     let id = incident.common().id().to_string();
     let mut ledger = Ledger::new(WHY);
     ledger.add(&id, incident);
@@ -105,6 +111,10 @@ pub fn oecd(report: &IncidentReport<'_>) -> Result<Export, ExportError> {
             "external_references",
         ],
     );
+    if stated.is_some() {
+        let told = ["effects.harm", "effects.actual", "effects.serious", "effects.persons", "society"];
+        told.iter().for_each(|fact| ledger.carried(&id, &format!("ai.{FACTS}.{fact}")));
+    }
     let known = known(report);
     let answer = |number: u8| {
         let given = report.answers.get(&number).filter(|answer| !answer.trim().is_empty());
@@ -134,6 +144,11 @@ pub fn oecd(report: &IncidentReport<'_>) -> Result<Export, ExportError> {
     });
     ledger.carried(&id, "modified");
     export(format!("oecd-{}.json", incident.common().id().uuid()), &value, ledger, missing)
+}
+
+/// The facts that stand in the incident itself.
+fn stated(incident: &Incident) -> Option<Facts> {
+    serde_json::from_value(incident.extensions.ai.other.get(FACTS)?.clone()).ok()
 }
 
 /// What follows from the incident and its facts.

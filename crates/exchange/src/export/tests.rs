@@ -256,6 +256,24 @@ fn an_incident_report_has_every_criterion_and_lists_what_is_missing() {
 }
 
 #[test]
+fn an_incident_report_knows_the_facts_that_stand_in_the_incident() {
+    let mut incident = incident();
+    let facts = Facts { cybersecurity_breach: true, ..facts() };
+    incident.extensions.ai.incident_severity = None;
+    incident.extensions.ai.other.insert("incident_facts".to_owned(), serde_json::to_value(&facts).unwrap());
+    let export =
+        oecd(&IncidentReport { incident: &incident, facts: None, answers: &BTreeMap::new() }).unwrap();
+    let criteria = json(&export)["criteria"].clone();
+    assert_eq!(criteria[9]["answer"], "incident");
+    assert_eq!(criteria[10]["answer"][0]["harm"], "property");
+    assert_eq!(criteria[11]["answer"][0]["persons"], 1);
+    let lost: Vec<&str> =
+        left(&export).into_iter().filter(|field| field.contains("incident_facts")).collect();
+    assert!(lost.contains(&"ai.incident_facts.cybersecurity_breach"), "{lost:?}");
+    assert!(!lost.iter().any(|field| field.contains("harm") || field.contains("persons")), "{lost:?}");
+}
+
+#[test]
 fn a_stix_bundle_carries_bytes_as_they_are() {
     let objects = [flaw().write().unwrap(), incident().write().unwrap()];
     let export = stix(Uuid::from_u128(9), &objects).unwrap();

@@ -37,6 +37,14 @@ impl PeerKey {
         &self.log
     }
 
+    /// The SHA-256 of its text in groups of eight digits, for people who compare it over the telephone.
+    pub fn fingerprint(&self) -> String {
+        let digest = ostrom_core::Digest::of(self.to_string().as_bytes()).to_string();
+        let digits: Vec<char> = digest.chars().collect();
+        let groups: Vec<String> = digits.chunks(8).map(|group| group.iter().collect()).collect();
+        groups.join(" ")
+    }
+
     /// What verifies its cosignatures.
     pub fn witness(&self) -> &VerifierKey {
         &self.witness
@@ -80,6 +88,7 @@ mod tests {
         for _ in 0..64 {
             let key = PeerKey::new("node.example/log", &SecretKey::generate().unwrap().public()).unwrap();
             assert_eq!(key.to_string().parse::<PeerKey>().unwrap(), key);
+            assert_eq!(key.fingerprint().split(' ').map(str::len).collect::<Vec<_>>(), [8; 8]);
             assert!(key.witness().to_string().parse::<PeerKey>().is_err(), "a witness's key is another");
         }
         assert!("".parse::<PeerKey>().is_err());

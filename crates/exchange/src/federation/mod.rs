@@ -9,6 +9,8 @@
 //! *Invariant:* what is taken is never wider than what the peer said, nor than the limits that an administrator set for the peer.
 
 mod key;
+mod marks;
+mod origin;
 mod page;
 mod pull;
 mod serve;
@@ -27,6 +29,7 @@ use serde::{Deserialize, Serialize};
 use crate::commitment::Salt;
 
 pub use key::PeerKey;
+pub use origin::Origin;
 pub use page::{MAX_PAGE, PageError, SignedPage};
 pub use pull::{PullError, Pulled, Puller};
 pub use serve::{ServeError, Server};
@@ -116,6 +119,9 @@ pub struct SharedObject {
     pub owner: OrgId,
     /// The nodes it came through: first where it comes from, last the one that serves it.
     pub path: Vec<String>,
+    /// What the node where it comes from signed of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<Origin>,
     /// What opens the commitment in the serving node's log.
     pub salt: Salt,
     /// Its entry there.
@@ -137,6 +143,12 @@ pub struct Tombstone {
     /// Why, if somebody said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+    /// What opens the commitment to the removal in the serving node's log.
+    pub salt: Salt,
+    /// Its entry there.
+    pub leaf: u64,
+    /// From the entry to the checkpoint's root.
+    pub proof: Vec<Digest>,
 }
 
 /// Where an object came from, kept beside it.
@@ -145,6 +157,9 @@ pub struct Tombstone {
 pub struct Provenance {
     /// The nodes it came through: first where it comes from, last the one that gave it to us.
     pub path: Vec<String>,
+    /// What the first of them signed of it. It was checked if that node is a peer of ours; if not, it is kept for those who can.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signed: Option<Origin>,
 }
 
 impl Provenance {

@@ -125,7 +125,8 @@ impl SignedPage {
             || page
                 .objects
                 .iter()
-                .any(|object| object.proof.len() > merkle::MAX_PROOF || object.path.len() > MAX_PATH);
+                .any(|object| object.proof.len() > merkle::MAX_PROOF || object.path.len() > MAX_PATH)
+            || page.tombstones.iter().any(|tombstone| tombstone.proof.len() > merkle::MAX_PROOF);
         if page.objects.len() > MAX_ROWS
             || page.tombstones.len() > MAX_ROWS
             || too_long
@@ -139,6 +140,9 @@ impl SignedPage {
         let mut bodies = Vec::with_capacity(page.objects.len());
         for object in &page.objects {
             bodies.push(committed(object, checkpoint.checkpoint())?);
+        }
+        for tombstone in &page.tombstones {
+            removed(tombstone, checkpoint.checkpoint())?;
         }
         Ok(Self { page, bodies, checkpoint })
     }
@@ -192,4 +196,13 @@ fn committed(object: &super::SharedObject, checkpoint: &Checkpoint) -> Result<Ve
     merkle::verify_inclusion(&leaf, object.leaf, checkpoint.size(), &object.proof, &checkpoint.root())
         .map_err(|error| wrong(&error))?;
     Ok(body)
+}
+
+/// That a removal is in the log.
+fn removed(tombstone: &super::Tombstone, checkpoint: &Checkpoint) -> Result<(), PageError> {
+    let super::Tombstone { id, version, why, salt, leaf, proof, .. } = tombstone;
+    let parts = [Digest::of(crate::commitment::removal(id, *version, why.as_deref()).as_bytes())];
+    let entry = merkle::leaf_hash(commit(Kind::Removal, salt, &parts).as_bytes());
+    merkle::verify_inclusion(&entry, *leaf, checkpoint.size(), proof, &checkpoint.root())
+        .map_err(|error| PageError::NotCommitted { id: id.to_string(), why: error.to_string() })
 }

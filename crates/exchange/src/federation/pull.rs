@@ -3,16 +3,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use ostrom_core::{CollectionId, Digest, PeerId, Timestamp};
-use ostrom_store::{NewObject, Outcome, Peer, PeerState, Store};
+use ostrom_core::{CollectionId, Digest, OrgId, PeerId, Timestamp};
+use ostrom_store::{Logged, NewObject, Outcome, Peer, PeerState, Store};
 use ostrom_trust::SecretKey;
 use ostrom_trust::log::{Log, LogError, NoteError, SignedCheckpoint};
 use serde::{Deserialize, Serialize};
 
+use super::marks::Definitions;
 use super::page::{PageError, SignedPage};
-use super::take::{Local, Skipped, narrowed};
+use super::take::{Local, Skipped, may_remove};
 use super::{Page, PeerKey, Provenance, Request, Transport, TransportError};
-use crate::commitment::{CommitmentError, Kind, Salt, commit};
+use crate::commitment::{CommitmentError, Kind, Salt, commit, enter_removal};
 use crate::stix::Limits;
 
 /// The most pages of one pull: then others get their turn.
@@ -69,6 +70,8 @@ pub struct Pulled {
     pub pages: usize,
     /// Objects that were taken.
     pub taken: usize,
+    /// Marking definitions among them.
+    pub definitions: usize,
     /// Objects that were removed because the peer removed them.
     pub removed: usize,
     /// What was not taken, and why; known objects are not listed one by one.
@@ -147,11 +150,23 @@ impl Puller {
         if progress.swept.is_none_or(|swept| swept.plus_seconds(SWEEP) <= now) {
             progress = Progress { after: None, swept: Some(now) };
         }
+        let mut again = true;
         while pulled.pages < MAX_PAGES && !pulled.complete {
             let before = progress.after.clone();
             match self.page(&mut peer, &key, &mut progress, transport, now, &mut pulled).await {
                 Ok(()) if !pulled.complete && progress.after == before => {
                     return self.failed(peer, now, PullError::NoProgress).await;
+                }
+                // What was passed over for want of a mark's definition, which has come since, is looked at once more.
+                Ok(())
+                    if pulled.complete
+                        && again
+                        && pulled.definitions > 0
+                        && pulled.skipped.contains_key(&Skipped::Marks) =>
+                {
+                    again = false;
+                    pulled.complete = false;
+                    progress.after = None;
                 }
                 Ok(()) => {}
                 Err(error) => return self.failed(peer, now, error).await,
@@ -203,7 +218,8 @@ impl Puller {
 
         let (objects, mut skipped) = self.choose(peer, key, &signed).await?;
         let removals = self.removals(key, page, &mut skipped).await?;
-        let objects = self.commit(objects).await?;
+        let (objects, removals) = self.commit(objects, removals).await?;
+        let definitions = objects.iter().filter(|object| object.id.kind() == "marking-definition").count();
 
         // The checkpoint is the continuation of all that we knew of this log: as its witness, we say so.
         let mut checkpoint = signed.checkpoint().clone();
@@ -230,7 +246,8 @@ impl Puller {
         for removal in &removals {
             let why = removal.why.as_deref();
             let version = Some(removal.version);
-            removed += writing.remove(removal.collection, &removal.id, version, why).await?;
+            let logged = removal.logged.as_ref();
+            removed += writing.remove_logged(removal.collection, &removal.id, version, why, logged).await?;
         }
         writing.put_peer(&after).await?;
         writing.commit().await?;
@@ -239,6 +256,7 @@ impl Puller {
         *progress = next;
         pulled.pages += 1;
         pulled.taken += taken;
+        pulled.definitions += definitions;
         pulled.removed += usize::try_from(removed).unwrap_or(usize::MAX);
         for (why, number) in skipped {
             *pulled.skipped.entry(why).or_default() += number;
@@ -257,6 +275,8 @@ impl Puller {
         signed: &SignedPage,
     ) -> Result<(Vec<NewObject>, BTreeMap<Skipped, usize>), PullError> {
         let custody = self.store.custody();
+        let (peers, members) = (self.peers().await?, self.members().await?);
+        let definitions = Definitions::read(&custody, signed.bodies(), &self.limits).await?;
         let mut skipped = BTreeMap::new();
         let mut chosen = Vec::new();
         let mut seen = BTreeSet::new();
@@ -264,24 +284,35 @@ impl Puller {
             let kept = custody.versions(&shared.id).await?;
             let knows = !seen.insert((&shared.id, shared.version))
                 || custody.knows(&shared.id, shared.version).await?;
-            let local = Local { name: self.name(), peer: key.name(), kept: &kept, knows };
-            let object = match local.take(shared, body, &self.limits) {
-                Ok(object) => object,
+            let local = Local {
+                name: self.name(),
+                peer: key.name(),
+                kept: &kept,
+                knows,
+                peers: &peers,
+                members: &members,
+            };
+            let took = local.take(shared, body, &self.limits).and_then(|taken| {
+                let own = taken.narrowed(shared, &definitions, peer.limits.as_ref())?;
+                Ok((taken, own))
+            });
+            let (taken, own) = match took {
+                Ok(took) => took,
                 Err(why) => {
                     count(&mut skipped, why);
                     continue;
                 }
             };
-            let facts = object.facts();
+            let facts = taken.object.facts();
             chosen.push(NewObject {
                 collection: self.collection,
                 id: shared.id.clone(),
                 // Also for what has no version of its own: so it is the same one on every node.
                 version: Some(shared.version),
                 spec_version: facts.spec_version.name().to_owned(),
-                own: narrowed(shared, peer.limits.as_ref()),
+                own,
                 references: facts.references.iter().cloned().collect(),
-                owner: shared.owner,
+                owner: taken.speaker.organisation(taken.owner),
                 person: None,
                 peer: Some(peer.id),
                 body: body.clone(),
@@ -289,16 +320,36 @@ impl Puller {
                 text: facts.text.clone(),
                 salt: None,
                 leaf: None,
-                aside: Some(Provenance { path: shared.path.clone() }.aside()),
+                aside: Some(Provenance { path: shared.path.clone(), signed: shared.origin.clone() }.aside()),
             });
         }
         Ok((chosen, skipped))
     }
 
-    /// Enters the commitments to what is taken into our log, durably.
-    async fn commit(&self, mut objects: Vec<NewObject>) -> Result<Vec<NewObject>, PullError> {
-        if objects.is_empty() {
-            return Ok(objects);
+    /// The peers by their names, with the members that they are.
+    async fn peers(&self) -> Result<BTreeMap<String, (PeerKey, Option<OrgId>)>, PullError> {
+        let peers = self.store.peers().await?.into_iter().filter_map(|peer| {
+            let key: PeerKey = peer.public_key.parse().ok()?;
+            // One that broke a promise speaks for nobody until somebody has looked.
+            let organisation = peer.organisation.filter(|_| peer.state != PeerState::Distrusted);
+            Some((key.name().to_owned(), (key, organisation)))
+        });
+        Ok(peers.collect())
+    }
+
+    /// The members of this node, those that are not active any more too.
+    async fn members(&self) -> Result<BTreeSet<OrgId>, PullError> {
+        Ok(self.store.organisations().await?.into_iter().map(|organisation| organisation.id).collect())
+    }
+
+    /// Enters the commitments to what is taken and removed into our log, durably.
+    async fn commit(
+        &self,
+        mut objects: Vec<NewObject>,
+        mut removals: Vec<Removal>,
+    ) -> Result<(Vec<NewObject>, Vec<Removal>), PullError> {
+        if objects.is_empty() && removals.is_empty() {
+            return Ok((objects, removals));
         }
         let log = Arc::clone(&self.log);
         let enter = move || {
@@ -308,8 +359,12 @@ impl Puller {
                 object.leaf = Some(log.append(commit(Kind::Object, &salt, &parts).as_bytes())?);
                 object.salt = Some(salt.as_bytes().to_vec());
             }
+            for removal in &mut removals {
+                let Removal { id, version, why, .. } = &*removal;
+                removal.logged = Some(enter_removal(&log, id, *version, why.as_deref())?);
+            }
             log.sync()?;
-            Ok::<_, PullError>(objects)
+            Ok::<_, PullError>((objects, removals))
         };
         tokio::task::spawn_blocking(enter).await.map_err(|_| PullError::Stopped)?
     }
@@ -325,14 +380,14 @@ impl Puller {
         let mut removals = Vec::new();
         for tombstone in &page.tombstones {
             let kept = custody.versions(&tombstone.id).await?;
-            let local = Local { name: self.name(), peer: key.name(), kept: &kept, knows: false };
             for version in kept.iter().filter(|kept| kept.version == tombstone.version) {
-                match local.may_remove(version) {
+                match may_remove(version, key.name()) {
                     Ok(kept) => removals.push(Removal {
                         collection: kept.collection,
                         id: kept.id.clone(),
                         version: kept.version,
                         why: tombstone.why.as_ref().map(|why| why.chars().take(500).collect()),
+                        logged: None,
                     }),
                     Err(why) => count(skipped, why),
                 }
@@ -354,6 +409,7 @@ struct Removal {
     id: ostrom_core::ObjectId,
     version: Timestamp,
     why: Option<String>,
+    logged: Option<Logged>,
 }
 
 fn count(skipped: &mut BTreeMap<Skipped, usize>, why: Skipped) {

@@ -8,6 +8,7 @@ use ostrom_trust::SecretKey;
 use ostrom_trust::log::{Log, LogError, SignedCheckpoint, Tiles};
 use serde::{Deserialize, Serialize};
 
+use super::origin::{Origin, Subject};
 use super::page::{PageError, SignedPage};
 use super::{MAX_PATH, MAX_ROWS, Page, Provenance, Request, SharedObject, Tombstone};
 use crate::commitment::Salt;
@@ -114,7 +115,7 @@ impl Server {
 
     /// The page that answers a request: what the reader of `reading`, the peer's organisation, may see.
     ///
-    /// Objects that have no commitment in the log are not served: the peer could not check them.
+    /// Objects and removals that have no commitment in the log are not served: the peer could not check them.
     ///
     /// # Errors
     /// If the request is none, the store or the log fails, or the peer knows more of our log than there is.
@@ -129,7 +130,8 @@ impl Server {
         let next = cursor.write()?;
         let (log, key, request) = (Arc::clone(&self.log), Arc::clone(&self.key), request.clone());
         let build = move || {
-            let top = objects.iter().map(|object| object.leaf.saturating_add(1)).max().unwrap_or(0);
+            let leaves = objects.iter().map(|object| object.leaf).chain(tombstones.iter().map(|t| t.leaf));
+            let top = leaves.map(|leaf| leaf.saturating_add(1)).max().unwrap_or(0);
             let checkpoint = checkpoint(&log, top.max(request.known))?;
             let mut tiles = Tiles::new(log.folder(), &checkpoint);
             let (_, consistency) = tiles.consistency_proof(request.known)?;
@@ -138,13 +140,18 @@ impl Server {
                 let proof = tiles.inclusion_proof(object.leaf)?;
                 proven.push(SharedObject { proof, ..object });
             }
+            let mut removed = Vec::with_capacity(tombstones.len());
+            for tombstone in tombstones {
+                let proof = tiles.inclusion_proof(tombstone.leaf)?;
+                removed.push(Tombstone { proof, ..tombstone });
+            }
             let page = Page {
                 next,
                 more: more_objects || more_tombstones,
                 checkpoint: checkpoint.to_string(),
                 consistency,
                 objects: proven,
-                tombstones,
+                tombstones: removed,
                 cosigned,
             };
             Ok(SignedPage::sign(&page, log.verifier().name(), &key, &request)?)
@@ -187,8 +194,16 @@ impl Server {
         let Some((effective, _)) = reading.explain(&head.key.id, Some(head.key.version)).await? else {
             return Ok(None);
         };
-        let mut path = Provenance::of(head.aside.as_deref()).map(|from| from.path).unwrap_or_default();
-        path.push(self.log.verifier().name().to_owned());
+        let name = self.log.verifier().name();
+        let (mut path, origin) = match Provenance::of(head.aside.as_deref()) {
+            Some(from) => (from.path, from.signed),
+            None => {
+                let body = head.digest;
+                let subject = Subject { id: &head.key.id, version: head.key.version, body };
+                (Vec::new(), Origin::sign(subject, head.owner, &own, name, &self.key))
+            }
+        };
+        path.push(name.to_owned());
         if path.len() > MAX_PATH {
             return Ok(None);
         }
@@ -201,6 +216,7 @@ impl Server {
             own,
             owner: head.owner,
             path,
+            origin,
             salt: Salt::from_bytes(salt),
             leaf,
             proof: Vec::new(),
@@ -227,13 +243,20 @@ async fn removals(reading: &Reading, cursor: &mut Cursor) -> Result<(Vec<Tombsto
     if let Some(last) = page.rows.last() {
         cursor.removals = Some(Place::from(&last.key));
     }
-    let tombstone = |removal: ostrom_store::Removal| Tombstone {
-        id: removal.key.id,
-        version: removal.key.version,
-        removed: removal.key.added,
-        why: removal.why,
+    // What has no commitment in the log is not served: the peer could not check it.
+    let tombstone = |removal: ostrom_store::Removal| {
+        let logged = removal.logged?;
+        Some(Tombstone {
+            id: removal.key.id,
+            version: removal.key.version,
+            removed: removal.key.added,
+            why: removal.why,
+            salt: Salt::from_bytes(logged.salt.try_into().ok()?),
+            leaf: logged.leaf,
+            proof: Vec::new(),
+        })
     };
-    Ok((page.rows.into_iter().map(tombstone).collect(), more))
+    Ok((page.rows.into_iter().filter_map(tombstone).collect(), more))
 }
 
 /// A checkpoint over at least so many entries.

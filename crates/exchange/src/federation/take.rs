@@ -1,12 +1,15 @@
 //! What a puller takes of a page, and what not.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use ostrom_core::Digest;
 use ostrom_core::handling::{Policy, Tlp};
+use ostrom_core::{Digest, OrgId};
 use ostrom_store::Kept;
 
-use super::{Provenance, SharedObject};
+use super::marks::{Definitions, Speaker};
+use super::origin::Subject;
+use super::{PeerKey, Provenance, SharedObject};
 use crate::stix::marking::fixed_tlp;
 use crate::stix::{Limits, Object};
 
@@ -23,6 +26,10 @@ pub enum Skipped {
     NotTheObject,
     /// Its handling is wider than the marks in it.
     Widened,
+    /// A mark on it is not here, or not understood.
+    Marks,
+    /// The node where it comes from, a peer of ours, has not signed it, or what is said to be its signature is about something else.
+    Origin,
     /// An object of this id is here that this peer does not decide on.
     NotTheirs,
     /// Other bytes are here under this id and version.
@@ -37,6 +44,8 @@ impl fmt::Display for Skipped {
             Self::Path => "its path of nodes is not one that leads here",
             Self::NotTheObject => "it is not the STIX object that the page names",
             Self::Widened => "its handling is wider than the marks in it",
+            Self::Marks => "a mark on it is not here, or is not understood",
+            Self::Origin => "the node that it is said to come from has not signed it",
             Self::NotTheirs => "this peer does not decide on the object of this id",
             Self::Conflict => "other bytes are here under this id and version",
         })
@@ -53,6 +62,19 @@ pub(super) struct Local<'a> {
     pub(super) kept: &'a [Kept],
     /// Whether exactly this version is or was here.
     pub(super) knows: bool,
+    /// The peers of this node by their names, with the members that they are.
+    pub(super) peers: &'a BTreeMap<String, (PeerKey, Option<OrgId>)>,
+    /// The members of this node.
+    pub(super) members: &'a BTreeSet<OrgId>,
+}
+
+/// What is taken.
+pub(super) struct Taken<'a> {
+    pub(super) object: Object,
+    /// The organisation that shared it, as the node where it comes from calls it.
+    pub(super) owner: OrgId,
+    /// Who says so.
+    pub(super) speaker: Speaker<'a>,
 }
 
 /// Whether the giver of something is its origin, or the one who gave us what is here.
@@ -63,12 +85,12 @@ fn decides(kept: &Kept, peer: &str, origin: &str) -> bool {
 
 impl Local<'_> {
     /// Reads an object that is to be taken.
-    pub(super) fn take(
-        &self,
-        shared: &SharedObject,
+    pub(super) fn take<'b>(
+        &'b self,
+        shared: &'b SharedObject,
         body: &[u8],
         limits: &Limits,
-    ) -> Result<Object, Skipped> {
+    ) -> Result<Taken<'b>, Skipped> {
         if shared.path.iter().any(|node| node == self.name) {
             return Err(Skipped::Ours);
         }
@@ -101,22 +123,47 @@ impl Local<'_> {
         if shared.own.tlp() < marked || shared.policy.tlp() < marked {
             return Err(Skipped::Widened);
         }
-        Ok(object)
-    }
-
-    /// Whether the peer may have a version removed here. `None`: it is not here.
-    pub(super) fn may_remove<'a>(&self, kept: &'a Kept) -> Result<&'a Kept, Skipped> {
-        let from = Provenance::of(kept.aside.as_deref()).ok_or(Skipped::Ours)?;
-        let theirs = from.giver() == Some(self.peer) || from.origin() == Some(self.peer);
-        if theirs { Ok(kept) } else { Err(Skipped::NotTheirs) }
+        // A signature is checked where the key is pinned. What no peer of ours has signed stands as the giver's word.
+        let known = self.peers.get(origin);
+        let signed = match (&shared.origin, known) {
+            (Some(signed), known) => {
+                let subject = Subject { id: &shared.id, version: shared.version, body: digest };
+                let holds =
+                    signed.is_about(origin, subject) && known.is_none_or(|(key, _)| signed.is_signed(key));
+                if !holds {
+                    return Err(Skipped::Origin);
+                }
+                known
+            }
+            (None, Some(_)) => return Err(Skipped::Origin),
+            (None, None) => None,
+        };
+        let organisation = signed.and_then(|(_, organisation)| *organisation);
+        let owner = shared.origin.as_ref().map_or(shared.owner, |signed| signed.owner);
+        let speaker = Speaker { node: origin, organisation, members: self.members };
+        Ok(Taken { object, owner, speaker })
     }
 }
 
-/// What holds here for what a peer gave: all that it said, and the limits for the peer.
-pub(super) fn narrowed(shared: &SharedObject, limits: Option<&Policy>) -> Policy {
-    let said = shared.policy.and(&shared.own);
-    match limits {
-        Some(limits) => said.and(limits),
-        None => said,
+/// Whether the peer of this name may have a version removed here.
+pub(super) fn may_remove<'a>(kept: &'a Kept, peer: &str) -> Result<&'a Kept, Skipped> {
+    let from = Provenance::of(kept.aside.as_deref()).ok_or(Skipped::Ours)?;
+    let theirs = from.giver() == Some(peer) || from.origin() == Some(peer);
+    if theirs { Ok(kept) } else { Err(Skipped::NotTheirs) }
+}
+
+impl Taken<'_> {
+    /// What holds here for it: all that the peer said, what the node where it comes from signed, what its marks say, and the limits for the peer.
+    pub(super) fn narrowed(
+        &self,
+        shared: &SharedObject,
+        definitions: &Definitions,
+        limits: Option<&Policy>,
+    ) -> Result<Policy, Skipped> {
+        let said = shared.policy.and(&shared.own);
+        let said = shared.origin.as_ref().map_or_else(|| said.clone(), |signed| said.and(&signed.own));
+        let said = definitions.narrow(&self.object, shared, self.owner, said)?;
+        let meant = self.speaker.policy(&said);
+        Ok(limits.map_or_else(|| meant.clone(), |limits| meant.and(limits)))
     }
 }

@@ -1,12 +1,15 @@
 //! Writing our own types, and removing.
 
+use std::sync::Arc;
+
 use ostrom_core::handling::Handling;
 use ostrom_core::{ObjectId, Timestamp};
 use ostrom_store::Collection;
 
 use super::outcome::{Outcome, ServiceError};
-use super::take::{Incoming, Strictness};
+use super::take::{Incoming, Strictness, blocking};
 use super::{Actor, Deed, Exchange};
+use crate::commitment::enter_removal;
 use crate::stix::marking;
 use crate::stix::{Limits, Object};
 use crate::types::Record;
@@ -89,10 +92,19 @@ impl Exchange {
         drop(reading);
         let mut writing = self.store.writing(now).await?;
         let mut count = 0_u64;
+        let versions: Vec<Timestamp> = seen.iter().map(|head| head.key.version).collect();
+        let (log, about, reason) = (Arc::clone(&self.log), id.clone(), why.map(str::to_owned));
+        let logged = blocking(move || {
+            let enter = |version: &Timestamp| enter_removal(&log, &about, *version, reason.as_deref());
+            let logged = versions.iter().map(enter).collect::<Result<Vec<_>, _>>()?;
+            log.sync()?;
+            Ok::<_, ServiceError>(logged)
+        });
         // One by one: what the actor does not see stays.
-        for head in &seen {
-            count =
-                count.saturating_add(writing.remove(collection.id, id, Some(head.key.version), why).await?);
+        for (head, logged) in seen.iter().zip(logged.await??) {
+            let version = Some(head.key.version);
+            let removed = writing.remove_logged(collection.id, id, version, why, Some(&logged)).await?;
+            count = count.saturating_add(removed);
         }
         writing.commit().await?;
         let mut deed = Deed::new(actor, "remove", format!("{id} from collection {}", collection.id), now);

@@ -20,6 +20,8 @@ pub struct BundleFacts {
     pub mechanisms: Vec<Mechanism>,
     /// How often benign tasks succeeded, if there were any.
     pub benign_utility: Option<Rate>,
+    /// How often the user's tasks succeeded while attacks were under way, if that was measured.
+    pub utility_under_attack: Option<Rate>,
     /// The digest of the bundle's manifest: its name.
     pub bundle: Digest,
     /// The id of the key that signed it.
@@ -56,6 +58,9 @@ pub struct EvaluationFacts {
     /// How often benign tasks succeeded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub benign_utility: Option<Rate>,
+    /// How often the user's tasks succeeded while attacks were under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub utility_under_attack: Option<Rate>,
     /// The bundle's digest.
     pub bundle_sha256: Digest,
     /// The id of the key that signed it.
@@ -79,7 +84,8 @@ impl EvaluationFacts {
             bounded("evaluation.mechanisms.name", &mechanism.name, NAME)?;
             mechanism.success.check()?;
         }
-        self.benign_utility.as_ref().map_or(Ok(()), Rate::check)?;
+        let utilities = [&self.benign_utility, &self.utility_under_attack];
+        utilities.into_iter().flatten().try_for_each(Rate::check)?;
         bounded("evaluation.suite.name", &self.suite.name, NAME)?;
         bounded("evaluation.signer", &self.signer, NAME)
     }
@@ -113,7 +119,16 @@ impl Evaluation {
         now: Timestamp,
         by: Option<OrgId>,
     ) -> Result<(Self, Value), TypeError> {
-        let BundleFacts { suite, model, mechanisms, benign_utility, bundle, signer, signed } = facts;
+        let BundleFacts {
+            suite,
+            model,
+            mechanisms,
+            benign_utility,
+            utility_under_attack,
+            bundle,
+            signer,
+            signed,
+        } = facts;
         let error = |error: KeyError| TypeError::property("id", error.to_string());
         let name = model.model.clone().ok_or_else(|| TypeError::property("model", "is missing"))?;
         let software = software(&model).ok_or_else(|| TypeError::property("model", "is missing"))?;
@@ -134,6 +149,9 @@ impl Evaluation {
         if let Some(utility) = &benign_utility {
             content.push_str(&format!("\n\nBenign utility: {utility}"));
         }
+        if let Some(utility) = &utility_under_attack {
+            content.push_str(&format!("\n\nUtility under attack: {utility}"));
+        }
         let mut extensions = AiExtension::default();
         extensions.ai.record = Some(RECORD.to_owned());
         extensions.ai.affected = vec![model];
@@ -141,6 +159,7 @@ impl Evaluation {
             suite,
             mechanisms,
             benign_utility,
+            utility_under_attack,
             bundle_sha256: bundle,
             signer,
             signed,

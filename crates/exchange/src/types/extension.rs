@@ -9,6 +9,7 @@ use serde_json::{Map, Value, json};
 use super::common::OSTROM;
 use super::evaluation::EvaluationFacts;
 use super::shared::{TypeError, bounded};
+use crate::seal::Sealed;
 use crate::stix::marking::HANDLING_EXTENSION;
 
 /// The id of the extension's definition.
@@ -46,6 +47,9 @@ pub struct Ai {
     /// What an evaluation found.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub evaluation: Option<EvaluationFacts>,
+    /// The content, sealed to its recipients: see [`crate::sealed`].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sealed: Option<Sealed>,
     /// What a later version of the extension has put in.
     #[serde(flatten)]
     pub other: Map<String, Value>,

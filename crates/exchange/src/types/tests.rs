@@ -87,6 +87,7 @@ fn bundle() -> BundleFacts {
         model: Affected { vendor: Some("v".to_owned()), ..Affected::model("m-1") },
         mechanisms: vec![Mechanism { name: "canary".to_owned(), success: Rate::wilson(3, 10).unwrap() }],
         benign_utility: Some(Rate::wilson(9, 10).unwrap()),
+        utility_under_attack: Some(Rate::wilson(7, 10).unwrap()),
         bundle: Digest::of(b"bundle"),
         signer: "key".to_owned(),
         signed: now(),

@@ -10,7 +10,9 @@ use http::header::CONTENT_TYPE;
 use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
-use super::{audit, cases, collections, groups, me, members, objects, peers, tokens, write};
+use super::{
+    audit, cases, collections, exports, groups, me, members, objects, peers, sealing, tokens, write,
+};
 use crate::App;
 use crate::error::Problem;
 
@@ -41,6 +43,9 @@ use crate::error::Problem;
         collections::collection,
         collections::new_collection,
         collections::change_collection,
+        sealing::keys,
+        sealing::new_key,
+        sealing::retire,
         tokens::tokens,
         tokens::new_token,
         tokens::revoke,
@@ -64,9 +69,13 @@ use crate::error::Problem;
         objects::mitigations,
         objects::advisories,
         objects::evaluations,
+        objects::sightings,
+        objects::relations,
         objects::objects,
         objects::object,
         objects::versions,
+        exports::forms,
+        exports::export,
         objects::why,
         objects::readers,
         write::new_flaw,
@@ -75,6 +84,8 @@ use crate::error::Problem;
         write::new_mitigation,
         write::new_advisory,
         write::new_evaluation,
+        write::new_sighting,
+        write::new_relation,
         write::change,
         write::remove,
     ),

@@ -5,11 +5,13 @@ pub(crate) mod cases;
 mod collections;
 mod cursor;
 mod document;
+mod exports;
 mod groups;
 mod me;
 mod members;
 mod objects;
-mod peers;
+pub(crate) mod peers;
+pub(crate) mod sealing;
 pub(crate) mod service;
 mod tokens;
 mod write;
@@ -46,6 +48,8 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         )
         .route("/api/v1/collections", get(collections::collections).post(collections::new_collection))
         .route("/api/v1/collections/{id}", get(collections::collection).put(collections::change_collection))
+        .route("/api/v1/sealing-keys", get(sealing::keys).post(sealing::new_key))
+        .route("/api/v1/sealing-keys/{id}", axum::routing::delete(sealing::retire))
         .route("/api/v1/tokens", get(tokens::tokens).post(tokens::new_token))
         .route("/api/v1/tokens/{id}", axum::routing::delete(tokens::revoke))
         .route("/api/v1/peers", get(peers::peers).post(peers::new_peer))
@@ -65,9 +69,13 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .route("/api/v1/mitigations", get(objects::mitigations).post(write::new_mitigation))
         .route("/api/v1/advisories", get(objects::advisories).post(write::new_advisory))
         .route("/api/v1/evaluations", get(objects::evaluations).post(write::new_evaluation))
+        .route("/api/v1/sightings", get(objects::sightings).post(write::new_sighting))
+        .route("/api/v1/relations", get(objects::relations).post(write::new_relation))
         .route("/api/v1/objects", get(objects::objects))
         .route("/api/v1/objects/{id}", get(objects::object).put(write::change).delete(write::remove))
         .route("/api/v1/objects/{id}/versions", get(objects::versions))
+        .route("/api/v1/objects/{id}/export", get(exports::forms))
+        .route("/api/v1/objects/{id}/export/{form}", get(exports::export))
         .route("/api/v1/objects/{id}/why", get(objects::why))
         .route("/api/v1/objects/{id}/readers", get(objects::readers))
         .method_not_allowed_fallback(method)

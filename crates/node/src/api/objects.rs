@@ -161,6 +161,10 @@ lists! {
     advisories, "/api/v1/advisories", ["report", "grouping"];
     /// Evaluations and lessons, newest first.
     evaluations, "/api/v1/evaluations", ["note"];
+    /// Sightings, newest first.
+    sightings, "/api/v1/sightings", ["sighting"];
+    /// Relations between objects, newest first: each is shown only to who may see both of its ends.
+    relations, "/api/v1/relations", ["relationship"];
     /// Objects of any type, newest first.
     objects, "/api/v1/objects", [];
 }

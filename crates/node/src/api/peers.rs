@@ -19,7 +19,7 @@ use crate::{App, Failure};
 
 /// A peer.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct PeerView {
+pub(crate) struct PeerView {
     /// Its id here.
     #[schema(value_type = String, format = "uuid")]
     id: PeerId,
@@ -48,27 +48,27 @@ pub(super) struct PeerView {
 /// What an administrator says of a peer.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-pub(super) struct PeerForm {
+pub(crate) struct PeerForm {
     /// Where it is: `https://node.example`.
-    url: String,
+    pub(crate) url: String,
     /// What people call it.
     #[schema(min_length = 1, max_length = 200)]
-    name: String,
+    pub(crate) name: String,
     /// The key that it signs with, as its `/federation/v1/identity` says; compare it with what its people tell you.
-    public_key: String,
+    pub(crate) public_key: String,
     /// The token that the peer gave this node (scope `federate`).
-    token: String,
+    pub(crate) token: String,
     /// The member of this node that the peer is, if it is one.
     #[serde(default)]
     #[schema(value_type = Option<String>, format = "uuid")]
-    organisation: Option<OrgId>,
+    pub(crate) organisation: Option<OrgId>,
     /// What is taken from it is at least as strict as this policy.
     #[serde(default)]
     #[schema(value_type = Option<Value>)]
-    limits: Option<Policy>,
+    pub(crate) limits: Option<Policy>,
 }
 
-fn view(peer: Peer) -> PeerView {
+pub(crate) fn view(peer: Peer) -> PeerView {
     let Peer { id, url, name, public_key, state, tried, succeeded, problem, .. } = peer;
     PeerView { id, url, name, public_key, state, tried, succeeded, problem }
 }
@@ -101,6 +101,11 @@ pub(super) async fn new_peer(
     Json(form): Json<PeerForm>,
 ) -> Result<(StatusCode, Answer<PeerView>), Failure> {
     administrator(&actor)?;
+    Ok((StatusCode::CREATED, Answer(add(&app, form).await?)))
+}
+
+/// Adds a peer, whoever may say so.
+pub(crate) async fn add(app: &App, form: PeerForm) -> Result<PeerView, Failure> {
     let wrong = |why: String| Failure::Unprocessable(why);
     let base: crate::BaseUrl =
         form.url.parse().map_err(|error: crate::base::BaseUrlError| wrong(error.to_string()))?;
@@ -134,7 +139,7 @@ pub(super) async fn new_peer(
     writing.put_peer(&peer).await?;
     writing.set_setting(&token_setting(peer.id), Some(&token)).await?;
     writing.commit().await?;
-    Ok((StatusCode::CREATED, Answer(view(peer))))
+    Ok(view(peer))
 }
 
 /// The setting that keeps the token for a peer.
@@ -151,13 +156,18 @@ pub(super) async fn remove_peer(
     Named(id): Named<PeerId>,
 ) -> Result<StatusCode, Failure> {
     administrator(&actor)?;
+    forget(&app, id).await.map(|()| StatusCode::NO_CONTENT)
+}
+
+/// Forgets a peer, whoever may say so.
+pub(crate) async fn forget(app: &App, id: PeerId) -> Result<(), Failure> {
     let mut writing = app.store.writing(app.clock().now()).await?;
     if !writing.remove_peer(id).await? {
         return Err(Failure::NotFound);
     }
     writing.set_setting(&token_setting(id), None).await?;
     writing.commit().await?;
-    Ok(StatusCode::NO_CONTENT)
+    Ok(())
 }
 
 /// What a pull did.
@@ -210,10 +220,15 @@ pub(super) async fn state(
     Json(form): Json<StateForm>,
 ) -> Result<Answer<PeerView>, Failure> {
     administrator(&actor)?;
+    set_state(&app, id, form.active).await.map(Answer)
+}
+
+/// Pauses a peer, or allows it again, whoever may say so.
+pub(crate) async fn set_state(app: &App, id: PeerId, active: bool) -> Result<PeerView, Failure> {
     let mut peer = app.store.peer(id).await?.ok_or(Failure::NotFound)?;
-    peer.state = if form.active { PeerState::Active } else { PeerState::Paused };
+    peer.state = if active { PeerState::Active } else { PeerState::Paused };
     let mut writing = app.store.writing(app.clock().now()).await?;
     writing.put_peer(&peer).await?;
     writing.commit().await?;
-    Ok(Answer(view(peer)))
+    Ok(view(peer))
 }

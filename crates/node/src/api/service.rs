@@ -2,14 +2,14 @@
 
 use axum::Json as Answer;
 use axum::extract::State;
-use ostrom_core::{GroupId, PeerId, PersonId, TokenId};
+use ostrom_core::{GroupId, PeerId, PersonId, TokenId, Uuid};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub(crate) use super::audit::deeds;
 pub(crate) use super::cases::may_act;
-use super::{collections, groups, members, peers, tokens};
+use super::{collections, groups, members, peers, sealing, tokens};
 use crate::web::{Json, Named};
 use crate::who::Actor;
 use crate::{App, Failure};
@@ -47,6 +47,8 @@ made! {
     new_collection = collections::new_collection;
     /// A new peer.
     new_peer = peers::new_peer;
+    /// A key for sealing that is given out.
+    new_sealing_key = sealing::new_key;
 }
 
 macro_rules! changed {
@@ -85,4 +87,6 @@ ended! {
     remove_group = groups::remove_group, GroupId;
     /// Forgets a peer.
     remove_peer = peers::remove_peer, PeerId;
+    /// Retires a key for sealing.
+    retire_sealing_key = sealing::retire, Uuid;
 }

@@ -185,6 +185,10 @@ makes! {
     new_advisory, "/api/v1/advisories", "grouping", false;
     /// Publishes an evaluation or a lesson.
     new_evaluation, "/api/v1/evaluations", "note", false;
+    /// Says that something was seen (`sighting_of_ref`).
+    new_sighting, "/api/v1/sightings", "sighting", false;
+    /// Says how two objects are related (`relationship_type`, `source_ref`, `target_ref`).
+    new_relation, "/api/v1/relations", "relationship", false;
 }
 
 /// A new version of an object of the actor's organisation.

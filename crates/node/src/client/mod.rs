@@ -12,6 +12,9 @@
 //! # }
 //! ```
 
+mod sealed;
+mod sync;
+
 use std::time::Duration;
 
 use http::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE};
@@ -22,6 +25,9 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use zeroize::Zeroizing;
+
+pub use sealed::{PublicSealingKey, SealedDraft, SealedTo};
+pub use sync::Place;
 
 use crate::BaseUrl;
 use crate::net::{Fetch, FetchError, Reach, Reply};
@@ -60,6 +66,9 @@ pub enum ClientError {
         /// After how many seconds to try again.
         retry_after: Option<u64>,
     },
+    /// It was not sealed.
+    #[error("nothing was shared: {0}")]
+    Seal(String),
     /// The answer is not what a node answers.
     #[error("the answer is not one of a node: {0}")]
     Answer(String),
@@ -295,9 +304,20 @@ impl Client {
         body: Option<Vec<u8>>,
         accept: Option<&'static str>,
     ) -> Result<Reply, ClientError> {
+        self.ask_as(method, path, body, accept, "application/json").await
+    }
+
+    async fn ask_as(
+        &self,
+        method: Method,
+        path: &str,
+        body: Option<Vec<u8>>,
+        accept: Option<&'static str>,
+        content: &'static str,
+    ) -> Result<Reply, ClientError> {
         let mut headers = self.headers.clone();
         if body.is_some() {
-            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static(content));
         }
         if let Some(accept) = accept {
             headers.insert(ACCEPT, HeaderValue::from_static(accept));

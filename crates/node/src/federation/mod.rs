@@ -34,7 +34,8 @@ pub(crate) fn key(app: &App) -> Result<PeerKey, Failure> {
 
 async fn identity(State(app): State<App>) -> Result<Response, Failure> {
     let key = key(&app)?;
-    let body = json!({"name": key.name(), "key": key.to_string(), "title": app.config.title});
+    let fingerprint = key.fingerprint();
+    let body = json!({"name": key.name(), "key": key.to_string(), "fingerprint": fingerprint, "title": app.config.title});
     Ok(axum::Json(body).into_response())
 }
 

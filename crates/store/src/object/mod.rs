@@ -188,4 +188,15 @@ pub struct Removal {
     pub key: Key,
     /// Why, if somebody said so.
     pub why: Option<String>,
+    /// Where the commitment to the removal lies in the transparency log.
+    pub logged: Option<Logged>,
+}
+
+/// Where a commitment lies in the transparency log, and what opens it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Logged {
+    /// The entry's number.
+    pub leaf: u64,
+    /// The salt, 32 bytes.
+    pub salt: Vec<u8>,
 }

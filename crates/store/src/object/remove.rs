@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ostrom_core::{CollectionId, ObjectId, Timestamp};
 
+use super::Logged;
 use super::work::{Work, insert};
 use crate::db::args;
 use crate::{Error, Writing};
@@ -21,6 +22,21 @@ impl Writing {
         id: &ObjectId,
         version: Option<Timestamp>,
         why: Option<&str>,
+    ) -> Result<u64, Error> {
+        self.remove_logged(collection, id, version, why, None).await
+    }
+
+    /// Like [`Writing::remove`]. `logged`: where the commitment to this removal lies in the transparency log.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn remove_logged(
+        &mut self,
+        collection: CollectionId,
+        id: &ObjectId,
+        version: Option<Timestamp>,
+        why: Option<&str>,
+        logged: Option<&Logged>,
     ) -> Result<u64, Error> {
         let collection = self.collection_key(collection)?;
         let mut work = Work::default();
@@ -47,12 +63,14 @@ impl Writing {
                 removed,
                 version.policy,
                 version.own,
-                why
+                why,
+                logged.map(|logged| i64::try_from(logged.leaf).unwrap_or(i64::MAX)),
+                logged.map(|logged| logged.salt.clone()),
             ]);
         }
         let mut db = self.db()?;
-        let columns = "tombstone (seq, id, version, collection, removed, policy, own, why)";
-        insert(&mut db, columns, 8, tombstones).await?;
+        let columns = "tombstone (seq, id, version, collection, removed, policy, own, why, leaf, salt)";
+        insert(&mut db, columns, 10, tombstones).await?;
         for version in &gone {
             let rows = db.fetch("SELECT words FROM object WHERE seq = $1", args![version.seq]).await?;
             let words = rows.first().map_or(Ok(String::new()), |row| row.text(0))?;

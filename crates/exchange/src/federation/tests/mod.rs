@@ -1,4 +1,5 @@
 mod malice;
 mod ring;
+mod say;
 mod two;
 mod world;

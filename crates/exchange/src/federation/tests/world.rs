@@ -9,7 +9,7 @@ use ostrom_store::{Collection, Kept, NewObject, Organisation, Peer, PeerState, S
 use ostrom_trust::SecretKey;
 use ostrom_trust::log::{Log, Options};
 
-use crate::commitment::{Kind, Salt, commit};
+use crate::commitment::{Kind, Salt, commit, enter_removal};
 use crate::federation::*;
 use crate::stix::Limits;
 
@@ -46,6 +46,16 @@ pub fn policy(number: usize, to: &[usize]) -> Policy {
     Policy::new([Handling { audience, ..Handling::new(org(number), tlp) }])
 }
 
+pub fn organisation(number: usize) -> Organisation {
+    Organisation {
+        id: org(number),
+        name: format!("organisation {number}"),
+        sectors: Default::default(),
+        active: true,
+        created: at(0),
+    }
+}
+
 pub struct Node {
     pub number: usize,
     pub store: Store,
@@ -60,16 +70,8 @@ impl Node {
         let key = Arc::new(SecretKey::generate().unwrap());
         let node = Self::open(number, folder, key).await;
         let mut writing = node.store.writing(at(0)).await.unwrap();
-        for number in 0..4 {
-            let organisation = Organisation {
-                id: org(number),
-                name: format!("organisation {number}"),
-                sectors: Default::default(),
-                active: true,
-                created: at(0),
-            };
-            writing.put_organisation(&organisation).await.unwrap();
-        }
+        // Every node has ids of its own for organisations: another's are members here only as peers.
+        writing.put_organisation(&organisation(number)).await.unwrap();
         let collection = Collection {
             id: COLLECTION,
             alias: None,
@@ -122,6 +124,7 @@ impl Node {
             created: at(0),
         };
         let mut writing = self.store.writing(at(0)).await.unwrap();
+        writing.put_organisation(&organisation(other.number)).await.unwrap();
         writing.put_peer(&peer).await.unwrap();
         writing.commit().await.unwrap();
     }
@@ -148,13 +151,34 @@ impl Node {
         aside: Option<String>,
         now: Timestamp,
     ) {
+        self.write_for(org(self.number), id, version, own, body, aside, now).await;
+    }
+
+    /// Puts an object of this organisation here.
+    #[allow(clippy::too_many_arguments, reason = "a test says all of it")]
+    pub async fn write_for(
+        &self,
+        owner: OrgId,
+        id: &ObjectId,
+        version: Timestamp,
+        own: &Policy,
+        body: Vec<u8>,
+        aside: Option<String>,
+        now: Timestamp,
+    ) {
+        let object = self.object(id, version, own, body);
+        self.put(vec![NewObject { owner, aside, ..object }], now).await;
+    }
+
+    /// An object of the node's own, in its log.
+    pub fn object(&self, id: &ObjectId, version: Timestamp, own: &Policy, body: Vec<u8>) -> NewObject {
         let salt = Salt::generate().unwrap();
         let parts = [Digest::of(&body), ostrom_trust::digest_of(own).unwrap()];
         let leaf = self.log.append(commit(Kind::Object, &salt, &parts).as_bytes()).unwrap();
         let read = crate::stix::Object::read(&body, &Limits::default());
         let references =
             read.map_or_else(|_| Vec::new(), |read| read.facts().references.iter().cloned().collect());
-        let object = NewObject {
+        NewObject {
             collection: COLLECTION,
             id: id.clone(),
             version: Some(version),
@@ -169,16 +193,25 @@ impl Node {
             text: String::new(),
             salt: Some(salt.as_bytes().to_vec()),
             leaf: Some(leaf),
-            aside,
-        };
+            aside: None,
+        }
+    }
+
+    /// Puts all of these here at once.
+    pub async fn put(&self, objects: Vec<NewObject>, now: Timestamp) {
         let mut writing = self.store.writing(now).await.unwrap();
-        writing.put(vec![object]).await.unwrap();
+        writing.put(objects).await.unwrap();
         writing.commit().await.unwrap();
     }
 
     pub async fn remove(&self, id: &ObjectId, now: Timestamp) {
+        let kept = self.kept(id).await;
         let mut writing = self.store.writing(now).await.unwrap();
-        writing.remove(COLLECTION, id, None, Some("a mistake")).await.unwrap();
+        for kept in kept {
+            let why = Some("a mistake");
+            let logged = enter_removal(&self.log, id, kept.version, why).unwrap();
+            writing.remove_logged(COLLECTION, id, Some(kept.version), why, Some(&logged)).await.unwrap();
+        }
         writing.commit().await.unwrap();
     }
 

@@ -25,7 +25,7 @@ use std::collections::BTreeMap;
 use ostrom_core::ObjectId;
 
 pub use fixed::{definition as tlp_definition, id as tlp_id, of as fixed_tlp};
-pub use read::{Definition, Marker, definition, policy};
+pub use read::{Definition, Marker, definition, policy, proven, stated};
 pub use write::{MarkError, Marks, marks};
 
 /// The extension of marking definitions that says what TLP cannot: `ostrom-handling`.

@@ -138,28 +138,55 @@ fn extension(object: &Object, map: &Map<String, Value>) -> Result<Definition, St
 /// has no marks itself is as secret as what it marks.
 pub fn policy(object: &Object, marker: Marker, default: &Handling, known: &impl Resolve) -> Policy {
     let Marker { owner, author } = marker;
+    match stated(object, marker, known) {
+        Ok(Some(policy)) => policy,
+        Ok(None) => Policy::new([Handling { owner, author, ..default.clone() }]),
+        Err(why) => Policy::new([Handling::unreadable(owner, why)]),
+    }
+}
+
+/// The policy of an object's own marks, as [`policy`], or `None` if none of them says anything.
+///
+/// # Errors
+/// Why a mark is not understood: nobody may read the object.
+pub fn stated(object: &Object, marker: Marker, known: &impl Resolve) -> Result<Option<Policy>, String> {
     let facts = object.facts();
-    let unreadable = |why: &str| Policy::new([Handling::unreadable(owner, why)]);
     if facts.marks_malformed {
-        return unreadable("something that is not a mark stands in its place");
+        return Err("something that is not a mark stands in its place".to_owned());
     }
     let mut found: Vec<Definition> = Vec::new();
     for id in &facts.marks {
         match fixed::of(id).map(Definition::Tlp).or_else(|| known.definition(id).cloned()) {
-            Some(Definition::Unknown(why)) => return unreadable(&why),
+            Some(Definition::Unknown(why)) => return Err(why),
             Some(definition) => found.push(definition),
-            None => return unreadable(&format!("{id} is not here")),
+            None => return Err(format!("{id} is not here")),
         }
     }
     if facts.marks.is_empty() && object.kind() == "marking-definition" {
         match definition(object) {
-            Definition::Unknown(why) => return unreadable(&why),
+            Definition::Unknown(why) => return Err(why),
             // The fixed ones are no secret.
             Definition::Tlp(_) => found.push(Definition::Tlp(Tlp::Clear)),
             other => found.push(other),
         }
     }
-    combine(&found, marker).unwrap_or_else(|| Policy::new([Handling { owner, author, ..default.clone() }]))
+    Ok(combine(&found, marker))
+}
+
+/// The marking definitions whose ids follow from this handling, so that it proves what they say.
+pub fn proven(handling: &Handling) -> Vec<(ObjectId, Definition)> {
+    let mut found = Vec::new();
+    if handling.refused.is_some() {
+        return found;
+    }
+    if let Some(id) = super::write::handling_id(handling) {
+        found.push((id, Definition::Handling(Box::new(Handling { author: None, ..handling.clone() }))));
+    }
+    if let (Some(iep), Some(id)) = (&handling.iep, super::write::iep_id(handling.tlp, handling.iep.as_ref()))
+    {
+        found.push((id, Definition::Iep(handling.tlp, Box::new(iep.clone()))));
+    }
+    found
 }
 
 /// All marks together. `None` if none of them says anything.

@@ -155,7 +155,9 @@ async fn tokens(visit: &Visit) -> Result<Section, Failure> {
         Field::kind("days", "Good for, in days", "number", "90", "off").required().half(),
         Field::new("scopes", "What it is for", Control::Checks(scopes)),
     ]);
-    Ok(Section::new("tokens", "Machine tokens", vec![Block::Table(table), Block::Form(form)]))
+    let keys = Link::to("Keys that others can seal to", "/sealing-keys".to_owned());
+    let blocks = vec![Block::Table(table), Block::Form(form), Block::Links(vec![keys])];
+    Ok(Section::new("tokens", "Machine tokens", blocks))
 }
 
 async fn notifications(visit: &Visit) -> Result<Section, Failure> {

@@ -1,38 +1,18 @@
 //! Exports, each with what it could not carry.
 
-use std::collections::BTreeMap;
-
 use axum::extract::Path;
-use axum::response::{IntoResponse as _, Response};
-use http::HeaderValue;
-use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::response::Response;
 use ostrom_core::handling::Policy;
-use ostrom_exchange::export::{
-    self, Export, ExportError, IncidentReport, Publisher, PublisherCategory, Revision, SecurityAdvisory,
-};
-use ostrom_exchange::types::{Flaw, Mitigation, Record};
+use ostrom_exchange::export::{Export, ExportError};
 use ostrom_store::Reading;
 
-use super::duties;
-use super::names::Names;
 use super::object::find;
 use super::thing::Thing;
 use super::visit::{Visit, show};
 use crate::Failure;
+use crate::exports::{self, FORMS};
 use crate::ui::part::Badge;
 use crate::ui::view::{ExportRow, ExportView, Kind};
-
-/// The forms: the word in the address, the name, what it is good for.
-const FORMS: [(&str, &str, &str); 4] = [
-    ("avid", "AVID", "A report for the AI Vulnerability Database."),
-    (
-        "csaf",
-        "CSAF 2.0",
-        "A security advisory about the flaws that the advisory refers to, for scanners and asset managers.",
-    ),
-    ("osv", "OSV", "A record for tools that look after packages and model files."),
-    ("oecd", "OECD reporting framework", "An incident report with the common framework's 29 criteria."),
-];
 
 /// One form of a thing: `None` if it is for another kind.
 async fn form(
@@ -42,49 +22,7 @@ async fn form(
     policy: &Policy,
     form: &str,
 ) -> Result<Option<Result<Export, ExportError>>, Failure> {
-    Ok(match (form, &thing.record) {
-        ("avid", Some(Record::Flaw(flaw))) => Some(export::avid(flaw)),
-        ("osv", Some(Record::Flaw(flaw))) => Some(export::osv(flaw)),
-        ("oecd", Some(Record::Incident(incident))) => {
-            let facts = duties::facts_of(thing);
-            let answers = BTreeMap::new();
-            Some(export::oecd(&IncidentReport { incident, facts: facts.as_ref(), answers: &answers }))
-        }
-        ("csaf", Some(Record::Advisory(advisory))) => {
-            let (mut flaws, mut mitigations): (Vec<Flaw>, Vec<Mitigation>) = (Vec::new(), Vec::new());
-            for object in reading.objects(&advisory.object_refs).await? {
-                match Thing::read(object).record {
-                    Some(Record::Flaw(flaw)) => flaws.push(flaw),
-                    Some(Record::Mitigation(mitigation)) => mitigations.push(mitigation),
-                    _ => {}
-                }
-            }
-            let names = Names::read(&visit.app.store).await?;
-            let publisher = Publisher {
-                name: names.organisation(thing.head.owner),
-                namespace: visit.app.base.origin(),
-                category: PublisherCategory::Coordinator,
-            };
-            let mut revisions: Vec<Revision> = reading
-                .history(&thing.head.key.id)
-                .await?
-                .into_iter()
-                .map(|head| Revision { date: head.key.version, summary: head.title })
-                .collect();
-            revisions.reverse();
-            let tracking_id = thing.head.key.id.to_string();
-            Some(export::csaf(&SecurityAdvisory {
-                advisory,
-                flaws: &flaws,
-                mitigations: &mitigations,
-                publisher: &publisher,
-                tracking_id: &tracking_id,
-                revisions: &revisions,
-                tlp: policy.tlp(),
-            }))
-        }
-        _ => None,
-    })
+    exports::form(&visit.app, reading, &thing.head, thing.record.as_ref(), policy, form).await
 }
 
 /// `/flaws/{id}/export`
@@ -133,15 +71,5 @@ pub async fn file(
     let made = form(&visit, &reading, &thing, &policy, &word).await?.ok_or(Failure::NotFound)?;
     let export = made.map_err(|error| Failure::Unprocessable(error.to_string()))?;
     visit.note(format!("{word} export"), &[&thing.head.key.id]).await?;
-    let name: String = export
-        .file_name
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' })
-        .collect();
-    let disposition = format!("attachment; filename=\"{name}\"");
-    let headers = [
-        (CONTENT_TYPE, HeaderValue::from_static("application/json")),
-        (CONTENT_DISPOSITION, HeaderValue::from_str(&disposition).map_err(Failure::internal)?),
-    ];
-    Ok((headers, export.bytes).into_response())
+    exports::file(export, "application/json")
 }

@@ -14,6 +14,7 @@ mod members;
 mod names;
 mod object;
 mod report;
+mod sealing;
 mod thing;
 mod visit;
 
@@ -58,6 +59,8 @@ pub fn routes() -> Router<App> {
         .route("/account/tokens", post(account::new_token))
         .route("/account/tokens/revoke", post(account::revoke))
         .route("/account/seen", post(account::seen))
+        .route("/sealing-keys", get(sealing::keys).post(sealing::give))
+        .route("/sealing-keys/retire", post(sealing::retire))
         .route("/views", get(account::views))
         .route("/views/new", get(account::new_view).post(account::save_view))
         .route("/views/remove", post(account::remove_view))

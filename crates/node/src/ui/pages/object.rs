@@ -1,15 +1,11 @@
 //! The page of one shared thing, who can see it, and its exports.
 
 use axum::extract::Path;
-use axum::response::{IntoResponse as _, Response};
-use http::HeaderValue;
-use http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
+use axum::response::Response;
 use ostrom_core::handling::{Handling, Policy, Reader};
 use ostrom_core::{ObjectId, PersonId};
 use ostrom_exchange::types::Record;
 use ostrom_store::{Reading, Role};
-use serde_json::Value;
-use serde_json::value::RawValue;
 
 use super::duties;
 use super::lists::{clock, read};
@@ -85,7 +81,9 @@ async fn page(visit: &Visit, reading: &Reading, thing: Thing, policy: Policy) ->
         provenance = provenance.fact("Came from", Cell::text("another node"));
     }
     let mut actions = vec![Action::Go(Link::to("Export", format!("{href}/export")), false)];
-    if owns && visit.is(Role::Contributor) && thing.record.is_some() && kind.begin().is_some() {
+    let is_sealed = thing.ai().is_some_and(|ai| ai.sealed.is_some());
+    // What is changed here would not open any more.
+    if owns && !is_sealed && visit.is(Role::Contributor) && thing.record.is_some() && kind.begin().is_some() {
         actions.insert(0, Action::Go(Link::to("Edit", format!("{href}/edit")), false));
     }
     let notice = decision.changes().map(|changes| {
@@ -107,6 +105,10 @@ async fn page(visit: &Visit, reading: &Reading, thing: Thing, policy: Policy) ->
         provenance = provenance.fact("SHA-256", Cell::Code(thing.head.digest.to_string()));
     }
     let mut sections = thing.sections();
+    // First, since there is little else to see.
+    if let Some(section) = super::sealing::section(visit, &thing, &names).await? {
+        sections.insert(0, section);
+    }
     if kind == Kind::Incident {
         if let Some(facts) = duties::facts_of(&thing) {
             let why = crate::ui::part::Block::Bullets(duties::why(&facts));
@@ -322,43 +324,10 @@ async fn parties(visit: &Visit, policy: &Policy, names: &Names) -> Result<Vec<Ac
 
 /// `/flaws/{id}/stix`: a bundle.
 pub async fn stix(kind: Kind, visit: Visit, Path(id): Path<String>) -> Result<Response, Failure> {
-    #[derive(serde::Serialize)]
-    struct Bundle {
-        r#type: &'static str,
-        id: String,
-        objects: Vec<Box<RawValue>>,
-    }
     let reading = visit.reading().await?;
     let (thing, _) = find(&reading, Some(kind), &id).await?;
-    let mut ids = vec![thing.head.key.id.clone()];
-    ids.extend(reading.refers_to(&thing.head.key.id).await?.into_iter().map(|head| head.key.id));
-    let marks = thing
-        .stix
-        .iter()
-        .flat_map(|stix| stix.get("object_marking_refs"))
-        .filter_map(Value::as_array)
-        .flatten();
-    ids.extend(marks.filter_map(|id| id.as_str()?.parse().ok()));
-    let mut seen = std::collections::BTreeSet::new();
-    ids.retain(|id| seen.insert(id.clone()));
-    let objects = reading.objects(&ids).await?;
-    let shown: Vec<&ObjectId> = objects.iter().map(|object| &object.head.key.id).collect();
-    visit.note("stix export", &shown).await?;
-    let raw = |body: &[u8]| -> Result<Box<RawValue>, Failure> {
-        let text = std::str::from_utf8(body).map_err(Failure::internal)?;
-        RawValue::from_string(text.to_owned()).map_err(Failure::internal)
-    };
-    let uuid = thing.head.key.id.as_str().split("--").nth(1).unwrap_or_default();
-    let bundle = Bundle {
-        r#type: "bundle",
-        id: format!("bundle--{uuid}"),
-        objects: objects.iter().map(|object| raw(&object.body)).collect::<Result<_, _>>()?,
-    };
-    let body = serde_json::to_vec(&bundle).map_err(Failure::internal)?;
-    let name = format!("attachment; filename=\"{}.json\"", thing.head.key.id);
-    let headers = [
-        (CONTENT_TYPE, HeaderValue::from_static("application/stix+json;version=2.1")),
-        (CONTENT_DISPOSITION, HeaderValue::from_str(&name).map_err(Failure::internal)?),
-    ];
-    Ok((headers, body).into_response())
+    let object = reading.get(&thing.head.key.id, None).await?.ok_or(Failure::NotFound)?;
+    let (export, shown) = crate::exports::bundle(&reading, &object).await?;
+    visit.note("stix export", &shown.iter().collect::<Vec<_>>()).await?;
+    crate::exports::file(export, "application/stix+json;version=2.1")
 }

@@ -120,6 +120,12 @@ async fn edit_place(kind: Kind, visit: &Visit, id: &str) -> Result<(Place, Polic
     if thing.head.owner != person.organisation {
         return Err(Failure::Forbidden("only its owner may change it"));
     }
+    if thing.ai().is_some_and(|ai| ai.sealed.is_some()) {
+        return Err(Failure::Conflict(
+            "it is sealed, and a new version made here would not open: report it again, sealed, and remove this one"
+                .to_owned(),
+        ));
+    }
     let record = thing.record.clone().ok_or(Failure::NotFound)?;
     let place = Place {
         kind,

@@ -261,11 +261,18 @@ impl Thing {
                 let chart = Chart::proportions(caption, "Attack success rate", "Trials", &rates, false);
                 sections.push(Section::new("mechanisms", "Attack success rate", vec![Block::Chart(chart)]));
             }
-            if let Some(benign) = &evaluation.benign_utility {
-                let rates = [proportion("Benign utility".to_owned(), benign)];
-                let caption = "Share of benign tasks that were done, 95 % interval";
-                let chart = Chart::proportions(caption, "Benign utility", "Tasks", &rates, true);
-                sections.push(Section::new("utility", "Benign utility", vec![Block::Chart(chart)]));
+            let utilities = [
+                ("Benign utility", &evaluation.benign_utility),
+                ("Utility under attack", &evaluation.utility_under_attack),
+            ];
+            let rates: Vec<Proportion> = utilities
+                .into_iter()
+                .filter_map(|(name, rate)| Some(proportion(name.to_owned(), rate.as_ref()?)))
+                .collect();
+            if !rates.is_empty() {
+                let caption = "Share of the user's tasks that were done, 95 % interval";
+                let chart = Chart::proportions(caption, "Utility", "Tasks", &rates, true);
+                sections.push(Section::new("utility", "Utility", vec![Block::Chart(chart)]));
             }
         }
         sections
