@@ -115,6 +115,17 @@ fn weight(value: &Value) -> usize {
     }
 }
 
+/// About how many bytes a reference to a part of `kept` puts into a request, or takes to find.
+#[must_use]
+pub fn cost(kept: &Kept, pointer: &str) -> usize {
+    match &kept.value {
+        value if pointer.is_empty() => weight(value),
+        // All of a text is read, whatever part of it is wanted.
+        Value::String(text) => text.len(),
+        value => value.pointer(pointer).map_or(0, weight),
+    }
+}
+
 /// The reference that a text is, if all of it is one.
 #[must_use]
 pub fn reference(text: &str) -> Option<Reference> {

@@ -632,9 +632,7 @@ fn a_policy_without_facts_is_the_strictest() {
         arguments: &arguments,
         control: &label,
         all: &label,
-        calls: 0,
-        tool_calls: 0,
-        hour_calls: 0,
+        used: crate::flow::Used::default(),
         plan: false,
         at: 1,
     };
