@@ -17,7 +17,7 @@ mod questions;
 mod rules;
 mod state;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 #[cfg(test)]
 mod tests_gaps;
 mod watch;

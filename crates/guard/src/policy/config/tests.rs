@@ -391,3 +391,39 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_said_of_one_field_or_argument_leaves_the_profiles_others() {
+    let base = ToolRules {
+        result: ResultRules {
+            fields: BTreeMap::from([
+                ("/a".to_owned(), FieldRules { influencers: Some(NameSet::All), ..FieldRules::default() }),
+                ("/b".to_owned(), FieldRules { influencers: Some(NameSet::All), ..FieldRules::default() }),
+            ]),
+            ..ResultRules::default()
+        },
+        ..ToolRules::default()
+    };
+    let over = ToolRules {
+        result: ResultRules {
+            fields: BTreeMap::from([
+                ("/a".to_owned(), FieldRules { reveal: Some(Reveal::Value), ..FieldRules::default() }),
+                ("/c".to_owned(), FieldRules::default()),
+            ]),
+            ..ResultRules::default()
+        },
+        ..ToolRules::default()
+    };
+    let fields = over.over(&base).result.fields;
+    assert_eq!(fields.keys().collect::<Vec<_>>(), ["/a", "/b", "/c"]);
+    assert_eq!((&fields["/a"].influencers, fields["/a"].reveal), (&Some(NameSet::All), Some(Reveal::Value)));
+    assert_eq!(fields["/b"].influencers, Some(NameSet::All));
+}
+
+#[test]
+fn an_endpoint_has_a_plain_path() {
+    for path in ["mcp", "/m{x}", "/a b", "/.well-known/x", "/a*", ""] {
+        assert!(problems(&format!("[front]\npath = {path:?}\n{ONE}")).contains("path"), "{path}");
+    }
+    assert_eq!(read(&format!("[front]\npath = \"/guard/mcp\"\n{ONE}")).unwrap().front.path, "/guard/mcp");
+}
