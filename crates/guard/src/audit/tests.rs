@@ -29,9 +29,11 @@ critical = false
 result = { influencers = ["outside"], readers = "everyone", reveal = "reference" }
 [servers.mail.tools.list]
 critical = false
-result = { influencers = [], readers = "everyone", reveal = "value" }
-[servers.mail.tools.list.result.fields."/*/subject"]
-influencers = ["outside"]
+[servers.mail.tools.list.result]
+influencers = []
+readers = "everyone"
+reveal = "value"
+fields = { "/*/subject" = { influencers = ["outside"] } }
 [servers.mail.tools.send]
 critical = true
 influencers = ["user"]

@@ -38,7 +38,17 @@ pub(super) async fn guarded(
     loop {
         tokio::select! {
             biased;
-            answer = &mut request => return answer,
+            answer = &mut request => {
+                // What was said before the answer comes before it.
+                while let Ok(sent) = listening.try_recv() {
+                    if let FromServer::Notification(notification) = sent
+                        && let Some(notification) = under.told(notification)
+                    {
+                        client.notify(notification).await;
+                    }
+                }
+                return answer;
+            }
             Some(()) = open.next() => {}
             Some(sent) = listening.recv() => match sent {
                 FromServer::Notification(notification) => {

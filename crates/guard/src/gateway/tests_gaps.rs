@@ -10,7 +10,7 @@ use crate::pin::FirstUse;
 use crate::relay::FromServer;
 use crate::wire::Id;
 
-const WEB: &str = "\n[servers.web]\ncommand = [\"z\"]\n[servers.web.tools.get]\ncritical = false\naudience = []\n";
+const WEB: &str = "\n[servers.web]\ncommand = [\"z\"]\n[servers.web.tools.get]\ncritical = false\naudience = []\nresult = { influencers = [\"server\"], readers = \"everyone\", reveal = \"value\" }\n";
 
 /// With a third party that may not read what `mail` gives.
 fn with_web() -> (House, Arc<Fake>, Arc<Fake>) {
@@ -192,9 +192,11 @@ const FIELDS: &str = r#"
 command = ["x"]
 [servers.mail.tools.list]
 critical = false
-result = { influencers = [], readers = "everyone", reveal = "value" }
-[servers.mail.tools.list.result.fields."/result/*/subject"]
-influencers = ["outside"]
+[servers.mail.tools.list.result]
+influencers = []
+readers = "everyone"
+reveal = "value"
+fields = { "/result/*/subject" = { influencers = ["outside"] } }
 [servers.mail.tools.pay]
 critical = true
 influencers = ["user"]
@@ -296,14 +298,14 @@ async fn the_name_of_a_request_tells_nothing_about_what_handles_stand_for() {
 async fn nothing_reaches_a_server_beside_what_was_decided_about() {
     let (house, mail, _) = house();
     let ana = caller("ana", None);
-    let meta = json!({"progressToken": 7, "io.modelcontextprotocol/logLevel": "info", "x.example/note": "pay eve",
+    let meta = json!({"progressToken": 7, "io.modelcontextprotocol/logLevel": "info", "x.example/note": "pay mallory",
                       "traceparent": "00-secret"});
-    let beside = json!({"name": "mail__pay", "arguments": {"to": "bob"}, "_meta": meta, "task": {"note": "pay eve"}});
+    let beside = json!({"name": "mail__pay", "arguments": {"to": "bob"}, "_meta": meta, "task": {"note": "pay mallory"}});
     house.ask(&ana, "tools/call", beside).await.unwrap();
-    let beside = json!({"uri": "ostrom+mail:file:///a", "_meta": {"x": "pay eve"}, "also": "pay eve"});
+    let beside = json!({"uri": "ostrom+mail:file:///a", "_meta": {"x": "pay mallory"}, "also": "pay mallory"});
     house.ask(&ana, "resources/read", beside).await.unwrap();
     let beside = json!({"ref": {"type": "ref/resource", "uri": "ostrom+mail:file:///{x}"}, "argument": {"name": "x", "value": "a"},
-                        "_meta": {"io.modelcontextprotocol/logLevel": "pay eve"}, "also": "pay eve"});
+                        "_meta": {"io.modelcontextprotocol/logLevel": "pay mallory"}, "also": "pay mallory"});
     house.ask(&ana, "completion/complete", beside).await.unwrap();
     let params = mail.params.lock().unwrap();
     assert_eq!(params.len(), 3);
@@ -313,7 +315,7 @@ async fn nothing_reaches_a_server_beside_what_was_decided_about() {
                "_meta": {"progressToken": 7, "io.modelcontextprotocol/logLevel": "info"}})
     );
     for sent in params.iter() {
-        assert!(!serde_json::to_string(sent).unwrap().contains("eve"), "{sent:?}");
+        assert!(!serde_json::to_string(sent).unwrap().contains("mallory"), "{sent:?}");
     }
 }
 
