@@ -29,7 +29,7 @@ def check(what, held, seen=""):
         checks["held"] += 1
     else:
         checks["failed"].append(what)
-        print(f"FAILED {what}: {seen}")
+        print(f"FAILED {what}: {seen}", file=sys.stderr)
 
 
 def run(command, **more):

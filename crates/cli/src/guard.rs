@@ -333,10 +333,12 @@ fn pin(chosen: &Chosen, place: &Place) -> Result<ExitCode, Failure> {
     let held = answer.get("held").and_then(Value::as_array).cloned().unwrap_or_default();
     let held = held.iter().map(Held::read).collect::<Result<Vec<_>, _>>()?;
     let of_server = held.iter().filter(|one| chosen.server.as_ref().is_none_or(|name| *name == one.server));
-    let (picked, left): (Vec<&Held>, Vec<&Held>) = of_server
-        .partition(|one| chosen.names.contains(&one.name) || (chosen.all && one.only_new()));
+    let (picked, left): (Vec<&Held>, Vec<&Held>) =
+        of_server.partition(|one| chosen.names.contains(&one.name) || (chosen.all && one.only_new()));
     if let Some(name) = chosen.names.iter().find(|name| picked.iter().all(|one| one.name != **name)) {
-        return Err(Failure::new(format!("nothing of the name {name} is held: ostrom guard pin lists what is")));
+        return Err(Failure::new(format!(
+            "nothing of the name {name} is held: ostrom guard pin lists what is"
+        )));
     }
     if picked.is_empty() {
         left.iter().for_each(|one| one.show());
@@ -347,7 +349,10 @@ fn pin(chosen: &Chosen, place: &Place) -> Result<ExitCode, Failure> {
         }
         if !new.is_empty() {
             let all = together(&new).short();
-            println!("The {} of them that are only new or changed: ostrom guard pin --all --hash {all}", new.len());
+            println!(
+                "The {} of them that are only new or changed: ostrom guard pin --all --hash {all}",
+                new.len()
+            );
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -507,7 +512,9 @@ fn replay(log: Option<PathBuf>, redacted: bool, json: bool, place: &Place) -> Re
             println!("{} plans could not be followed to their end", found.plans_not_followed);
         }
         if !found.is_whole() && !redacted {
-            println!("What is not derived does not count as right; --redacted accepts that openings are gone.");
+            println!(
+                "What is not derived does not count as right; --redacted accepts that openings are gone."
+            );
         }
         for call in &found.unresolved {
             println!("call {call} went out and its outcome is not on record");

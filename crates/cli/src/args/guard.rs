@@ -178,7 +178,9 @@ What is held under a name can change at any moment, so an approval is always for
         place: Place,
     },
     /// Derive every decision of an audit log again, offline.
-    #[command(after_help = "Exit status: 0 everything came out as it is on record, 1 it did not, or could not be derived.")]
+    #[command(
+        after_help = "Exit status: 0 everything came out as it is on record, 1 it did not, or could not be derived."
+    )]
     Replay {
         /// The folder of the audit log.
         log: Option<PathBuf>,

@@ -76,10 +76,9 @@ fn of(decision: &Decision, before: &[(u64, Event)], openings: &Openings) -> Expl
             }));
             (format!("{tool} was permitted"), vec!["none is needed".to_owned()])
         }
-        Verdict::Allow { .. } => (
-            format!("{} forbids {tool}", decision.forbidden_by.join(" and ")),
-            vec![forbidden(decision)],
-        ),
+        Verdict::Allow { .. } => {
+            (format!("{} forbids {tool}", decision.forbidden_by.join(" and ")), vec![forbidden(decision)])
+        }
     };
     let arguments = decision
         .arguments
@@ -114,7 +113,10 @@ fn ways_out(decision: &Decision, violations: &[Violation], askable: bool) -> Vec
     let key = format!("[servers.{server}.tools.{tool:?}]");
     let mut ways = Vec::new();
     if askable && decision.forbidden_by.is_empty() {
-        ways.push("let a person approve this very call: ostrom guard approve, or the channel that [approval] names".to_owned());
+        ways.push(
+            "let a person approve this very call: ostrom guard approve, or the channel that [approval] names"
+                .to_owned(),
+        );
     }
     for violation in violations {
         let sources = |provenance: &crate::label::Names| {
@@ -157,7 +159,9 @@ fn ways_out(decision: &Decision, violations: &[Violation], askable: bool) -> Vec
             Violation::Quarantined { source } => {
                 ways.push(format!("begin anew without what comes from {source}: ostrom guard reset"));
             }
-            Violation::Stopped { .. } => ways.push("take the stop back: ostrom guard stop … --lift".to_owned()),
+            Violation::Stopped { .. } => {
+                ways.push("take the stop back: ostrom guard stop … --lift".to_owned())
+            }
             Violation::Ended => ways.push("mint another run: ostrom guard mint".to_owned()),
             Violation::OutsidePlan => ways.push("submit the plan again".to_owned()),
             Violation::UnknownHandle { .. } => {

@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value};
 
 use crate::flow::{Engine, Outcome, Reveal, ToolFacts};
-use crate::gateway::{Capacity, Origin, Store, answered, claim, operation, present, touched, value, whole_of};
+use crate::gateway::{
+    Capacity, Origin, Store, answered, claim, operation, present, touched, value, whole_of,
+};
 use crate::label::{Label, Readers};
 use crate::plan::{Answer, Tree};
 
@@ -48,7 +50,8 @@ pub(super) fn derive(
     let claimed = result.and_then(claim);
     let label = engine.result(&expected, facts, claimed.as_ref());
     // A server's claim can only restrict, so without the result the record may say more than the rules alone.
-    let agrees = if opened.is_some() || cut_off { label == outcome.label } else { outcome.label.covers(&label) };
+    let agrees =
+        if opened.is_some() || cut_off { label == outcome.label } else { outcome.label.covers(&label) };
     if !agrees {
         derived.differences.push(format!("the result of call {call} carries {label:?}"));
     }

@@ -11,7 +11,9 @@ use serde_json::Value;
 use super::log::{apply, events};
 use super::planned::Planned;
 use super::{AuditError, Openings, Policies, landed};
-use crate::flow::{CallId, ContextKey, Decision, Engine, Event, Outcome, Reply, ToolFacts, Verdict, Violation};
+use crate::flow::{
+    CallId, ContextKey, Decision, Engine, Event, Outcome, Reply, ToolFacts, Verdict, Violation,
+};
 use crate::gateway::{Question, Rules, refusal};
 use crate::label::{GUARD, Label};
 use crate::plan::{Answer, Tree};
@@ -348,7 +350,8 @@ impl Play {
         }
         let facts = rules.facts(&server, &tool);
         let opened = self.openings.named(&outcome.commitment);
-        let derived = landed::derive(&self.engine, &facts, (&server, &tool), outcome, values.as_ref(), opened);
+        let derived =
+            landed::derive(&self.engine, &facts, (&server, &tool), outcome, values.as_ref(), opened);
         if !derived.whole {
             found.without_results = found.without_results.saturating_add(1);
         } else if derived.differences.is_empty() {
@@ -382,7 +385,8 @@ impl Play {
 
 /// Whether a call is the one that was asked about. Values that are gone cannot be compared.
 fn is_this(asked: &Asked, this: &Asked) -> bool {
-    let values = asked.values.iter().all(|(name, value)| this.values.get(name).is_none_or(|other| other == value));
+    let values =
+        asked.values.iter().all(|(name, value)| this.values.get(name).is_none_or(|other| other == value));
     (&asked.context, &asked.place, &asked.label, asked.policy)
         == (&this.context, &this.place, &this.label, this.policy)
         && values

@@ -66,6 +66,7 @@ async fn everything() -> House {
     let ana = caller("ana", Some(&run));
     mail.answers("fetch", text("a stranger's text"));
     mail.answers("list", text(r#"[{"subject": "hello", "id": 7}]"#));
+    mail.answers("read", text("the password is correct horse battery staple"));
     notes.answers("load", text("mine"));
     let handle = house.call(&ana, "mail__fetch", json!({})).await.lines().next().unwrap().to_owned();
     house.call(&ana, "mail__list", json!({})).await;
@@ -151,7 +152,7 @@ async fn everything_that_the_gateway_does_is_derived_again_and_nothing_is_taken_
     let folder = log_of(&house, |_| {});
     let found = replayed(folder.path());
     assert_eq!((&found.differences, found.is_whole()), (&Vec::new(), true), "{found:?}");
-    assert!(found.unresolved.is_empty() && found.same > 15 && found.outcomes > 12, "{found:?}");
+    assert!(found.unresolved.is_empty() && found.same == 15 && found.outcomes == 12, "{found:?}");
     // Without what opens the commitments, it says so.
     std::fs::remove_dir_all(folder.path().join("openings")).unwrap();
     let redacted = replayed(folder.path());
@@ -203,9 +204,10 @@ const LIES: &[Lie] = &[
             .iter()
             .filter_map(|event| if let Event::Decided(decision) = event { decision.request } else { None })
             .collect();
-        // The answer was about the second: say that the first question had its name.
-        decision(events, |decision| decision.request == Some(requests[1])).request = None;
-        decision(events, |decision| decision.request == Some(requests[0])).request = Some(requests[1]);
+        // The answer was about the last: say that the question before had its name.
+        let [.., other, answered] = requests.as_slice() else { panic!() };
+        decision(events, |decision| decision.request == Some(*answered)).request = None;
+        decision(events, |decision| decision.request == Some(*other)).request = Some(*answered);
     }),
     ("an approval that nobody gave was used", |events| {
         for event in events.iter_mut() {
@@ -323,13 +325,22 @@ async fn an_explanation_names_every_way_out() {
     };
     let folder = log_of(&house, |_| {});
     let ways = explain(folder.path(), refused).unwrap().ways.join("\n");
-    for way in ["guard approve", "reference", "run_plan", "guard reset", "guard mint", "influencers in [servers.mail.tools.\"send\"]"] {
+    for way in [
+        "guard approve",
+        "reference",
+        "run_plan",
+        "guard reset",
+        "guard mint",
+        "influencers in [servers.mail.tools.\"send\"]",
+    ] {
         assert!(ways.contains(way), "{way}: {ways}");
     }
     let of_step = {
         let events = house.journal.events.lock().unwrap();
         let found = events.iter().find_map(|event| match event {
-            Event::Decided(decision) if decision.plan.is_some() && !decision.flow.allows() => Some(decision.call),
+            Event::Decided(decision) if decision.plan.is_some() && !decision.flow.allows() => {
+                Some(decision.call)
+            }
             _ => None,
         });
         found.unwrap()

@@ -100,8 +100,10 @@ impl Player<'_> {
         let handles = &self.handles[who];
         let handle = handles[usize::try_from(dice / 7).unwrap() % handles.len()].clone();
         let Some(label) = self.engine.kept(&Digest::of(handle.as_bytes()), context).cloned() else { return };
-        self.engine
-            .apply(&Event::Revealed { context: context.clone(), what: "value".into(), label, handle: None, at: 0 }, None);
+        self.engine.apply(
+            &Event::Revealed { context: context.clone(), what: "value".into(), label, handle: None, at: 0 },
+            None,
+        );
         self.transcripts[who].push(format!("{handle} is {}", self.values[&handle]));
     }
 

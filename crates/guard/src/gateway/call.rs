@@ -243,8 +243,7 @@ impl Gateway {
         values: &BTreeMap<String, Value>,
         (control, all): (&Label, &Label),
     ) -> Vec<String> {
-        let used =
-            state.engine.used(&decision.context, &decision.server, &decision.tool, decision.at);
+        let used = state.engine.used(&decision.context, &decision.server, &decision.tool, decision.at);
         self.shared.rules.forbids(&Question {
             context: &decision.context,
             server: &decision.server,
@@ -372,7 +371,8 @@ impl Gateway {
                         let what = format!("no {} in a kept value", missing.pointer);
                         let context = proposed.context.clone();
                         let handle = Some(missing.handle);
-                        let event = Event::Revealed { context, what, label: label.clone(), handle, at: now() };
+                        let event =
+                            Event::Revealed { context, what, label: label.clone(), handle, at: now() };
                         let _written = self.shared.record(state, &event, None, None)?;
                     }
                     let text = if forgotten {

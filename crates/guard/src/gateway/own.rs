@@ -301,9 +301,7 @@ impl Gateway {
         };
         let facts = self.shared.rules.facts(&server, &inner);
         Ok(match self.call(proposed, route).await? {
-            Done::Answered { whole, failed, .. } => {
-                answered(&facts, (&server, &inner), whole, failed)
-            }
+            Done::Answered { whole, failed, .. } => answered(&facts, (&server, &inner), whole, failed),
             Done::Refused { shown, label } => {
                 let why = super::present::value(&shown);
                 Answer { outcome: Err(Tree::new(&why, label.join(&pc))), status: None }
@@ -366,8 +364,8 @@ impl Gateway {
         }
         let report = keep(state, report.value.clone(), report.label.join(pc))?;
         // What is shown as it is adds no influencers and takes no readers, but it has come from somewhere: a revocation must find it.
-        let inline = inline
-            .filter(|label| !label.provenance.is_within(&state.engine.context(context).provenance));
+        let inline =
+            inline.filter(|label| !label.provenance.is_within(&state.engine.context(context).provenance));
         if let Some(label) = inline {
             let what = "outputs of a plan".to_owned();
             let event = Event::Revealed { context: context.clone(), what, label, handle: None, at: now() };

@@ -109,7 +109,10 @@ impl Under<'_> {
     }
 
     /// Decides about what the client said, by what its context has in it now, and records it before it goes out.
-    async fn replied(self, said: Result<Map<String, Value>, RpcError>) -> Result<Map<String, Value>, RpcError> {
+    async fn replied(
+        self,
+        said: Result<Map<String, Value>, RpcError>,
+    ) -> Result<Map<String, Value>, RpcError> {
         let shared = &self.gateway.shared;
         let body = match &said {
             Ok(answer) => Value::Object(answer.clone()),
@@ -166,9 +169,6 @@ impl Under<'_> {
         }
         let context = self.proposed.context.clone();
         let event = Event::Revealed { context, what: what.to_owned(), label, handle: None, at: now() };
-        shared
-            .record(&mut state, &event, None, None)
-            .map(|_written| ())
-            .map_err(|error| error.to_string())
+        shared.record(&mut state, &event, None, None).map(|_written| ()).map_err(|error| error.to_string())
     }
 }

@@ -73,10 +73,7 @@ impl Gateway {
         self.shared.settle(written).await?;
         Ok(answer.map_err(|_| Done::Failed {
             // What the server says of it is its own word.
-            error: RpcError::new(
-                RpcError::INTERNAL,
-                "the server does not tell of changes of this resource",
-            ),
+            error: RpcError::new(RpcError::INTERNAL, "the server does not tell of changes of this resource"),
             label,
         }))
     }

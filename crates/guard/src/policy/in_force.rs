@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::cedar::{Action, Question as CedarQuestion, Target, Used};
 use super::config::{
-    Access, ArgumentRules, Channel, Config, EndorseRules, FieldRules, Mode, Otherwise as ConfigOtherwise, ResultRules,
-    Reveal as ConfigReveal, ToolRules,
+    Access, ArgumentRules, Channel, Config, EndorseRules, FieldRules, Mode, Otherwise as ConfigOtherwise,
+    ResultRules, Reveal as ConfigReveal, ToolRules,
 };
 use super::{Policies, Policy};
 use crate::flow::{

@@ -164,7 +164,8 @@ impl Guard {
         protected.hidden.extend([state.to_owned(), folder.clone()]);
         let mut upstreams = BTreeMap::new();
         for (name, server) in &config.servers {
-            let started = servers::start(name, &server.server, &config.limits, (state, &protected), &log).await?;
+            let started =
+                servers::start(name, &server.server, &config.limits, (state, &protected), &log).await?;
             upstreams.insert(Arc::<str>::from(name.as_str()), started);
         }
         // What was before, and that the guard started, is signed before the first call.

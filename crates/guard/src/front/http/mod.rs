@@ -87,7 +87,9 @@ pub enum StartError {
     #[error("listening on {0}, which others can reach, needs the names under which they do so (hosts)")]
     NoHosts(SocketAddr),
     /// A path that no endpoint can have.
-    #[error("the endpoint's path {0:?} must begin with a slash, have only letters, digits and /-_.~ in it, and not be below /.well-known")]
+    #[error(
+        "the endpoint's path {0:?} must begin with a slash, have only letters, digits and /-_.~ in it, and not be below /.well-known"
+    )]
     Path(String),
     /// The settings of `auth`.
     #[error("auth: {0}")]
@@ -266,7 +268,10 @@ pub fn router<H: Handler>(handler: Arc<H>, settings: &Settings, log: Log) -> Res
 /// Whether an endpoint can have this path: the router takes some characters for patterns.
 pub(crate) fn is_endpoint(path: &str) -> bool {
     let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
-    path.starts_with('/') && !path.contains("//") && !path.starts_with("/.well-known") && path.chars().all(plain)
+    path.starts_with('/')
+        && !path.contains("//")
+        && !path.starts_with("/.well-known")
+        && path.chars().all(plain)
 }
 
 async fn endpoint<H: Handler>(State(app): State<Arc<App<H>>>, request: Request) -> Response {
