@@ -36,7 +36,7 @@ pub fn run(command: GuardCommand) -> Result<ExitCode, Failure> {
                 return Ok(ExitCode::SUCCESS);
             }
             let state = state_of(&policy.config, state, &config)?;
-            serve(policy, &state, &[config])
+            serve(policy, &state, Config::files(&config)?)
         }
         GuardCommand::Observe { config, report, state } => observe(&config, report, state),
         wrap @ GuardCommand::Wrap { .. } => start_wrapped(wrap),
@@ -112,6 +112,11 @@ fn state(place: &Place) -> Result<PathBuf, Failure> {
             "no guard has ever run here: start one with ostrom guard run or wrap, or name its state with --state",
         )),
         several => {
+            // A person who has tried out two means the one that runs.
+            let runs = |path: &&PathBuf| matches!(ask(path, &Command::Status), Ok(Some(_)));
+            if let [one] = several.iter().filter(runs).collect::<Vec<_>>().as_slice() {
+                return Ok((*one).clone());
+            }
             let list: Vec<String> =
                 several.iter().map(|path| format!("  --state {}", path.display())).collect();
             Err(Failure::new(format!("there are several guards; say which:\n{}", list.join("\n"))))
@@ -124,13 +129,11 @@ fn log() -> Log {
     Arc::new(|line: &str| eprintln!("ostrom guard: {line}"))
 }
 
-fn serve(policy: Policy, state: &Path, files: &[PathBuf]) -> Result<ExitCode, Failure> {
+fn serve(policy: Policy, state: &Path, files: Vec<PathBuf>) -> Result<ExitCode, Failure> {
     let key = signing_key(None)?;
     let keys = paths::key()?;
-    let protected = Protected {
-        hidden: vec![keys.parent().unwrap_or(&keys).to_owned(), states()?],
-        unchanged: files.to_vec(),
-    };
+    let protected =
+        Protected { hidden: vec![keys.parent().unwrap_or(&keys).to_owned(), states()?], unchanged: files };
     let policy = InForce::new(policy)?;
     crate::many_threads(async {
         let guard = Guard::start(policy, state, protected, key, log()).await?;
@@ -191,7 +194,7 @@ fn start_wrapped(options: GuardCommand) -> Result<ExitCode, Failure> {
             states()?.join(format!("wrap-{name}"))
         }
     };
-    serve(Policy::new(config)?, &state, &[])
+    serve(Policy::new(config)?, &state, Vec::new())
 }
 
 fn absolute(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
@@ -205,7 +208,7 @@ fn observe(file: &Path, report: bool, state: Option<PathBuf>) -> Result<ExitCode
     if !report {
         let mut config = policy.config;
         config.guard.mode = Mode::Observe;
-        serve(Policy::new(config.renamed()?)?, &state, &[file.to_owned()])?;
+        serve(Policy::new(config.renamed()?)?, &state, Config::files(file)?)?;
     }
     let observed = audit::observed(&folder)?;
     let path = state.join("candidate.toml");

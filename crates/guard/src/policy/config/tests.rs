@@ -427,3 +427,15 @@ fn an_endpoint_has_a_plain_path() {
     }
     assert_eq!(read(&format!("[front]\npath = \"/guard/mcp\"\n{ONE}")).unwrap().front.path, "/guard/mcp");
 }
+
+#[test]
+fn a_configurations_files_are_all_that_it_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("guard.toml", &format!("include = [\"more.toml\"]\n{ONE}[policy]\ncedar = [\"p.cedar\"]\n"));
+    write("more.toml", "[servers.web]\nurl = \"https://example.org/mcp\"\n");
+    write("p.cedar", "permit (principal, action, resource);");
+    let files = Config::files(&folder.path().join("guard.toml")).unwrap();
+    let names: BTreeSet<_> = files.iter().map(|file| file.file_name().unwrap().to_str().unwrap()).collect();
+    assert_eq!(names, ["guard.toml", "more.toml", "p.cedar"].into_iter().collect());
+}
