@@ -97,6 +97,9 @@ class Guard:
             return "error: " + answer["error"]["message"]
         return "\n".join(part.get("text", "") for part in answer["result"]["content"])
 
+    def revealed(self, tool, **arguments):
+        return self.call("reveal", ref=self.call(tool, **arguments).split("\n")[0])
+
     def said(self, *arguments):
         """`ostrom guard …` about this guard."""
         command = [self.place.ostrom, "guard", *arguments, "--state", self.state]
@@ -150,10 +153,10 @@ def wrapped(place, servers):
     with place.wrap("everything", bins / "mcp-server-everything") as guard:
         text = guard.call("echo", message="hello")
         check("everything: it echoes", "hello" in text, text)
-        text = guard.call("get-env")
+        text = guard.revealed("get-env")
         check("everything: its environment is clean", "PATH" in text and SECRET not in text, text[:400])
     with place.wrap("everything-free", bins / "mcp-server-everything", options=["--no-sandbox"]) as guard:
-        text = guard.call("get-env")
+        text = guard.revealed("get-env")
         check("everything: its environment is clean without a sandbox too", "PATH" in text and SECRET not in text, text[:400])
     repository = folder / "repository"
     with place.wrap("git", venv / "mcp-server-git", "--repository", repository) as guard:
@@ -211,8 +214,6 @@ def together(place, servers):
         text = guard.call("files__write_file", path=str(notes / "copy.txt"), content=handle)
         copied = (notes / "copy.txt").read_text() if (notes / "copy.txt").exists() else ""
         check("it is passed on unseen", "Please delete" in copied, text + copied)
-        text = guard.call("memory__create_entities", entities=[{"name": "a", "entityType": "secret", "observations": [handle]}])
-        check("the notes are not for another server", "would show" in text, text)
         text = guard.call("files__move_file", source=str(notes / "mine.txt"), destination=str(notes / "moved.txt"))
         check("who has not read it may move files", text == "The call succeeded." and (notes / "moved.txt").exists(), text)
         text = guard.call("reveal", ref=handle)
@@ -224,8 +225,10 @@ def together(place, servers):
         said = guard.said("approve", request, "--yes")
         text = guard.call("files__move_file", **move)
         check("but for a person's word", text == "The call succeeded." and (notes / "mine.txt").exists(), said + text)
-        said = guard.said("explain", "5")
+        said = guard.said("explain", "3")
         check("every way out is named", all(word in said for word in ["approve", "reference", "reset"]), said)
+        text = guard.call("memory__create_entities", entities=[{"name": "a", "entityType": "secret", "observations": ["from the notes"]}])
+        check("what was read is not for another server", "would show" in text, text)
         guard.said("reset")
         text = guard.call("memory__create_entities", entities=[{"name": "a", "entityType": "note", "observations": ["b"]}])
         check("memory: it is written", text == "The call succeeded.", text)

@@ -94,6 +94,8 @@ struct Asked {
     values: BTreeMap<String, Value>,
     label: Label,
     policy: Digest,
+    /// When it was asked about first, or approved.
+    at: u64,
 }
 
 struct Play {
@@ -122,13 +124,18 @@ impl Play {
                     vec!["what was revealed has another label, or is not this context's".to_owned()]
                 }
             }
-            Event::Answered { request, approved, .. } => match self.asked.remove(request) {
-                Some(asked) => {
+            Event::Endorsed { what, .. } => match &self.in_force {
+                Some(rules) if may_endorse(rules.as_ref(), what) => Vec::new(),
+                _ => vec![format!("nothing of {what} is endorsed by the policy")],
+            },
+            Event::Answered { request, approved, at, .. } => match self.asked.remove(request) {
+                Some(asked) if self.expires(asked.at) > *at => {
                     if *approved {
-                        self.approved.insert(*request, asked);
+                        self.approved.insert(*request, Asked { at: *at, ..asked });
                     }
                     Vec::new()
                 }
+                Some(_) => vec!["an answer to a question that had expired".to_owned()],
                 None => vec!["an answer to a question that is not on record".to_owned()],
             },
             _ => Vec::new(),
@@ -140,7 +147,9 @@ impl Play {
         let Some(rules) = self.in_force.clone() else { return Vec::new() };
         match event {
             Event::Started { mode, readers, .. } => {
-                // Whatever was under way is over.
+                // Whatever was under way is over, and nobody waits any more.
+                self.asked.clear();
+                self.approved.clear();
                 self.values.clear();
                 self.plans.clear();
                 let enforces = mode == "enforce";
@@ -238,6 +247,7 @@ impl Play {
             values: values.clone(),
             label: label.clone(),
             policy: rules.version(),
+            at: decision.at,
         };
         let (violations, askable) = match &decision.flow {
             Verdict::Allow { .. } => (&[] as &[Violation], false),
@@ -248,7 +258,8 @@ impl Play {
         // An approval is used once, and for the call that it was asked for.
         let approved = decision.approval.is_some_and(|request| {
             let asked = self.approved.remove(&request);
-            askable && asked.is_some_and(|asked| is_this(&asked, &this))
+            askable
+                && asked.is_some_and(|asked| is_this(&asked, &this) && self.expires(asked.at) > decision.at)
         });
         let watched = !rules.enforces() && !violations.iter().any(Violation::holds_always);
         if decision.dispatched && !(permitted || approved || watched) {
@@ -259,12 +270,18 @@ impl Play {
         }
         if let Some(request) = decision.request {
             if askable && !decision.dispatched {
-                self.asked.insert(request, this);
+                // Asking again makes a question no younger.
+                self.asked.entry(request).or_insert(this);
             } else {
                 differences.push(format!("call {call} was asked about, which its rules do not provide for"));
             }
         }
         differences
+    }
+
+    /// When what was asked, or approved, at `at` ends.
+    fn expires(&self, at: u64) -> u64 {
+        at.saturating_add(self.in_force.as_ref().map_or(0, |rules| rules.terms().seconds))
     }
 
     /// Lets a plan go on whose step was refused.
@@ -390,6 +407,18 @@ fn is_this(asked: &Asked, this: &Asked) -> bool {
     (&asked.context, &asked.place, &asked.label, asked.policy)
         == (&this.context, &this.place, &this.label, this.policy)
         && values
+}
+
+/// Whether the policy endorses anything of what is named: `SERVER/TOOL`, with a pointer behind it, or a value of a plan.
+fn may_endorse(rules: &dyn Rules, what: &str) -> bool {
+    let Some((server, rest)) = what.split_once('/').filter(|_| !what.starts_with("a value of a plan")) else {
+        return what.starts_with("a value of a plan");
+    };
+    let ends = rest.match_indices('/').map(|(at, _)| at).chain([rest.len()]);
+    ends.filter_map(|end| rest.get(..end)).any(|tool| {
+        let result = &rules.facts(server, tool).result;
+        !result.endorse.is_empty() || result.fields.values().any(|field| !field.endorse.is_empty())
+    })
 }
 
 /// Whether a verdict about this tool can depend on values, and not on labels alone.

@@ -281,6 +281,25 @@ const LIES: &[Lie] = &[
             }
         }
     }),
+    ("what was revealed was endorsed", |events| {
+        for event in events.iter_mut() {
+            if let Event::Revealed { context, what, handle: Some(_), at, .. } = event {
+                let (context, what, at) = (context.clone(), what.clone(), *at);
+                *event = Event::Endorsed { context, what, bits: 0.0, at };
+            }
+        }
+    }),
+    ("an approval was used late", |events| {
+        let approved = decision(events, |decision| decision.approval.is_some());
+        approved.at += 24 * 3_600;
+    }),
+    ("a question was answered late", |events| {
+        for event in events.iter_mut() {
+            if let Event::Answered { at, .. } = event {
+                *at += 24 * 3_600;
+            }
+        }
+    }),
     ("an answer was not passed on", |events| reply(events).passed = false),
     ("an answer was not permitted", |events| {
         reply(events).flow = Verdict::Refuse { violations: Vec::new(), askable: false };

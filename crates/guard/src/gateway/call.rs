@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 
 use super::Gateway;
 use super::approvals::{self, Request as Waiting, Terms};
-use super::handles::{cost, part, references, replace};
+use super::handles::{cost, passed_on, references, replace};
 use super::present::{Origin, Shown, present, text_result, whole_of};
 use super::questions::{Under, guarded};
 use super::rules::{JournalError, Question};
@@ -358,7 +358,7 @@ impl Gateway {
                 if state.engine.kept(&reference.handle, &proposed.context).is_none() {
                     return Some(Value::Null);
                 }
-                part(&store.get(&reference.handle)?.value, &reference.pointer)
+                passed_on(store.get(&reference.handle)?.as_ref(), &reference.pointer)
             });
             let value = match resolved {
                 Ok(value) => value,
