@@ -161,7 +161,7 @@ async fn everything_that_the_gateway_does_is_derived_again_and_nothing_is_taken_
     assert_eq!(redacted.plans_not_followed, 1);
 }
 
-fn decision<'a>(events: &'a mut [Event], which: impl Fn(&Decision) -> bool) -> &'a mut Decision {
+fn decision(events: &mut [Event], which: impl Fn(&Decision) -> bool) -> &mut Decision {
     let found = events.iter_mut().find_map(|event| match event {
         Event::Decided(decision) if which(decision) => Some(decision),
         _ => None,
@@ -169,7 +169,7 @@ fn decision<'a>(events: &'a mut [Event], which: impl Fn(&Decision) -> bool) -> &
     found.unwrap()
 }
 
-fn outcome<'a>(events: &'a mut [Event], which: impl Fn(&Outcome) -> bool) -> &'a mut Outcome {
+fn outcome(events: &mut [Event], which: impl Fn(&Outcome) -> bool) -> &mut Outcome {
     let found = events.iter_mut().find_map(|event| match event {
         Event::Finished(outcome) if which(outcome) => Some(outcome),
         _ => None,

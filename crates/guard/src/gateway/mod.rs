@@ -178,8 +178,7 @@ impl Gateway {
         let context = ContextKey { principal: principal.into(), run: Some(run.clone()) };
         let mut state = self.shared.lock();
         let state = &mut *state;
-        loop {
-            let (Some(oldest), open) = state.engine.open_runs() else { break };
+        while let (Some(oldest), open) = state.engine.open_runs() {
             if open < self.bounds.runs {
                 break;
             }
