@@ -70,6 +70,17 @@ impl Job {
         demo_holds(&json)
     }
 
+    /// Runs real MCP servers from npm and PyPI behind the guard. They are fetched once, with their checksums.
+    ///
+    /// # Errors
+    /// What did not hold.
+    pub fn servers(&self) -> Result<(), String> {
+        let mut command = repo::command("python3");
+        command.arg("bench/guard/servers.py").arg("--ostrom").arg(&self.binary);
+        command.arg("--work").arg(self.home.with_file_name("guard-servers"));
+        repo::output(command).map(|said| println!("    {}", said.trim().replace('\n', "\n    ")))
+    }
+
     /// Verifies both bundles, and the first one against the key that signed it.
     ///
     /// # Errors

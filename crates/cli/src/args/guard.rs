@@ -73,9 +73,12 @@ server also the folders in its command), and has no network without --network. W
     },
     /// Show definitions that are held, and approve them.
     #[command(after_help = "Examples:
-  ostrom guard pin                       # what is held, and why
-  ostrom guard pin --server mail --all   # approve everything that is held of one server
-  ostrom guard pin send_email            # approve one definition")]
+  ostrom guard pin                                    # what is held, why, and under which hash
+  ostrom guard pin send_email                         # show one definition and ask
+  ostrom guard pin send_email --hash 3f9a12c05b1e     # approve it as it was shown, and no other
+  ostrom guard pin --server mail --all --hash 81c9…   # everything of one server, as it was shown
+
+What is held under a name can change at any moment, so an approval is always for a hash.")]
     Pin {
         /// Names to approve.
         names: Vec<String>,
@@ -85,6 +88,9 @@ server also the folders in its command), and has no network without --network. W
         /// Approve everything that is held, but for what has hidden text or takes another's name.
         #[arg(long)]
         all: bool,
+        /// The hash that was shown, 12 digits or more; of each name, or of all together.
+        #[arg(long)]
+        hash: Vec<String>,
         /// Which guard.
         #[command(flatten)]
         place: Place,
@@ -172,10 +178,15 @@ server also the folders in its command), and has no network without --network. W
         place: Place,
     },
     /// Derive every decision of an audit log again, offline.
-    #[command(after_help = "Exit status: 0 everything came out as it is on record, 1 it did not.")]
+    #[command(
+        after_help = "Exit status: 0 everything came out as it is on record, 1 it did not, or could not be derived."
+    )]
     Replay {
         /// The folder of the audit log.
         log: Option<PathBuf>,
+        /// Accept that what depends on arguments and results that were deleted is taken from the record.
+        #[arg(long)]
+        redacted: bool,
         /// Print the result as JSON.
         #[arg(long)]
         json: bool,

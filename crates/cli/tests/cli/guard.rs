@@ -38,7 +38,8 @@ struct Place {
 impl Place {
     fn new() -> Self {
         let place = Self { folder: tempfile::tempdir().unwrap() };
-        std::fs::write(place.path("server.py"), SERVER).unwrap();
+        std::fs::create_dir(place.path("server")).unwrap();
+        std::fs::write(place.path("server/server.py"), SERVER).unwrap();
         // What stands behind a name such as a version manager's shim.
         let python =
             Command::new("python3").args(["-c", "import sys; print(sys.executable)"]).output().unwrap();
@@ -49,8 +50,8 @@ impl Place {
 [guard]
 new-definitions = "trust-on-first-use"
 [servers.mail]
-command = ["{python}", "{here}/server.py", "{here}/calls/log"]
-sandbox = {{ read = ["{here}"], write = ["{here}/calls"] }}
+command = ["{python}", "{here}/server/server.py", "{here}/calls/log"]
+sandbox = {{ read = ["{here}/server"], write = ["{here}/calls"] }}
 [servers.mail.tools.read]
 critical = false
 result = {{ influencers = ["outside"], readers = "everyone", reveal = "value" }}
@@ -355,4 +356,50 @@ fn whoever_only_watches_refuses_nothing_and_gets_a_candidate_policy() {
         "{candidate}"
     );
     assert!(place.guard(&["replay"]).status.success());
+}
+
+#[test]
+fn a_definition_is_approved_by_the_hash_under_which_it_was_shown() {
+    let place = Place::new();
+    let config = std::fs::read_to_string(place.path("guard.toml")).unwrap();
+    std::fs::write(place.path("guard.toml"), config.replace("trust-on-first-use", "hold")).unwrap();
+    let mut agent = Agent::start(place.command());
+    let tools = |agent: &mut Agent| agent.ask("tools/list", json!({})).to_string();
+    assert!(!tools(&mut agent).contains("\"send\""));
+    let held = place.said(&["pin"]);
+    let shown = held.lines().find(|line| line.contains("tool send")).unwrap();
+    let hash = shown.split("hash ").nth(1).unwrap().trim_end_matches(')');
+    // A name alone approves whatever is there at this moment; nobody is at a terminal to look.
+    let output = place.guard(&["pin", "send"]);
+    assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("--hash"));
+    for other in ["000000000000", &hash[..6], ""] {
+        assert!(!place.guard(&["pin", "send", "--hash", other]).status.success(), "{other}");
+    }
+    assert!(!tools(&mut agent).contains("\"send\""));
+    assert!(place.said(&["pin", "send", "--hash", hash]).contains("approved mail: send"));
+    assert!(tools(&mut agent).contains("\"send\""));
+    // All that is only new, by one hash.
+    let held = place.said(&["pin"]);
+    let all = held.split("--all --hash ").nth(1).unwrap().trim();
+    assert!(!place.guard(&["pin", "--all"]).status.success());
+    assert!(!place.guard(&["pin", "--all", "--hash", "000000000000"]).status.success());
+    place.said(&["pin", "--all", "--hash", all]);
+    assert!(place.said(&["pin"]).contains("Nothing is held"));
+}
+
+#[test]
+fn a_server_gets_no_sandbox_that_the_guards_own_state_is_in() {
+    let place = Place::new();
+    let config = std::fs::read_to_string(place.path("guard.toml")).unwrap();
+    for folder in ["", "/state", "/home"] {
+        let here = place.folder.path().display().to_string();
+        std::fs::create_dir_all(format!("{here}{folder}")).unwrap();
+        let grant = format!("write = [\"{here}{folder}\"]");
+        let wide = config.replace(&format!("write = [\"{here}/calls\"]"), &grant);
+        assert_ne!(wide, config);
+        std::fs::write(place.path("guard.toml"), wide).unwrap();
+        let output = place.guard(&["run", "--config", "guard.toml"]);
+        let text = String::from_utf8_lossy(&output.stderr);
+        assert!(!output.status.success() && text.contains("guard's own state"), "{folder}: {text}");
+    }
 }

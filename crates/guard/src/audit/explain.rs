@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::log::events;
 use super::{AuditError, Openings};
-use crate::flow::{CallId, Decision, Event, Verdict, Violation};
+use crate::flow::{CallId, Decision, Event, Subject, Verdict, Violation};
 use crate::label::{Integrity, Label, Readers};
 
 /// Why a call was decided as it was.
@@ -26,8 +26,8 @@ pub struct Explanation {
     pub because: Vec<String>,
     /// The arguments that are still there.
     pub arguments: serde_json::Map<String, serde_json::Value>,
-    /// What a person can do about it.
-    pub next: String,
+    /// Every way out, the one that changes least first.
+    pub ways: Vec<String>,
 }
 
 /// Explains the call of this number in the log in `folder`.
@@ -51,24 +51,21 @@ pub fn explain(folder: &Path, call: CallId) -> Result<Explanation, AuditError> {
 fn of(decision: &Decision, before: &[(u64, Event)], openings: &Openings) -> Explanation {
     let tool = format!("{}/{}", decision.server, decision.tool);
     let mut because = Vec::new();
-    let (sentence, next) = match &decision.flow {
+    let (sentence, ways) = match &decision.flow {
         Verdict::Refuse { violations, askable } => {
             for violation in violations {
                 because.extend(came_about(decision, violation, before));
             }
             because.dedup();
-            let sentence = violations.first().map_or_else(String::new, ToString::to_string);
-            let next = if decision.dispatched && decision.approval.is_some() {
-                "a person approved it".to_owned()
+            let sentence = violations.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            let ways = if decision.dispatched && decision.approval.is_some() {
+                vec!["none is needed: a person approved it".to_owned()]
             } else if decision.dispatched {
-                "the guard only watched (mode = \"observe\")".to_owned()
-            } else if *askable {
-                "a person can approve it (ostrom guard approve), or the policy can allow the influencer or reader".to_owned()
+                vec!["none is needed: the guard only watched (mode = \"observe\")".to_owned()]
             } else {
-                "the policy can allow the influencer or reader for this tool or argument in guard.toml"
-                    .to_owned()
+                ways_out(decision, violations, *askable)
             };
-            (sentence, next)
+            (sentence, ways)
         }
         Verdict::Allow { endorsed } if decision.forbidden_by.is_empty() => {
             because.extend(endorsed.iter().map(|endorsed| {
@@ -77,12 +74,11 @@ fn of(decision: &Decision, before: &[(u64, Event)], openings: &Openings) -> Expl
                     endorsed.argument, endorsed.bits
                 )
             }));
-            (format!("{tool} was permitted"), "nothing".to_owned())
+            (format!("{tool} was permitted"), vec!["none is needed".to_owned()])
         }
-        Verdict::Allow { .. } => (
-            format!("the policy {} forbids {tool}", decision.forbidden_by.join(" and ")),
-            "change the Cedar policy".to_owned(),
-        ),
+        Verdict::Allow { .. } => {
+            (format!("{} forbids {tool}", decision.forbidden_by.join(" and ")), vec![forbidden(decision)])
+        }
     };
     let arguments = decision
         .arguments
@@ -97,8 +93,88 @@ fn of(decision: &Decision, before: &[(u64, Event)], openings: &Openings) -> Expl
         sentence,
         because,
         arguments,
-        next,
+        ways,
     }
+}
+
+/// What lets a call through that Cedar or a budget forbids.
+fn forbidden(decision: &Decision) -> String {
+    let by = decision.forbidden_by.join(" and ");
+    if decision.forbidden_by.iter().any(|name| name.starts_with("budgets.")) {
+        format!("raise {by} in guard.toml, or mint another run where it counts per run (ostrom guard mint)")
+    } else {
+        format!("change {by} in the Cedar policy; nobody can approve what it forbids")
+    }
+}
+
+/// Every way in which a call like this one could go out.
+fn ways_out(decision: &Decision, violations: &[Violation], askable: bool) -> Vec<String> {
+    let (server, tool) = (&decision.server, &decision.tool);
+    let key = format!("[servers.{server}.tools.{tool:?}]");
+    let mut ways = Vec::new();
+    if askable && decision.forbidden_by.is_empty() {
+        ways.push(
+            "let a person approve this very call: ostrom guard approve, or the channel that [approval] names"
+                .to_owned(),
+        );
+    }
+    for violation in violations {
+        let sources = |provenance: &crate::label::Names| {
+            if provenance.is_empty() { "its source".to_owned() } else { provenance.to_string() }
+        };
+        match violation {
+            Violation::TrustedAction { subject, influencers, provenance, .. } => {
+                let from = sources(provenance);
+                ways.push(format!(
+                    "keep what {from} says out of the agent's sight (result.reveal = \"reference\" there) and pass its handle on, or do it in one \
+                     run_plan that is submitted before anything is read"
+                ));
+                let who = if influencers.is_empty() { "anyone".to_owned() } else { influencers.to_string() };
+                match subject {
+                    Subject::Call => {
+                        ways.push("begin anew without what was read: ostrom guard reset, or another run (ostrom guard mint)".to_owned());
+                        ways.push(format!("let {who} decide about it: influencers in {key}"));
+                    }
+                    Subject::Argument(name) => {
+                        ways.push(format!("let {who} choose {name}: arguments.{name}.influencers in {key}"));
+                        ways.push(format!(
+                            "accept {name} from anybody where it is one of a few values: arguments.{name}.endorse in {key}"
+                        ));
+                    }
+                }
+            }
+            Violation::PermittedFlow { subject, audience, provenance, .. } => {
+                let from = sources(provenance);
+                let who = if audience.is_empty() { "everyone".to_owned() } else { audience.to_string() };
+                ways.push(format!("let {who} read what {from} gives: result.readers there"));
+                match subject {
+                    Subject::Call => {
+                        ways.push("begin anew without what was read: ostrom guard reset, or another run (ostrom guard mint)".to_owned());
+                    }
+                    Subject::Argument(name) => ways.push(format!(
+                        "leave it out of {name}; or, if fewer read that argument than the others, say so: arguments.{name}.audience in {key}"
+                    )),
+                }
+            }
+            Violation::Quarantined { source } => {
+                ways.push(format!("begin anew without what comes from {source}: ostrom guard reset"));
+            }
+            Violation::Stopped { .. } => {
+                ways.push("take the stop back: ostrom guard stop … --lift".to_owned())
+            }
+            Violation::Ended => ways.push("mint another run: ostrom guard mint".to_owned()),
+            Violation::OutsidePlan => ways.push("submit the plan again".to_owned()),
+            Violation::UnknownHandle { .. } => {
+                ways.push("call the tool that gave the value again: handles are for one run, and end with the guard".to_owned());
+            }
+        }
+    }
+    if !decision.forbidden_by.is_empty() {
+        ways.push(forbidden(decision));
+    }
+    let mut told = std::collections::BTreeSet::new();
+    ways.retain(|way| told.insert(way.clone()));
+    ways
 }
 
 /// The first time that this context met each influencer, or lost each reader, that matters.

@@ -10,9 +10,11 @@
 //! | `policies/DIGEST.json` | each policy that was ever in force |
 
 mod explain;
+mod landed;
 mod log;
 mod observed;
 mod openings;
+mod planned;
 mod replay;
 mod rules;
 mod verify;

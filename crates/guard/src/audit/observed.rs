@@ -15,7 +15,11 @@ struct Seen {
     calls: u64,
     refused: u64,
     influencers: Names,
+    /// Whether anybody at all may have influenced a call.
+    anyone: bool,
     audience: Names,
+    /// Whether everybody would have read something.
+    everyone: bool,
     examples: Vec<String>,
 }
 
@@ -48,14 +52,26 @@ pub fn observed(folder: &Path) -> Result<Observed, AuditError> {
         let (_, Event::Decided(decision)) = event? else { continue };
         let seen = tools.entry((decision.server.to_string(), decision.tool.to_string())).or_default();
         seen.calls = seen.calls.saturating_add(1);
+        let refused = !decision.flow.allows() || !decision.forbidden_by.is_empty();
+        seen.refused = seen.refused.saturating_add(u64::from(refused));
+        for forbidden in &decision.forbidden_by {
+            let text = format!("forbidden by {forbidden}");
+            if seen.examples.len() < 3 && !seen.examples.contains(&text) {
+                seen.examples.push(text);
+            }
+        }
         let Verdict::Refuse { violations, .. } = &decision.flow else { continue };
-        seen.refused = seen.refused.saturating_add(1);
         for violation in violations {
             match violation {
                 Violation::TrustedAction { influencers, .. } => {
+                    // No names stand for anybody at all.
+                    seen.anyone |= influencers.is_empty();
                     seen.influencers = seen.influencers.union(influencers);
                 }
-                Violation::PermittedFlow { audience, .. } => seen.audience = seen.audience.union(audience),
+                Violation::PermittedFlow { audience, .. } => {
+                    seen.everyone |= audience.is_empty();
+                    seen.audience = seen.audience.union(audience);
+                }
                 _ => {}
             }
             let text = violation.to_string();
@@ -81,7 +97,13 @@ fn candidate(tools: &BTreeMap<(String, String), Seen>) -> String {
             let _written = writeln!(text, "#   {}", example.replace('\n', " "));
         }
         let _written = writeln!(text, "[servers.{}.tools.{}]", quoted(server), quoted(tool));
-        if seen.influencers.is_empty() {
+        if seen.anyone {
+            // A candidate never says "anyone" for its reader: that gives the tool away.
+            let _written = writeln!(
+                text,
+                "influencers = [\"user\"]   # anyone may have influenced it: read its sources by reference, or name who they are"
+            );
+        } else if seen.influencers.is_empty() {
             let _written = writeln!(text, "influencers = [\"user\"]");
         } else {
             let names: Vec<String> = std::iter::once("user")
@@ -92,6 +114,12 @@ fn candidate(tools: &BTreeMap<(String, String), Seen>) -> String {
                 text,
                 "influencers = [{}]   # or, better: read its sources by reference",
                 names.join(", ")
+            );
+        }
+        if seen.everyone {
+            let _written = writeln!(
+                text,
+                "# everybody would read what may not be shown to them: give the source's result more readers, or this tool a smaller audience"
             );
         }
         if !seen.audience.is_empty() {

@@ -89,7 +89,7 @@ pub(super) fn date(day: u64) -> String {
 
 /// Values by their commitments.
 #[derive(Debug, Default)]
-pub struct Openings(HashMap<Digest, Value>);
+pub struct Openings(HashMap<Digest, (String, Value)>);
 
 impl Openings {
     /// Reads the openings beside the log in `folder`. Lines that open nothing are skipped: they prove nothing either way.
@@ -108,7 +108,7 @@ impl Openings {
                 let Ok(line) = serde_json::from_str::<Line>(&line.map_err(error)?) else { continue };
                 let Ok(salt) = STANDARD.decode(&line.salt) else { continue };
                 for (name, value) in line.values {
-                    values.insert(commitment(&salt, &name, &value), value);
+                    values.insert(commitment(&salt, &name, &value), (name, value));
                 }
             }
         }
@@ -118,7 +118,13 @@ impl Openings {
     /// The value that was committed to, if it is still there.
     #[must_use]
     pub fn get(&self, commitment: &Digest) -> Option<&Value> {
-        self.0.get(commitment)
+        self.0.get(commitment).map(|(_, value)| value)
+    }
+
+    /// The same, with the name of the part that it is.
+    #[must_use]
+    pub fn named(&self, commitment: &Digest) -> Option<(&str, &Value)> {
+        self.0.get(commitment).map(|(name, value)| (name.as_str(), value))
     }
 }
 

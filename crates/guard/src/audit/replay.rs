@@ -1,6 +1,6 @@
 //! Deriving every decision again, offline, from nothing but the log, the policies beside it, and what openings are left.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -9,10 +9,14 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::log::{apply, events};
-use super::{AuditError, Openings, Policies};
-use crate::flow::{Decision, Engine, Event, Outcome, Verdict, Violation};
-use crate::gateway::{Question, Rules};
-use crate::label::GUARD;
+use super::planned::Planned;
+use super::{AuditError, Openings, Policies, landed};
+use crate::flow::{
+    CallId, ContextKey, Decision, Engine, Event, Outcome, Reply, ToolFacts, Verdict, Violation,
+};
+use crate::gateway::{Question, Rules, refusal};
+use crate::label::{GUARD, Label};
+use crate::plan::{Answer, Tree};
 
 /// What a replay found.
 #[derive(Debug, Default, PartialEq, Serialize)]
@@ -21,14 +25,26 @@ pub struct Replay {
     pub events: u64,
     /// Decisions that came out as they are on record.
     pub same: u64,
-    /// Of these, decisions for which arguments are gone: what depends on values was taken from the record.
+    /// Decisions whose arguments are gone, so that what depends on values could only be taken from the record.
     pub without_values: u64,
     /// Labels of outcomes that came out as they are on record.
     pub outcomes: u64,
+    /// Outcomes whose results are gone, so that what they gave the agent could only be taken from the record.
+    pub without_results: u64,
+    /// Plans that could not be followed to their end, since something that they depend on is gone.
+    pub plans_not_followed: u64,
     /// What did not come out as it is on record.
     pub differences: Vec<Difference>,
     /// Calls whose intent is on record and whose outcome is not.
     pub unresolved: Vec<u64>,
+}
+
+impl Replay {
+    /// Whether everything was derived, and nothing taken from the record.
+    #[must_use]
+    pub const fn is_whole(&self) -> bool {
+        self.without_values == 0 && self.without_results == 0 && self.plans_not_followed == 0
+    }
 }
 
 /// Something that did not come out as it is on record.
@@ -51,37 +67,118 @@ pub fn replay(folder: &Path, policies: &mut Policies) -> Result<Replay, AuditErr
         engine: Engine::default(),
         in_force: None,
         openings,
-        approved: BTreeSet::new(),
-        calls: BTreeMap::new(),
+        asked: BTreeMap::new(),
+        approved: BTreeMap::new(),
+        values: BTreeMap::new(),
+        plans: BTreeMap::new(),
     };
     for event in events(folder)? {
         let (index, event) = event?;
         found.events = found.events.saturating_add(1);
-        let differences = match &event {
-            Event::Decided(decision) => play.decision(decision, &mut found),
-            Event::Finished(outcome) => play.outcome(outcome, &mut found),
-            Event::Answered { request, approved: true, .. } => {
-                play.approved.insert(*request);
-                Vec::new()
-            }
-            _ => Vec::new(),
-        };
-        found.differences.extend(differences.into_iter().map(|what| Difference { index, what }));
+        let mut differences = play.before(&event, &mut found);
         apply(&mut play.engine, &event, &mut play.in_force, policies)?;
+        differences.extend(play.after(&event));
+        found.differences.extend(differences.into_iter().map(|what| Difference { index, what }));
     }
+    let lost = play.plans.values().filter(|plan| !plan.is_followed()).count() as u64;
+    found.plans_not_followed = found.plans_not_followed.saturating_add(lost);
     found.unresolved = play.engine.unresolved().map(|call| call.0).collect();
     Ok(found)
+}
+
+/// The call that a request for approval was about.
+#[derive(Debug, Clone, PartialEq)]
+struct Asked {
+    context: ContextKey,
+    place: (Arc<str>, Arc<str>),
+    values: BTreeMap<String, Value>,
+    label: Label,
+    policy: Digest,
+    /// When it was asked about first, or approved.
+    at: u64,
 }
 
 struct Play {
     engine: Engine,
     in_force: Option<Arc<dyn Rules>>,
     openings: Openings,
-    approved: BTreeSet<Digest>,
-    calls: BTreeMap<(String, String), u64>,
+    /// By the names of the requests.
+    asked: BTreeMap<Digest, Asked>,
+    approved: BTreeMap<Digest, Asked>,
+    /// The arguments of calls under way.
+    values: BTreeMap<CallId, BTreeMap<String, Value>>,
+    plans: BTreeMap<CallId, Planned>,
 }
 
 impl Play {
+    /// Compares an event with what is derived before it takes effect.
+    fn before(&mut self, event: &Event, found: &mut Replay) -> Vec<String> {
+        match event {
+            Event::Decided(decision) => self.decision(decision, found),
+            Event::Finished(outcome) => self.outcome(outcome, found),
+            Event::Replied(reply) => self.reply(reply),
+            Event::Revealed { context, label, handle: Some(handle), .. } => {
+                if self.engine.kept(handle, context) == Some(label) {
+                    Vec::new()
+                } else {
+                    vec!["what was revealed has another label, or is not this context's".to_owned()]
+                }
+            }
+            Event::Endorsed { what, .. } => match &self.in_force {
+                Some(rules) if may_endorse(rules.as_ref(), what) => Vec::new(),
+                _ => vec![format!("nothing of {what} is endorsed by the policy")],
+            },
+            Event::Answered { request, approved, at, .. } => match self.asked.remove(request) {
+                Some(asked) if self.expires(asked.at) > *at => {
+                    if *approved {
+                        self.approved.insert(*request, Asked { at: *at, ..asked });
+                    }
+                    Vec::new()
+                }
+                Some(_) => vec!["an answer to a question that had expired".to_owned()],
+                None => vec!["an answer to a question that is not on record".to_owned()],
+            },
+            _ => Vec::new(),
+        }
+    }
+
+    /// What can be compared once the event has taken effect.
+    fn after(&mut self, event: &Event) -> Vec<String> {
+        let Some(rules) = self.in_force.clone() else { return Vec::new() };
+        match event {
+            Event::Started { mode, readers, .. } => {
+                // Whatever was under way is over, and nobody waits any more.
+                self.asked.clear();
+                self.approved.clear();
+                self.values.clear();
+                self.plans.clear();
+                let enforces = mode == "enforce";
+                let same = (enforces || mode == "observe") && enforces == rules.enforces();
+                let mut differences = Vec::new();
+                if !same {
+                    differences.push(format!("the guard started to {mode}, and its policy says otherwise"));
+                }
+                if *readers != rules.readers() {
+                    differences.push("the guard started with other readers than its policy names".to_owned());
+                }
+                differences
+            }
+            Event::Decided(decision) if decision.dispatched && &*decision.server == GUARD => {
+                let Some(label) = self.engine.under_way(decision.call).cloned() else { return Vec::new() };
+                let submitted = self.values.get(&decision.call).and_then(|values| values.get("plan"));
+                let Some(submitted) = submitted.cloned() else { return Vec::new() };
+                match Planned::new(rules.as_ref(), &submitted, label) {
+                    Some(plan) => {
+                        self.plans.insert(decision.call, plan);
+                        Vec::new()
+                    }
+                    None => vec![format!("call {} submits what is no plan", decision.call)],
+                }
+            }
+            _ => Vec::new(),
+        }
+    }
+
     fn decision(&mut self, decision: &Decision, found: &mut Replay) -> Vec<String> {
         let Some(rules) = self.in_force.clone() else {
             return vec!["a decision before any policy".to_owned()];
@@ -98,50 +195,117 @@ impl Play {
             differences.push(format!("call {} is out of order", decision.call));
         }
         let verdict = self.engine.decide(decision, &facts, Some(&values));
-        if !same(&verdict, &decision.flow, complete) {
+        if !same(&verdict, &decision.flow, complete || !depends_on_values(&facts)) {
             differences.push(format!("the flow rules say {verdict:?} about call {}", decision.call));
         }
-        if complete {
-            for (name, value) in &values {
-                let matched = decision.arguments.get(name).map(|record| record.matched.clone());
-                if matched != Some(self.engine.matched(value)) {
-                    differences
-                        .push(format!("the argument {name} of call {} was seen by others", decision.call));
-                }
+        for (name, value) in &values {
+            let matched = decision.arguments.get(name).map(|record| record.matched.clone());
+            if matched != Some(self.engine.matched(value)) {
+                differences.push(format!("the argument {name} of call {} was seen by others", decision.call));
             }
-            let forbidden = self.forbids(rules.as_ref(), decision, &values);
+        }
+        let label = self.label(decision);
+        if complete {
+            let forbidden = self.forbids(rules.as_ref(), decision, &values, &label);
             if forbidden != decision.forbidden_by {
                 differences
                     .push(format!("the policies that forbid call {} are {forbidden:?}", decision.call));
             }
+        }
+        if let Some(plan) = decision.plan.as_ref().and_then(|step| self.plans.get_mut(&step.parent)) {
+            differences.extend(plan.step(decision, &values));
+        }
+        differences.extend(self.fate(rules.as_ref(), decision, &values, &label));
+        if !differences.is_empty() {
+        } else if complete {
+            found.same = found.same.saturating_add(1);
         } else {
             found.without_values = found.without_values.saturating_add(1);
         }
-        if decision.dispatched && !self.may_go(rules.as_ref(), decision) {
-            differences.push(format!("call {} went out and was not permitted", decision.call));
+        self.goes_on(rules.as_ref(), decision, label);
+        if decision.dispatched && complete {
+            self.values.insert(decision.call, values);
+        } else if decision.dispatched && &*decision.server == GUARD {
+            found.plans_not_followed = found.plans_not_followed.saturating_add(1);
         }
-        if differences.is_empty() {
-            found.same = found.same.saturating_add(1);
+        differences
+    }
+
+    /// Whether the call went out exactly if it was permitted, approved, or only watched.
+    fn fate(
+        &mut self,
+        rules: &dyn Rules,
+        decision: &Decision,
+        values: &BTreeMap<String, Value>,
+        label: &Label,
+    ) -> Vec<String> {
+        let call = decision.call;
+        let mut differences = Vec::new();
+        let this = Asked {
+            context: decision.context.clone(),
+            place: (decision.server.clone(), decision.tool.clone()),
+            values: values.clone(),
+            label: label.clone(),
+            policy: rules.version(),
+            at: decision.at,
+        };
+        let (violations, askable) = match &decision.flow {
+            Verdict::Allow { .. } => (&[] as &[Violation], false),
+            Verdict::Refuse { violations, askable } => (violations.as_slice(), *askable),
+        };
+        let askable = askable && decision.forbidden_by.is_empty() && rules.enforces();
+        let permitted = decision.flow.allows() && decision.forbidden_by.is_empty();
+        // An approval is used once, and for the call that it was asked for.
+        let approved = decision.approval.is_some_and(|request| {
+            let asked = self.approved.remove(&request);
+            askable
+                && asked.is_some_and(|asked| is_this(&asked, &this) && self.expires(asked.at) > decision.at)
+        });
+        let watched = !rules.enforces() && !violations.iter().any(Violation::holds_always);
+        if decision.dispatched && !(permitted || approved || watched) {
+            differences.push(format!("call {call} went out and was not permitted"));
         }
-        if decision.dispatched {
-            let principal = format!("{:?}", decision.context);
-            let hour = format!("hour {}", decision.at / 3_600);
-            let whose = decision.context.principal.to_string();
-            let tool = format!("{}/{}", decision.server, decision.tool);
-            for key in [(principal.clone(), String::new()), (principal, tool), (whose, hour)] {
-                let count = self.calls.entry(key).or_default();
-                *count = count.saturating_add(1);
+        if !decision.dispatched && (permitted || watched) {
+            differences.push(format!("call {call} was permitted and did not go out"));
+        }
+        if let Some(request) = decision.request {
+            if askable && !decision.dispatched {
+                // Asking again makes a question no younger.
+                self.asked.entry(request).or_insert(this);
+            } else {
+                differences.push(format!("call {call} was asked about, which its rules do not provide for"));
             }
         }
         differences
     }
 
-    /// Whether a call that went out was permitted, approved, or only watched.
-    fn may_go(&mut self, rules: &dyn Rules, decision: &Decision) -> bool {
-        let permitted = decision.flow.allows() && decision.forbidden_by.is_empty();
-        // An approval is used once.
-        let approved = decision.approval.is_some_and(|request| self.approved.remove(&request));
-        permitted || approved || !rules.enforces()
+    /// When what was asked, or approved, at `at` ends.
+    fn expires(&self, at: u64) -> u64 {
+        at.saturating_add(self.in_force.as_ref().map_or(0, |rules| rules.terms().seconds))
+    }
+
+    /// Lets a plan go on whose step was refused.
+    fn goes_on(&mut self, rules: &dyn Rules, decision: &Decision, label: Label) {
+        let Some(step) = decision.plan.as_ref().filter(|_| !decision.dispatched) else { return };
+        let Some(plan) = self.plans.get_mut(&step.parent) else { return };
+        let told = crate::gateway::value(&refusal(decision, &rules.terms()));
+        let why = Tree::new(&told, label.join(&step.pc));
+        plan.answer(rules, Some(Answer { outcome: Err(why), status: None }));
+    }
+
+    /// Of control and arguments together.
+    fn label(&self, decision: &Decision) -> Label {
+        let control = self.control(decision);
+        decision
+            .arguments
+            .values()
+            .filter_map(|record| self.engine.argument(&decision.context, &control, record))
+            .fold(control.clone(), |all, label| all.join(&label))
+    }
+
+    fn control(&self, decision: &Decision) -> Label {
+        let control = self.engine.control(&decision.context, decision.plan.as_ref());
+        control.unwrap_or_else(|| self.engine.context(&decision.context).clone())
     }
 
     fn forbids(
@@ -149,57 +313,117 @@ impl Play {
         rules: &dyn Rules,
         decision: &Decision,
         values: &BTreeMap<String, Value>,
+        all: &Label,
     ) -> Vec<String> {
-        let control = self.engine.control(&decision.context, decision.plan.as_ref());
-        let control = control.unwrap_or_else(|| self.engine.context(&decision.context).clone());
-        let all = decision
-            .arguments
-            .values()
-            .filter_map(|record| self.engine.argument(&decision.context, &control, record))
-            .fold(control.clone(), |all, label| all.join(&label));
-        let principal = format!("{:?}", decision.context);
-        let count = |tool: String| self.calls.get(&(principal.clone(), tool)).copied().unwrap_or(0);
         rules.forbids(&Question {
             context: &decision.context,
             server: &decision.server,
             tool: &decision.tool,
             prompt: decision.prompt.as_deref(),
             arguments: values,
-            control: &control,
-            all: &all,
-            calls: count(String::new()),
-            tool_calls: count(format!("{}/{}", decision.server, decision.tool)),
-            hour_calls: {
-                let hour = format!("hour {}", decision.at / 3_600);
-                self.calls.get(&(decision.context.principal.to_string(), hour)).copied().unwrap_or(0)
-            },
+            control: &self.control(decision),
+            all,
+            used: self.engine.used(&decision.context, &decision.server, &decision.tool, decision.at),
             plan: decision.plan.is_some(),
             at: decision.at,
         })
     }
 
-    fn outcome(&self, outcome: &Outcome, found: &mut Replay) -> Vec<String> {
+    fn reply(&self, reply: &Reply) -> Vec<String> {
+        let place = self.engine.place(reply.call);
+        let (Some(rules), Some((server, tool))) = (&self.in_force, place) else {
+            return vec![format!("an answer during call {}, which is not under way", reply.call)];
+        };
+        let mut differences = Vec::new();
+        let flow = self.engine.reply(reply.call, &rules.facts(&server, &tool), &reply.matched);
+        if flow != reply.flow {
+            differences
+                .push(format!("the flow rules say {flow:?} about an answer during call {}", reply.call));
+        }
+        let said = self.openings.get(&reply.commitment);
+        if said.is_some_and(|said| self.engine.matched(said) != reply.matched) {
+            differences.push(format!("an answer during call {} was seen by others", reply.call));
+        }
+        let passes = match &flow {
+            Verdict::Allow { .. } => true,
+            Verdict::Refuse { violations, .. } => {
+                !rules.enforces() && !violations.iter().any(Violation::holds_always)
+            }
+        };
+        if passes != reply.passed {
+            differences.push(format!("whether an answer during call {} is passed on", reply.call));
+        }
+        differences
+    }
+
+    fn outcome(&mut self, outcome: &Outcome, found: &mut Replay) -> Vec<String> {
         let Some((server, tool)) = self.engine.place(outcome.call) else {
             return vec![format!("call {} came back without having gone out", outcome.call)];
         };
+        let values = self.values.remove(&outcome.call);
+        let Some(rules) = self.in_force.clone() else { return Vec::new() };
         if &*server == GUARD {
+            return self.plan_ended(outcome, found);
+        }
+        let facts = rules.facts(&server, &tool);
+        let opened = self.openings.named(&outcome.commitment);
+        let derived =
+            landed::derive(&self.engine, &facts, (&server, &tool), outcome, values.as_ref(), opened);
+        if !derived.whole {
+            found.without_results = found.without_results.saturating_add(1);
+        } else if derived.differences.is_empty() {
             found.outcomes = found.outcomes.saturating_add(1);
+        }
+        let parent = self.engine.plan_of(outcome.call);
+        if let Some(plan) = parent.and_then(|parent| self.plans.get_mut(&parent)) {
+            if derived.differences.is_empty() {
+                plan.answer(rules.as_ref(), derived.answer);
+            } else {
+                plan.lose();
+            }
+        }
+        derived.differences
+    }
+
+    fn plan_ended(&mut self, outcome: &Outcome, found: &mut Replay) -> Vec<String> {
+        let Some(plan) = self.plans.remove(&outcome.call) else { return Vec::new() };
+        if !plan.is_followed() {
+            found.plans_not_followed = found.plans_not_followed.saturating_add(1);
             return Vec::new();
         }
-        let Some(rules) = self.in_force.as_ref() else { return Vec::new() };
-        let facts = rules.facts(&server, &tool);
-        let result = self.openings.get(&outcome.commitment);
-        let claimed = result.and_then(|result| result.as_object()).and_then(crate::gateway::claim);
-        let label = self.engine.result(outcome, &facts, claimed.as_ref());
-        // A server's claim can only restrict, so without the result the record may say more than the rules alone.
-        let agrees = if result.is_some() { label == outcome.label } else { outcome.label.covers(&label) };
-        if agrees {
+        let Some(context) = self.engine.context_of(outcome.call) else { return Vec::new() };
+        let differences = plan.end(&self.engine, context, &outcome.kept);
+        if differences.is_empty() {
             found.outcomes = found.outcomes.saturating_add(1);
-            Vec::new()
-        } else {
-            vec![format!("the result of call {} carries {label:?}", outcome.call)]
         }
+        differences
     }
+}
+
+/// Whether a call is the one that was asked about. Values that are gone cannot be compared.
+fn is_this(asked: &Asked, this: &Asked) -> bool {
+    let values =
+        asked.values.iter().all(|(name, value)| this.values.get(name).is_none_or(|other| other == value));
+    (&asked.context, &asked.place, &asked.label, asked.policy)
+        == (&this.context, &this.place, &this.label, this.policy)
+        && values
+}
+
+/// Whether the policy endorses anything of what is named: `SERVER/TOOL`, with a pointer behind it, or a value of a plan.
+fn may_endorse(rules: &dyn Rules, what: &str) -> bool {
+    let Some((server, rest)) = what.split_once('/').filter(|_| !what.starts_with("a value of a plan")) else {
+        return what.starts_with("a value of a plan");
+    };
+    let ends = rest.match_indices('/').map(|(at, _)| at).chain([rest.len()]);
+    ends.filter_map(|end| rest.get(..end)).any(|tool| {
+        let result = &rules.facts(server, tool).result;
+        !result.endorse.is_empty() || result.fields.values().any(|field| !field.endorse.is_empty())
+    })
+}
+
+/// Whether a verdict about this tool can depend on values, and not on labels alone.
+fn depends_on_values(facts: &ToolFacts) -> bool {
+    !facts.audience_of.is_empty() || facts.arguments.values().any(|argument| argument.endorse.is_some())
 }
 
 /// Whether two verdicts agree. Without the values, what depends on them is taken from the record.
@@ -211,16 +435,28 @@ fn same(derived: &Verdict, recorded: &Verdict, complete: bool) -> bool {
         return false;
     }
     match (derived, recorded) {
-        (Verdict::Refuse { violations, .. }, Verdict::Allow { endorsed }) => violations.iter().all(|violation| {
-            endorsed.iter().any(|endorsed| {
-                matches!(violation, Violation::TrustedAction { subject, .. } if subject.is(&endorsed.argument))
+        (Verdict::Refuse { violations, .. }, Verdict::Allow { endorsed }) => {
+            violations.iter().all(|violation| match violation {
+                Violation::TrustedAction { subject, .. } => {
+                    endorsed.iter().any(|endorsed| subject.is(&endorsed.argument))
+                }
+                _ => false,
             })
-        }),
+        }
         // Whom an argument names as readers is not known any more.
         (Verdict::Allow { .. }, Verdict::Refuse { violations, .. }) => {
             violations.iter().all(|violation| matches!(violation, Violation::PermittedFlow { .. }))
         }
-        (Verdict::Refuse { askable: a, .. }, Verdict::Refuse { askable: b, .. }) => a == b,
+        (Verdict::Refuse { violations: a, askable: x }, Verdict::Refuse { violations: b, askable: y }) => {
+            // What has nothing to do with values is the same.
+            let fixed = |all: &[Violation]| {
+                let fixed = all.iter().filter(|violation| {
+                    !matches!(violation, Violation::PermittedFlow { .. } | Violation::TrustedAction { .. })
+                });
+                fixed.cloned().collect::<Vec<_>>()
+            };
+            x == y && fixed(a) == fixed(b)
+        }
         _ => false,
     }
 }

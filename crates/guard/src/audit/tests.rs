@@ -1,1 +1,369 @@
+//! A log of everything that the gateway does is replayed; then the same log with one lie in it.
 
+use std::path::Path;
+use std::sync::Arc;
+
+use ostrom_trust::SecretKey;
+use serde_json::json;
+use tempfile::TempDir;
+
+use super::*;
+use crate::flow::{Decision, Event, Outcome, Reply, Verdict};
+use crate::front::{Caller, Handler as _};
+use crate::gateway::tests::{Fake, House, caller, house_with, policy, text};
+use crate::gateway::{Journal as _, Rules, now};
+use crate::label::{Label, Readers};
+use crate::pin::FirstUse;
+use crate::policy::read_snapshot;
+use crate::relay::{FromServer, Relay};
+use crate::wire::{Id, Request};
+
+const POLICY: &str = r#"
+[servers.mail]
+command = ["x"]
+[servers.mail.tools.read]
+critical = false
+result = { influencers = ["outside"], readers = ["user", "server:notes"], reveal = "value" }
+[servers.mail.tools.fetch]
+critical = false
+result = { influencers = ["outside"], readers = "everyone", reveal = "reference" }
+[servers.mail.tools.list]
+critical = false
+[servers.mail.tools.list.result]
+influencers = []
+readers = "everyone"
+reveal = "value"
+fields = { "/*/subject" = { influencers = ["outside"] } }
+[servers.mail.tools.send]
+critical = true
+influencers = ["user"]
+result = { influencers = [], readers = "everyone", reveal = "status" }
+[servers.mail.tools.send.arguments.body]
+influencers = "anyone"
+[servers.mail.tools.ask]
+critical = false
+result = { influencers = [], readers = "everyone", reveal = "value" }
+[servers.notes]
+command = ["y"]
+[servers.notes.tools.save]
+critical = false
+memory = { access = "write", object = "name", content = "text" }
+result = { influencers = [], readers = "everyone", reveal = "status" }
+[servers.notes.tools.load]
+critical = false
+memory = { access = "read", object = "name" }
+result = { influencers = ["outside"], readers = "everyone", reveal = "reference" }
+"#;
+
+/// Everything that can be in a log, once.
+async fn everything() -> House {
+    let mail = Fake::new(&["read", "fetch", "list", "send", "ask"]);
+    let notes = Fake::new(&["save", "load"]);
+    let servers = [("mail", mail.clone()), ("notes", notes.clone())];
+    let house = house_with(POLICY, &servers, FirstUse::TrustOnFirstUse);
+    let (_, token) = house.gateway.mint("ana").unwrap();
+    let run = house.gateway.open("ana", Some(&token)).unwrap().unwrap();
+    let ana = caller("ana", Some(&run));
+    mail.answers("fetch", text("a stranger's text"));
+    mail.answers("list", text(r#"[{"subject": "hello", "id": 7}]"#));
+    mail.answers("read", text("the password is correct horse battery staple"));
+    notes.answers("load", text("mine"));
+    let handle = house.call(&ana, "mail__fetch", json!({})).await.lines().next().unwrap().to_owned();
+    house.call(&ana, "mail__list", json!({})).await;
+    house.call(&ana, "mail__send", json!({"to": "bob", "body": handle})).await;
+    house.call(&ana, "notes__save", json!({"name": "n", "text": "mine"})).await;
+    house.call(&ana, "notes__load", json!({"name": "n"})).await;
+    let plan = json!({"plan": [
+        {"id": "m", "call": "mail__list", "with": {}},
+        {"id": "s", "call": "mail__send", "with": {"to": "carl", "body": {"ref": "m/0/subject"}}},
+        {"id": "r", "call": "mail__send", "with": {"to": {"ref": "m/0/subject"}, "body": "x"}, "on_error": "continue"},
+        {"return": {"subject": {"ref": "m/0/subject"}, "id": {"ref": "m/0/id"}}},
+    ]});
+    let said = house.call(&ana, "run_plan", plan).await;
+    assert!(said.contains("ostrom:ref:"), "{said}");
+    house.gateway.watch(ana.clone(), "ostrom+mail:file:///a".into()).await.map(|_| ()).unwrap();
+    question(&house, &mail, &ana).await;
+    house.call(&ana, "reveal", json!({"ref": handle})).await;
+    for to in ["eve", "bob"] {
+        house.call(&ana, "mail__send", json!({"to": to})).await;
+    }
+    // A person lets one of the two through.
+    let waiting = house.gateway.shared.lock().approvals.waiting(now());
+    let request = waiting.iter().find(|request| request.arguments["to"] == "bob").unwrap().digest;
+    {
+        let mut state = house.gateway.shared.lock();
+        let event = Event::Answered { request, approved: true, by: "ana".into(), at: now() };
+        let _written = house.gateway.shared.record(&mut state, &event, None, None).unwrap();
+        state.approvals.answer(&request, true, now());
+    }
+    assert_eq!(house.call(&ana, "mail__send", json!({"to": "bob"})).await, "The call succeeded.");
+    house.call(&ana, "mail__read", json!({})).await;
+    house
+}
+
+async fn question(house: &House, mail: &Fake, ana: &Arc<Caller>) {
+    *mail.asks.lock().unwrap() = Some("which one?".into());
+    let (relay, mut client) = Relay::new();
+    let params = json!({"name": "mail__ask", "arguments": {}}).as_object().unwrap().clone();
+    let request = Request { id: Id::Number(1), method: "tools/call".into(), params };
+    let call = house.gateway.handle(ana.clone(), request, relay);
+    let person = async {
+        let Some(FromServer::Question(question)) = client.recv().await else { panic!() };
+        question.answer.send(Ok(json!({"it": 1}).as_object().unwrap().clone())).unwrap();
+    };
+    let (result, ()) = tokio::join!(call, person);
+    result.unwrap();
+    *mail.asks.lock().unwrap() = None;
+}
+
+/// The log of a house, with `lie` told about its events.
+fn log_of(house: &House, lie: impl FnOnce(&mut Vec<Event>)) -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let inner = policy(POLICY);
+    let snapshot = inner.snapshot();
+    let rules: Arc<dyn Rules> = inner;
+    let mut policies = Policies::new(folder.path(), read_snapshot);
+    let opened = AuditLog::open(
+        folder.path(),
+        SecretKey::generate().unwrap(),
+        Mode::Buffered,
+        None,
+        &mut policies,
+        (&rules, &snapshot),
+    )
+    .unwrap();
+    let mut events = house.journal.events.lock().unwrap().clone();
+    let openings = house.journal.openings.lock().unwrap().clone();
+    lie(&mut events);
+    for (at, event) in events.iter().enumerate() {
+        opened.log.append(event, openings.get(at).and_then(Option::as_ref)).unwrap();
+    }
+    drop(opened);
+    folder
+}
+
+fn replayed(folder: &Path) -> Replay {
+    replay(folder, &mut Policies::new(folder, read_snapshot)).unwrap()
+}
+
+#[tokio::test]
+async fn everything_that_the_gateway_does_is_derived_again_and_nothing_is_taken_from_the_record() {
+    let house = everything().await;
+    let folder = log_of(&house, |_| {});
+    let found = replayed(folder.path());
+    assert_eq!((&found.differences, found.is_whole()), (&Vec::new(), true), "{found:?}");
+    assert!(found.unresolved.is_empty() && found.same == 15 && found.outcomes == 12, "{found:?}");
+    // Without what opens the commitments, it says so.
+    std::fs::remove_dir_all(folder.path().join("openings")).unwrap();
+    let redacted = replayed(folder.path());
+    assert_eq!(redacted.differences, []);
+    assert!(!redacted.is_whole() && redacted.without_values > 0 && redacted.without_results > 0);
+    assert_eq!(redacted.plans_not_followed, 1);
+}
+
+fn decision(events: &mut [Event], which: impl Fn(&Decision) -> bool) -> &mut Decision {
+    let found = events.iter_mut().find_map(|event| match event {
+        Event::Decided(decision) if which(decision) => Some(decision),
+        _ => None,
+    });
+    found.unwrap()
+}
+
+fn outcome(events: &mut [Event], which: impl Fn(&Outcome) -> bool) -> &mut Outcome {
+    let found = events.iter_mut().find_map(|event| match event {
+        Event::Finished(outcome) if which(outcome) => Some(outcome),
+        _ => None,
+    });
+    found.unwrap()
+}
+
+fn reply(events: &mut [Event]) -> &mut Reply {
+    let found = events.iter_mut().find_map(|event| match event {
+        Event::Replied(reply) => Some(reply),
+        _ => None,
+    });
+    found.unwrap()
+}
+
+type Lie = (&'static str, fn(&mut Vec<Event>));
+
+const LIES: &[Lie] = &[
+    ("a refused call went out", |events| {
+        decision(events, |decision| decision.request.is_some()).dispatched = true;
+    }),
+    ("a refused call was permitted", |events| {
+        let refused = decision(events, |decision| decision.request.is_some());
+        (refused.flow, refused.request) = (Verdict::Allow { endorsed: Vec::new() }, None);
+        refused.dispatched = true;
+    }),
+    ("a permitted call did not go out", |events| {
+        decision(events, |decision| &*decision.tool == "read").dispatched = false;
+    }),
+    ("another call's approval was used", |events| {
+        let requests: Vec<_> = events
+            .iter()
+            .filter_map(|event| if let Event::Decided(decision) = event { decision.request } else { None })
+            .collect();
+        // The answer was about the last: say that the question before had its name.
+        let [.., other, answered] = requests.as_slice() else { panic!() };
+        decision(events, |decision| decision.request == Some(*answered)).request = None;
+        decision(events, |decision| decision.request == Some(*other)).request = Some(*answered);
+    }),
+    ("an approval that nobody gave was used", |events| {
+        for event in events.iter_mut() {
+            if let Event::Answered { approved, .. } = event {
+                *approved = false;
+            }
+        }
+    }),
+    ("a person answered what was not asked", |events| {
+        for event in events.iter_mut() {
+            if let Event::Answered { request, .. } = event {
+                *request = ostrom_core::Digest::of(b"other");
+            }
+        }
+    }),
+    ("a policy forbade it", |events| {
+        decision(events, |decision| &*decision.tool == "read").forbidden_by = vec!["policy0".into()];
+    }),
+    ("a step's argument was clean", |events| {
+        let step = decision(events, |decision| {
+            decision.plan.is_some() && decision.dispatched && &*decision.tool == "send"
+        });
+        step.arguments.get_mut("body").unwrap().label = Some(Label::user(Readers::Everyone));
+    }),
+    ("a step had another program counter", |events| {
+        let step = decision(events, |decision| decision.plan.is_some() && &*decision.tool == "send");
+        let pc = &mut step.plan.as_mut().unwrap().pc;
+        *pc = pc.join(&Label { provenance: ["x/y"].into_iter().collect(), ..Label::constant() });
+    }),
+    ("a plan made no such step", |events| {
+        let at = events.iter().position(
+            |event| matches!(event, Event::Decided(decision) if decision.plan.is_some() && &*decision.tool == "send"),
+        );
+        let Event::Decided(step) = &mut events[at.unwrap()] else { panic!() };
+        step.tool = "list".into();
+    }),
+    ("what a plan keeps was clean", |events| {
+        outcome(events, |outcome| outcome.kept.len() > 1).kept[0].label = Label::user(Readers::Everyone);
+    }),
+    ("what is kept was clean", |events| {
+        outcome(events, |outcome| outcome.kept.len() == 1).kept[0].label = Label::user(Readers::Everyone);
+    }),
+    ("nothing was kept", |events| {
+        outcome(events, |outcome| outcome.kept.len() == 1).kept.clear();
+    }),
+    ("what was shown was not", |events| {
+        let last = events.len() - 1;
+        outcome(&mut events[last..], |outcome| outcome.revealed).revealed = false;
+    }),
+    ("a result was clean", |events| {
+        let last = events.len() - 1;
+        outcome(&mut events[last..], |_| true).label = Label::user(Readers::Everyone);
+    }),
+    ("a result had fewer labels than its call", |events| {
+        outcome(events, |outcome| !outcome.revealed && outcome.kept.is_empty()).label = Label::constant();
+    }),
+    ("no secret was seen", |events| {
+        outcome(events, |outcome| !outcome.seen.is_empty()).seen.clear();
+    }),
+    ("another object was written", |events| {
+        outcome(events, |outcome| outcome.object.is_some()).object = Some("other".into());
+    }),
+    ("another content was written", |events| {
+        outcome(events, |outcome| outcome.content.is_some()).content = None;
+    }),
+    ("a call failed that did not", |events| outcome(events, |outcome| !outcome.failed).failed = true),
+    ("what was revealed was clean", |events| {
+        for event in events.iter_mut() {
+            if let Event::Revealed { label, handle: Some(_), .. } = event {
+                *label = Label::user(Readers::Everyone);
+            }
+        }
+    }),
+    ("what was revealed was endorsed", |events| {
+        for event in events.iter_mut() {
+            if let Event::Revealed { context, what, handle: Some(_), at, .. } = event {
+                let (context, what, at) = (context.clone(), what.clone(), *at);
+                *event = Event::Endorsed { context, what, bits: 0.0, at };
+            }
+        }
+    }),
+    ("an approval was used late", |events| {
+        let approved = decision(events, |decision| decision.approval.is_some());
+        approved.at += 24 * 3_600;
+    }),
+    ("a question was answered late", |events| {
+        for event in events.iter_mut() {
+            if let Event::Answered { at, .. } = event {
+                *at += 24 * 3_600;
+            }
+        }
+    }),
+    ("an answer was not passed on", |events| reply(events).passed = false),
+    ("an answer was not permitted", |events| {
+        reply(events).flow = Verdict::Refuse { violations: Vec::new(), askable: false };
+    }),
+    ("an answer showed what others had seen", |events| {
+        reply(events).matched = Readers::Only(["x"].into_iter().collect());
+    }),
+    ("the guard only watched", |events| {
+        events.push(Event::Started {
+            policy: policy(POLICY).version(),
+            version: "1".into(),
+            mode: "observe".into(),
+            readers: Readers::Everyone,
+            at: 1,
+        });
+    }),
+];
+
+#[tokio::test]
+async fn a_log_with_a_lie_in_it_does_not_come_out_as_it_is_on_record() {
+    let house = everything().await;
+    let mut believed = Vec::new();
+    for (name, lie) in LIES {
+        let folder = log_of(&house, lie);
+        if replayed(folder.path()).differences.is_empty() {
+            believed.push(*name);
+        }
+    }
+    assert_eq!(believed, [""; 0], "these lies were believed");
+}
+
+#[tokio::test]
+async fn an_explanation_names_every_way_out() {
+    let house = everything().await;
+    let refused = {
+        let events = house.journal.events.lock().unwrap();
+        let found = events.iter().find_map(|event| match event {
+            Event::Decided(decision) if decision.request.is_some() => Some(decision.call),
+            _ => None,
+        });
+        found.unwrap()
+    };
+    let folder = log_of(&house, |_| {});
+    let ways = explain(folder.path(), refused).unwrap().ways.join("\n");
+    for way in [
+        "guard approve",
+        "reference",
+        "run_plan",
+        "guard reset",
+        "guard mint",
+        "influencers in [servers.mail.tools.\"send\"]",
+    ] {
+        assert!(ways.contains(way), "{way}: {ways}");
+    }
+    let of_step = {
+        let events = house.journal.events.lock().unwrap();
+        let found = events.iter().find_map(|event| match event {
+            Event::Decided(decision) if decision.plan.is_some() && !decision.flow.allows() => {
+                Some(decision.call)
+            }
+            _ => None,
+        });
+        found.unwrap()
+    };
+    let ways = explain(folder.path(), of_step).unwrap().ways.join("\n");
+    assert!(ways.contains("arguments.to.influencers") && ways.contains("arguments.to.endorse"), "{ways}");
+}

@@ -3,14 +3,13 @@
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
-use crate::wire::{Id, Revision, RpcError};
+use crate::wire::{Id, LOG_LEVEL, Revision, RpcError};
 
 /// The guard's name in requests.
 const CLIENT: &str = "ostrom-guard";
 const PROTOCOL_VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 const CLIENT_INFO: &str = "io.modelcontextprotocol/clientInfo";
 const CLIENT_CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
-const LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
 const SERVER_INFO: &str = "io.modelcontextprotocol/serverInfo";
 /// Which subscription a notification belongs to.
 pub(super) const SUBSCRIPTION_ID: &str = "io.modelcontextprotocol/subscriptionId";

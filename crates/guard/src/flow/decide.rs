@@ -123,15 +123,31 @@ fn permitted_flow(call: &Call<'_>, violations: &mut Vec<Violation>) {
         violations.push(Violation::leaks(call, Subject::Call, call.control, &audience));
     }
     for (name, argument) in call.arguments {
-        if !argument.label.readers.include_all(&audience) && !mutated(Mutant::ArgumentsMayLeak) {
+        let own = own_audience(call, name);
+        let audience = own.as_ref().unwrap_or(&audience);
+        if !argument.label.readers.include_all(audience) && !mutated(Mutant::ArgumentsMayLeak) {
             violations.push(Violation::leaks(
                 call,
                 Subject::Argument(name.clone()),
                 &argument.label,
-                &audience,
+                audience,
             ));
         }
     }
+}
+
+/// Who reads one argument, if the policy says that it is others than those who read the rest.
+fn own_audience(call: &Call<'_>, argument: &str) -> Option<Readers> {
+    let declared = call.facts.arguments.get(argument)?.audience.as_ref()?;
+    Some(match declared {
+        Readers::Everyone => Readers::Everyone,
+        Readers::Only(names) if call.server == GUARD || mutated(Mutant::ServerReadsNothing) => {
+            Readers::Only(names.clone())
+        }
+        Readers::Only(names) => {
+            Readers::Only(names.union(&std::iter::once(server_name(call.server)).collect::<Names>()))
+        }
+    })
 }
 
 /// Everyone who reads the arguments: the server, who the policy names, and who the arguments name.

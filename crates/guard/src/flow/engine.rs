@@ -8,13 +8,17 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::decide::{Argument, Call, Verdict, decide};
-use super::event::{ArgumentRecord, Asked, CallId, Decision, Event, HandleId, Outcome, PlanStep, Scope};
-use super::facts::{MemoryAccess, ToolFacts};
+use super::event::{
+    ArgumentRecord, Asked, CallId, Decision, Event, HandleId, Outcome, PlanStep, Reply, Scope,
+};
+use super::facts::{MemoryAccess, Otherwise, ToolFacts, server_name};
 use super::matching::Seen;
 use super::memory::Memory;
 use super::mutant::{Mutant, mutated};
+use super::runs::Runs;
+use super::usage::{Usage, Used};
 use super::violation::Violation;
-use crate::label::{GUARD, Label, Readers};
+use crate::label::{GUARD, Integrity, Label, Readers};
 
 /// Whose context: rule 2.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -43,6 +47,8 @@ pub struct Engine {
     stopped: BTreeSet<Scope>,
     revoked: BTreeSet<String>,
     calls: u64,
+    usage: Usage,
+    runs: Runs,
 }
 
 /// A value that an agent has a handle of.
@@ -62,6 +68,8 @@ struct Open {
     tool: Arc<str>,
     /// Control and arguments.
     label: Label,
+    /// The plan that makes it.
+    plan: Option<CallId>,
 }
 
 impl Default for Engine {
@@ -77,6 +85,8 @@ impl Default for Engine {
             stopped: BTreeSet::new(),
             revoked: BTreeSet::new(),
             calls: 0,
+            usage: Usage::default(),
+            runs: Runs::default(),
         }
     }
 }
@@ -110,10 +120,46 @@ impl Engine {
         self.open.get(&call).map(|open| (open.server.clone(), open.tool.clone()))
     }
 
+    /// Whose call that is under way is.
+    #[must_use]
+    pub fn context_of(&self, call: CallId) -> Option<&ContextKey> {
+        self.open.get(&call).map(|open| &open.context)
+    }
+
+    /// The plan that makes a call that is under way.
+    #[must_use]
+    pub fn plan_of(&self, call: CallId) -> Option<CallId> {
+        self.open.get(&call).and_then(|open| open.plan)
+    }
+
     /// Of control and arguments of a call that is under way.
     #[must_use]
     pub fn under_way(&self, call: CallId) -> Option<&Label> {
         self.open.get(&call).map(|open| &open.label)
+    }
+
+    /// How many calls went out before one that is decided at `at`.
+    #[must_use]
+    pub fn used(&self, context: &ContextKey, server: &str, tool: &str, at: u64) -> Used {
+        self.usage.before(context, server, tool, at)
+    }
+
+    /// The context that a run token of this digest opens.
+    #[must_use]
+    pub fn run_of(&self, token: &Digest) -> Option<&ContextKey> {
+        self.runs.of(token)
+    }
+
+    /// Whether a run has been minted and has not ended.
+    #[must_use]
+    pub fn is_open(&self, run: &ContextKey) -> bool {
+        self.runs.is_open(run)
+    }
+
+    /// The run that was minted first of those that are open, and how many are.
+    #[must_use]
+    pub fn open_runs(&self) -> (Option<&ContextKey>, usize) {
+        (self.runs.oldest(), self.runs.len())
     }
 
     /// What is stopped.
@@ -155,6 +201,9 @@ impl Engine {
         ];
         if mutated(Mutant::StopsIgnored) {
             return None;
+        }
+        if context.run.is_some() && !self.runs.is_open(context) {
+            return Some(Violation::Ended);
         }
         if let Some(scope) = scopes.into_iter().flatten().find(|scope| self.stopped.contains(scope)) {
             return Some(Violation::Stopped { what: scope.to_string() });
@@ -245,13 +294,46 @@ impl Engine {
         })
     }
 
+    /// What the flow rules say about what a client answers to a question that the server asked during a call: it goes to the server, under the
+    /// context's label of this moment.
+    ///
+    /// That the server itself has influenced the answer to its own question changes nothing. Who else reads what the call says is not known
+    /// without the call's arguments, so if they name readers, the answer may have to be fit for everybody.
+    #[must_use]
+    pub fn reply(&self, call: CallId, facts: &ToolFacts, matched: &Readers) -> Verdict {
+        let refuse = |violation| Verdict::Refuse { violations: vec![violation], askable: false };
+        let Some(open) = self.open.get(&call) else { return refuse(Violation::OutsidePlan) };
+        if let Some(violation) = self.barred(&open.context, &open.server, &open.tool) {
+            return refuse(violation);
+        }
+        let control = self.context(&open.context);
+        let mut label = control.clone();
+        label.readers = label.readers.join(matched);
+        let facts = ToolFacts {
+            influencers: facts.influencers.join(&Integrity::by(&server_name(&open.server))),
+            audience: if facts.audience_of.is_empty() { facts.audience.clone() } else { Readers::Everyone },
+            audience_of: Vec::new(),
+            arguments: BTreeMap::new(),
+            otherwise: Otherwise::Deny,
+            ..facts.clone()
+        };
+        let arguments = BTreeMap::from([("answer".to_owned(), Argument { value: None, label })]);
+        decide(&Call {
+            server: &open.server,
+            tool: &open.tool,
+            facts: &facts,
+            control,
+            arguments: &arguments,
+        })
+    }
+
     /// The label of a result: who made the call, what went into it, and what the policy (or the guard's memory) knows of it.
     ///
     /// `claimed` is what the server says of it (rule 8): it can only restrict.
     #[must_use]
     pub fn result(&self, outcome: &Outcome, facts: &ToolFacts, claimed: Option<&Label>) -> Label {
         let Some(open) = self.open.get(&outcome.call) else {
-            return Label { integrity: crate::label::Integrity::Anyone, ..facts.result.label("", "") };
+            return Label { integrity: Integrity::Anyone, ..facts.result.label("", "") };
         };
         let declared = facts.result.label(&open.server, &open.tool);
         let known = match &facts.memory {
@@ -276,8 +358,15 @@ impl Engine {
                 self.kept.clear();
                 self.abandon();
             }
-            Event::Opened { context, .. } => {
+            Event::Opened { context, token, .. } => {
                 self.contexts.insert(context.clone(), self.start.clone());
+                self.runs.open(*token, context);
+            }
+            Event::Closed { context, .. } => {
+                self.runs.close(context);
+                self.contexts.remove(context);
+                self.kept.retain(|_, kept| kept.owner != *context);
+                self.usage.forget(context);
             }
             Event::Revealed { context, label, .. } => {
                 if !mutated(Mutant::RevealedDoesNotJoin) {
@@ -285,6 +374,7 @@ impl Engine {
                 }
             }
             Event::Decided(decision) => self.decided(decision, facts),
+            Event::Replied(reply) => self.replied(reply),
             Event::Finished(outcome) => self.finished(outcome, facts),
             Event::Reset { context, .. } => {
                 self.contexts.remove(context);
@@ -311,6 +401,7 @@ impl Engine {
         if !decision.dispatched {
             return;
         }
+        self.usage.count(decision);
         let context = &decision.context;
         // A dispatched call has a control label: without one it would have been refused.
         let Some(control) = self.control(context, decision.plan.as_ref()) else { return };
@@ -331,6 +422,7 @@ impl Engine {
             server: decision.server.clone(),
             tool: decision.tool.clone(),
             label,
+            plan: decision.plan.as_ref().map(|step| step.parent),
         };
         self.open.insert(decision.call, open);
     }
@@ -353,6 +445,19 @@ impl Engine {
             if let Some(label) = label.filter(|label| !control.covers(label)) {
                 self.join(context, &label);
             }
+        }
+    }
+
+    /// What comes back from the call is made of the answer, too.
+    fn replied(&mut self, reply: &Reply) {
+        if !reply.passed {
+            return;
+        }
+        let Some(context) = self.open.get(&reply.call).map(|open| open.context.clone()) else { return };
+        let mut label = self.context(&context).clone();
+        label.readers = label.readers.join(&reply.matched);
+        if let Some(open) = self.open.get_mut(&reply.call) {
+            open.label = open.label.join(&label);
         }
     }
 

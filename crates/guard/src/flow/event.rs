@@ -114,7 +114,10 @@ pub struct Decision {
     /// Cedar policies that forbade it; empty where they permitted it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub forbidden_by: Vec<String>,
-    /// The approval that was used, if one was needed.
+    /// The name of the request for approval that was made for it, if it waits for a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request: Option<Digest>,
+    /// The request whose approval was used, if one was needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approval: Option<Digest>,
     /// Whether the call goes to the server.
@@ -161,6 +164,25 @@ pub struct Outcome {
     pub object: Option<Arc<str>>,
 }
 
+/// What a client said to a server's question, and what was decided about it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Reply {
+    /// The call that the server was working on.
+    pub call: CallId,
+    /// SHA-256 over a random salt and the JSON of what the client said.
+    pub commitment: Digest,
+    /// Who may read strings in it that were seen before (rule 9).
+    #[serde(default = "everyone", skip_serializing_if = "is_everyone")]
+    pub matched: Readers,
+    /// What the flow rules said.
+    pub flow: Verdict,
+    /// Whether it went to the server.
+    pub passed: bool,
+    /// Seconds since 1970.
+    pub at: u64,
+}
+
 /// Something that changes what the guard knows.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case", tag = "event")]
@@ -182,6 +204,16 @@ pub enum Event {
     Opened {
         /// Its context.
         context: ContextKey,
+        /// Digest of the token that opens it. The token itself has 128 random bits and is on no record.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        token: Option<Digest>,
+        /// Seconds since 1970.
+        at: u64,
+    },
+    /// A run ended: its token opens nothing any more.
+    Closed {
+        /// Its context.
+        context: ContextKey,
         /// Seconds since 1970.
         at: u64,
     },
@@ -193,6 +225,9 @@ pub enum Event {
         what: String,
         /// Its label.
         label: Label,
+        /// The kept value that it is, or is a part of.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        handle: Option<HandleId>,
         /// Seconds since 1970.
         at: u64,
     },
@@ -209,6 +244,8 @@ pub enum Event {
     },
     /// A call was decided on.
     Decided(Box<Decision>),
+    /// The client answered a question that a server asked while it worked on a call.
+    Replied(Box<Reply>),
     /// A call came back.
     Finished(Box<Outcome>),
     /// An authenticated person took a context back to its beginning.
@@ -249,7 +286,7 @@ pub enum Event {
     },
     /// A person answered a request for approval.
     Answered {
-        /// Digest of the canonical call, its labels and the policy version.
+        /// The random name of the request. It tells nothing about the call, whose arguments may be redacted.
         request: Digest,
         /// What they said.
         approved: bool,

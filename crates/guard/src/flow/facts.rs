@@ -61,6 +61,9 @@ pub struct ArgumentFacts {
     pub influencers: Option<Integrity>,
     /// Values that are acceptable whoever influenced them.
     pub endorse: Option<Endorse>,
+    /// Who reads this argument, besides the server; otherwise as for the tool, with those whom `audience_of` names.
+    #[serde(default)]
+    pub audience: Option<Readers>,
 }
 
 /// What comes back from a tool.
@@ -155,6 +158,13 @@ impl ResultFacts {
     #[must_use]
     pub fn label(&self, server: &str, tool: &str) -> Label {
         declared(&self.influencers, &self.readers, server, tool)
+    }
+
+    /// Of a result of which nobody can tell where its fields are: the labels of all of them.
+    #[must_use]
+    pub fn strictest(&self, server: &str, tool: &str) -> Label {
+        let fields = self.fields.values().map(|field| self.field_label(field, server, tool));
+        fields.fold(self.label(server, tool), |all, label| all.join(&label))
     }
 
     /// The declared label of a field of it.

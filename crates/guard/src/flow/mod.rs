@@ -14,15 +14,20 @@ mod facts;
 mod matching;
 mod memory;
 mod mutant;
+mod runs;
+mod usage;
 mod violation;
 
 pub use decide::{Argument, Call, Endorsed, Verdict, decide};
 pub use endorse::{Endorse, EndorseError, Pattern};
 pub use engine::{ContextKey, Engine};
-pub use event::{ArgumentRecord, CallId, Decision, Event, HandleId, KeptValue, Outcome, PlanStep, Scope};
+pub use event::{
+    ArgumentRecord, CallId, Decision, Event, HandleId, KeptValue, Outcome, PlanStep, Reply, Scope,
+};
 pub use facts::{
     ArgumentFacts, FieldFacts, MemoryAccess, MemoryFacts, Otherwise, ResultFacts, Reveal, ToolFacts,
 };
+pub use usage::Used;
 pub use violation::{Subject, Violation};
 
 #[cfg(test)]

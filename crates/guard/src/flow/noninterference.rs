@@ -53,7 +53,7 @@ fn play(world: &World) -> Seen {
         .collect();
     let mut engine = Engine::default();
     for context in &contexts {
-        engine.apply(&Event::Opened { context: context.clone(), at: 0 }, None);
+        engine.apply(&Event::Opened { context: context.clone(), token: None, at: 0 }, None);
     }
     let mut player = Player {
         world,
@@ -100,8 +100,10 @@ impl Player<'_> {
         let handles = &self.handles[who];
         let handle = handles[usize::try_from(dice / 7).unwrap() % handles.len()].clone();
         let Some(label) = self.engine.kept(&Digest::of(handle.as_bytes()), context).cloned() else { return };
-        self.engine
-            .apply(&Event::Revealed { context: context.clone(), what: "value".into(), label, at: 0 }, None);
+        self.engine.apply(
+            &Event::Revealed { context: context.clone(), what: "value".into(), label, handle: None, at: 0 },
+            None,
+        );
         self.transcripts[who].push(format!("{handle} is {}", self.values[&handle]));
     }
 
@@ -145,6 +147,7 @@ impl Player<'_> {
             arguments,
             flow: Verdict::Allow { endorsed: Vec::new() },
             forbidden_by: Vec::new(),
+            request: None,
             approval: None,
             dispatched: false,
             at: 0,
@@ -311,7 +314,7 @@ fn integrity_tool(at: usize, differs: bool, reveal: Reveal, kind: u8, claims: bo
         1 => {
             let mut facts = ToolFacts { influencers: allowed, ..facts(true, Label::constant(), reveal) };
             let endorse = Some(Endorse::OneOf(vec![json!("low"), json!("high")]));
-            facts.arguments.insert("text".into(), ArgumentFacts { influencers: None, endorse });
+            facts.arguments.insert("text".into(), ArgumentFacts { endorse, ..ArgumentFacts::default() });
             of("sink", facts, false)
         }
         2 => {

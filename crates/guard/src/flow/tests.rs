@@ -24,7 +24,7 @@ fn outside() -> Label {
 }
 
 fn sees(engine: &mut Engine, context: ContextKey, label: Label) {
-    engine.apply(&Event::Revealed { context, what: "something".into(), label, at: 1 }, None);
+    engine.apply(&Event::Revealed { context, what: "something".into(), label, handle: None, at: 1 }, None);
 }
 
 fn proposal(engine: &Engine, context: ContextKey, tool: &str, values: &Value) -> Decision {
@@ -48,6 +48,7 @@ fn proposal(engine: &Engine, context: ContextKey, tool: &str, values: &Value) ->
         arguments,
         flow: Verdict::Allow { endorsed: Vec::new() },
         forbidden_by: Vec::new(),
+        request: None,
         approval: None,
         dispatched: false,
         at: 1,
@@ -185,7 +186,11 @@ fn only_a_reset_takes_a_context_back() {
 fn an_endorsed_value_passes_and_its_residual_influence_is_on_record() {
     let mut engine = Engine::default();
     let mut facts = ToolFacts { influencers: Integrity::Anyone, ..ToolFacts::unknown("mail") };
-    let range = ArgumentFacts { influencers: Some(Integrity::by(USER)), endorse: Some(Endorse::Range(1, 8)) };
+    let range = ArgumentFacts {
+        influencers: Some(Integrity::by(USER)),
+        endorse: Some(Endorse::Range(1, 8)),
+        audience: None,
+    };
     facts.arguments.insert("days".into(), range);
     sees(&mut engine, ana(), outside());
     let Verdict::Allow { endorsed } = verdict(&engine, &facts, &json!({"days": 3})) else { panic!() };
@@ -222,7 +227,7 @@ fn a_refusal_that_depended_on_an_unseen_value_tells_something_about_it() {
     let mut engine = Engine::default();
     let mut facts = ToolFacts::unknown("mail");
     let endorse = Some(Endorse::OneOf(vec![json!("low")]));
-    facts.arguments.insert("text".into(), ArgumentFacts { influencers: None, endorse });
+    facts.arguments.insert("text".into(), ArgumentFacts { endorse, ..ArgumentFacts::default() });
     let call = dispatch(&mut engine, ana(), "read", &facts);
     let kept =
         Outcome { kept: vec![KeptValue { handle: Digest::of(b"h"), label: outside() }], ..outcome(call) };
@@ -291,6 +296,7 @@ fn a_stop_holds_for_what_it_names_until_it_is_lifted() {
         (Scope::Tool("mail/send".into()), ben(), None),
     ] {
         let mut engine = Engine::default();
+        engine.apply(&Event::Opened { context: run.clone(), token: None, at: 0 }, None);
         let goes = |engine: &Engine, context| {
             judge(engine, &proposal(engine, context, "send", &json!({})), &facts, &json!({})).allows()
         };

@@ -67,6 +67,8 @@ pub enum Violation {
         /// What was stopped.
         what: String,
     },
+    /// The run has ended.
+    Ended,
     /// A step of a plan that is not under way, or that claims less than the plan was submitted under.
     OutsidePlan,
     /// A handle that this run was never given.
@@ -77,6 +79,13 @@ pub enum Violation {
 }
 
 impl Violation {
+    /// Whether it keeps a call back even where the guard only watches: what a person has stopped stays stopped, and where there is no
+    /// value for a handle there is nothing to dispatch.
+    #[must_use]
+    pub const fn holds_always(&self) -> bool {
+        matches!(self, Self::Stopped { .. } | Self::Ended | Self::UnknownHandle { .. } | Self::OutsidePlan)
+    }
+
     pub(super) fn influenced(call: &Call<'_>, subject: Subject, label: &Label, allowed: &Integrity) -> Self {
         let allowed = match allowed {
             Integrity::Of(names) => names.clone(),
@@ -141,6 +150,7 @@ impl fmt::Display for Violation {
             Self::Stopped { what } => {
                 write!(f, "{what} was stopped (ostrom guard stop --lift takes it back)")
             }
+            Self::Ended => f.write_str("its run has ended (ostrom guard mint begins another)"),
             Self::OutsidePlan => f.write_str("it is a step of a plan that is not under way"),
             Self::UnknownHandle { argument } => {
                 write!(f, "the argument {argument} has a handle that this run was never given")

@@ -7,7 +7,7 @@ use crate::wire::{Revision, RpcError};
 pub(super) const VERSION: &str = "io.modelcontextprotocol/protocolVersion";
 pub(super) const CLIENT: &str = "io.modelcontextprotocol/clientInfo";
 pub(super) const CAPABILITIES: &str = "io.modelcontextprotocol/clientCapabilities";
-pub(super) const LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";
+pub(super) use crate::wire::LOG_LEVEL;
 pub(super) const SUBSCRIPTION: &str = "io.modelcontextprotocol/subscriptionId";
 pub(super) const SERVER: &str = "io.modelcontextprotocol/serverInfo";
 

@@ -1,7 +1,8 @@
 //! Calls that wait for a person, and answers that wait for their call.
 //!
 //! An approval is bound to the digest of the canonical call, its labels and the policy's version; it is used once and expires.
-//! The agent gets a refusal that names the request, and calls again when it was told to.
+//! The agent gets a refusal that names the request, and calls again when it was told to. The name is random: a digest of
+//! arguments that the agent has handles of would tell it, guess by guess, what they stand for.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,8 +23,11 @@ const MAX_BYTES: usize = 64 << 20;
 /// A call that a person may approve.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Request {
-    /// What an answer is bound to.
+    /// Its random name, under which it is shown, answered and recorded.
     pub digest: Digest,
+    /// What an answer is bound to. It stays inside.
+    #[serde(skip, default = "unbound")]
+    pub binding: Digest,
     /// Whose call.
     pub context: ContextKey,
     /// The server.
@@ -42,6 +46,11 @@ pub struct Request {
     pub at: u64,
 }
 
+/// Binds nothing: no call has this digest.
+fn unbound() -> Digest {
+    Digest::of(b"")
+}
+
 /// What is bound together.
 #[derive(Serialize)]
 struct Bound<'a> {
@@ -49,25 +58,39 @@ struct Bound<'a> {
     server: &'a str,
     tool: &'a str,
     arguments: &'a BTreeMap<String, Value>,
+    /// As the agent passed them, letter by letter. Two handles of equal values are two questions: one name for both would tell
+    /// that the values are equal.
+    passed: String,
     label: &'a Label,
     policy: Digest,
     /// The arguments letter by letter: canonical JSON has numbers as doubles, of which large integers share one.
     exact: String,
 }
 
-/// The digest that an answer is bound to.
+/// The digest that an answer is bound to: of a call with these arguments, as the agent passed them and as they would be dispatched.
 #[must_use]
-pub fn digest(
+pub fn binding(
     context: &ContextKey,
     (server, tool): (&str, &str),
-    arguments: &BTreeMap<String, Value>,
+    (passed, arguments): (&BTreeMap<String, Value>, &BTreeMap<String, Value>),
     label: &Label,
     policy: Digest,
 ) -> Digest {
-    let exact = serde_json::to_string(arguments).unwrap_or_default();
-    let bound = Bound { context, server, tool, arguments, label, policy, exact };
+    let text = |arguments| serde_json::to_string(arguments).unwrap_or_default();
+    let (passed, exact) = (text(passed), text(arguments));
+    let bound = Bound { context, server, tool, arguments, passed, label, policy, exact };
     // Strings, numbers that were JSON, and maps with string keys: always canonical JSON.
     ostrom_trust::digest_of(&bound).unwrap_or(Digest::of(b""))
+}
+
+/// A random name for a request.
+///
+/// # Errors
+/// If the system has no randomness.
+pub fn random_name() -> Result<Digest, getrandom::Error> {
+    let mut bytes = [0; 32];
+    getrandom::fill(&mut bytes)?;
+    Ok(Digest::from_bytes(bytes))
 }
 
 /// Where people answer, and for how long.
@@ -130,27 +153,35 @@ pub struct Approvals {
     waiting: BTreeMap<Digest, Waiting>,
     /// Of all that waits.
     bytes: usize,
-    /// Answers, and when they end.
-    approved: BTreeMap<Digest, u64>,
+    /// The names of what waits, by what it is bound to.
+    names: BTreeMap<Digest, Digest>,
+    /// What was approved, by what it is bound to: the name, and when it ends.
+    approved: BTreeMap<Digest, (Digest, u64)>,
     news: Arc<Notify>,
 }
 
 impl Approvals {
-    /// Uses up the approval of a call, if there is one.
-    pub fn take(&mut self, digest: &Digest, now: u64) -> bool {
-        self.approved.retain(|_, until| *until > now);
-        let found = self.approved.remove(digest).is_some();
-        if found {
-            self.remove(digest);
+    /// Uses up the approval of a call, if there is one, and gives the name of its request.
+    pub fn take(&mut self, binding: &Digest, now: u64) -> Option<Digest> {
+        self.approved.retain(|_, (_, until)| *until > now);
+        let (name, _) = self.approved.remove(binding)?;
+        if let Some(waits) = self.names.get(binding).copied() {
+            self.remove(&waits);
         }
-        found
+        Some(name)
+    }
+
+    /// The name under which a call waits already.
+    pub fn name(&mut self, binding: &Digest, now: u64) -> Option<Digest> {
+        self.expire(now);
+        self.names.get(binding).copied()
     }
 
     /// Lets a call wait for its answer. Requests that nobody answered make room. A call that is made again while it waits
     /// is the same question, which does not get any younger.
     pub fn wait(&mut self, request: Request) {
         self.expire(request.at);
-        if self.waiting.contains_key(&request.digest) {
+        if self.waiting.contains_key(&request.digest) || self.names.contains_key(&request.binding) {
             return;
         }
         let bytes = serde_json::to_vec(&request).map_or(0, |bytes| bytes.len());
@@ -162,6 +193,7 @@ impl Approvals {
             self.remove(&oldest);
         }
         self.bytes = self.bytes.saturating_add(bytes);
+        self.names.insert(request.binding, request.digest);
         self.waiting.insert(request.digest, Waiting { request: Arc::new(request), bytes });
         self.news.notify_one();
     }
@@ -181,15 +213,20 @@ impl Approvals {
     fn remove(&mut self, digest: &Digest) -> bool {
         let Some(removed) = self.waiting.remove(digest) else { return false };
         self.bytes = self.bytes.saturating_sub(removed.bytes);
+        self.names.remove(&removed.request.binding);
         true
     }
 
     fn expire(&mut self, now: u64) {
         let seconds = self.terms.seconds;
         let mut freed: usize = 0;
+        let names = &mut self.names;
         self.waiting.retain(|_, waiting| {
             let stays = waiting.request.at.saturating_add(seconds) > now;
-            freed = freed.saturating_add(if stays { 0 } else { waiting.bytes });
+            if !stays {
+                freed = freed.saturating_add(waiting.bytes);
+                names.remove(&waiting.request.binding);
+            }
             stays
         });
         self.bytes = self.bytes.saturating_sub(freed);
@@ -204,7 +241,7 @@ impl Approvals {
         all
     }
 
-    /// The request whose digest begins with these hexadecimal digits, if it is the only one.
+    /// The request whose name begins with these hexadecimal digits, if it is the only one.
     pub fn find(&mut self, start: &str, now: u64) -> Option<Arc<Request>> {
         self.expire(now);
         let mut found =
@@ -213,18 +250,19 @@ impl Approvals {
         found.next().is_none().then(|| one.request.clone())
     }
 
-    /// The request of this digest.
+    /// The request of this name.
     pub fn get(&mut self, digest: &Digest, now: u64) -> Option<Arc<Request>> {
         self.expire(now);
         self.waiting.get(digest).map(|waiting| waiting.request.clone())
     }
 
-    /// A person's answer. False if nothing of this digest waits.
+    /// A person's answer. False if nothing of this name waits.
     pub fn answer(&mut self, digest: &Digest, approved: bool, now: u64) -> bool {
         self.expire(now);
+        let binding = self.waiting.get(digest).map(|waiting| waiting.request.binding);
         let found = self.remove(digest);
-        if found && approved {
-            self.approved.insert(*digest, self.expires(now));
+        if let Some(binding) = binding.filter(|_| approved) {
+            self.approved.insert(binding, (*digest, self.expires(now)));
         }
         found
     }
@@ -241,9 +279,11 @@ mod tests {
         let context = ContextKey { principal: "ana".into(), run: None };
         let arguments = BTreeMap::from([("to".to_owned(), json!(text))]);
         let label = Label::user(Readers::Everyone);
-        let digest = digest(&context, ("mail", "send"), &arguments, &label, Digest::of(b"policy"));
+        let both = (&arguments, &arguments);
+        let binding = binding(&context, ("mail", "send"), both, &label, Digest::of(b"policy"));
         Request {
-            digest,
+            digest: Digest::of(binding.to_string().as_bytes()),
+            binding,
             context,
             server: "mail".into(),
             tool: "send".into(),
@@ -261,16 +301,18 @@ mod tests {
         approvals.terms.seconds = 10;
         let one = request("bob", 1);
         approvals.wait(one.clone());
-        assert!(!approvals.take(&one.digest, 2));
+        assert_eq!(approvals.take(&one.binding, 2), None);
         assert!(approvals.answer(&one.digest, true, 2));
-        assert!(approvals.take(&one.digest, 11) && !approvals.take(&one.digest, 11));
+        assert_eq!(approvals.take(&one.binding, 11), Some(one.digest));
+        assert_eq!(approvals.take(&one.binding, 11), None);
         approvals.wait(request("bob", 20));
         assert!(approvals.answer(&one.digest, true, 20));
-        assert!(!approvals.take(&one.digest, 30));
+        assert_eq!(approvals.take(&one.binding, 30), None);
         // A refusal, and an answer to nothing.
         approvals.wait(request("bob", 40));
         assert!(approvals.answer(&one.digest, false, 41));
-        assert!(!approvals.take(&one.digest, 42) && !approvals.answer(&one.digest, true, 42));
+        assert_eq!(approvals.take(&one.binding, 42), None);
+        assert!(!approvals.answer(&one.digest, true, 42));
     }
 
     #[test]
@@ -315,18 +357,14 @@ mod tests {
     fn an_approval_is_for_this_call_under_these_labels_and_this_policy_only() {
         let one = request("bob", 1);
         let of = |tool: &str, to: &str, label: &Label, policy: &[u8]| {
-            digest(
-                &one.context,
-                ("mail", tool),
-                &BTreeMap::from([("to".to_owned(), json!(to))]),
-                label,
-                Digest::of(policy),
-            )
+            let arguments = BTreeMap::from([("to".to_owned(), json!(to))]);
+            binding(&one.context, ("mail", tool), (&arguments, &arguments), label, Digest::of(policy))
         };
-        assert_eq!(of("send", "bob", &one.label, b"policy"), one.digest);
+        assert_eq!(of("send", "bob", &one.label, b"policy"), one.binding);
         let amount = |number: i64| {
             let arguments = BTreeMap::from([("amount".to_owned(), json!(number))]);
-            digest(&one.context, ("bank", "pay"), &arguments, &one.label, Digest::of(b"policy"))
+            let both = (&arguments, &arguments);
+            binding(&one.context, ("bank", "pay"), both, &one.label, Digest::of(b"policy"))
         };
         assert_ne!(amount(9_007_199_254_740_992), amount(9_007_199_254_740_993));
         for other in [
@@ -335,7 +373,7 @@ mod tests {
             of("send", "bob", &Label::constant(), b"policy"),
             of("send", "bob", &one.label, b"other"),
         ] {
-            assert_ne!(other, one.digest);
+            assert_ne!(other, one.binding);
         }
     }
 

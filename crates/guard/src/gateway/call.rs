@@ -8,9 +8,9 @@ use serde_json::{Map, Value, json};
 
 use super::Gateway;
 use super::approvals::{self, Request as Waiting, Terms};
-use super::handles::{part, references, replace};
-use super::present::{Origin, Shown, present, text_result};
-use super::questions::guarded;
+use super::handles::{cost, passed_on, references, replace};
+use super::present::{Origin, Shown, present, text_result, whole_of};
+use super::questions::{Under, guarded};
 use super::rules::{JournalError, Question};
 use super::state::{Commitments, State, now};
 use crate::flow::{
@@ -95,18 +95,18 @@ impl Done {
 }
 
 /// A decided call.
-struct Decided {
-    decision: Decision,
-    values: BTreeMap<String, Value>,
+pub(super) struct Decided {
+    pub(super) decision: Decision,
+    pub(super) values: BTreeMap<String, Value>,
     label: Label,
 }
 
 /// A call on its way. Dropped without an outcome (the client went away), it leaves a record that says so.
-struct Flight<'a> {
-    gateway: &'a Gateway,
-    call: CallId,
-    facts: Arc<ToolFacts>,
-    landed: bool,
+pub(super) struct Flight<'a> {
+    pub(super) gateway: &'a Gateway,
+    pub(super) call: CallId,
+    pub(super) facts: Arc<ToolFacts>,
+    pub(super) landed: bool,
 }
 
 impl Drop for Flight<'_> {
@@ -179,7 +179,7 @@ impl Gateway {
     }
 
     /// Resolves handles, decides, and records the decision. The inner error is a call that does not go out.
-    fn decide(
+    pub(super) fn decide(
         &self,
         proposed: &Proposed,
         facts: &Arc<ToolFacts>,
@@ -207,6 +207,7 @@ impl Gateway {
             arguments,
             flow: Verdict::Allow { endorsed: Vec::new() },
             forbidden_by: Vec::new(),
+            request: None,
             approval: None,
             dispatched: false,
             at,
@@ -220,19 +221,18 @@ impl Gateway {
             .filter_map(|record| state.engine.argument(&decision.context, &control, record))
             .fold(control.clone(), |all, label| all.join(&label));
         decision.forbidden_by = self.forbidden(state, &decision, &values, (&control, &label));
-        let request = self.judge(state, &mut decision, &values, &label);
+        let request = self.judge(state, &mut decision, (&proposed.arguments, &values), &label)?;
         let opening = commitments.opening();
         let event = Event::Decided(Box::new(decision));
         let written = self.shared.record(state, &event, Some(facts), Some(&opening))?;
         let Event::Decided(decision) = event else { return Err(JournalError("an event changed".to_owned())) };
         if decision.dispatched {
-            count(state, &decision);
             return Ok(Ok((Decided { decision: *decision, values, label }, written)));
         }
         if let Some(request) = &request {
             state.approvals.wait(request.clone());
         }
-        Ok(Err(Done::Refused { shown: refusal(&decision, request.as_ref(), &state.approvals.terms), label }))
+        Ok(Err(Done::Refused { shown: refusal(&decision, &state.approvals.terms), label }))
     }
 
     /// What the policies say, after the flow rules.
@@ -243,8 +243,7 @@ impl Gateway {
         values: &BTreeMap<String, Value>,
         (control, all): (&Label, &Label),
     ) -> Vec<String> {
-        let calls = state.calls.get(&decision.context);
-        let tool = format!("{}/{}", decision.server, decision.tool);
+        let used = state.engine.used(&decision.context, &decision.server, &decision.tool, decision.at);
         self.shared.rules.forbids(&Question {
             context: &decision.context,
             server: &decision.server,
@@ -253,9 +252,7 @@ impl Gateway {
             arguments: values,
             control,
             all,
-            calls: calls.and_then(|calls| calls.get("")).copied().unwrap_or(0),
-            tool_calls: calls.and_then(|calls| calls.get(&tool)).copied().unwrap_or(0),
-            hour_calls: state.hour_calls(&decision.context.principal, decision.at),
+            used,
             plan: decision.plan.is_some(),
             at: decision.at,
         })
@@ -266,12 +263,12 @@ impl Gateway {
         &self,
         state: &mut State,
         decision: &mut Decision,
-        values: &BTreeMap<String, Value>,
+        (passed, values): (&BTreeMap<String, Value>, &BTreeMap<String, Value>),
         label: &Label,
-    ) -> Option<Waiting> {
+    ) -> Result<Option<Waiting>, JournalError> {
         if decision.flow.allows() && decision.forbidden_by.is_empty() {
             decision.dispatched = true;
-            return None;
+            return Ok(None);
         }
         let (violations, askable) = match &decision.flow {
             Verdict::Allow { .. } => (Vec::new(), false),
@@ -279,26 +276,29 @@ impl Gateway {
         };
         // A policy that forbids is not a person's to overrule in passing.
         let askable = askable && decision.forbidden_by.is_empty();
-        let stopped = violations.iter().any(|violation| matches!(violation, Violation::Stopped { .. }));
-        if !self.shared.rules.enforces() && !stopped {
-            // Handles of others cannot be resolved, so there is nothing to dispatch.
-            let resolvable =
-                !violations.iter().any(|violation| matches!(violation, Violation::UnknownHandle { .. }));
-            decision.dispatched = resolvable;
-            return None;
+        if !self.shared.rules.enforces() {
+            decision.dispatched = !violations.iter().any(Violation::holds_always);
+            return Ok(None);
         }
         if !askable {
-            return None;
+            return Ok(None);
         }
         let place = (&*decision.server, &*decision.tool);
-        let digest = approvals::digest(&decision.context, place, values, label, self.shared.rules.version());
-        if state.approvals.take(&digest, decision.at) {
-            decision.approval = Some(digest);
+        let version = self.shared.rules.version();
+        let binding = approvals::binding(&decision.context, place, (passed, values), label, version);
+        if let Some(request) = state.approvals.take(&binding, decision.at) {
+            decision.approval = Some(request);
             decision.dispatched = true;
-            return None;
+            return Ok(None);
         }
-        Some(Waiting {
+        let digest = match state.approvals.name(&binding, decision.at) {
+            Some(name) => name,
+            None => approvals::random_name().map_err(|error| JournalError(error.to_string()))?,
+        };
+        decision.request = Some(digest);
+        Ok(Some(Waiting {
             digest,
+            binding,
             context: decision.context.clone(),
             server: decision.server.clone(),
             tool: decision.tool.clone(),
@@ -307,7 +307,34 @@ impl Gateway {
             violations,
             forbidden_by: decision.forbidden_by.clone(),
             at: decision.at,
-        })
+        }))
+    }
+
+    /// Refuses arguments whose handles stand for more than a message may have, before anything of that size is built.
+    fn too_large(&self, state: &mut State, proposed: &Proposed) -> Result<Option<Done>, JournalError> {
+        let mut left = self.bounds.expanded;
+        let mut label: Option<Label> = None;
+        let mut fits = true;
+        for reference in proposed.arguments.values().flat_map(references) {
+            let Some(kept) = state.engine.kept(&reference.handle, &proposed.context) else { continue };
+            label = Some(label.map_or_else(|| kept.clone(), |label| label.join(kept)));
+            let Some(value) = state.store.get(&reference.handle).filter(|_| fits) else { continue };
+            match left.checked_sub(cost(&value, &reference.pointer)) {
+                Some(rest) => left = rest,
+                None => fits = false,
+            }
+        }
+        let Some(label) = label.filter(|_| !fits) else { return Ok(None) };
+        // How large they are is something about the values.
+        let what = "that kept values are too large".to_owned();
+        let context = proposed.context.clone();
+        let event = Event::Revealed { context, what, label: label.clone(), handle: None, at: now() };
+        let _written = self.shared.record(state, &event, None, None)?;
+        let text = format!(
+            "The handles in the arguments stand for more than {} bytes together: pass fewer on, or parts of them.",
+            self.bounds.expanded
+        );
+        Ok(Some(Done::Refused { shown: text_result(&text, true), label }))
     }
 
     /// Replaces handles by what they stand for. A part that is not there tells something about the whole, which then joins.
@@ -318,6 +345,9 @@ impl Gateway {
         proposed: &Proposed,
         commitments: &mut Commitments,
     ) -> Result<Result<(BTreeMap<String, Value>, BTreeMap<String, ArgumentRecord>), Done>, JournalError> {
+        if let Some(done) = self.too_large(state, proposed)? {
+            return Ok(Err(done));
+        }
         let mut values = BTreeMap::new();
         let mut records = BTreeMap::new();
         for (name, value) in &proposed.arguments {
@@ -328,7 +358,7 @@ impl Gateway {
                 if state.engine.kept(&reference.handle, &proposed.context).is_none() {
                     return Some(Value::Null);
                 }
-                part(&store.get(&reference.handle)?.value, &reference.pointer)
+                passed_on(store.get(&reference.handle)?.as_ref(), &reference.pointer)
             });
             let value = match resolved {
                 Ok(value) => value,
@@ -340,7 +370,9 @@ impl Gateway {
                     if !forgotten {
                         let what = format!("no {} in a kept value", missing.pointer);
                         let context = proposed.context.clone();
-                        let event = Event::Revealed { context, what, label: label.clone(), at: now() };
+                        let handle = Some(missing.handle);
+                        let event =
+                            Event::Revealed { context, what, label: label.clone(), handle, at: now() };
                         let _written = self.shared.record(state, &event, None, None)?;
                     }
                     let text = if forgotten {
@@ -385,7 +417,9 @@ impl Gateway {
         }
         let (relay, listening) = Relay::new();
         let request = upstream.request(route.capabilities, route.method, params, relay, self.deadline);
-        let answer = guarded(self, proposed, facts, route.relay, listening, request).await;
+        let (call, values) = (decided.decision.call, &decided.values);
+        let under = Under { gateway: self, proposed, facts, call, values };
+        let answer = guarded(under, route.relay, listening, request).await;
         match answer {
             Ok(answer) => answer,
             Err(unanswered) => Err(RpcError::new(RpcError::INTERNAL, unanswered.message)),
@@ -410,7 +444,7 @@ impl Gateway {
             Err(error) => serde_json::to_value(error).unwrap_or(Value::Null),
         };
         let mut outcome = Outcome {
-            commitment: commitments.commit("result", &body),
+            commitment: commitments.commit(if answer.is_ok() { "result" } else { "error" }, &body),
             failed,
             ..empty_outcome(decided.decision.call)
         };
@@ -430,10 +464,11 @@ impl Gateway {
                 (Done::Failed { error, label: label.clone() }, outcome)
             }
             Ok(result) => {
-                let whole = Labelled { value: super::present::value(&result), label: label.clone() };
+                let plain = super::present::value(&result);
                 if label.readers != Readers::Everyone {
-                    outcome.seen = Engine::strings(&whole.value);
+                    outcome.seen = Engine::strings(&plain);
                 }
+                let whole = whole_of(&result, facts, (&proposed.server, &proposed.tool), &label);
                 if proposed.step.is_some() {
                     // The plan's interpreter holds it; the agent does not see it.
                     (Done::Answered { shown: Map::new(), whole, failed }, outcome)
@@ -467,7 +502,7 @@ impl Gateway {
 }
 
 /// The object that a call touched, and its content, for rule 7.
-fn touched(
+pub(crate) fn touched(
     outcome: &mut Outcome,
     facts: &ToolFacts,
     values: &BTreeMap<String, Value>,
@@ -496,26 +531,15 @@ pub fn claim(result: &Map<String, Value>) -> Option<Label> {
     )
 }
 
-fn count(state: &mut State, decision: &Decision) {
-    let hour = decision.at / 3_600;
-    let of_hour = state.hours.entry(decision.context.principal.clone()).or_insert((hour, 0));
-    *of_hour = if of_hour.0 == hour { (hour, of_hour.1.saturating_add(1)) } else { (hour, 1) };
-    let calls = state.calls.entry(decision.context.clone()).or_default();
-    for name in [String::new(), format!("{}/{}", decision.server, decision.tool)] {
-        let count = calls.entry(name).or_default();
-        *count = count.saturating_add(1);
-    }
-}
-
 /// What the agent is told about a call that does not go out. The text is made of the policy and of names, never of values.
-fn refusal(decision: &Decision, request: Option<&Waiting>, terms: &Terms) -> Map<String, Value> {
+pub(crate) fn refusal(decision: &Decision, terms: &Terms) -> Map<String, Value> {
     let mut reasons: Vec<String> = match &decision.flow {
         Verdict::Refuse { violations, .. } => violations.iter().map(ToString::to_string).collect(),
         Verdict::Allow { .. } => Vec::new(),
     };
     reasons.extend(decision.forbidden_by.iter().map(|policy| format!("the policy {policy} forbids it")));
-    let (code, next) = match request {
-        Some(request) => ("approval-needed", format!(" {}", terms.sentence(&request.digest))),
+    let (code, next) = match &decision.request {
+        Some(request) => ("approval-needed", format!(" {}", terms.sentence(request))),
         None => ("refused", format!(" `ostrom guard explain {}` tells more.", decision.call)),
     };
     let text = format!("Ostrom's guard did not let this call through: {}.{next}", reasons.join("; "));
@@ -524,7 +548,7 @@ fn refusal(decision: &Decision, request: Option<&Waiting>, terms: &Terms) -> Map
         "code": code,
         "call": decision.call,
         "reasons": reasons,
-        "request": request.map(|request| request.digest),
+        "request": decision.request,
     });
     result.insert("_meta".to_owned(), json!({ super::REFUSED: detail }));
     result

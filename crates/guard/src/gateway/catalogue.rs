@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use serde_json::{Map, Value};
 
 use super::names::Names;
+use super::rules::operation;
 use crate::front::Mirrored;
 use crate::pin::{Checked, Definition, FirstUse, Kind, PinStore, Standing};
 
@@ -96,6 +97,8 @@ impl Catalogue {
         for (at, checked) in checked.into_iter().enumerate() {
             let definition = offered.get(at);
             match (&checked.standing, definition) {
+                // What is said of reading a resource is not said of a tool that calls itself so.
+                (Standing::Pinned, Some(_)) if kind == Kind::Tool && operation::is(&checked.name) => {}
                 (Standing::Pinned, Some(definition)) => {
                     let schema = definition.get("inputSchema").filter(|_| kind == Kind::Tool);
                     match schema.map(Mirrored::of_schema) {

@@ -115,6 +115,36 @@ fn weight(value: &Value) -> usize {
     }
 }
 
+/// What a reference stands for in an argument. A text that its server also wraps into an object of one member (as structured content) is a text, if all
+/// of it is passed on: that is what arguments want, and nobody has seen under which name it is wrapped.
+#[must_use]
+pub fn passed_on(kept: &Kept, pointer: &str) -> Option<Value> {
+    let wrapped = || {
+        let Value::Object(members) = &kept.value else { return None };
+        let text = members.values().next().filter(|_| members.len() == 1)?.as_str()?;
+        let [only] = kept.shown.as_ref()?.get("content")?.as_array()?.as_slice() else { return None };
+        let same = only.get("type")? == "text" && only.get("text")? == text;
+        same.then(|| Value::String(text.to_owned()))
+    };
+    if pointer.is_empty()
+        && let Some(text) = wrapped()
+    {
+        return Some(text);
+    }
+    part(&kept.value, pointer)
+}
+
+/// About how many bytes a reference to a part of `kept` puts into a request, or takes to find.
+#[must_use]
+pub fn cost(kept: &Kept, pointer: &str) -> usize {
+    match &kept.value {
+        value if pointer.is_empty() => weight(value),
+        // All of a text is read, whatever part of it is wanted.
+        Value::String(text) => text.len(),
+        value => value.pointer(pointer).map_or(0, weight),
+    }
+}
+
 /// The reference that a text is, if all of it is one.
 #[must_use]
 pub fn reference(text: &str) -> Option<Reference> {
@@ -240,6 +270,29 @@ mod tests {
         assert_eq!(part(&json!(r#"{"a":[1,2]}"#), "/a/1"), Some(json!(2)));
         assert_eq!(part(&json!(r#"{"a":1,"a":2}"#), "/a"), None);
         assert_eq!(part(&json!("no json"), "/a"), None);
+    }
+
+    #[test]
+    fn a_text_that_is_wrapped_as_structured_content_too_is_passed_on_as_a_text() {
+        let kept = |value: Value, content: Value| Kept {
+            value,
+            shown: Some(json!({ "content": content }).as_object().unwrap().clone()),
+            endorse: Vec::new(),
+            from: String::new(),
+            bytes: 0,
+        };
+        let text = |text: &str| json!([{"type": "text", "text": text}]);
+        let wrapped = kept(json!({"content": "hello"}), text("hello"));
+        assert_eq!(passed_on(&wrapped, ""), Some(json!("hello")));
+        assert_eq!(passed_on(&wrapped, "/content"), Some(json!("hello")));
+        for other in [
+            kept(json!({"content": "hello"}), text("other")),
+            kept(json!({"content": "hello", "b": 1}), text("hello")),
+            kept(json!({"content": "hello"}), json!([])),
+            kept(json!(["hello"]), text("hello")),
+        ] {
+            assert_eq!(passed_on(&other, ""), Some(other.value.clone()));
+        }
     }
 
     #[test]

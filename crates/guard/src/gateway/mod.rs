@@ -17,10 +17,13 @@ mod questions;
 mod rules;
 mod state;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
+#[cfg(test)]
+mod tests_gaps;
+mod watch;
 
-use std::collections::{BTreeMap, HashMap};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -31,9 +34,13 @@ use tokio::sync::broadcast;
 
 pub use approvals::{Approvals, Request, Terms};
 pub use call::claim;
+pub(crate) use call::{refusal, touched};
 pub use catalogue::{Catalogue, Held};
+pub(crate) use handles::Store;
 pub use handles::{Capacity, PREFIX};
 pub use names::Names;
+pub(crate) use own::endorsed;
+pub(crate) use present::{Origin, answered, present, value, whole_of};
 pub use rules::{Boxed, Journal, JournalError, Question, Rules, Unanswered, Upstream, operation};
 pub use state::{Shared, State, commitment, now};
 
@@ -53,6 +60,24 @@ pub const REFUSED: &str = "org.ostrom/refused";
 const MAX_DEFINITIONS: usize = 10_000;
 /// Pages of a list.
 const MAX_PAGES: usize = 1_000;
+/// The levels of log messages that a client may ask for.
+const LOG_LEVELS: [&str; 8] =
+    ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
+
+/// Bounds of what one agent may make the guard do.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Bytes that the handles in one request may stand for.
+    pub expanded: usize,
+    /// Runs that are open at a time; the oldest ends when there would be more.
+    pub runs: usize,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        Self { expanded: 16 << 20, runs: 10_000 }
+    }
+}
 
 /// What stands between agents and servers.
 pub struct Gateway {
@@ -63,8 +88,7 @@ pub struct Gateway {
     names: Names,
     upstreams: BTreeMap<Arc<str>, Arc<dyn Upstream>>,
     deadline: Duration,
-    /// Digests of run tokens, and the contexts that they open.
-    runs: Mutex<HashMap<Digest, ContextKey>>,
+    bounds: Bounds,
     changes: broadcast::Sender<Notification>,
 }
 
@@ -85,7 +109,14 @@ impl Gateway {
     ) -> Self {
         let names = Names::new(upstreams.keys().cloned().collect());
         let (changes, _) = broadcast::channel(256);
-        Self { shared, catalogue, names, upstreams, deadline, runs: Mutex::default(), changes }
+        Self { shared, catalogue, names, upstreams, deadline, bounds: Bounds::default(), changes }
+    }
+
+    /// With other bounds than the usual ones.
+    #[must_use]
+    pub const fn with_bounds(mut self, bounds: Bounds) -> Self {
+        self.bounds = bounds;
+        self
     }
 
     /// Passes on what the servers say of their lists and resources, for as long as it is polled.
@@ -132,7 +163,8 @@ impl Gateway {
         }
     }
 
-    /// Mints a run for a principal, and gives its name and the token that opens it. The token is on no record.
+    /// Mints a run for a principal, and gives its name and the token that opens it. The token is on no record, but its digest is, so that
+    /// it opens the run after a restart too. Where too many runs are open, the oldest ends.
     ///
     /// # Errors
     /// If the system has no randomness, or the run cannot be recorded.
@@ -144,12 +176,17 @@ impl Gateway {
         };
         let (run, token) = (Arc::<str>::from(random()?), random()?);
         let context = ContextKey { principal: principal.into(), run: Some(run.clone()) };
-        let event = Event::Opened { context: context.clone(), at: now() };
-        let _written = self.shared.record(&mut self.shared.lock(), &event, None, None)?;
-        self.runs
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(Digest::of(token.as_bytes()), context);
+        let mut state = self.shared.lock();
+        let state = &mut *state;
+        while let (Some(oldest), open) = state.engine.open_runs() {
+            if open < self.bounds.runs {
+                break;
+            }
+            let event = Event::Closed { context: oldest.clone(), at: now() };
+            let _written = self.shared.record(state, &event, None, None)?;
+        }
+        let event = Event::Opened { context, token: Some(Digest::of(token.as_bytes())), at: now() };
+        let _written = self.shared.record(state, &event, None, None)?;
         Ok((run, token))
     }
 
@@ -305,6 +342,7 @@ impl Gateway {
                 unknown()
             });
         }
+        only_protocol(&mut params);
         params.insert("name".to_owned(), Value::String(name.to_owned()));
         let proposed = Proposed {
             context,
@@ -335,6 +373,7 @@ impl Gateway {
         };
         let unknown = || RpcError::new(RpcError::INVALID_PARAMS, format!("there is no resource {outer}"));
         let (server, uri) = self.names.inner_uri(&outer).ok_or_else(unknown)?;
+        only_protocol(&mut params);
         let proposed = Proposed {
             context: context(caller),
             server,
@@ -381,11 +420,12 @@ impl Gateway {
         if self.catalogue.find(&server, Kind::Prompt, name).is_none() {
             return Err(unknown());
         }
-        params.insert("name".to_owned(), json!(name));
         let arguments = match params.remove("arguments") {
             Some(Value::Object(arguments)) => arguments,
             _ => Map::new(),
         };
+        only_protocol(&mut params);
+        params.insert("name".to_owned(), json!(name));
         let proposed = Proposed {
             context: context(caller),
             server,
@@ -435,6 +475,7 @@ impl Gateway {
             .into_iter()
             .filter_map(|name| Some((name.to_owned(), params.remove(name)?)))
             .collect();
+        only_protocol(&mut params);
         let proposed = Proposed {
             context: context(caller),
             server,
@@ -456,6 +497,11 @@ impl Gateway {
     }
 }
 
+/// Whether there is a handle in a value.
+pub(crate) fn is_reference(value: &Value) -> bool {
+    !handles::references(value).is_empty()
+}
+
 /// A refusal has the shape of a tool's result; other results have no place for it.
 fn refused_as_error(result: &Map<String, Value>) -> Result<(), RpcError> {
     let Some(detail) = result.get("_meta").and_then(|meta| meta.get(REFUSED)) else { return Ok(()) };
@@ -463,6 +509,24 @@ fn refused_as_error(result: &Map<String, Value>) -> Result<(), RpcError> {
     let mut error = RpcError::new(RpcError::INVALID_REQUEST, text.unwrap_or("refused by the guard"));
     error.data = Some(detail.clone());
     Err(error)
+}
+
+/// Takes out of a request's parameters whatever is neither an argument nor of the protocol: it would reach the server without having been
+/// decided about or approved. What stays has few values, or is replaced on the way (the progress token).
+fn only_protocol(params: &mut Map<String, Value>) {
+    params.retain(|name, _| name == "_meta");
+    let Some(Value::Object(meta)) = params.get_mut("_meta") else {
+        params.clear();
+        return;
+    };
+    meta.retain(|name, value| match name.as_str() {
+        "progressToken" => value.is_string() || value.is_i64() || value.is_u64(),
+        crate::wire::LOG_LEVEL => value.as_str().is_some_and(|level| LOG_LEVELS.contains(&level)),
+        _ => false,
+    });
+    if meta.is_empty() {
+        params.clear();
+    }
 }
 
 /// Whose context a caller's is: rule 2.
@@ -482,8 +546,8 @@ fn cacheable(member: &str, values: Vec<Value>) -> Map<String, Value> {
 impl Handler for Gateway {
     fn open(&self, principal: &str, token: Option<&str>) -> Result<Option<Arc<str>>, RpcError> {
         let Some(token) = token else { return Ok(None) };
-        let runs = self.runs.lock().unwrap_or_else(PoisonError::into_inner);
-        match runs.get(&Digest::of(token.as_bytes())) {
+        let state = self.shared.lock();
+        match state.engine.run_of(&Digest::of(token.as_bytes())) {
             Some(context) if *context.principal == *principal => Ok(context.run.clone()),
             // Another principal's token looks like one that never was.
             _ => Err(RpcError::new(
@@ -549,13 +613,8 @@ impl Handler for Gateway {
         }
     }
 
-    async fn watch(&self, _caller: Arc<Caller>, uri: String) -> Result<crate::front::Watch, RpcError> {
-        let unknown = || RpcError::new(RpcError::INVALID_PARAMS, format!("there is no resource {uri}"));
-        let (server, inner) = self.names.inner_uri(&uri).ok_or_else(unknown)?;
-        let upstream = self.upstreams.get(&server).ok_or_else(unknown)?;
-        upstream.watch(inner).await.map_err(|_| {
-            RpcError::new(RpcError::INTERNAL, "the server does not tell of changes of this resource")
-        })
+    async fn watch(&self, caller: Arc<Caller>, uri: String) -> Result<crate::front::Watch, RpcError> {
+        self.subscribe(&caller, &uri).await
     }
 
     fn mirrored(&self, _caller: &Caller, tool: &str) -> Option<Arc<[crate::front::Mirrored]>> {

@@ -7,9 +7,9 @@ use serde_json::{Map, Value, json};
 
 use super::Gateway;
 use super::call::{Done, Proposed, Route};
-use super::handles::{PREFIX, part, reference};
-use super::present::text_result;
-use super::rules::JournalError;
+use super::handles::{PREFIX, cost, part, reference};
+use super::present::{answered, text_result};
+use super::rules::{JournalError, Rules};
 use super::state::now;
 use crate::flow::{CallId, ContextKey, Event, KeptValue, Outcome, PlanStep};
 use crate::front::Caller;
@@ -123,6 +123,7 @@ impl Gateway {
         };
         let mut shown = Vec::new();
         let mut whole = None;
+        let mut left = self.bounds.expanded;
         for text in handles {
             let Some(found) = reference(text) else {
                 return failed(&format!("{text:?} is not a handle: it would begin with {PREFIX}"));
@@ -152,20 +153,35 @@ impl Gateway {
                     return failed(&format!("The guard does not show it: the policy {policies} forbids it."));
                 }
             }
+            let at = now();
+            let handle = Some(found.handle);
+            let Some(rest) = left.checked_sub(cost(&kept, &found.pointer)) else {
+                // How large they are is something about the values.
+                let what = kept.from.clone();
+                let event = Event::Revealed { context: context.clone(), what, label, handle, at };
+                let _written = self.shared.record(state, &event, None, None)?;
+                return failed(&format!(
+                    "These values have more than {} bytes together: ask for fewer, or for parts of them.",
+                    self.bounds.expanded
+                ));
+            };
+            left = rest;
             let value = part(&kept.value, &found.pointer);
             let value = match (&pattern, value) {
                 (Some(pattern), Some(Value::String(text))) => first_group(pattern, &text),
                 (Some(_), _) => None,
                 (None, value) => value,
             };
-            let at = now();
             let endorsed = value.as_ref().and_then(|value| {
                 let endorse = kept.endorse.iter().find(|endorse| endorse.accepts(value))?;
                 Some(endorse.residual_bits(value))
             });
             let event = match endorsed {
                 Some(bits) => Event::Endorsed { context: context.clone(), what: kept.from.clone(), bits, at },
-                None => Event::Revealed { context: context.clone(), what: kept.from.clone(), label, at },
+                None => {
+                    let what = kept.from.clone();
+                    Event::Revealed { context: context.clone(), what, label, handle, at }
+                }
             };
             let _written = self.shared.record(state, &event, None, None)?;
             let all = found.pointer.is_empty() && pattern.is_none();
@@ -285,13 +301,7 @@ impl Gateway {
         };
         let facts = self.shared.rules.facts(&server, &inner);
         Ok(match self.call(proposed, route).await? {
-            Done::Answered { whole, failed, .. } => {
-                let mut tree = Tree::new(&whole.value, whole.label);
-                for (pattern, field) in &facts.result.fields {
-                    let _nodes = tree.join_at(pattern, &facts.result.field_label(field, &server, &inner));
-                }
-                Answer { outcome: if failed { Err(tree) } else { Ok(tree) }, status: None }
-            }
+            Done::Answered { whole, failed, .. } => answered(&facts, (&server, &inner), whole, failed),
             Done::Refused { shown, label } => {
                 let why = super::present::value(&shown);
                 Answer { outcome: Err(Tree::new(&why, label.join(&pc))), status: None }
@@ -310,28 +320,14 @@ impl Gateway {
         shape: &Shape,
         pc: &Label,
     ) -> Result<Label, JournalError> {
-        // Each source must accept the value, unless all that it can add is in the program counter's label anyway.
-        let accepted = |origin: &str| {
-            let Some((server, tool)) = origin.split_once('/') else { return false };
-            let facts = self.shared.rules.facts(server, tool);
-            let result = &facts.result;
-            let fields = result.fields.values();
-            let adds = fields.clone().fold(result.label(server, tool), |label, field| {
-                label.join(&result.field_label(field, server, tool))
-            });
-            let endorse = result.endorse.iter().chain(fields.flat_map(|field| &field.endorse));
-            pc.covers(&adds) || endorse.into_iter().any(|endorse| endorse.accepts(&value.value))
-        };
-        let origins = &value.label.provenance;
-        let all = !origins.is_empty() && origins.iter().all(|origin| accepted(origin));
-        if !all || shape.admits(&value.value).is_none() {
+        let Some(label) = endorsed(self.shared.rules.as_ref(), value, shape, pc) else {
             return Ok(value.label.clone());
-        }
+        };
         let what = format!("a value of a plan, from {}", value.label.provenance);
         let event = Event::Endorsed { context: context.clone(), what, bits: shape.bits(), at: now() };
         let mut state = self.shared.lock();
         let _written = self.shared.record(&mut state, &event, None, None)?;
-        Ok(Label { provenance: value.label.provenance.clone(), ..pc.clone() })
+        Ok(label)
     }
 
     /// What the agent sees of a plan: handles of all outputs but those whose labels its context has anyway.
@@ -347,8 +343,10 @@ impl Gateway {
         let state = &mut *state;
         let mut shown = Map::new();
         let mut kept = Vec::new();
+        let mut inline: Option<Label> = None;
         let mut keep = |state: &mut super::state::State, value: Value, label: Label| {
             if state.engine.context(context).covers(&label) {
+                inline = Some(inline.take().map_or_else(|| label.clone(), |all| all.join(&label)));
                 return Ok::<Value, JournalError>(value);
             }
             let (text, handle) = state
@@ -365,6 +363,14 @@ impl Gateway {
             shown.insert(name, value);
         }
         let report = keep(state, report.value.clone(), report.label.join(pc))?;
+        // What is shown as it is adds no influencers and takes no readers, but it has come from somewhere: a revocation must find it.
+        let inline =
+            inline.filter(|label| !label.provenance.is_within(&state.engine.context(context).provenance));
+        if let Some(label) = inline {
+            let what = "outputs of a plan".to_owned();
+            let event = Event::Revealed { context: context.clone(), what, label, handle: None, at: now() };
+            let _written = self.shared.record(state, &event, None, None)?;
+        }
         // The handles belong to the context through an outcome of the plan's own call: recorded here, closed by the caller.
         let outcome = Outcome {
             call: parent,
@@ -393,6 +399,24 @@ impl Gateway {
             self.shared.record(&mut state, &Event::Finished(Box::new(outcome)), Some(facts), None)?;
         Ok(())
     }
+}
+
+/// The label of a value of a plan that is endorsed, if it is: each source must accept the value, unless all that it can add is in the
+/// program counter's label anyway.
+pub(crate) fn endorsed(rules: &dyn Rules, value: &Labelled, shape: &Shape, pc: &Label) -> Option<Label> {
+    let accepted = |origin: &str| {
+        let Some((server, tool)) = origin.split_once('/') else { return false };
+        let facts = rules.facts(server, tool);
+        let result = &facts.result;
+        let fields = result.fields.values();
+        let endorse = result.endorse.iter().chain(fields.flat_map(|field| &field.endorse));
+        pc.covers(&result.strictest(server, tool))
+            || endorse.into_iter().any(|endorse| endorse.accepts(&value.value))
+    };
+    let origins = &value.label.provenance;
+    let all = !origins.is_empty() && origins.iter().all(|origin| accepted(origin));
+    (all && shape.admits(&value.value).is_some())
+        .then(|| Label { provenance: value.label.provenance.clone(), ..pc.clone() })
 }
 
 /// What the first group matches, or all of the match if there is no group.

@@ -3,8 +3,9 @@
 use serde_json::{Map, Value, json};
 
 use super::handles::Store;
-use crate::flow::{Endorsed, FieldFacts, KeptValue, ResultFacts, Reveal};
-use crate::label::Label;
+use crate::flow::{Endorsed, FieldFacts, KeptValue, ResultFacts, Reveal, ToolFacts};
+use crate::label::{Label, Labelled};
+use crate::plan::{Answer, Tree};
 
 /// A result as the agent gets it, and what the record says of it.
 #[derive(Debug)]
@@ -46,6 +47,55 @@ pub fn value(result: &Map<String, Value>) -> Value {
         }
         _ => Value::Object(result.clone()),
     }
+}
+
+/// A result in which fields can be found: its structured content, or its only text if that is a JSON object or list. What is not the result
+/// of a tool is its own structure. In several texts, or one that does not parse, the fields of strangers could be anywhere.
+#[must_use]
+pub fn structured(result: &Map<String, Value>) -> Option<Value> {
+    let found = match (result.get("structuredContent"), result.get("content")) {
+        (Some(structured), _) => structured.clone(),
+        (None, Some(Value::Array(blocks))) => {
+            let [only] = blocks.as_slice() else { return None };
+            let text = only.get("text").filter(|_| only.get("type") == Some(&json!("text")))?.as_str()?;
+            crate::wire::parse_value(text.as_bytes(), &crate::wire::Limits::default()).ok()?
+        }
+        (None, Some(_)) => return None,
+        (None, None) => {
+            let known = ["contents", "messages", "completion"].iter().any(|name| result.contains_key(*name));
+            known.then(|| Value::Object(result.clone()))?
+        }
+    };
+    (found.is_object() || found.is_array()).then_some(found)
+}
+
+/// All of a result, with its label, as a plan gets it.
+#[must_use]
+pub fn whole_of(
+    result: &Map<String, Value>,
+    facts: &ToolFacts,
+    (server, tool): (&str, &str),
+    label: &Label,
+) -> Labelled {
+    let label = label.clone();
+    if facts.result.fields.is_empty() {
+        return Labelled { value: value(result), label };
+    }
+    match structured(result) {
+        Some(value) => Labelled { value, label },
+        // Nobody can tell where the fields are, so all of it may be any of them.
+        None => Labelled { value: value(result), label: label.join(&facts.result.strictest(server, tool)) },
+    }
+}
+
+/// A result as the answer to a step of a plan: fields carry their own labels.
+#[must_use]
+pub fn answered(facts: &ToolFacts, (server, tool): (&str, &str), whole: Labelled, failed: bool) -> Answer {
+    let mut tree = Tree::new(&whole.value, whole.label);
+    for (pattern, field) in &facts.result.fields {
+        let _nodes = tree.join_at(pattern, &facts.result.field_label(field, server, tool));
+    }
+    Answer { outcome: if failed { Err(tree) } else { Ok(tree) }, status: None }
 }
 
 /// Decides what the agent sees.
@@ -110,20 +160,16 @@ fn by_fields(
     result: &Map<String, Value>,
     store: &mut Store,
 ) -> Result<Shown, getrandom::Error> {
-    let mut walk = Walk { origin, store, kept: Vec::new(), endorsed: Vec::new() };
-    let whole = value(result);
-    // A text that is JSON has fields too.
-    let whole = match &whole {
-        Value::String(text) => {
-            crate::wire::parse_value(text.as_bytes(), &crate::wire::Limits::default()).unwrap_or(whole)
-        }
-        _ => whole,
+    let Some(whole) = structured(result) else {
+        // What has no fields is not what the policy's author saw: none of it is shown, and all of it may be any of the fields. Nor is
+        // anything endorsed in it: that was said of another shape.
+        let strictest = origin.facts.strictest(origin.server, origin.tool);
+        let label = origin.label.join(&origin.call.join(&strictest));
+        let reference =
+            ResultFacts { reveal: Reveal::Reference, endorse: Vec::new(), ..origin.facts.clone() };
+        return present(Origin { facts: &reference, label: &label, ..origin }, result.clone(), store);
     };
-    if !(whole.is_object() || whole.is_array()) {
-        // What has no fields is not what the policy's author saw: none of it is shown.
-        let reference = ResultFacts { reveal: Reveal::Reference, ..origin.facts.clone() };
-        return present(Origin { facts: &reference, ..origin }, result.clone(), store);
-    }
+    let mut walk = Walk { origin, store, kept: Vec::new(), endorsed: Vec::new() };
     let shown = walk.show(&whole, &mut Vec::new())?;
     let (kept, endorsed) = (walk.kept, walk.endorsed);
     let mut result = text_result(&serde_json::to_string_pretty(&shown).unwrap_or_default(), false);

@@ -1,23 +1,34 @@
 //! What a server sends back while it works on a call: it is revealed to the agent like a result, and answers go to the server.
 
+use std::collections::BTreeMap;
+
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
-use serde_json::Value;
+use serde_json::{Map, Value, json};
 use tokio::sync::mpsc;
 
 use super::Gateway;
-use super::call::Proposed;
+use super::call::{Proposed, empty_outcome, touched};
 use super::rules::{Answer, Boxed};
-use super::state::now;
-use crate::flow::{Event, Reveal, ToolFacts};
-use crate::label::Label;
+use super::state::{Commitments, State, now};
+use crate::flow::{CallId, Event, Reply, Reveal, ToolFacts, Verdict, Violation};
+use crate::label::{Label, Readers};
 use crate::relay::{FromServer, Question, Relay};
 use crate::wire::{Notification, RpcError};
 
+/// The call that a server works on while it says something.
+#[derive(Clone, Copy)]
+pub(super) struct Under<'a> {
+    pub(super) gateway: &'a Gateway,
+    pub(super) proposed: &'a Proposed,
+    pub(super) facts: &'a ToolFacts,
+    pub(super) call: CallId,
+    /// The arguments, as dispatched.
+    pub(super) values: &'a BTreeMap<String, Value>,
+}
+
 /// Waits for a server's answer and passes on what it sends meanwhile, as far as the rules allow.
 pub(super) async fn guarded(
-    gateway: &Gateway,
-    proposed: &Proposed,
-    facts: &ToolFacts,
+    under: Under<'_>,
     client: Relay,
     mut listening: mpsc::Receiver<FromServer>,
     mut request: Boxed<'_, Answer>,
@@ -27,20 +38,31 @@ pub(super) async fn guarded(
     loop {
         tokio::select! {
             biased;
-            answer = &mut request => return answer,
+            answer = &mut request => {
+                // What was said before the answer comes before it.
+                while let Ok(sent) = listening.try_recv() {
+                    if let FromServer::Notification(notification) = sent
+                        && let Some(notification) = under.told(notification)
+                    {
+                        client.notify(notification).await;
+                    }
+                }
+                return answer;
+            }
             Some(()) = open.next() => {}
             Some(sent) = listening.recv() => match sent {
                 FromServer::Notification(notification) => {
-                    if let Some(notification) = told(gateway, proposed, facts, notification) {
+                    if let Some(notification) = under.told(notification) {
                         client.notify(notification).await;
                     }
                 }
                 FromServer::Question(Question { method, params, name, answer }) => {
-                    let may = asked(gateway, proposed, facts);
+                    let may = under.asked();
                     let client = &client;
                     open.push(async move {
                         let answered = match may {
-                            Ok(()) => client.ask_as(name, &method, params).await,
+                            // Whatever the agent has seen while it was asked, its answer is made of.
+                            Ok(()) => under.replied(client.ask_as(name, &method, params).await).await,
                             Err(error) => Err(error),
                         };
                         // A server that has given up on its question needs no answer.
@@ -52,58 +74,101 @@ pub(super) async fn guarded(
     }
 }
 
-/// What of a notification the agent may see.
-fn told(
-    gateway: &Gateway,
-    proposed: &Proposed,
-    facts: &ToolFacts,
-    mut notification: Notification,
-) -> Option<Notification> {
-    let by_value =
-        facts.result.reveal == Reveal::Value && facts.result.fields.is_empty() && proposed.step.is_none();
-    if by_value && reveal(gateway, proposed, facts, "a message of a server").is_ok() {
-        return Some(notification);
-    }
-    if notification.method != "notifications/progress" {
-        return None;
-    }
-    // How far a call is can tell something too, but a client needs to know that it still runs.
-    notification.params.retain(|key, _| key == "progressToken");
-    notification.params.insert("progress".to_owned(), Value::from(0));
-    Some(notification)
+fn refused(why: &str) -> RpcError {
+    RpcError::new(RpcError::INVALID_REQUEST, format!("the guard lets no question through here: {why}"))
 }
 
-/// Whether a question may be passed on: its text is revealed, and what the client says goes to the server.
-fn asked(gateway: &Gateway, proposed: &Proposed, facts: &ToolFacts) -> Result<(), RpcError> {
-    let refused = |why: &str| {
-        RpcError::new(RpcError::INVALID_REQUEST, format!("the guard lets no question through here: {why}"))
-    };
-    if facts.result.reveal != Reveal::Value || proposed.step.is_some() {
-        return Err(refused("the results of this tool are not shown to the agent"));
+impl Under<'_> {
+    /// What of a notification the agent may see.
+    fn told(self, mut notification: Notification) -> Option<Notification> {
+        let facts = self.facts;
+        let by_value = facts.result.reveal == Reveal::Value
+            && facts.result.fields.is_empty()
+            && self.proposed.step.is_none();
+        if by_value && self.reveal("a message of a server").is_ok() {
+            return Some(notification);
+        }
+        if notification.method != "notifications/progress" {
+            return None;
+        }
+        // How far a call is can tell something too, but a client needs to know that it still runs.
+        notification.params.retain(|key, _| key == "progressToken");
+        notification.params.insert("progress".to_owned(), Value::from(0));
+        Some(notification)
     }
-    reveal(gateway, proposed, facts, "a question of a server").map_err(|error| refused(&error))?;
-    let state = gateway.shared.lock();
-    let reader = format!("server:{}", proposed.server);
-    if state.engine.context(&proposed.context).readers.includes(&reader) {
-        Ok(())
-    } else {
-        Err(refused("the agent has seen what this server may not read"))
-    }
-}
 
-/// Joins what a server says to the context, once.
-fn reveal(gateway: &Gateway, proposed: &Proposed, facts: &ToolFacts, what: &str) -> Result<(), String> {
-    let label: Label = facts.result.label(&proposed.server, &proposed.tool);
-    let mut state = gateway.shared.lock();
-    let before = state.engine.context(&proposed.context);
-    if before.covers(&label) && label.provenance.is_within(&before.provenance) {
-        return Ok(());
+    /// Whether a question may be passed on: its text is revealed, and what the client says goes to the server.
+    fn asked(self) -> Result<(), RpcError> {
+        let hidden = self.facts.result.reveal != Reveal::Value || !self.facts.result.fields.is_empty();
+        if hidden || self.proposed.step.is_some() {
+            return Err(refused("the results of this tool are not shown to the agent"));
+        }
+        self.reveal("a question of a server").map_err(|error| refused(&error))?;
+        let state = self.gateway.shared.lock();
+        self.permitted(&state.engine.reply(self.call, self.facts, &Readers::Everyone))
     }
-    let context = proposed.context.clone();
-    let event = Event::Revealed { context, what: what.to_owned(), label, at: now() };
-    gateway
-        .shared
-        .record(&mut state, &event, None, None)
-        .map(|_written| ())
-        .map_err(|error| error.to_string())
+
+    /// Decides about what the client said, by what its context has in it now, and records it before it goes out.
+    async fn replied(
+        self,
+        said: Result<Map<String, Value>, RpcError>,
+    ) -> Result<Map<String, Value>, RpcError> {
+        let shared = &self.gateway.shared;
+        let body = match &said {
+            Ok(answer) => Value::Object(answer.clone()),
+            Err(error) => json!({"code": error.code, "message": error.message, "data": error.data}),
+        };
+        let mut commitments = Commitments::new().map_err(|error| refused(&error.to_string()))?;
+        let commitment = commitments.commit("answer", &body);
+        let opening = commitments.opening();
+        let (written, permitted) = {
+            let mut state = shared.lock();
+            let state = &mut *state;
+            let matched = state.engine.matched(&body);
+            let flow = state.engine.reply(self.call, self.facts, &matched);
+            let permitted = self.permitted(&flow);
+            let passed = permitted.is_ok();
+            let reply = Reply { call: self.call, commitment, matched, flow, passed, at: now() };
+            let event = Event::Replied(Box::new(reply));
+            let written = shared.record(state, &event, None, Some(&opening));
+            (written.map_err(|error| refused(&error.to_string()))?, permitted)
+        };
+        shared.settle(written).await.map_err(|error| refused(&error.to_string()))?;
+        permitted.and(said)
+    }
+
+    fn permitted(self, flow: &Verdict) -> Result<(), RpcError> {
+        let Verdict::Refuse { violations, .. } = flow else { return Ok(()) };
+        if !self.gateway.shared.rules.enforces() && !violations.iter().any(Violation::holds_always) {
+            return Ok(());
+        }
+        // To the server, which need not know what the agent has seen.
+        let leaks = violations.iter().any(|violation| matches!(violation, Violation::PermittedFlow { .. }));
+        Err(refused(if leaks {
+            "the agent has seen what this server may not read"
+        } else {
+            "the answer could be made by somebody who must not decide about this call"
+        }))
+    }
+
+    /// What the server says is made of what it knows: what the policy says of its results, what went into the call, and what it has stored.
+    fn label(self, state: &State) -> Label {
+        let mut outcome = empty_outcome(self.call);
+        touched(&mut outcome, self.facts, self.values, None);
+        state.engine.result(&outcome, self.facts, None)
+    }
+
+    /// Joins what a server says to the context, once.
+    fn reveal(self, what: &str) -> Result<(), String> {
+        let shared = &self.gateway.shared;
+        let mut state = shared.lock();
+        let label = self.label(&state);
+        let before = state.engine.context(&self.proposed.context);
+        if before.covers(&label) && label.provenance.is_within(&before.provenance) {
+            return Ok(());
+        }
+        let context = self.proposed.context.clone();
+        let event = Event::Revealed { context, what: what.to_owned(), label, handle: None, at: now() };
+        shared.record(&mut state, &event, None, None).map(|_written| ()).map_err(|error| error.to_string())
+    }
 }

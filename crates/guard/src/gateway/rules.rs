@@ -9,7 +9,8 @@ use std::time::Duration;
 use ostrom_core::Digest;
 use serde_json::{Map, Value};
 
-use crate::flow::{ContextKey, Event, ToolFacts};
+use super::approvals::Terms;
+use crate::flow::{ContextKey, Event, ToolFacts, Used};
 use crate::label::{Label, Readers};
 use crate::pin::Kind;
 use crate::relay::Relay;
@@ -23,6 +24,14 @@ pub mod operation {
     pub const PROMPT: &str = "prompts/get";
     /// Completing an argument.
     pub const COMPLETE: &str = "completion/complete";
+    /// Wanting to hear of changes of a resource.
+    pub const SUBSCRIBE: &str = "resources/subscribe";
+
+    /// Whether a name is one of these. A tool that calls itself so would get what is said of the operation.
+    #[must_use]
+    pub fn is(name: &str) -> bool {
+        [READ, PROMPT, COMPLETE, SUBSCRIBE].contains(&name)
+    }
 }
 
 /// A call that the flow rules permit, as the policies see it.
@@ -42,12 +51,8 @@ pub struct Question<'a> {
     pub control: &'a Label,
     /// Of control and arguments together.
     pub all: &'a Label,
-    /// Calls of this context so far.
-    pub calls: u64,
-    /// Calls of this tool by this context so far.
-    pub tool_calls: u64,
-    /// Calls of this principal in this hour so far.
-    pub hour_calls: u64,
+    /// Calls so far.
+    pub used: Used,
     /// Whether a plan makes it.
     pub plan: bool,
     /// Seconds since 1970.
@@ -62,6 +67,10 @@ pub trait Rules: Send + Sync {
     fn enforces(&self) -> bool;
     /// Who may read what the principal says.
     fn readers(&self) -> Readers;
+    /// The servers' names, in order.
+    fn servers(&self) -> Vec<Arc<str>>;
+    /// Where people answer, and for how long.
+    fn terms(&self) -> Terms;
     /// What is said about a tool or an [`operation`] of a server.
     fn facts(&self, server: &str, tool: &str) -> Arc<ToolFacts>;
     /// What forbids the call; empty if it is permitted.

@@ -1,6 +1,5 @@
 //! What changes while the guard runs: one lock around the engine, what is kept for agents, and who waits for a person.
 
-use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,7 +10,7 @@ use sha2::{Digest as _, Sha256};
 use super::approvals::Approvals;
 use super::handles::{Capacity, Store};
 use super::rules::{Journal, JournalError, Rules};
-use crate::flow::{ContextKey, Engine, Event, ToolFacts};
+use crate::flow::{Engine, Event, ToolFacts};
 use crate::wire::RpcError;
 
 /// Everything under the lock.
@@ -23,18 +22,6 @@ pub struct State {
     pub store: Store,
     /// Who waits for a person.
     pub approvals: Approvals,
-    /// Calls so far: of a context, and of a tool by a context.
-    pub calls: HashMap<ContextKey, BTreeMap<String, u64>>,
-    /// Calls of a principal in the hour (counted since 1970) of its last call.
-    pub hours: HashMap<Arc<str>, (u64, u64)>,
-}
-
-impl State {
-    /// Calls of a principal in the hour of `at`.
-    #[must_use]
-    pub fn hour_calls(&self, principal: &str, at: u64) -> u64 {
-        self.hours.get(principal).filter(|(hour, _)| *hour == at / 3_600).map_or(0, |(_, calls)| *calls)
-    }
 }
 
 /// The state, and the log that is ahead of it.
@@ -60,13 +47,7 @@ impl Shared {
     /// A state that begins with `engine`.
     pub fn new(engine: Engine, rules: Arc<dyn Rules>, journal: Arc<dyn Journal>, capacity: Capacity) -> Self {
         let store = Store::new(capacity);
-        let state = State {
-            engine,
-            store,
-            approvals: Approvals::default(),
-            calls: HashMap::new(),
-            hours: HashMap::new(),
-        };
+        let state = State { engine, store, approvals: Approvals::default() };
         Self { state: Mutex::new(state), journal, rules }
     }
 

@@ -20,26 +20,30 @@ use crate::wire::{Id, Revision};
 
 /// A server that answers as it is told, and remembers what it got.
 #[derive(Default)]
-struct Fake {
-    tools: Mutex<Vec<Value>>,
-    answers: Mutex<BTreeMap<String, Value>>,
-    got: Mutex<Vec<(String, Value)>>,
-    asks: Mutex<Option<String>>,
+pub(crate) struct Fake {
+    pub(crate) tools: Mutex<Vec<Value>>,
+    pub(crate) answers: Mutex<BTreeMap<String, Value>>,
+    pub(crate) got: Mutex<Vec<(String, Value)>>,
+    pub(crate) asks: Mutex<Option<String>>,
+    /// Said to the client before a call is answered.
+    pub(crate) says: Mutex<Option<String>>,
+    /// All parameters of the requests that arrived.
+    pub(crate) params: Mutex<Vec<Map<String, Value>>>,
 }
 
 impl Fake {
-    fn new(tools: &[&str]) -> Arc<Self> {
+    pub(crate) fn new(tools: &[&str]) -> Arc<Self> {
         let fake = Self::default();
         *fake.tools.lock().unwrap() = tools.iter().map(|name| tool(name, "does something")).collect();
         Arc::new(fake)
     }
 
-    fn answers(&self, tool: &str, result: Value) {
+    pub(crate) fn answers(&self, tool: &str, result: Value) {
         self.answers.lock().unwrap().insert(tool.to_owned(), result);
     }
 
     /// The arguments of the calls that arrived at a tool.
-    fn got(&self, tool: &str) -> Vec<Value> {
+    pub(crate) fn got(&self, tool: &str) -> Vec<Value> {
         self.got
             .lock()
             .unwrap()
@@ -50,11 +54,11 @@ impl Fake {
     }
 }
 
-fn tool(name: &str, description: &str) -> Value {
+pub(crate) fn tool(name: &str, description: &str) -> Value {
     json!({"name": name, "description": description, "inputSchema": {"type": "object"}})
 }
 
-fn text(text: &str) -> Value {
+pub(crate) fn text(text: &str) -> Value {
     json!({"resultType": "complete", "content": [{"type": "text", "text": text}]})
 }
 
@@ -72,6 +76,12 @@ impl Upstream for Fake {
                 return Ok(Ok(cacheable("tools", self.tools.lock().unwrap().clone())));
             }
             let name = params.get("name").and_then(Value::as_str).unwrap_or(method).to_owned();
+            self.params.lock().unwrap().push(params.clone());
+            let says = self.says.lock().unwrap().clone();
+            if let Some(text) = says {
+                let params = json!({"data": text}).as_object().unwrap().clone();
+                relay.notify(Notification { method: "notifications/message".into(), params }).await;
+            }
             let arguments = params.get("arguments").cloned().unwrap_or(Value::Object(params));
             self.got.lock().unwrap().push((name.clone(), arguments));
             let asks = self.asks.lock().unwrap().clone();
@@ -102,24 +112,28 @@ impl Upstream for Fake {
 
     fn watch<'a>(
         &'a self,
-        _uri: &'a str,
+        uri: &'a str,
     ) -> Boxed<'a, Result<Box<dyn std::any::Any + Send + Sync>, Unanswered>> {
+        self.got.lock().unwrap().push(("watch".into(), json!(uri)));
         Box::pin(async { Ok(Box::new(()) as Box<dyn std::any::Any + Send + Sync>) })
     }
 }
 
 /// A log in memory that can be full.
 #[derive(Default)]
-struct Memory {
-    events: Mutex<Vec<Event>>,
-    full: Mutex<bool>,
+pub(crate) struct Memory {
+    pub(crate) events: Mutex<Vec<Event>>,
+    pub(crate) full: Mutex<bool>,
+    /// What opens the commitments, in the order of the events.
+    pub(crate) openings: Mutex<Vec<Option<Value>>>,
 }
 
 impl Journal for Memory {
-    fn append(&self, event: &Event, _opening: Option<&Value>) -> Result<u64, JournalError> {
+    fn append(&self, event: &Event, opening: Option<&Value>) -> Result<u64, JournalError> {
         if *self.full.lock().unwrap() {
             return Err(JournalError("no space left on device".to_owned()));
         }
+        self.openings.lock().unwrap().push(opening.cloned());
         let mut events = self.events.lock().unwrap();
         events.push(event.clone());
         Ok(events.len() as u64 - 1)
@@ -134,12 +148,12 @@ impl Journal for Memory {
     }
 }
 
-struct House {
-    gateway: Arc<Gateway>,
-    journal: Arc<Memory>,
+pub(crate) struct House {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) journal: Arc<Memory>,
 }
 
-const POLICY: &str = r#"
+pub(crate) const POLICY: &str = r#"
 [servers.mail]
 command = ["x"]
 [servers.mail.tools.read]
@@ -171,12 +185,12 @@ memory = { access = "read", object = "name" }
 result = { influencers = ["outside"], readers = "everyone", reveal = "value" }
 "#;
 
-fn policy(text: &str) -> Arc<InForce> {
+pub(crate) fn policy(text: &str) -> Arc<InForce> {
     policy_with(text, None)
 }
 
 /// A policy with Cedar's, which its text calls `rules.cedar`.
-fn policy_with(text: &str, cedar: Option<&str>) -> Arc<InForce> {
+pub(crate) fn policy_with(text: &str, cedar: Option<&str>) -> Arc<InForce> {
     let read = |_: &std::path::Path| {
         cedar.map(str::to_owned).ok_or_else(|| std::io::Error::other("nothing is included"))
     };
@@ -184,11 +198,11 @@ fn policy_with(text: &str, cedar: Option<&str>) -> Arc<InForce> {
     Arc::new(InForce::new(Policy::new(config).unwrap()).unwrap())
 }
 
-fn house_with(text: &str, servers: &[(&str, Arc<Fake>)], first_use: FirstUse) -> House {
+pub(crate) fn house_with(text: &str, servers: &[(&str, Arc<Fake>)], first_use: FirstUse) -> House {
     house_under(policy(text), servers, first_use)
 }
 
-fn house_under(rules: Arc<InForce>, servers: &[(&str, Arc<Fake>)], first_use: FirstUse) -> House {
+pub(crate) fn house_under(rules: Arc<InForce>, servers: &[(&str, Arc<Fake>)], first_use: FirstUse) -> House {
     let journal = Arc::new(Memory::default());
     let capacity = Capacity { values: 100, bytes: 1 << 20 };
     let shared = Shared::new(Engine::default(), rules, journal.clone(), capacity);
@@ -199,7 +213,7 @@ fn house_under(rules: Arc<InForce>, servers: &[(&str, Arc<Fake>)], first_use: Fi
     House { gateway, journal }
 }
 
-fn house() -> (House, Arc<Fake>, Arc<Fake>) {
+pub(crate) fn house() -> (House, Arc<Fake>, Arc<Fake>) {
     let mail = Fake::new(&["read", "fetch", "send", "pay"]);
     let notes = Fake::new(&["save", "load"]);
     let house =
@@ -207,7 +221,7 @@ fn house() -> (House, Arc<Fake>, Arc<Fake>) {
     (house, mail, notes)
 }
 
-fn caller(principal: &str, run: Option<&str>) -> Arc<Caller> {
+pub(crate) fn caller(principal: &str, run: Option<&str>) -> Arc<Caller> {
     Arc::new(Caller {
         principal: principal.into(),
         run: run.map(Into::into),
@@ -218,7 +232,7 @@ fn caller(principal: &str, run: Option<&str>) -> Arc<Caller> {
 }
 
 impl House {
-    async fn ask(
+    pub(crate) async fn ask(
         &self,
         caller: &Arc<Caller>,
         method: &str,
@@ -229,14 +243,14 @@ impl House {
         self.gateway.handle(caller.clone(), request, Relay::nowhere()).await
     }
 
-    async fn call(&self, caller: &Arc<Caller>, tool: &str, arguments: Value) -> String {
+    pub(crate) async fn call(&self, caller: &Arc<Caller>, tool: &str, arguments: Value) -> String {
         match self.ask(caller, "tools/call", json!({"name": tool, "arguments": arguments})).await {
             Ok(result) => result["content"][0]["text"].as_str().unwrap().to_owned(),
             Err(error) => format!("error: {}", error.message),
         }
     }
 
-    async fn tools(&self) -> Vec<String> {
+    pub(crate) async fn tools(&self) -> Vec<String> {
         let listed = self.ask(&caller("ana", None), "tools/list", json!({})).await.unwrap();
         listed["tools"]
             .as_array()
@@ -246,7 +260,7 @@ impl House {
             .collect()
     }
 
-    fn held(&self) -> Vec<(String, String)> {
+    pub(crate) fn held(&self) -> Vec<(String, String)> {
         let held = self.gateway.catalogue.held().into_iter();
         held.map(|held| (held.checked.name.clone(), format!("{:?}", held.checked.standing))).collect()
     }
@@ -632,9 +646,7 @@ fn a_policy_without_facts_is_the_strictest() {
         arguments: &arguments,
         control: &label,
         all: &label,
-        calls: 0,
-        tool_calls: 0,
-        hour_calls: 0,
+        used: crate::flow::Used::default(),
         plan: false,
         at: 1,
     };

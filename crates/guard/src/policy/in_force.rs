@@ -8,15 +8,15 @@ use serde_json::Value;
 
 use super::cedar::{Action, Question as CedarQuestion, Target, Used};
 use super::config::{
-    Access, ArgumentRules, Config, EndorseRules, FieldRules, Mode, Otherwise as ConfigOtherwise, ResultRules,
-    Reveal as ConfigReveal, ToolRules,
+    Access, ArgumentRules, Channel, Config, EndorseRules, FieldRules, Mode, Otherwise as ConfigOtherwise,
+    ResultRules, Reveal as ConfigReveal, ToolRules,
 };
 use super::{Policies, Policy};
 use crate::flow::{
     ArgumentFacts, ContextKey, Endorse, FieldFacts, MemoryAccess, MemoryFacts, Otherwise, ResultFacts,
     Reveal, ToolFacts,
 };
-use crate::gateway::{Question, Rules, operation};
+use crate::gateway::{Question, Rules, Terms, operation};
 use crate::label::{GUARD, Integrity, Label, Readers};
 use crate::pin::Kind;
 
@@ -83,7 +83,10 @@ impl InForce {
         }
         let facts = Arc::new(self.make(server, tool));
         let (target, action) = match tool {
-            operation::READ => (Target::resource(server, "*", facts.critical), Action::Read),
+            // To ask to be told of changes is to ask for the resource.
+            operation::READ | operation::SUBSCRIBE => {
+                (Target::resource(server, "*", facts.critical), Action::Read)
+            }
             operation::PROMPT => (Target::prompt(server, "*", facts.critical), Action::Get),
             _ => (Target::tool(server, tool, facts.critical), Action::Call),
         };
@@ -106,7 +109,7 @@ impl InForce {
         }
         let Some(known) = config.servers.get(server) else { return ToolFacts::unknown(server) };
         let mut facts = match tool {
-            operation::READ => facts(&known.server.resources.as_tool(), server),
+            operation::READ | operation::SUBSCRIBE => facts(&known.server.resources.as_tool(), server),
             operation::PROMPT => facts(&known.server.prompts.as_tool(), server),
             operation::COMPLETE => ToolFacts { critical: false, ..ToolFacts::unknown(server) },
             _ => facts(known.tool(tool), server),
@@ -123,13 +126,13 @@ impl InForce {
         let budgets = &self.policy.config.budgets;
         let tool = format!("{}/{}", question.server, question.tool);
         let spent = |limit: Option<&u64>, used: u64| limit.filter(|limit| used >= **limit).copied();
-        if let Some(limit) = spent(budgets.calls_per_run.as_ref(), question.calls) {
+        if let Some(limit) = spent(budgets.calls_per_run.as_ref(), question.used.calls) {
             return Some(format!("budgets.calls-per-run = {limit}"));
         }
-        if let Some(limit) = spent(budgets.calls_per_hour.as_ref(), question.hour_calls) {
+        if let Some(limit) = spent(budgets.calls_per_hour.as_ref(), question.used.hour_calls) {
             return Some(format!("budgets.calls-per-hour = {limit}"));
         }
-        let limit = spent(budgets.tools.get(&tool), question.tool_calls)?;
+        let limit = spent(budgets.tools.get(&tool), question.used.tool_calls)?;
         Some(format!("budgets.tools.{tool:?} = {limit}"))
     }
 }
@@ -145,6 +148,21 @@ impl Rules for InForce {
 
     fn readers(&self) -> Readers {
         self.policy.config.run.readers.readers(GUARD)
+    }
+
+    fn servers(&self) -> Vec<Arc<str>> {
+        self.policy.config.servers.keys().map(|name| Arc::from(name.as_str())).collect()
+    }
+
+    fn terms(&self) -> Terms {
+        let approval = &self.policy.config.approval;
+        let has = |channel| approval.channels.contains(&channel);
+        Terms {
+            seconds: approval.minutes.saturating_mul(60),
+            terminal: has(Channel::Terminal),
+            web: has(Channel::Web),
+            webhook: has(Channel::Webhook),
+        }
     }
 
     fn facts(&self, server: &str, tool: &str) -> Arc<ToolFacts> {
@@ -182,7 +200,11 @@ impl Rules for InForce {
             data: question.all,
             arguments: question.arguments,
             seconds: i64::try_from(question.at).unwrap_or(i64::MAX),
-            used: Used { run: question.calls, tool: question.tool_calls, hour: question.hour_calls },
+            used: Used {
+                run: question.used.calls,
+                tool: question.used.tool_calls,
+                hour: question.used.hour_calls,
+            },
         })
     }
 
@@ -299,6 +321,7 @@ fn argument(rules: &ArgumentRules, server: &str) -> ArgumentFacts {
     ArgumentFacts {
         influencers: rules.influencers.as_ref().map(|set| set.integrity(server)),
         endorse: rules.endorse.as_ref().and_then(endorse),
+        audience: rules.audience.as_ref().map(|set| set.readers(server)),
     }
 }
 

@@ -3,6 +3,7 @@
 mod approval;
 pub mod control;
 mod intervene;
+mod protect;
 mod servers;
 
 use std::collections::BTreeMap;
@@ -14,14 +15,15 @@ use std::time::Duration;
 use ostrom_trust::SecretKey;
 use sha2::{Digest as _, Sha256};
 
+pub use protect::Protected;
 pub use servers::Log;
 
 use crate::audit::{AuditError, AuditLog, Mode as AuditMode, Policies};
 use crate::flow::Event;
 use crate::front::{self, auth, http, stdio};
-use crate::gateway::{Capacity, Catalogue, Gateway, Journal, Rules, Shared, Terms};
+use crate::gateway::{Bounds, Capacity, Catalogue, Gateway, Journal, Rules, Shared};
 use crate::pin::FirstUse;
-use crate::policy::config::{AuditMode as ConfigAuditMode, Auth, Channel, Config, NewDefinitions};
+use crate::policy::config::{AuditMode as ConfigAuditMode, Auth, Config, NewDefinitions};
 use crate::policy::{InForce, read_snapshot};
 
 /// How long a record may wait for a signature.
@@ -114,11 +116,18 @@ pub fn write_down(folder: &Path, key: SecretKey, command: &control::Command) -> 
 }
 
 impl Guard {
-    /// Opens the audit log, starts the servers, and puts the policy in force.
+    /// Opens the audit log, starts the servers, and puts the policy in force. `protected` is what no server may reach besides the state and
+    /// the audit log.
     ///
     /// # Errors
     /// If any of it cannot be done: a guard starts whole or not at all.
-    pub async fn start(policy: InForce, state: &Path, key: SecretKey, log: Log) -> Result<Self, ServeError> {
+    pub async fn start(
+        policy: InForce,
+        state: &Path,
+        mut protected: Protected,
+        key: SecretKey,
+        log: Log,
+    ) -> Result<Self, ServeError> {
         let policy = Arc::new(policy);
         let config = policy.config();
         let folder = audit_folder(config, state);
@@ -152,9 +161,11 @@ impl Guard {
                 "{unresolved} calls were cut off and their outcome is not known (ostrom guard replay lists them)"
             ));
         }
+        protected.hidden.extend([state.to_owned(), folder.clone()]);
         let mut upstreams = BTreeMap::new();
         for (name, server) in &config.servers {
-            let started = servers::start(name, &server.server, &config.limits, state, &log).await?;
+            let started =
+                servers::start(name, &server.server, &config.limits, (state, &protected), &log).await?;
             upstreams.insert(Arc::<str>::from(name.as_str()), started);
         }
         // What was before, and that the guard started, is signed before the first call.
@@ -165,15 +176,22 @@ impl Guard {
             values: usize::try_from(config.limits.kept_values).unwrap_or(usize::MAX),
             bytes: usize::try_from(config.limits.kept_bytes).unwrap_or(usize::MAX),
         };
+        let terms = rules.terms();
         let shared = Shared::new(opened.engine, rules, journal, capacity);
-        shared.lock().approvals.terms = terms(config);
+        shared.lock().approvals.terms = terms;
         let first_use = match config.guard.new_definitions {
             NewDefinitions::Hold => FirstUse::Hold,
             NewDefinitions::TrustOnFirstUse => FirstUse::TrustOnFirstUse,
         };
         let catalogue = Catalogue::new(Some(state.join("pins.toml")), first_use)?;
         let deadline = Duration::from_secs(config.limits.call_seconds);
-        let gateway = Arc::new(Gateway::new(shared, catalogue, upstreams, deadline));
+        let bounds = Bounds {
+            // What is put into a request is no larger than what may come in one.
+            expanded: usize::try_from(config.limits.message_bytes).unwrap_or(usize::MAX),
+            runs: usize::try_from(config.limits.runs).unwrap_or(usize::MAX),
+        };
+        let gateway = Gateway::new(shared, catalogue, upstreams, deadline).with_bounds(bounds);
+        let gateway = Arc::new(gateway);
         Ok(Self { gateway, policy, audit, state: state.to_owned(), log: LogHolder(log) })
     }
 
@@ -249,6 +267,7 @@ impl Guard {
         })?;
         let settings = http::Settings {
             listen,
+            path: config.front.path.clone(),
             origins: config.front.origins.clone(),
             principal: config.front.principal.clone(),
             auth: authentication(config)?,
@@ -256,19 +275,9 @@ impl Guard {
             ..http::Settings::default()
         };
         let server = http::Server::bind(self.gateway.clone(), settings, self.log.0.clone()).await?;
-        (self.log.0)(&format!("listening on http://{}{}", server.address(), http::ENDPOINT));
+        (self.log.0)(&format!("listening on http://{}{}", server.address(), config.front.path));
         server.run(stop).await;
         Ok(())
-    }
-}
-
-fn terms(config: &Config) -> Terms {
-    let has = |channel| config.approval.channels.contains(&channel);
-    Terms {
-        seconds: config.approval.minutes.saturating_mul(60),
-        terminal: has(Channel::Terminal),
-        web: has(Channel::Web),
-        webhook: has(Channel::Webhook),
     }
 }
 

@@ -3,13 +3,14 @@
 use std::any::Any;
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
 
 use super::ServeError;
+use super::protect::Protected;
 use crate::back::{Auth, BackError, Connection, Era, OAuth, Registration, Secret, Server, Settings};
 use crate::gateway::{Boxed, Unanswered, Upstream};
 use crate::policy::config::{BackOauth, Limits as ConfigLimits, Network as ConfigNetwork, Server as Config};
@@ -33,13 +34,13 @@ pub(super) async fn start(
     name: &str,
     config: &Config,
     limits: &ConfigLimits,
-    state: &Path,
+    (state, protected): (&Path, &Protected),
     log: &Log,
 ) -> Result<Arc<dyn Upstream>, ServeError> {
     let fail = |message: String| ServeError::Server { name: name.to_owned(), message };
     let (connection, prepared) = match &config.url {
         Some(url) => (http(name, url, config, state, log).map_err(fail)?, None),
-        None => child(name, config, log).map_err(fail)?,
+        None => child(name, config, protected, log).map_err(fail)?,
     };
     let mut settings = Settings {
         era: match config.revision.as_deref() {
@@ -69,7 +70,12 @@ pub(super) async fn start(
     Ok(Arc::new(Running { server: Arc::new(server), _prepared: prepared }))
 }
 
-fn child(name: &str, config: &Config, log: &Log) -> Result<(Connection, Option<Arc<Prepared>>), String> {
+fn child(
+    name: &str,
+    config: &Config,
+    protected: &Protected,
+    log: &Log,
+) -> Result<(Connection, Option<Arc<Prepared>>), String> {
     let Some((program, arguments)) = config.command.split_first() else {
         return Err("it has neither a command nor a url".to_owned());
     };
@@ -86,8 +92,7 @@ fn child(name: &str, config: &Config, log: &Log) -> Result<(Connection, Option<A
         log(&format!("{name}: runs without a sandbox (sandbox.off)"));
         let (program, arguments, cwd) = (program.clone(), arguments.to_vec(), config.cwd.clone());
         let connection = Connection::command(move || {
-            let mut command = std::process::Command::new(&program);
-            command.args(&arguments).envs(environment.iter().map(|(key, value)| (key, value.reveal())));
+            let mut command = unconfined(&program, &arguments, &environment);
             if let Some(cwd) = &cwd {
                 command.current_dir(cwd);
             }
@@ -122,10 +127,33 @@ fn child(name: &str, config: &Config, log: &Log) -> Result<(Connection, Option<A
     let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
     let prepared = Prepared::new(&grants, given.require, OsStr::new(program), &arguments);
     let prepared = Arc::new(prepared.map_err(|error| error.to_string())?);
+    let spec = prepared.spec();
+    let changed: Vec<&PathBuf> = spec.write.iter().collect();
+    let seen = spec.system.iter().chain(&spec.read).chain(&spec.execute).collect::<Vec<_>>();
+    protected.check(&seen, &changed)?;
     let launcher = Launcher::this_program().map_err(|error| error.to_string())?;
     let made = prepared.clone();
     let connection = Connection::command(move || made.command(&launcher).map_err(std::io::Error::other));
     Ok((connection, Some(prepared)))
+}
+
+/// Variables without which programs do not find their way. Nothing else of the guard's environment, where secrets are, goes to a server.
+const INHERITED: [&str; 6] = ["PATH", "HOME", "LANG", "TMPDIR", "USER", "LOGNAME"];
+
+/// A server without a sandbox: with its own variables, and the guard's only as far as every program has them.
+fn unconfined(
+    program: &str,
+    arguments: &[String],
+    environment: &BTreeMap<String, EnvironmentValue>,
+) -> std::process::Command {
+    let mut command = std::process::Command::new(program);
+    let inherited = INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
+    command
+        .args(arguments)
+        .env_clear()
+        .envs(inherited)
+        .envs(environment.iter().map(|(key, value)| (key, value.reveal())));
+    command
 }
 
 fn http(name: &str, url: &str, config: &Config, state: &Path, log: &Log) -> Result<Connection, String> {
@@ -223,5 +251,22 @@ impl Drop for Watch {
                 let _gone = server.unsubscribe(&uri).await;
             });
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_without_a_sandbox_gets_its_own_variables_and_none_of_the_guards() {
+        // The test runner sets this one.
+        assert!(std::env::var_os("CARGO_MANIFEST_DIR").is_some());
+        let own = BTreeMap::from([("TOKEN".to_owned(), EnvironmentValue::new("given"))]);
+        let output = unconfined("env", &[], &own).output().unwrap();
+        let text = String::from_utf8(output.stdout).unwrap();
+        let names: Vec<&str> = text.lines().filter_map(|line| Some(line.split_once('=')?.0)).collect();
+        assert!(text.contains("TOKEN=given") && names.contains(&"PATH"), "{text}");
+        assert!(names.iter().all(|name| *name == "TOKEN" || INHERITED.contains(name)), "{text}");
     }
 }

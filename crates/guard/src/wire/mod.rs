@@ -7,3 +7,6 @@ mod revision;
 pub use message::{Id, Message, Notification, Request, Response, RpcError};
 pub use parse::{Limits, WireError, parse, parse_value};
 pub use revision::Revision;
+
+/// The member of `_meta` in which a client of the stateless revision asks for log messages.
+pub const LOG_LEVEL: &str = "io.modelcontextprotocol/logLevel";

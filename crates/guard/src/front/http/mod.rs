@@ -28,7 +28,7 @@ use super::dispatch::Core;
 use super::{Handler, Limits, Log};
 use crate::wire::{Revision, RpcError};
 
-/// The path of the endpoint.
+/// The usual path of the endpoint.
 pub const ENDPOINT: &str = "/mcp";
 
 /// How long a connection may be quiet before a request's head has come in full.
@@ -42,6 +42,8 @@ const GRACE: Duration = Duration::from_secs(2);
 pub struct Settings {
     /// The address. By default only this machine can reach it.
     pub listen: SocketAddr,
+    /// The path of the endpoint: letters, digits and `/-_.~`, beginning with a slash.
+    pub path: String,
     /// Host names under which we are reached, besides this machine's own if only this machine can reach us.
     pub hosts: Vec<String>,
     /// Origins whose pages may call us, besides this machine's own if only this machine can reach us.
@@ -58,6 +60,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8732)),
+            path: ENDPOINT.to_owned(),
             hosts: Vec::new(),
             origins: Vec::new(),
             principal: "user".to_owned(),
@@ -78,6 +81,11 @@ pub enum StartError {
     /// Nobody would be let in.
     #[error("listening on {0}, which others can reach, needs the names under which they do so (hosts)")]
     NoHosts(SocketAddr),
+    /// A path that no endpoint can have.
+    #[error(
+        "the endpoint's path {0:?} must begin with a slash, have only letters, digits and /-_.~ in it, and not be below /.well-known"
+    )]
+    Path(String),
     /// The settings of `auth`.
     #[error("auth: {0}")]
     Auth(#[from] AuthError),
@@ -169,7 +177,10 @@ pub fn router<H: Handler>(handler: Arc<H>, settings: &Settings, log: Log) -> Res
         budgets: Budgets::new(&settings.limits),
         sessions: Sessions::new(&settings.limits),
     });
-    let mut router = Router::new().route(ENDPOINT, any(endpoint::<H>));
+    if !is_endpoint(&settings.path) {
+        return Err(StartError::Path(settings.path.clone()));
+    }
+    let mut router = Router::new().route(&settings.path, any(endpoint::<H>));
     if let Some(oauth) = &settings.auth.oauth {
         let (paths, document) = auth::metadata(oauth);
         let document = bytes::Bytes::from(document);
@@ -186,6 +197,15 @@ pub fn router<H: Handler>(handler: Arc<H>, settings: &Settings, log: Log) -> Res
         }
     }
     Ok(router.with_state(app))
+}
+
+/// Whether an endpoint can have this path: the router takes some characters for patterns.
+pub(crate) fn is_endpoint(path: &str) -> bool {
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/-_.~".contains(c);
+    path.starts_with('/')
+        && !path.contains("//")
+        && !path.starts_with("/.well-known")
+        && path.chars().all(plain)
 }
 
 async fn endpoint<H: Handler>(State(app): State<Arc<App<H>>>, request: Request) -> Response {

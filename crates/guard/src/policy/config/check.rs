@@ -233,11 +233,8 @@ pub(super) fn front(document: &Document<'_>, front: &Front, problems: &mut Probl
             "over stdio there is nobody to authenticate; leave it out, or listen on an address",
         );
     }
-    if !front.path.starts_with('/')
-        || !front.path.is_ascii()
-        || front.path.contains(['?', '#', ' ', '{', '*'])
-    {
-        check.fail(&["front", "path"], "write a path such as `/mcp`");
+    if !crate::front::http::is_endpoint(&front.path) {
+        check.fail(&["front", "path"], "write a path such as `/mcp`, of letters, digits and /-_.~");
     }
     check.names::<true>(&["front", "principal"], Some(&NameSet::These(vec![front.principal.clone()])), &[]);
     match (front.auth, front.tokens.is_empty()) {

@@ -98,14 +98,38 @@ impl Config {
 
     /// As [`Config::load`], with the policies compiled.
     pub(super) fn load_all(path: &Path) -> Result<(Self, Policies), Problems> {
+        Self::load_with(path, &read_file)
+    }
+
+    /// The files that the configuration at `path` is made of: itself, and those that it names.
+    ///
+    /// # Errors
+    /// All problems found.
+    pub fn files(path: &Path) -> Result<Vec<PathBuf>, Problems> {
+        let files = std::cell::RefCell::new(Vec::new());
+        let read = |path: &Path| {
+            files.borrow_mut().push(path.to_owned());
+            read_file(path)
+        };
+        let (config, _) = Self::load_with(path, &read)?;
+        let mut files = files.take();
+        // Keys decide who is let in.
+        files.extend(config.front.oauth.map(|oauth| PathBuf::from(oauth.jwks)).filter(|file| file.is_file()));
+        Ok(files)
+    }
+
+    fn load_with(
+        path: &Path,
+        read: &dyn Fn(&Path) -> io::Result<String>,
+    ) -> Result<(Self, Policies), Problems> {
         let name = path.display().to_string();
         let folder = path.parent().unwrap_or(Path::new(""));
-        let text = read_file(path).map_err(|error| {
+        let text = read(path).map_err(|error| {
             let mut problems = Problems::default();
             problems.push(Problem::new(&name, None, format!("cannot be read: {error}")));
             problems
         })?;
-        Self::read_all(&name, &text, folder, &read_file)
+        Self::read_all(&name, &text, folder, read)
     }
 
     /// Reads a configuration from `text`. `folder` is what relative paths start from, `read` gets other files.

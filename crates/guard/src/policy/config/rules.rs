@@ -172,6 +172,9 @@ pub struct ArgumentRules {
     /// Values that are acceptable whoever influenced them; empty: none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub endorse: Option<EndorseRules>,
+    /// Who reads this argument, besides the server; otherwise as for the tool.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audience: Option<ReaderSet>,
 }
 
 /// `endorse = { … }`: one of the three.
@@ -321,6 +324,7 @@ impl ToolRules {
             *under = ArgumentRules {
                 influencers: rules.influencers.clone().or_else(|| under.influencers.take()),
                 endorse: rules.endorse.clone().or_else(|| under.endorse.take()),
+                audience: rules.audience.clone().or_else(|| under.audience.take()),
             };
         }
         Self {
@@ -365,11 +369,22 @@ impl SourceRules {
 
 impl ResultRules {
     fn over(&self, base: &Self) -> Self {
+        // Field by field, like arguments: who says something of one has not looked at the others.
+        let mut fields = base.fields.clone();
+        for (pointer, rules) in &self.fields {
+            let under = fields.entry(pointer.clone()).or_default();
+            *under = FieldRules {
+                influencers: rules.influencers.clone().or_else(|| under.influencers.take()),
+                readers: rules.readers.clone().or_else(|| under.readers.take()),
+                reveal: rules.reveal.or(under.reveal),
+                endorse: rules.endorse.clone().or_else(|| under.endorse.take()),
+            };
+        }
         Self {
             influencers: self.influencers.clone().or_else(|| base.influencers.clone()),
             readers: self.readers.clone().or_else(|| base.readers.clone()),
             reveal: self.reveal.or(base.reveal),
-            fields: if self.fields.is_empty() { base.fields.clone() } else { self.fields.clone() },
+            fields,
             endorse: self.endorse.clone().or_else(|| base.endorse.clone()),
         }
     }

@@ -391,3 +391,51 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_is_said_of_one_field_or_argument_leaves_the_profiles_others() {
+    let base = ToolRules {
+        result: ResultRules {
+            fields: BTreeMap::from([
+                ("/a".to_owned(), FieldRules { influencers: Some(NameSet::All), ..FieldRules::default() }),
+                ("/b".to_owned(), FieldRules { influencers: Some(NameSet::All), ..FieldRules::default() }),
+            ]),
+            ..ResultRules::default()
+        },
+        ..ToolRules::default()
+    };
+    let over = ToolRules {
+        result: ResultRules {
+            fields: BTreeMap::from([
+                ("/a".to_owned(), FieldRules { reveal: Some(Reveal::Value), ..FieldRules::default() }),
+                ("/c".to_owned(), FieldRules::default()),
+            ]),
+            ..ResultRules::default()
+        },
+        ..ToolRules::default()
+    };
+    let fields = over.over(&base).result.fields;
+    assert_eq!(fields.keys().collect::<Vec<_>>(), ["/a", "/b", "/c"]);
+    assert_eq!((&fields["/a"].influencers, fields["/a"].reveal), (&Some(NameSet::All), Some(Reveal::Value)));
+    assert_eq!(fields["/b"].influencers, Some(NameSet::All));
+}
+
+#[test]
+fn an_endpoint_has_a_plain_path() {
+    for path in ["mcp", "/m{x}", "/a b", "/.well-known/x", "/a*", ""] {
+        assert!(problems(&format!("[front]\npath = {path:?}\n{ONE}")).contains("path"), "{path}");
+    }
+    assert_eq!(read(&format!("[front]\npath = \"/guard/mcp\"\n{ONE}")).unwrap().front.path, "/guard/mcp");
+}
+
+#[test]
+fn a_configurations_files_are_all_that_it_names() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write("guard.toml", &format!("include = [\"more.toml\"]\n{ONE}[policy]\ncedar = [\"p.cedar\"]\n"));
+    write("more.toml", "[servers.web]\nurl = \"https://example.org/mcp\"\n");
+    write("p.cedar", "permit (principal, action, resource);");
+    let files = Config::files(&folder.path().join("guard.toml")).unwrap();
+    let names: BTreeSet<_> = files.iter().map(|file| file.file_name().unwrap().to_str().unwrap()).collect();
+    assert_eq!(names, ["guard.toml", "more.toml", "p.cedar"].into_iter().collect());
+}

@@ -106,6 +106,7 @@ fn waiting(arguments: Value, at: u64) -> Waiting {
     };
     Waiting {
         digest: Digest::of(format!("{arguments:?}").as_bytes()),
+        binding: Digest::of(format!("{arguments:?}").as_bytes()),
         context: ContextKey { principal: "ana".into(), run: None },
         server: "mail".into(),
         tool: "send".into(),
@@ -133,7 +134,7 @@ impl House {
 
     /// Whether the call may go out now, which uses up its approval.
     fn may_go(&self, request: &Waiting) -> bool {
-        self.gateway.shared.lock().approvals.take(&request.digest, now())
+        self.gateway.shared.lock().approvals.take(&request.binding, now()).is_some()
     }
 
     fn answers(&self) -> Vec<(bool, String)> {

@@ -1,0 +1,163 @@
+//! Plans in a replay: the same interpreter runs the same plan over the results on record, so that no label of a step is taken on trust.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use crate::flow::{ContextKey, Decision, Engine, KeptValue};
+use crate::gateway::{Names, Rules, endorsed, is_reference};
+use crate::label::{Label, Labelled};
+use crate::plan::{Answer, Interpreter, Next, Plan, Tool, Tools};
+
+/// The tools as the plan's interpreter needs them. That a tool was there is what the dispatched step shows.
+struct Known<'a> {
+    rules: &'a dyn Rules,
+    names: &'a Names,
+}
+
+impl Tools for Known<'_> {
+    fn tool(&self, name: &str) -> Option<Tool<'_>> {
+        let (server, inner) = self.names.inner(name)?;
+        let reads_only = !self.rules.facts(&server, inner).critical;
+        Some(Tool { input: None, output: None, reads_only })
+    }
+}
+
+/// A plan under way.
+pub(super) struct Planned {
+    interpreter: Interpreter,
+    names: Names,
+    /// What it waits for, or how it ended.
+    next: Awaits,
+}
+
+/// What comes next.
+enum Awaits {
+    /// This step.
+    Step { step: String, server: Arc<str>, tool: String, arguments: BTreeMap<String, Labelled>, pc: Label },
+    /// The result of the step that went out.
+    Result { step: String },
+    /// The outputs, in the order in which they are given out, with their labels.
+    Outputs(Vec<Label>),
+    /// Nothing that is given out.
+    Nothing,
+    /// Nobody can tell: something that it depends on is gone.
+    Lost,
+}
+
+impl Planned {
+    /// Begins a plan that was submitted under `control`. `None` if its text is no plan.
+    pub(super) fn new(rules: &dyn Rules, submitted: &Value, control: Label) -> Option<Self> {
+        let names = Names::new(rules.servers());
+        let plan = Plan::parse(submitted, &Known { rules, names: &names }).ok()?;
+        let mut planned = Self { interpreter: Interpreter::new(plan, control), names, next: Awaits::Lost };
+        planned.advance(rules);
+        Some(planned)
+    }
+
+    /// Whether it was followed to where it is.
+    pub(super) fn is_followed(&self) -> bool {
+        !matches!(self.next, Awaits::Lost)
+    }
+
+    /// Gives up: what happens from here on cannot be derived.
+    pub(super) fn lose(&mut self) {
+        self.next = Awaits::Lost;
+    }
+
+    fn advance(&mut self, rules: &dyn Rules) {
+        self.next = loop {
+            match self.interpreter.next() {
+                Next::Call { step, tool, arguments, pc } => {
+                    // A text that looks like a handle may have been refused without a decision.
+                    let odd = arguments.values().any(|argument| is_reference(&argument.value));
+                    let Some((server, inner)) = self.names.inner(&tool).filter(|_| !odd) else {
+                        break Awaits::Lost;
+                    };
+                    let tool = inner.to_owned();
+                    break Awaits::Step { step, server, tool, arguments, pc };
+                }
+                Next::Endorse { step, value, shape, pc } => {
+                    let label = endorsed(rules, &value, &shape, &pc).unwrap_or(value.label);
+                    if self.interpreter.endorsed(&step, &label).is_err() {
+                        break Awaits::Nothing;
+                    }
+                }
+                Next::Done { outputs, report, pc } => {
+                    let outputs = outputs.into_values().map(|output| match output {
+                        Ok(value) | Err(value) => value.label.join(&pc),
+                    });
+                    let report = report.label.join(&pc);
+                    break Awaits::Outputs(outputs.chain([report]).collect());
+                }
+                Next::Failed { why, report, .. } => {
+                    let label = why.label.join(&report.label);
+                    let report = report.label.join(&label);
+                    break Awaits::Outputs(vec![label, report]);
+                }
+            }
+        };
+    }
+
+    /// Checks a step on record against the one that the plan makes. Afterwards its result is awaited.
+    pub(super) fn step(&mut self, decision: &Decision, values: &BTreeMap<String, Value>) -> Vec<String> {
+        let call = decision.call;
+        let (step, differs) = match &self.next {
+            Awaits::Lost => return Vec::new(),
+            Awaits::Step { step, server, tool, arguments, pc } => {
+                let mut differs = Vec::new();
+                if *server != decision.server || **tool != *decision.tool {
+                    differs.push(format!("the plan calls {server}/{tool} where call {call} is"));
+                }
+                if decision.plan.as_ref().is_none_or(|step| step.pc != *pc) {
+                    differs.push(format!("the plan gives call {call} the program counter {pc:?}"));
+                }
+                if arguments.len() != decision.arguments.len() {
+                    differs.push(format!("the plan gives call {call} {} arguments", arguments.len()));
+                }
+                for (name, argument) in arguments {
+                    let record = decision.arguments.get(name);
+                    if record.and_then(|record| record.label.as_ref()) != Some(&argument.label) {
+                        differs.push(format!("the plan gives {name} of call {call} {:?}", argument.label));
+                    }
+                    if values.get(name).is_some_and(|value| *value != argument.value) {
+                        differs.push(format!("the plan gives {name} of call {call} another value"));
+                    }
+                }
+                (step.clone(), differs)
+            }
+            _ => return vec![format!("call {call} is no step that its plan makes here")],
+        };
+        self.next = if differs.is_empty() { Awaits::Result { step } } else { Awaits::Lost };
+        differs
+    }
+
+    /// Goes on with what came of the step.
+    pub(super) fn answer(&mut self, rules: &dyn Rules, answer: Option<Answer>) {
+        let Awaits::Result { step } = std::mem::replace(&mut self.next, Awaits::Lost) else { return };
+        let Some(answer) = answer else { return };
+        if self.interpreter.answer(&step, answer).is_ok() {
+            self.advance(rules);
+        } else {
+            self.next = Awaits::Nothing;
+        }
+    }
+
+    /// Checks what the agent was given at the end.
+    pub(super) fn end(&self, engine: &Engine, context: &ContextKey, kept: &[KeptValue]) -> Vec<String> {
+        let expected: Vec<&Label> = match &self.next {
+            Awaits::Lost => return Vec::new(),
+            Awaits::Outputs(labels) => {
+                labels.iter().filter(|label| !engine.context(context).covers(label)).collect()
+            }
+            // It was cut off, and gave nothing out.
+            _ => Vec::new(),
+        };
+        if kept.iter().map(|kept| &kept.label).eq(expected.iter().copied()) {
+            Vec::new()
+        } else {
+            vec![format!("the plan keeps values of the labels {expected:?}")]
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! Calls so far, for budgets. They are counted from the log, so a restart gives nobody a new budget.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use super::engine::ContextKey;
+use super::event::Decision;
+
+/// Seconds of the window that `budgets.calls-per-hour` counts in.
+const HOUR: u64 = 3_600;
+
+/// How many calls went out.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Usage {
+    /// Of a context (the empty name), and of a tool by a context.
+    calls: HashMap<ContextKey, BTreeMap<String, u64>>,
+    /// Of a principal in the hour (counted since 1970) of its last call.
+    hours: HashMap<Arc<str>, (u64, u64)>,
+}
+
+/// How many calls went out before one that is decided.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Used {
+    /// By this context.
+    pub calls: u64,
+    /// Of this tool by this context.
+    pub tool_calls: u64,
+    /// By this principal in this hour.
+    pub hour_calls: u64,
+}
+
+impl Usage {
+    /// Counts a call that went out.
+    pub(super) fn count(&mut self, decision: &Decision) {
+        let hour = decision.at / HOUR;
+        let of_hour = self.hours.entry(decision.context.principal.clone()).or_insert((hour, 0));
+        *of_hour = if of_hour.0 == hour { (hour, of_hour.1.saturating_add(1)) } else { (hour, 1) };
+        let calls = self.calls.entry(decision.context.clone()).or_default();
+        for name in [String::new(), format!("{}/{}", decision.server, decision.tool)] {
+            let count = calls.entry(name).or_default();
+            *count = count.saturating_add(1);
+        }
+    }
+
+    /// What counts for a call that is decided at `at`.
+    pub(super) fn before(&self, context: &ContextKey, server: &str, tool: &str, at: u64) -> Used {
+        let calls = self.calls.get(context);
+        let of = |name: &str| calls.and_then(|calls| calls.get(name)).copied().unwrap_or(0);
+        let hour = self.hours.get(&context.principal).filter(|(hour, _)| *hour == at / HOUR);
+        Used {
+            calls: of(""),
+            tool_calls: of(&format!("{server}/{tool}")),
+            hour_calls: hour.map_or(0, |(_, calls)| *calls),
+        }
+    }
+
+    /// Forgets a context that has ended. What its principal did in this hour still counts.
+    pub(super) fn forget(&mut self, context: &ContextKey) {
+        self.calls.remove(context);
+    }
+}

@@ -1,0 +1,80 @@
+//! Subscribing to a resource: it tells the server which one, and lets the server speak to the agent from then on.
+
+use std::any::Any;
+use std::collections::BTreeMap;
+
+use serde_json::{Map, json};
+
+use super::call::{Done, Flight, Proposed, empty_outcome};
+use super::rules::{JournalError, Upstream, operation};
+use super::state::Commitments;
+use super::{Gateway, context, refused_as_error};
+use crate::flow::{Event, Outcome};
+use crate::front::{Caller, Watch};
+use crate::wire::RpcError;
+
+impl Gateway {
+    /// Decides about a subscription like about a read, records it, and makes it.
+    pub(super) async fn subscribe(&self, caller: &Caller, outer: &str) -> Result<Watch, RpcError> {
+        let unknown = || RpcError::new(RpcError::INVALID_PARAMS, format!("there is no resource {outer}"));
+        let (server, uri) = self.names.inner_uri(outer).ok_or_else(unknown)?;
+        let upstream = self.upstreams.get(&server).ok_or_else(unknown)?;
+        let proposed = Proposed {
+            context: context(caller),
+            server,
+            tool: operation::SUBSCRIBE.into(),
+            prompt: None,
+            arguments: BTreeMap::from([("uri".to_owned(), json!(uri))]),
+            step: None,
+        };
+        match self.watched(&proposed, upstream.as_ref()).await.map_err(|error| error.to_rpc())? {
+            Ok(watch) => Ok(watch),
+            Err(done) => {
+                refused_as_error(&done.into_result()?)?;
+                Err(RpcError::new(RpcError::INVALID_REQUEST, "the guard does not subscribe to this"))
+            }
+        }
+    }
+
+    async fn watched(
+        &self,
+        proposed: &Proposed,
+        upstream: &dyn Upstream,
+    ) -> Result<Result<Watch, Done>, JournalError> {
+        let facts = self.shared.rules.facts(&proposed.server, &proposed.tool);
+        let (decided, written) = match self.decide(proposed, &facts)? {
+            Ok(decided) => decided,
+            Err(done) => return Ok(Err(done)),
+        };
+        self.shared.settle(written).await?;
+        let call = decided.decision.call;
+        let mut flight = Flight { gateway: self, call, facts: facts.clone(), landed: false };
+        // With handles, what is dispatched is not what was passed.
+        let uri = decided.values.get("uri").and_then(|uri| uri.as_str()).unwrap_or_default();
+        let answer: Result<Box<dyn Any + Send + Sync>, _> = upstream.watch(uri).await;
+        flight.landed = true;
+        let mut commitments = Commitments::new().map_err(|error| JournalError(error.to_string()))?;
+        let outcome = Outcome {
+            commitment: commitments.commit("watch", &json!(Map::new())),
+            failed: answer.is_err(),
+            // What the server tells from now on, and when, is its word.
+            revealed: true,
+            ..empty_outcome(call)
+        };
+        let written = {
+            let mut state = self.shared.lock();
+            let label = state.engine.result(&outcome, &facts, None);
+            let event = Event::Finished(Box::new(Outcome { label: label.clone(), ..outcome }));
+            let opening = commitments.opening();
+            let written = self.shared.record(&mut state, &event, Some(&facts), Some(&opening))?;
+            (written, label)
+        };
+        let (written, label) = written;
+        self.shared.settle(written).await?;
+        Ok(answer.map_err(|_| Done::Failed {
+            // What the server says of it is its own word.
+            error: RpcError::new(RpcError::INTERNAL, "the server does not tell of changes of this resource"),
+            label,
+        }))
+    }
+}
