@@ -32,6 +32,7 @@ mod folder;
 mod log;
 mod logs;
 pub mod net;
+mod note;
 mod publish;
 mod serve;
 pub mod sign_in;

@@ -136,7 +136,11 @@ fn parameters(location: &str) -> HashMap<String, String> {
 
 /// The way to the provider and back. `nonce` is what the provider puts into the token, if not the right one.
 async fn sign_in(provider: &Provider, browser: &mut Browser, nonce: Option<&str>) -> Answer {
-    let begun = browser.get("/auth/provider?next=/flaws").await;
+    sign_in_by(provider, browser, nonce, "/auth/provider?next=/flaws").await
+}
+
+async fn sign_in_by(provider: &Provider, browser: &mut Browser, nonce: Option<&str>, path: &str) -> Answer {
+    let begun = browser.get(path).await;
     assert_eq!(begun.status, 303, "{begun:?}");
     let sent = parameters(begun.header("location").unwrap());
     assert_eq!(
@@ -242,5 +246,33 @@ async fn only_the_browser_that_went_comes_back_and_once() {
     let answer = plain.browser().send(Method::GET, "/auth/provider", &[], Vec::new()).await;
     assert_eq!(answer.status, 404);
     plain.stop().await;
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_providers_word_alone_is_no_recent_sign_in() {
+    let provider = Provider::start().await;
+    let node = node(&provider).await;
+    node.administrator().await;
+    let token = json!({"name": "m", "scopes": ["read"], "days": 1});
+    let mut browser = node.browser();
+    let again = "/auth/provider?again=1&next=/account";
+    // Somebody who was signed in to the provider already comes in, and changes nothing.
+    sign_in(&provider, &mut browser, None).await;
+    assert_eq!(browser.api(Method::POST, "/api/v1/tokens", &token).await.status, 403);
+    let begun = browser.get(again).await;
+    let sent = parameters(begun.header("location").unwrap());
+    assert_eq!((&*sent["prompt"], &*sent["max_age"]), ("login", "0"));
+    // A provider that does not say when it asked them has not, and neither has one that says that it was long ago.
+    let now = provider.claims.lock().unwrap()["iat"].as_u64().unwrap();
+    for asked in [Value::Null, json!(now - 3600)] {
+        provider.set("auth_time", asked);
+        sign_in_by(&provider, &mut browser, None, again).await;
+        assert_eq!(browser.api(Method::POST, "/api/v1/tokens", &token).await.status, 403);
+    }
+    provider.set("auth_time", json!(now - 5));
+    let back = sign_in_by(&provider, &mut browser, None, again).await;
+    assert_eq!(back.header("location"), Some("/account"));
+    assert_eq!(browser.api(Method::POST, "/api/v1/tokens", &token).await.status, 201);
     node.stop().await;
 }
