@@ -24,7 +24,8 @@ async fn post(browser: &mut Browser, path: &str, body: &Value) -> Value {
 
 /// A flaw for everybody, and a draft of an advisory about it. Gives the draft's id.
 async fn draft(browser: &mut Browser, tlp: &str) -> String {
-    let flaw = json!({"collection": "shared", "handling": {"tlp": "clear"}, "object": {"name": "Model leaks"}});
+    let flaw =
+        json!({"collection": "shared", "handling": {"tlp": "clear"}, "object": {"name": "Model leaks"}});
     let flaw = post(browser, "/api/v1/flaws", &flaw).await["id"].clone();
     let draft = json!({"collection": "shared", "handling": {"tlp": tlp},
         "object": {"name": "Advisory", "context": "unspecified", "object_refs": [flaw]}});
@@ -141,7 +142,8 @@ async fn a_party_that_was_removed_finds_no_case() {
     assert_eq!(bob.get(&path).await.status, 200);
     let shown = String::from_utf8(ada.get(&format!("/cases/{case}")).await.body).unwrap();
     assert!(shown.contains("Remove a party"));
-    let sent = [("event", "party-removed"), ("party", &*format!("organisation:{vendor}")), ("why", "by mistake")];
+    let sent =
+        [("event", "party-removed"), ("party", &*format!("organisation:{vendor}")), ("why", "by mistake")];
     let removed = ada.form(&format!("/cases/{case}/act"), &sent).await;
     assert_eq!(removed.status, 303, "{removed:?}");
     let missing = "/api/v1/cases/0c7b5b88-8ff7-4a4d-aa9d-feb398cd0061";
@@ -164,7 +166,10 @@ async fn a_bundle_that_is_published_twice_is_one_evaluation() {
         let facts = BundleFacts {
             suite: Suite { name: "core".to_owned(), sha256: Digest::of(b"suite") },
             model: Affected::model("Meridian"),
-            mechanisms: vec![Mechanism { name: "override".to_owned(), success: Rate::wilson(5, 20).unwrap() }],
+            mechanisms: vec![Mechanism {
+                name: "override".to_owned(),
+                success: Rate::wilson(5, 20).unwrap(),
+            }],
             benign_utility: None,
             bundle: Digest::of(bundle.as_bytes()),
             signer: "key-1".to_owned(),

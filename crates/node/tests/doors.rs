@@ -282,7 +282,10 @@ async fn others_are_not_let_in_unless_somebody_chose_how() {
 
 /// Sends a head that announces a large body, and nothing of the body: gives the status that comes all the same.
 async fn without_body(node: &TestNode, path: &str, length: usize, headers: &[(&str, &str)]) -> String {
-    let mut head = format!("POST {path} HTTP/1.1\r\nHost: localhost:{}\r\nContent-Length: {length}\r\n", node.address.port());
+    let mut head = format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost:{}\r\nContent-Length: {length}\r\n",
+        node.address.port()
+    );
     for (name, value) in headers {
         head.push_str(&format!("{name}: {value}\r\n"));
     }
@@ -331,7 +334,8 @@ async fn browsers_get_pages_for_what_is_not_there_and_machines_problems() {
     let node = TestNode::start().await;
     let mut ada = node.administrator().await;
     let form = json!({"collection": "shared", "handling": {"tlp": "red"}, "object": {"name": "Secret flaw"}});
-    let hidden = ada.api(Method::POST, "/api/v1/flaws", &form).await.json()["id"].as_str().unwrap().to_owned();
+    let hidden =
+        ada.api(Method::POST, "/api/v1/flaws", &form).await.json()["id"].as_str().unwrap().to_owned();
     let mut nobody = node.browser();
     nobody.get("/").await;
     let html = [("accept", "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8")];
@@ -364,7 +368,10 @@ async fn browsers_get_pages_for_what_is_not_there_and_machines_problems() {
     let problem = Some("application/problem+json");
     let late = nobody.send(Method::POST, "/auth/password", &[kind], b"csrf=x".to_vec()).await;
     assert_eq!((late.status, late.header("content-type")), (403, problem));
-    assert_eq!(nobody.send(Method::GET, "/nothing", &[("accept", "*/*")], Vec::new()).await.header("content-type"), problem);
+    assert_eq!(
+        nobody.send(Method::GET, "/nothing", &[("accept", "*/*")], Vec::new()).await.header("content-type"),
+        problem
+    );
     for path in ["/api/v1/nothing", "/log/nothing", "/federation/v1/nothing"] {
         let answer = nobody.send(Method::GET, path, &html, Vec::new()).await;
         assert_eq!((answer.status, answer.header("content-type")), (404, problem), "{path}");

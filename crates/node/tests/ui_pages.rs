@@ -407,7 +407,8 @@ async fn the_edit_form_drops_no_mark_that_it_cannot_show() {
         "vulnerability--0c7b5b88-8ff7-4a4d-aa9d-feb398cd0062",
     );
     let granular = json!({"granular_markings": [{"marking_ref": GREEN, "selectors": ["description"]}]});
-    share(&mut world.ada, &world.node, json!([statement, flaw_of(two, json!({})), flaw_of(parts, granular)])).await;
+    share(&mut world.ada, &world.node, json!([statement, flaw_of(two, json!({})), flaw_of(parts, granular)]))
+        .await;
 
     let form = page(&mut world.ada, &format!("/flaws/{two}/edit")).await;
     assert!(form.contains("All of them stay as they are") && !form.contains("name=\"tlp\""), "{form}");
@@ -422,7 +423,10 @@ async fn the_edit_form_drops_no_mark_that_it_cannot_show() {
     let saved = world.ada.form(&format!("/flaws/{two}/edit"), &fields).await;
     assert_eq!(saved.status, 303, "{}", text(&saved));
     let after = world.ada.get(&format!("/api/v1/objects/{two}")).await.json();
-    assert_eq!((&after["name"], &after["object_marking_refs"]), (&json!("Two marks, again"), &json!([GREEN, STATEMENT])));
+    assert_eq!(
+        (&after["name"], &after["object_marking_refs"]),
+        (&json!("Two marks, again"), &json!([GREEN, STATEMENT]))
+    );
     assert_eq!(after["external_references"][0]["external_id"], "CVE-2026-0001");
 
     // Marks on parts say where they stand: the form would not know.
@@ -464,7 +468,8 @@ async fn an_advisory_is_drafted_and_changed_in_pages() {
     let saved = world.ada.form(&format!("{href}/edit"), &fields).await;
     assert_eq!(saved.status, 303, "{}", text(&saved));
     assert!(page(&mut world.ada, &href).await.contains("Update Meridian now"));
-    let empty = world.ada.form("/advisories/new", &[("title", "x"), ("description", "x"), ("tlp", "amber")]).await;
+    let empty =
+        world.ada.form("/advisories/new", &[("title", "x"), ("description", "x"), ("tlp", "amber")]).await;
     assert!(empty.status == 422 && text(&empty).contains("Name at least one thing"));
     world.node.stop().await;
 }

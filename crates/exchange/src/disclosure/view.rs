@@ -95,7 +95,8 @@ impl State {
 
     /// Whether `viewer` sees this event of the case, in whatever form.
     pub fn sees(&self, viewer: Party, event: &Event) -> bool {
-        let sees = |member: &super::Member| member.is_party() && self.seen(event, viewer, member.role).is_some();
+        let sees =
+            |member: &super::Member| member.is_party() && self.seen(event, viewer, member.role).is_some();
         self.members.get(&viewer).is_some_and(sees)
     }
 

@@ -86,8 +86,9 @@ impl Whose {
         let ours = serde_json::json!(self.organisation);
         let is_ours = |name| deed.get(name) == Some(&ours);
         // What nobody's organisation did is the node's, or was open to everybody.
-        let of_the_node =
-            || deed.get("did").is_some_and(|did| did == note::ADMINISTER) || deed.get("organisation").is_none();
+        let of_the_node = || {
+            deed.get("did").is_some_and(|did| did == note::ADMINISTER) || deed.get("organisation").is_none()
+        };
         is_ours("organisation") || is_ours("concerns") || (self.administrator && of_the_node())
     }
 }

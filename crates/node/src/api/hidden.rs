@@ -20,7 +20,8 @@ const UUID: usize = 36;
 pub(super) async fn hide(app: &App, viewer: &Actor, deeds: &mut [Value]) -> Result<(), Failure> {
     let mut named = BTreeSet::new();
     for deed in deeds.iter_mut().filter_map(Value::as_object_mut) {
-        for (_, value) in deed.iter_mut().filter(|(name, _)| matches!(name.as_str(), "first" | "last" | "what"))
+        for (_, value) in
+            deed.iter_mut().filter(|(name, _)| matches!(name.as_str(), "first" | "last" | "what"))
         {
             let Some(text) = value.as_str() else { continue };
             // An address may hold its letters encoded; what is looked at is what is shown.
@@ -106,7 +107,9 @@ fn names(text: &str) -> Vec<Name> {
         let kind = |c: char| c.is_ascii_alphanumeric() || c == '-';
         let before = text.get(..at).unwrap_or_default();
         let start = before.rfind(|c| !kind(c)).map_or(0, |last| {
-            last.saturating_add(before.get(last..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8))
+            last.saturating_add(
+                before.get(last..).and_then(|rest| rest.chars().next()).map_or(1, char::len_utf8),
+            )
         });
         let kind = text.get(start..at).unwrap_or_default().to_ascii_lowercase();
         found.push(Name { text: format!("{kind}--{uuid}"), start, end });
@@ -151,7 +154,8 @@ fn decoded_once(text: &str) -> Option<String> {
     while let [first, tail @ ..] = rest {
         let coded = match rest {
             [b'%', a, b, ..] => {
-                let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
+                let digit =
+                    |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
                 digit(*a).zip(digit(*b)).map(|(a, b)| a.wrapping_mul(16) | b)
             }
             _ => None,

@@ -180,11 +180,8 @@ async fn keep(
     writing.set_providers(id, &form.client_of).await?;
     let Organisation { name, active, .. } = &organisation;
     let clients: Vec<String> = form.client_of.iter().map(ToString::to_string).collect();
-    let what = format!(
-        "organisation {id}: {name}, {}, client of [{}]",
-        standing(*active),
-        clients.join(", ")
-    );
+    let what =
+        format!("organisation {id}: {name}, {}, client of [{}]", standing(*active), clients.join(", "));
     note::administration(app, actor, Some(id), what).await?;
     writing.commit().await?;
     app.members_changed();
@@ -277,7 +274,8 @@ async fn keep_person(
         writing.end_sessions(id).await?;
     }
     let roles: Vec<&str> = person.roles.iter().map(|role| role.name()).collect();
-    let what = format!("person {id}: {}, {}, roles [{}]", person.name, standing(person.active), roles.join(", "));
+    let what =
+        format!("person {id}: {}, {}, roles [{}]", person.name, standing(person.active), roles.join(", "));
     note::administration(app, actor, Some(person.organisation), what).await?;
     writing.commit().await?;
     app.members_changed();

@@ -35,7 +35,8 @@ pub(super) async fn begin(
 ) -> Result<Response, Failure> {
     let openid = openid(&app)?;
     app.sign_in.throttle.network(&caller)?;
-    let departure = openid.begin(local(&query.next).to_owned(), !query.again.is_empty(), app.clock().now()).await?;
+    let departure =
+        openid.begin(local(&query.next).to_owned(), !query.again.is_empty(), app.clock().now()).await?;
     Ok(on(&departure.location, Cookie::Provider.set(&app.base, &departure.cookie, Some(600))))
 }
 

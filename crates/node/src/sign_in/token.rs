@@ -188,7 +188,9 @@ impl NewToken {
             return Err(wrong("a token needs a name of at most 100 characters"));
         }
         if self.scopes.is_empty() || self.scopes.iter().any(|scope| !SCOPES.contains(&scope.as_str())) {
-            return Err(wrong("a token's scopes are some of read, write, report and federate, or feed alone"));
+            return Err(wrong(
+                "a token's scopes are some of read, write, report and federate, or feed alone",
+            ));
         }
         // It stands in addresses, which get around.
         if self.scopes.contains(FEED) && (self.scopes.len() > 1 || self.collections.is_some()) {

@@ -73,7 +73,12 @@ impl OpenId {
     }
 
     /// Begins. `again`: the provider asks the person who they are, whether or not they have signed in to it before.
-    pub(crate) async fn begin(&self, next: String, again: bool, now: Timestamp) -> Result<Departure, Failure> {
+    pub(crate) async fn begin(
+        &self,
+        next: String,
+        again: bool,
+        now: Timestamp,
+    ) -> Result<Departure, Failure> {
         let known = self.provider.known(false).await?;
         let (state, cookie) = (secret::secret("")?, secret::secret("")?);
         let (nonce, verifier) = (secret::secret("")?, secret::secret("")?);

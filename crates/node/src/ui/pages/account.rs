@@ -262,7 +262,8 @@ async fn views_page(visit: &Visit, secret: Option<Secret>) -> Result<Page, Failu
             if recent {
                 let make = Button::new("Make a feed address", "/views/feed", visit.csrf());
                 buttons.push(
-                    make.with("name", &it.name).labelled(format!("Make a feed address for the view {}", it.name)),
+                    make.with("name", &it.name)
+                        .labelled(format!("Make a feed address for the view {}", it.name)),
                 );
             }
             let remove = Button::new("Remove", "/views/remove", visit.csrf())
@@ -302,7 +303,8 @@ pub async fn feed_address(visit: Visit, Checked(sent): Sent) -> Result<Response,
     let token = made.get("token").and_then(|token| token.as_str()).unwrap_or_default();
     let secret = Secret {
         what: format!("The address of the feed {}.", view.name),
-        why: "Copy it into your feed reader now: it is not shown again. Whoever has it can read the feed.".to_owned(),
+        why: "Copy it into your feed reader now: it is not shown again. Whoever has it can read the feed."
+            .to_owned(),
         value: visit.app.base.url(&format!("/feeds/{token}{}", feed_of(&view.query))),
     };
     show(&views_page(&visit, Some(secret)).await?)

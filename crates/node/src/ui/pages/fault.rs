@@ -37,7 +37,8 @@ pub async fn faults(State(app): State<App>, request: Request, next: Next) -> Res
     }
     if response.extensions().get() == Some(&Failure::Again) {
         let back = if method == Method::GET { target } else { page_of(&target) };
-        return go(&format!("/sign-in?again=1&next={}", encode(&back))).unwrap_or_else(Failure::into_response);
+        return go(&format!("/sign-in?again=1&next={}", encode(&back)))
+            .unwrap_or_else(Failure::into_response);
     }
     let (mut parts, body) = response.into_parts();
     let detail = match to_bytes(body, MOST).await {

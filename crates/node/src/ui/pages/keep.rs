@@ -8,8 +8,8 @@ use ostrom_exchange::incident::{Disruption, Facts};
 use ostrom_exchange::service::{self, Refusal, ServiceError, Strictness};
 use ostrom_exchange::stix::marking;
 use ostrom_exchange::types::{
-    Advisory, Affected, Common, Determination, Flaw, Incident, IncidentCore, Lesson, Mitigation, Rate, Record,
-    Reference, Relation, Technique, Transfer, TypeError,
+    Advisory, Affected, Common, Determination, Flaw, Incident, IncidentCore, Lesson, Mitigation, Rate,
+    Record, Reference, Relation, Technique, Transfer, TypeError,
 };
 
 use super::duties;
@@ -198,7 +198,8 @@ pub fn draft(
                 .map(str::to_owned)
                 .collect();
             let known = |reference: &Reference| {
-                reference.source_name == "mitre-atlas" && reference.external_id.as_deref() == entries.some("atlas")
+                reference.source_name == "mitre-atlas"
+                    && reference.external_id.as_deref() == entries.some("atlas")
             };
             if !it.common.external_references.iter().any(known) {
                 it.common.external_references.retain(|reference| reference.source_name != "mitre-atlas");
@@ -245,12 +246,9 @@ pub fn draft(
                 problems.add("about", "Name at least one thing that it is about");
             }
             let mut it = match before {
-                Some(Record::Advisory(it)) => Advisory {
-                    common: common("grouping")?,
-                    name: title,
-                    object_refs: about,
-                    ..it.clone()
-                },
+                Some(Record::Advisory(it)) => {
+                    Advisory { common: common("grouping")?, name: title, object_refs: about, ..it.clone() }
+                }
                 _ => Advisory::draft(common("grouping")?, &title, about),
             };
             it.description = some(&body);
@@ -546,9 +544,7 @@ pub async fn keep(
             Marks::Kept(_) => {
                 record.common_mut().object_marking_refs.clone_from(&refs);
                 let object = record.write().map_err(|error| failed(error.into()))?;
-                exchange
-                    .take(&actor, &collection, vec![object.into()], Strictness::Strict, visit.now)
-                    .await
+                exchange.take(&actor, &collection, vec![object.into()], Strictness::Strict, visit.now).await
             }
         }
         .map_err(failed)?;

@@ -17,10 +17,10 @@ use super::visit::{Visit, encode, show};
 use crate::sign_in::token;
 use crate::ui::entries::Entries;
 use crate::ui::part::{Clock, Link, Pager, Tile, Tone, When, from_field};
+use crate::ui::view::{Kind, ListFilters, ListRow, ListView, OverviewView, Waiting};
 use crate::web::Caller;
 use crate::who::Actor;
 use crate::{App, Failure};
-use crate::ui::view::{Kind, ListFilters, ListRow, ListView, OverviewView, Waiting};
 
 /// Rows of a page.
 const PAGE: usize = 25;

@@ -133,7 +133,8 @@ async fn edit_place(kind: Kind, visit: &Visit, id: &str) -> Result<(Place, Polic
     let record = thing.record.clone().ok_or(Failure::NotFound)?;
     if keep::has_granular_marks(&record) {
         return Err(Failure::Unprocessable(
-            "parts of this have marks of their own, which this form would lose: send a new version by TAXII".to_owned(),
+            "parts of this have marks of their own, which this form would lose: send a new version by TAXII"
+                .to_owned(),
         ));
     }
     let kept = (!keep::fits_the_form(&record, &thing.own)).then(|| thing.own.clone());

@@ -92,9 +92,10 @@ pub(super) fn forms(visit: &Visit, view: &View, names: &Names, href: &str) -> Ve
             ));
         }
         let own = visit.actor.organisation().map(Party::Organisation);
-        let others = view.parties.iter().filter(|party| {
-            party.removed.is_none() && party.role != Part::Reporter && party.party != own
-        });
+        let others = view
+            .parties
+            .iter()
+            .filter(|party| party.removed.is_none() && party.role != Part::Reporter && party.party != own);
         let others: Vec<Choice> = others
             .filter_map(|party| party.party.as_ref())
             .map(|it| Choice::new(party_value(it), names.party(it)))

@@ -10,7 +10,6 @@ use ostrom_exchange::disclosure::{Phase, Role as Part, SeenActor, SeenEvent, See
 use ostrom_store::Role;
 
 use super::{PHASES, act, cases, part_name, phase_badge};
-use crate::{Failure, note};
 use crate::api::service;
 use crate::ui::entries::Problems;
 use crate::ui::markdown;
@@ -22,6 +21,7 @@ use crate::ui::part::{
     Timeline, TimelineItem, Tone, When,
 };
 use crate::ui::view::{CaseView, Page, PartyRow};
+use crate::{Failure, note};
 
 pub(super) async fn find(visit: &Visit, id: &str) -> Result<(CaseId, View), Failure> {
     visit.person()?;
