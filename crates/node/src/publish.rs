@@ -27,10 +27,8 @@ pub(crate) async fn begin(app: &App, actor: &Actor, new: &NewCase) -> Result<Cas
 /// Lets the actor do something in a case, with what follows from it.
 pub(crate) async fn act(app: &App, actor: &Actor, case: CaseId, what: &What) -> Result<View, Failure> {
     own_advisory(app, actor, what).await?;
-    // Who is no party learns nothing, and leaves nothing behind.
-    app.cases.get(&actor.reader, case, app.clock().now()).await?.ok_or(Failure::NotFound)?;
-    note::case(app, actor, case, what.name()).await?;
     let view = app.cases.act(&actor.reader, case, what, app.clock().now()).await?;
+    note::case(app, actor, case, what.name()).await?;
     if let What::Published { advisory: Some(advisory) } = what {
         opened(app, case, advisory).await;
     }

@@ -191,7 +191,7 @@ async fn a_passkey_is_added_and_signs_in_by_the_pages_alone() {
     chromium.ask(Method::POST, &verified, json!({"isUserVerified": true})).await;
     chromium.click("[data-passkey] button").await;
     chromium.until_at("/techniques").await;
-    assert!(chromium.text().await.contains("Ada"), "{}", chromium.text().await);
+    chromium.until_says("Ada").await;
 
     // After a while the account page wants a sign-in, and the passkey is one.
     node.clock.advance(15 * 60);
@@ -215,7 +215,7 @@ async fn the_providers_button_leads_there_and_back() {
     chromium.go(&format!("{origin}/sign-in?next=/techniques")).await;
     chromium.click("a[href^='/auth/provider']").await;
     chromium.until_at("/techniques").await;
-    assert!(chromium.text().await.contains("Ada"), "{}", chromium.text().await);
+    chromium.until_says("Ada").await;
     // Somebody whom nobody invited comes back to the sign-in page.
     provider.set("sub", json!("mallory"));
     provider.set("email", json!("mallory@evil.example"));

@@ -11,12 +11,18 @@ mod common;
 #[path = "common/provider.rs"]
 mod openid;
 
+use std::collections::HashMap;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use common::{Answer, Browser, TestNode};
-use openid::{Provider, node, parameters};
+use openid::{Provider, node};
 use reqwest::Method;
 use serde_json::{Value, json};
+
+fn parameters(location: &str) -> HashMap<String, String> {
+    let query = location.split_once('?').unwrap().1;
+    form_urlencoded::parse(query.as_bytes()).into_owned().collect()
+}
 
 /// The way to the provider and back. `nonce` is what the provider puts into the token, if not the right one.
 async fn sign_in(provider: &Provider, browser: &mut Browser, nonce: Option<&str>) -> Answer {

@@ -135,8 +135,3 @@ pub async fn node(provider: &Provider) -> TestNode {
     })
     .await
 }
-
-pub fn parameters(location: &str) -> HashMap<String, String> {
-    let query = location.split_once('?').unwrap().1;
-    form_urlencoded::parse(query.as_bytes()).into_owned().collect()
-}
