@@ -131,7 +131,7 @@ fn some(text: &str) -> Option<String> {
 #[derive(Debug, Clone)]
 pub enum Marks {
     /// Those of the form.
-    New(Handling),
+    New(Box<Handling>),
     /// Those that it had, which the form cannot show: they stay as they are.
     Kept(Policy),
 }
@@ -538,7 +538,7 @@ pub async fn keep(
         let exchange = &visit.app.exchange;
         let outcomes = match marks {
             Marks::New(handling) => {
-                let draft = service::Draft { record, handling: handling.clone(), along: Vec::new() };
+                let draft = service::Draft { record, handling: Handling::clone(handling), along: Vec::new() };
                 exchange.write(&actor, &collection, draft, visit.now).await
             }
             Marks::Kept(_) => {

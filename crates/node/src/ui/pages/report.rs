@@ -178,7 +178,7 @@ async fn take(visit: &Visit, place: Place, entries: &Entries) -> Result<Response
     let mut problems = Problems::default();
     let marks = match &place.kept {
         Some(kept) => Marks::Kept(kept.clone()),
-        None => Marks::New(handling(entries, person.organisation, person.id, &mut problems)),
+        None => Marks::New(Box::new(handling(entries, person.organisation, person.id, &mut problems))),
     };
     let draft =
         draft(place.kind, entries, person.organisation, visit.now, place.before.as_ref(), &mut problems)?;
@@ -352,6 +352,6 @@ pub async fn voice(
             handling.audience.clear();
         }
     }
-    keep::keep(&visit, thing.head.key.collection, &Marks::New(handling), vec![record]).await?;
+    keep::keep(&visit, thing.head.key.collection, &Marks::New(Box::new(handling)), vec![record]).await?;
     go(&format!("{}?done=said#voices", thing.href()))
 }
