@@ -130,6 +130,7 @@ try {
     ["techniques", [["tlp", "clear"]]],
     ["mitigations", [["tlp", "amber"]]],
     ["lessons", [["tlp", "green"]]],
+    ["advisories", [["tlp", "amber"]]],
   ];
   for (const [kind, fields] of kinds) {
     await visit(`/${kind}/new`, `${kind}-new`);
@@ -137,7 +138,7 @@ try {
     if (kind === "flaws" || kind === "incidents") await look(`${kind}-new-errors`);
     const names = await every(["mitigates", "about", "references", "embargo", "transfer"]);
     const hostile = names.map((name, n) => [name, name === "description" || name === "reproduce" ? HOSTILE : line(n)]);
-    const about = kind === "lessons" ? [["about", things.flaws]] : kind === "mitigations" ? [["mitigates", things.flaws]] : [];
+    const about = kind === "lessons" || kind === "advisories" ? [["about", things.flaws]] : kind === "mitigations" ? [["mitigates", things.flaws]] : [];
     const references = kind === "flaws" ? [["references", "https://example.org/?a=%22&b=1#'x'"], ["transfer", `${line(3).replace(/[:\n]/g, " ").slice(0, 200)}: 31 of 120`]] : [];
     if (kind === "flaws") {
       await send("Check who can read it", [...hostile, ...fields, ["references", "javascript:alert(1)"], ["transfer", HOSTILE.slice(0, 500)]]);
@@ -160,6 +161,9 @@ try {
   for (const [path, name] of [["/", "overview"], ["/flaws", "flaws"], ["/incidents", "incidents"], ["/lessons", "lessons"], ["/evaluations", "evaluations-empty"], ["/search?q=window", "search"], [`/search?q=${encodeURIComponent(VECTORS[1])}&since=${encodeURIComponent(VECTORS[0])}`, "search-hostile"], [`/views/new?of=${encodeURIComponent("/search?q=window")}`, "view-new"]]) await visit(path, name);
   await send("Save the view", [["name", line(7).slice(0, 90)]]);
   await look("views");
+  await send("Make a feed address", []);
+  await look("feed-address-shown-once");
+  await visit("/sign-in?again=1&next=/account", "sign-in-again");
   await visit("/cases", "cases-empty");
   await visit("/cases/new", "case-new");
   await send("Open the case", [["title", ""]]);

@@ -19,7 +19,7 @@ use crate::net::{Fetch, Reach};
 use crate::sign_in::token::Recent;
 use crate::sign_in::{self, SignIn};
 use crate::web::Floods;
-use crate::{BaseUrl, Clock, Config, StartError, folder};
+use crate::{BaseUrl, Clock, Config, StartError, folder, publish, ticks};
 
 /// How long a peer may take to answer.
 const PEER_PATIENCE: Duration = Duration::from_secs(60);
@@ -131,8 +131,22 @@ impl App {
         sign_in::first_link(self).await.map_err(|error| StartError::State(error.to_string()))
     }
 
+    /// Does now what else happens by itself after a while: the clocks of cases, advisories of published cases that are still to be opened, and
+    /// the count of what people read who are not signed in.
+    ///
+    /// # Errors
+    /// What could not be done, for people.
+    pub async fn settle(&self) -> Result<(), String> {
+        publish::tick(self).await?;
+        publish::catch_up(self, &mut std::collections::BTreeMap::new()).await?;
+        ticks::sum_up(self).await
+    }
+
     /// Writes down what is still to be.
     pub(crate) async fn close(&self) {
+        if let Err(why) = ticks::sum_up(self).await {
+            eprintln!("ostrom node: the audit log: {why}");
+        }
         if let Err(why) = self.logs.checkpoint().await {
             eprintln!("ostrom node: the last checkpoint could not be signed: {why}");
         }

@@ -24,6 +24,9 @@ pub enum Failure {
     /// Nobody has signed in, or with something that does not hold.
     #[error("sign in first, or send a token")]
     Unauthenticated,
+    /// The session is too old for this.
+    #[error("this needs a sign-in of the last 15 minutes: sign in again")]
+    Again,
     /// The actor's role or token does not allow this at all, whatever it is done to.
     #[error("{0}")]
     Forbidden(&'static str),
@@ -90,7 +93,7 @@ impl Failure {
             Self::BadRequest(_) => StatusCode::BAD_REQUEST,
             Self::Unprocessable(_) => StatusCode::UNPROCESSABLE_ENTITY,
             Self::Unauthenticated => StatusCode::UNAUTHORIZED,
-            Self::Forbidden(_) | Self::Csrf => StatusCode::FORBIDDEN,
+            Self::Forbidden(_) | Self::Csrf | Self::Again => StatusCode::FORBIDDEN,
             Self::Conflict(_) => StatusCode::CONFLICT,
             Self::TooMany(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::TooLarge(_) => StatusCode::PAYLOAD_TOO_LARGE,
@@ -196,6 +199,8 @@ impl IntoResponse for Failure {
         response.headers_mut().extend(self.headers());
         let kind = HeaderValue::from_static("application/problem+json");
         response.headers_mut().insert(CONTENT_TYPE, kind);
+        // Pages tell it in another way.
+        response.extensions_mut().insert(self);
         response
     }
 }

@@ -5,6 +5,7 @@
 //! | paths | module | who asks |
 //! |---|---|---|
 //! | `/`, `/sign-in`, `/invite/…`, pages | `ui` | people, in a session |
+//! | `/feeds/TOKEN/…` | `ui` | feed readers, with the token in the address |
 //! | `/auth/…` | [`sign_in`] | forms and passkey scripts of those pages |
 //! | `/api/v1/…` | `api` | machine tokens, and sessions (with the CSRF header where something changes) |
 //! | `/taxii2/…` | `taxii` | machine tokens, as Bearer or Basic |
@@ -34,6 +35,7 @@ pub mod local;
 mod log;
 mod logs;
 pub mod net;
+mod note;
 mod publish;
 mod serve;
 pub mod sign_in;

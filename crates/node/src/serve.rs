@@ -103,6 +103,7 @@ pub(crate) fn router(app: &App) -> Router {
         .fallback(nothing)
         .layer(from_fn(no_nul))
         .layer(from_fn_with_state(app.clone(), doors))
+        .layer(from_fn_with_state(app.clone(), crate::ui::for_browsers))
         .layer(from_fn_with_state(app.clone(), secure))
         .with_state(app.clone())
 }

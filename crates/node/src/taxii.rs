@@ -50,9 +50,12 @@ async fn answer(app: &App, request: Request) -> Result<Answer, Failure> {
         return Err(Failure::Unauthenticated);
     }
     let body = match method {
-        // Nobody who may not write anything makes us keep a large body.
-        Does::Post if actor.is_signed_in() => {
+        // Nobody who may not write anything makes us receive a large body. The answer is the same for every address.
+        Does::Post if actor.asker().may_write() => {
             Payload::read(Request::from_parts(parts.clone(), body), app.config.limits.objects_body).await?
+        }
+        Does::Post if actor.is_signed_in() => {
+            return Err(Failure::Forbidden("this token is not for writing: make one with the scope write"));
         }
         Does::Post => return Err(Failure::Unauthenticated),
         _ => bytes::Bytes::new(),

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use axum::extract::FromRequestParts;
 use http::request::Parts;
 use ostrom_core::handling::Reader;
-use ostrom_core::{CollectionId, OrgId, PersonId, TokenId};
+use ostrom_core::{CollectionId, OrgId, PersonId, Timestamp, TokenId};
 use ostrom_exchange::service;
 pub use ostrom_store::Role;
 
@@ -27,13 +27,24 @@ pub struct Person {
     pub email: String,
     /// What the person may do.
     pub roles: BTreeSet<Role>,
+    /// When they showed who they are, for this session; `None`: their provider said so without asking them anew.
+    pub proved: Option<Timestamp>,
 }
+
+/// For how long after signing in a person may change how they or others sign in, in seconds.
+pub const RECENT: i64 = 900;
 
 impl Person {
     /// Whether the person has this role.
     #[must_use]
     pub fn is(&self, role: Role) -> bool {
         self.roles.contains(&role)
+    }
+
+    /// Whether the person signed in not long ago.
+    #[must_use]
+    pub fn is_recent(&self, now: Timestamp) -> bool {
+        self.proved.is_some_and(|proved| now < proved.plus_seconds(RECENT))
     }
 }
 
@@ -126,6 +137,18 @@ impl Actor {
             Who::Machine(machine) if machine.may(scope) => Ok(()),
             Who::Person(_) => Err(Failure::Forbidden("your role does not allow this")),
             Who::Machine(_) => Err(Failure::Forbidden("this token is not for this (scopes)")),
+        }
+    }
+
+    /// Whether a person asks who signed in not long ago: a session that somebody left open, or took, is not enough to keep an account.
+    ///
+    /// # Errors
+    /// [`Failure::Again`] if not, [`Failure::Unauthenticated`] if it is no person.
+    pub fn recently(&self, now: Timestamp) -> Result<(), Failure> {
+        match self.person() {
+            Some(person) if person.is_recent(now) => Ok(()),
+            Some(_) => Err(Failure::Again),
+            None => Err(Failure::Unauthenticated),
         }
     }
 

@@ -279,3 +279,102 @@ async fn others_are_not_let_in_unless_somebody_chose_how() {
     // Nothing was made by those who failed.
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
+
+/// Sends a head that announces a large body, and nothing of the body: gives the status that comes all the same.
+async fn without_body(node: &TestNode, path: &str, length: usize, headers: &[(&str, &str)]) -> String {
+    let mut head = format!(
+        "POST {path} HTTP/1.1\r\nHost: localhost:{}\r\nContent-Length: {length}\r\n",
+        node.address.port()
+    );
+    for (name, value) in headers {
+        head.push_str(&format!("{name}: {value}\r\n"));
+    }
+    head.push_str("\r\n");
+    let mut stream = TcpStream::connect(node.address).await.unwrap();
+    stream.write_all(head.as_bytes()).await.unwrap();
+    let mut answer = [0; 12];
+    stream.read_exact(&mut answer).await.unwrap();
+    String::from_utf8_lossy(&answer).into_owned()
+}
+
+#[tokio::test]
+async fn whoever_may_not_write_is_refused_before_a_body_is_received() {
+    let node = TestNode::start().await;
+    let mut ada = node.administrator().await;
+    let made = ada.api(Method::POST, "/api/v1/collections", &json!({"title": "Flaws"})).await.json();
+    let taxii = format!("/taxii2/api/collections/{}/objects/", made["id"].as_str().unwrap());
+    let missing = "/taxii2/api/collections/0c7b5b88-8ff7-4a4d-aa9d-feb398cd0061/objects/";
+    let reads = format!("Bearer {}", ada.token(&["read"]).await);
+    let pulls = format!("Bearer {}", ada.token(&["federate"]).await);
+    let stix = ("Content-Type", "application/taxii+json;version=2.1");
+    let large = 32 << 20;
+    for token in [&reads, &pulls] {
+        let headers = [("Authorization", &**token), stix];
+        for path in [&*taxii, missing] {
+            assert_eq!(without_body(&node, path, large, &headers).await, "HTTP/1.1 403", "{path}");
+        }
+        let headers = [("Authorization", &**token), ("Content-Type", "application/json")];
+        for path in ["/api/v1/flaws", "/api/v1/cases", "/api/v1/organisations"] {
+            assert_eq!(without_body(&node, path, 1 << 20, &headers).await, "HTTP/1.1 403", "{path}");
+        }
+    }
+    assert_eq!(without_body(&node, &taxii, large, &[stix]).await, "HTTP/1.1 401");
+    let json = [("Content-Type", "application/json")];
+    assert_eq!(without_body(&node, "/api/v1/flaws", 1 << 20, &json).await, "HTTP/1.1 401");
+    // A form without the cookie that its token would be bound to; and a large one of somebody without a session.
+    let form = ("Content-Type", "application/x-www-form-urlencoded");
+    assert_eq!(without_body(&node, "/auth/password", 1 << 20, &[form]).await, "HTTP/1.1 403");
+    let visit = ("Cookie", "ostrom-visit=x");
+    assert_eq!(without_body(&node, "/auth/password", 1 << 20, &[form, visit]).await, "HTTP/1.1 413");
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn browsers_get_pages_for_what_is_not_there_and_machines_problems() {
+    let node = TestNode::start().await;
+    let mut ada = node.administrator().await;
+    let form = json!({"collection": "shared", "handling": {"tlp": "red"}, "object": {"name": "Secret flaw"}});
+    let hidden =
+        ada.api(Method::POST, "/api/v1/flaws", &form).await.json()["id"].as_str().unwrap().to_owned();
+    let mut nobody = node.browser();
+    nobody.get("/").await;
+    let html = [("accept", "text/html,application/xhtml+xml;q=0.9,*/*;q=0.8")];
+    let mut pages = Vec::new();
+    for path in [
+        format!("/flaws/{hidden}"),
+        "/flaws/vulnerability--0c7b5b88-8ff7-4a4d-aa9d-feb398cd0061".to_owned(),
+        "/nothing".to_owned(),
+        "/a/b/c".to_owned(),
+        "/auth/nothing".to_owned(),
+        "/auth/provider".to_owned(),
+        "/%00".to_owned(),
+        "/feeds/x/flaws.atom".to_owned(),
+    ] {
+        let mut answer = nobody.send(Method::GET, &path, &html, Vec::new()).await;
+        assert_eq!(answer.status, 404, "{path}");
+        assert_eq!(answer.header("content-type"), Some("text/html; charset=utf-8"), "{path}");
+        answer.headers.remove("date");
+        pages.push((path, answer));
+    }
+    for (path, page) in &pages {
+        assert_eq!(*page, pages[0].1, "{path}");
+    }
+    // A form that came too late, and a flood: pages, too.
+    let kind = ("content-type", "application/x-www-form-urlencoded");
+    let late = nobody.send(Method::POST, "/auth/password", &[kind, html[0]], b"csrf=x".to_vec()).await;
+    assert_eq!((late.status, late.header("content-type")), (403, Some("text/html; charset=utf-8")));
+    assert!(String::from_utf8_lossy(&late.body).contains("The form has expired"));
+    // Scripts and machines get what they can read.
+    let problem = Some("application/problem+json");
+    let late = nobody.send(Method::POST, "/auth/password", &[kind], b"csrf=x".to_vec()).await;
+    assert_eq!((late.status, late.header("content-type")), (403, problem));
+    assert_eq!(
+        nobody.send(Method::GET, "/nothing", &[("accept", "*/*")], Vec::new()).await.header("content-type"),
+        problem
+    );
+    for path in ["/api/v1/nothing", "/log/nothing", "/federation/v1/nothing"] {
+        let answer = nobody.send(Method::GET, path, &html, Vec::new()).await;
+        assert_eq!((answer.status, answer.header("content-type")), (404, problem), "{path}");
+    }
+    node.stop().await;
+}

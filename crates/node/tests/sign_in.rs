@@ -240,3 +240,126 @@ async fn guessing_tokens_is_throttled() {
     assert_eq!(machine.get("/api/v1/me").await.status, 200);
     node.stop().await;
 }
+
+#[tokio::test]
+async fn a_session_of_long_ago_does_not_change_how_anybody_signs_in() {
+    let node = TestNode::start().await;
+    let mut ada = node.administrator().await;
+    let organisation = ada.organisation("Vendor").await;
+    let person =
+        json!({"organisation": organisation, "name": "Bob", "email": "bob@vendor.example", "roles": []});
+    let bob =
+        ada.api(Method::POST, "/api/v1/persons", &person).await.json()["id"].as_str().unwrap().to_owned();
+    let token = json!({"name": "m", "scopes": ["read"], "days": 1});
+    assert_eq!(ada.api(Method::POST, "/api/v1/tokens", &token).await.status, 201);
+    node.clock.advance(15 * 60);
+    // It still reads, but this is not what it is for.
+    assert_eq!(ada.get("/account").await.status, 200);
+    let invite = format!("/api/v1/persons/{bob}/invitation");
+    for path in ["/api/v1/tokens", "/auth/passkey/register/begin", &invite] {
+        let refused = ada.api(Method::POST, path, &token).await;
+        assert_eq!(refused.status, 403, "{path}: {refused:?}");
+        assert!(refused.json()["detail"].as_str().unwrap().contains("sign in again"), "{path}");
+    }
+    let led = ada.form("/account/tokens", &[("name", "m"), ("days", "1"), ("scopes", "read")]).await;
+    assert_eq!((led.status, led.header("location")), (303, Some("/sign-in?again=1&next=%2Faccount")));
+    let account = String::from_utf8(ada.get("/account").await.body).unwrap();
+    assert!(
+        account.contains("Sign in again to make a token") && !account.contains("action=\"/account/tokens\"")
+    );
+    // Somebody with a password proves with it who they are.
+    let changed =
+        ada.form("/auth/password/change", &[("old", PASSWORD), ("new", "another horse battery")]).await;
+    assert_eq!(changed.header("location"), Some("/account?done=password"));
+    assert_eq!(ada.api(Method::POST, "/api/v1/tokens", &token).await.status, 201);
+    node.clock.advance(15 * 60);
+    let page = String::from_utf8(ada.get("/sign-in?again=1&next=/account").await.body).unwrap();
+    assert!(page.contains("Sign in again") && page.contains("ada@institute.example"), "{page}");
+    let signed_in =
+        [("email", "ada@institute.example"), ("password", "another horse battery"), ("next", "/account")];
+    assert_eq!(ada.form("/auth/password", &signed_in).await.header("location"), Some("/account"));
+    for path in ["/api/v1/tokens", &invite] {
+        assert_eq!(ada.api(Method::POST, path, &token).await.status, 201, "{path}");
+    }
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_first_password_needs_a_recent_sign_in() {
+    let node = TestNode::start().await;
+    let mut ada = node.administrator().await;
+    let organisation = ada.organisation("Vendor").await;
+    let person =
+        json!({"organisation": organisation, "name": "Bob", "email": "bob@vendor.example", "roles": []});
+    let id =
+        ada.api(Method::POST, "/api/v1/persons", &person).await.json()["id"].as_str().unwrap().to_owned();
+    let link = ada.api(Method::POST, &format!("/api/v1/persons/{id}/invitation"), &json!({})).await.json();
+    let secret = link["link"].as_str().unwrap().rsplit('/').next().unwrap().to_owned();
+    let mut bob = node.browser();
+    assert_eq!(bob.form("/auth/invitation", &[("secret", &secret)]).await.status, 303);
+    node.clock.advance(15 * 60);
+    let refused = bob.form("/auth/password/change", &[("new", "another horse battery")]).await;
+    assert_eq!(refused.status, 403, "{refused:?}");
+    assert!(node.app.store.password(id.parse().unwrap()).await.unwrap().is_none());
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn pages_are_for_tokens_that_read_everything() {
+    let node = TestNode::start().await;
+    let mut ada = node.administrator().await;
+    let made = ada.api(Method::POST, "/api/v1/collections", &json!({"title": "One"})).await.json();
+    let one = json!({"name": "m", "scopes": ["read"], "days": 1, "collections": [made["id"]]});
+    let one =
+        ada.api(Method::POST, "/api/v1/tokens", &one).await.json()["token"].as_str().unwrap().to_owned();
+    let mut tokens = vec![(one, 403), (ada.token(&["read"]).await, 200)];
+    for scope in ["write", "report", "federate", "feed"] {
+        tokens.push((ada.token(&[scope]).await, 403));
+    }
+    let form = json!({"collection": "shared", "handling": {"tlp": "amber"}, "object": {"name": "Ours"}});
+    let id = ada.api(Method::POST, "/api/v1/flaws", &form).await.json()["id"].as_str().unwrap().to_owned();
+    let mut machine = node.browser();
+    for (token, expected) in tokens {
+        let bearer = format!("Bearer {token}");
+        let headers = [("authorization", &*bearer)];
+        for path in [
+            "/",
+            "/flaws",
+            "/search?q=ours",
+            "/flaws.atom",
+            "/collections",
+            &format!("/flaws/{id}"),
+            &format!("/flaws/{id}/stix"),
+        ] {
+            let answer = machine.send(Method::GET, path, &headers, Vec::new()).await;
+            assert_eq!(answer.status, expected, "{path} {token}");
+            assert!(expected == 200 || !String::from_utf8_lossy(&answer.body).contains("Ours"), "{path}");
+        }
+    }
+    node.stop().await;
+}
+
+#[tokio::test]
+async fn a_token_of_somebody_who_has_left_does_not_hold() {
+    let node = TestNode::start().await;
+    let mut ada = node.administrator().await;
+    let organisation = ada.organisation("Vendor").await;
+    let mut bob = ada.invite(&node, &organisation, "bob@vendor.example", &["contributor"]).await;
+    let bearer = format!("Bearer {}", bob.token(&["read"]).await);
+    let feed = bob.token(&["feed"]).await;
+    let mut machine = node.browser();
+    let headers = [("authorization", &*bearer)];
+    assert_eq!(machine.send(Method::GET, "/api/v1/me", &headers, Vec::new()).await.status, 200);
+    assert_eq!(machine.get(&format!("/feeds/{feed}/flaws.atom")).await.status, 200);
+    let persons = ada.get("/api/v1/persons").await.json();
+    let person = persons.as_array().unwrap().iter().find(|one| one["email"] == "bob@vendor.example").unwrap();
+    let path = format!("/api/v1/persons/{}", person["id"].as_str().unwrap());
+    let mut form = json!({"organisation": organisation, "name": "Bob", "email": "bob@vendor.example", "roles": [], "active": false});
+    assert_eq!(ada.api(Method::PUT, &path, &form).await.status, 200);
+    assert_eq!(machine.send(Method::GET, "/api/v1/me", &headers, Vec::new()).await.status, 401);
+    assert_eq!(machine.get(&format!("/feeds/{feed}/flaws.atom")).await.status, 404);
+    form["active"] = json!(true);
+    assert_eq!(ada.api(Method::PUT, &path, &form).await.status, 200);
+    assert_eq!(machine.send(Method::GET, "/api/v1/me", &headers, Vec::new()).await.status, 200);
+    node.stop().await;
+}

@@ -371,3 +371,169 @@ async fn members_are_made_by_administrators_and_secrets_are_shown_once() {
     assert_eq!(feed.status, 200);
     world.node.stop().await;
 }
+
+/// Shares STIX objects by TAXII.
+async fn share(browser: &mut Browser, node: &TestNode, objects: serde_json::Value) {
+    let token = format!("Bearer {}", browser.token(&["read", "write"]).await);
+    let collections = browser.get("/api/v1/collections").await.json();
+    let shared = collections.as_array().unwrap().iter().find(|it| it["alias"] == "shared").unwrap();
+    let path = format!("/taxii2/api/collections/{}/objects/", shared["id"].as_str().unwrap());
+    let kind = "application/taxii+json;version=2.1";
+    let headers = [("authorization", &*token), ("content-type", kind), ("accept", kind)];
+    let body = serde_json::json!({"objects": objects}).to_string().into_bytes();
+    let answer = node.browser().send(reqwest::Method::POST, &path, &headers, body).await;
+    assert_eq!(answer.status, 202, "{answer:?}");
+    assert_eq!(answer.json()["failure_count"], 0, "{answer:?}");
+}
+
+#[tokio::test]
+async fn the_edit_form_drops_no_mark_that_it_cannot_show() {
+    use serde_json::json;
+
+    let mut world = world().await;
+    const GREEN: &str = "marking-definition--bab4a63c-aed9-4cf5-a766-dfca5abac2bb";
+    const STATEMENT: &str = "marking-definition--5f2c2b9a-6c1e-4d6e-9c39-3f4f0f1c7a11";
+    let statement = json!({"type": "marking-definition", "spec_version": "2.1", "id": STATEMENT, "created": "2026-01-01T00:00:00.000Z",
+        "definition_type": "statement", "definition": {"statement": "Ask before you print it."}});
+    let flaw_of = |id: &str, more: serde_json::Value| {
+        let mut flaw = json!({"type": "vulnerability", "spec_version": "2.1", "id": id, "name": "Two marks", "description": "x",
+            "created": "2026-01-02T00:00:00.000Z", "modified": "2026-01-02T00:00:00.000Z", "object_marking_refs": [GREEN, STATEMENT],
+            "external_references": [{"source_name": "cve", "external_id": "CVE-2026-0001"}]});
+        flaw.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        flaw
+    };
+    let (two, parts) = (
+        "vulnerability--0c7b5b88-8ff7-4a4d-aa9d-feb398cd0061",
+        "vulnerability--0c7b5b88-8ff7-4a4d-aa9d-feb398cd0062",
+    );
+    let granular = json!({"granular_markings": [{"marking_ref": GREEN, "selectors": ["description"]}]});
+    share(&mut world.ada, &world.node, json!([statement, flaw_of(two, json!({})), flaw_of(parts, granular)]))
+        .await;
+
+    let form = page(&mut world.ada, &format!("/flaws/{two}/edit")).await;
+    assert!(form.contains("All of them stay as they are") && !form.contains("name=\"tlp\""), "{form}");
+    let collection = hidden(&form, "collection").to_owned();
+    // What somebody sends who changes the form does not count either.
+    let mut fields = flaw("Two marks, again", &collection, &[("tlp", "clear")]);
+    fields.push(("step", "review"));
+    let review = text(&world.ada.form(&format!("/flaws/{two}/edit"), &fields).await);
+    assert!(review.contains("Its marks stay as they are"), "{review}");
+    fields.pop();
+    fields.push(("step", "save"));
+    let saved = world.ada.form(&format!("/flaws/{two}/edit"), &fields).await;
+    assert_eq!(saved.status, 303, "{}", text(&saved));
+    let after = world.ada.get(&format!("/api/v1/objects/{two}")).await.json();
+    assert_eq!(
+        (&after["name"], &after["object_marking_refs"]),
+        (&json!("Two marks, again"), &json!([GREEN, STATEMENT]))
+    );
+    assert_eq!(after["external_references"][0]["external_id"], "CVE-2026-0001");
+
+    // Marks on parts say where they stand: the form would not know.
+    let refused = world.ada.get(&format!("/flaws/{parts}/edit")).await;
+    assert_eq!(refused.status, 422);
+    assert!(text(&refused).contains("marks of their own"));
+    assert_eq!(world.ada.form(&format!("/flaws/{parts}/edit"), &fields).await.status, 422);
+    let after = world.ada.get(&format!("/api/v1/objects/{parts}")).await.json();
+    assert_eq!(after["granular_markings"][0]["marking_ref"], GREEN);
+    world.node.stop().await;
+}
+
+#[tokio::test]
+async fn an_advisory_is_drafted_and_changed_in_pages() {
+    let mut world = world().await;
+    let about = report(&mut world.ada, "Steered invitations", &[("tlp", "green")]).await;
+    let form = page(&mut world.ada, "/advisories/new").await;
+    assert!(page(&mut world.ada, "/advisories").await.contains("Draft an advisory"));
+    let collection = hidden(&form, "collection").to_owned();
+    let mut fields = vec![
+        ("title", "Update Meridian"),
+        ("description", "Install *4.3*."),
+        ("about", &*about),
+        ("tlp", "amber"),
+        ("collection", &*collection),
+        ("step", "save"),
+    ];
+    let saved = world.ada.form("/advisories/new", &fields).await;
+    assert_eq!(saved.status, 303, "{}", text(&saved));
+    let href = saved.header("location").unwrap().split('?').next().unwrap().to_owned();
+    assert!(href.starts_with("/advisories/grouping--"));
+    let shown = page(&mut world.ada, &href).await;
+    assert!(shown.contains("Install <em>4.3</em>") && shown.contains("Steered invitations"));
+    assert_eq!(world.cy.get(&href).await.status, 404);
+    let form = page(&mut world.ada, &format!("{href}/edit")).await;
+    assert!(form.contains("value=\"Update Meridian\"") && form.contains("vulnerability--"));
+    world.node.clock.advance(60);
+    fields[0].1 = "Update Meridian now";
+    let saved = world.ada.form(&format!("{href}/edit"), &fields).await;
+    assert_eq!(saved.status, 303, "{}", text(&saved));
+    assert!(page(&mut world.ada, &href).await.contains("Update Meridian now"));
+    let empty =
+        world.ada.form("/advisories/new", &[("title", "x"), ("description", "x"), ("tlp", "amber")]).await;
+    assert!(empty.status == 422 && text(&empty).contains("Name at least one thing"));
+    world.node.stop().await;
+}
+
+#[tokio::test]
+async fn a_feeds_address_reads_that_feed_and_nothing_else_and_is_written_nowhere() {
+    let mut world = world().await;
+    report(&mut world.ada, "Ours", &[("tlp", "amber")]).await;
+    report(&mut world.ada, "Hers alone", &[("tlp", "red")]).await;
+    world.ada.form("/views/new", &[("name", "Flaws"), ("of", "/flaws?tlp=amber")]).await;
+    assert!(page(&mut world.ada, "/views").await.contains("Make a feed address"));
+    let made = text(&world.ada.form("/views/feed", &[("name", "Flaws")]).await);
+    let token = made.split("/feeds/ost_").nth(1).unwrap().chars().take(43).collect::<String>();
+    let token = format!("ost_{token}");
+    assert!(!page(&mut world.ada, "/views").await.contains(&token));
+    assert!(!page(&mut world.ada, "/account").await.contains(&token));
+
+    let mut reader = world.node.browser();
+    let feed = reader.get(&format!("/feeds/{token}/flaws.atom?tlp=amber")).await;
+    assert_eq!(feed.status, 200);
+    assert_eq!(feed.header("referrer-policy"), Some("no-referrer"));
+    assert_eq!(feed.header("cache-control"), Some("no-store"));
+    assert!(feed.header("set-cookie").is_none());
+    let xml = text(&feed);
+    assert!(xml.contains("Ours") && !xml.contains(&token), "{xml}");
+    assert!(!text(&reader.get(&format!("/feeds/{token}/flaws.atom")).await).contains("Hers alone"));
+    // It is good for no page, no API and no other token's place.
+    let bearer = format!("Bearer {token}");
+    for path in ["/flaws", "/flaws.atom", "/api/v1/flaws", "/taxii2/api/collections/"] {
+        let answer = reader.send(reqwest::Method::GET, path, &[("authorization", &bearer)], Vec::new()).await;
+        assert!(answer.status == 403 || !text(&answer).contains("Ours"), "{path}: {answer:?}");
+    }
+    let reads = world.ada.token(&["read"]).await;
+    for path in [
+        format!("/feeds/{reads}/flaws.atom"),
+        format!("/feeds/ost_{}/flaws.atom", "a".repeat(43)),
+        format!("/feeds/{token}/nothing.atom"),
+        format!("/feeds/{token}/flaws"),
+    ] {
+        let answer = reader.get(&path).await;
+        assert_eq!(answer.status, 404, "{path}");
+    }
+    // Who asked for what is on record, the address is not.
+    let deeds = world.ada.get("/api/v1/audit?limit=500").await;
+    assert!(
+        text(&deeds).contains("feed /flaws?") && !text(&deeds).contains(token.strip_prefix("ost_").unwrap())
+    );
+    fn holds(folder: &std::path::Path, secret: &[u8]) -> bool {
+        std::fs::read_dir(folder).unwrap().map(Result::unwrap).any(|entry| {
+            let path = entry.path();
+            if path.is_dir() {
+                return holds(&path, secret);
+            }
+            std::fs::read(&path).unwrap().windows(secret.len()).any(|window| window == secret)
+        })
+    }
+    assert!(!holds(world.node.app.data(), token.as_bytes()));
+    // And it ends when somebody says so.
+    let tokens = world.ada.get("/api/v1/tokens").await.json();
+    let id = tokens.as_array().unwrap().iter().find(|it| it["name"] == "Feed: Flaws").unwrap()["id"].clone();
+    let revoked = world.ada.form("/account/tokens/revoke", &[("id", id.as_str().unwrap())]).await;
+    assert_eq!(revoked.status, 303);
+    assert_eq!(reader.get(&format!("/feeds/{token}/flaws.atom?tlp=amber")).await.status, 404);
+    let mixed = serde_json::json!({"name": "m", "scopes": ["feed", "read"], "days": 1});
+    assert_eq!(world.ada.api(reqwest::Method::POST, "/api/v1/tokens", &mixed).await.status, 422);
+    world.node.stop().await;
+}

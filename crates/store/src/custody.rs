@@ -186,6 +186,15 @@ impl Custody {
         }))
     }
 
+    /// All cases and when each changed last, by id: for clocks.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn cases(&self) -> Result<Vec<(CaseId, Timestamp)>, Error> {
+        let rows = self.store.fetch("SELECT id, changed FROM case_file ORDER BY id", args![]).await?;
+        rows.iter().map(|row| Ok((row.parsed(0)?, row.time(1)?))).collect()
+    }
+
     /// All events of a case.
     ///
     /// # Errors

@@ -362,7 +362,7 @@ impl Cases {
                 if !state.sees(*party, event) {
                     continue;
                 }
-                let kind = kind(&event.what);
+                let kind = event.what.name();
                 let text = format!("{}: {}", state.title(), kind.replace('-', " "));
                 let persons = self.persons(*party, by).await?;
                 told.extend(persons.into_iter().map(|person| Told {
@@ -465,28 +465,6 @@ fn due_name(due: &super::due::Due) -> String {
         Party::Group(id) => id.to_string(),
     };
     format!("{}/{party}", due.kind.name())
-}
-
-const fn kind(what: &What) -> &'static str {
-    match what {
-        What::Received { .. } => "received",
-        What::Triaged { .. } => "triaged",
-        What::PartyInvited { .. } => "party-invited",
-        What::Notified { .. } => "notified",
-        What::Acknowledged => "acknowledged",
-        What::Message { .. } => "message",
-        What::EmbargoExtended { .. } => "embargo-extended",
-        What::ReleaseAgreed => "release-agreed",
-        What::FixReady { .. } => "fix-ready",
-        What::NameRevealed { .. } => "name-revealed",
-        What::BrokeEarly { .. } => "broke-early",
-        What::Expired { .. } => "expired",
-        What::Published { .. } => "published",
-        What::Withdrawn { .. } => "withdrawn",
-        What::AdvisoryChosen { .. } => "advisory-chosen",
-        What::Committed { .. } => "committed",
-        What::Transferred { .. } => "transferred",
-    }
 }
 
 fn random_uuid() -> Result<Uuid, CaseError> {

@@ -73,7 +73,7 @@ impl State {
             due.push(Due { kind: DueKind::Triage, party: self.lead, at });
         }
         for (party, member) in &self.members {
-            let Some(notified) = member.notified else { continue };
+            let Some(notified) = member.notified.filter(|_| member.is_party()) else { continue };
             if member.acknowledged.is_none() {
                 let at = notified.plus_seconds(i64::from(self.terms.acknowledge_days) * DAY);
                 due.push(Due { kind: DueKind::Acknowledge, party: *party, at });

@@ -116,6 +116,14 @@ pub enum What {
         /// As what.
         role: Role,
     },
+    /// Somebody is a party no longer. What they were told they know; nothing of what follows is for them.
+    PartyRemoved {
+        /// Who.
+        party: Party,
+        /// Why; the coordinators read it.
+        #[serde(default, skip_serializing_if = "String::is_empty")]
+        why: String,
+    },
     /// A vendor was told. Its clock and its embargo begin.
     Notified {
         /// Which one.
@@ -200,6 +208,32 @@ pub enum What {
         /// Who.
         to: Party,
     },
+}
+
+impl What {
+    /// The name in data: `party-invited`.
+    pub const fn name(&self) -> &'static str {
+        match self {
+            Self::Received { .. } => "received",
+            Self::Triaged { .. } => "triaged",
+            Self::PartyInvited { .. } => "party-invited",
+            Self::PartyRemoved { .. } => "party-removed",
+            Self::Notified { .. } => "notified",
+            Self::Acknowledged => "acknowledged",
+            Self::Message { .. } => "message",
+            Self::EmbargoExtended { .. } => "embargo-extended",
+            Self::ReleaseAgreed => "release-agreed",
+            Self::FixReady { .. } => "fix-ready",
+            Self::NameRevealed { .. } => "name-revealed",
+            Self::BrokeEarly { .. } => "broke-early",
+            Self::Expired { .. } => "expired",
+            Self::Published { .. } => "published",
+            Self::Withdrawn { .. } => "withdrawn",
+            Self::AdvisoryChosen { .. } => "advisory-chosen",
+            Self::Committed { .. } => "committed",
+            Self::Transferred { .. } => "transferred",
+        }
+    }
 }
 
 /// An event of a case.

@@ -55,6 +55,8 @@ pub struct Member {
     pub embargo: Option<Timestamp>,
     /// When it agreed that its embargo is no longer needed.
     pub released: Option<Timestamp>,
+    /// When it was removed: from then on it is a party no longer.
+    pub removed: Option<Timestamp>,
 }
 
 impl Member {
@@ -67,7 +69,13 @@ impl Member {
             fix_ready: None,
             embargo: None,
             released: None,
+            removed: None,
         }
+    }
+
+    /// Whether it is a party now.
+    pub(super) fn is_party(&self) -> bool {
+        self.removed.is_none()
     }
 
     /// The end of its embargo, as far as it still needs one.
@@ -246,7 +254,7 @@ impl State {
         }
         let by = match event.by {
             Actor::Node => None,
-            Actor::Party(party) => Some((party, self.members.get(&party).ok_or(Refused::NotYours)?.role)),
+            Actor::Party(party) => Some((party, self.party(party).ok_or(Refused::NotYours)?.role)),
         };
         let closed = self.phase().is_closed();
         if closed && !matches!(event.what, What::Message { .. } | What::NameRevealed { .. }) {
@@ -318,6 +326,11 @@ impl State {
                 only(coordinator)?;
                 self.invite(*party, *role, at)
             }
+            What::PartyRemoved { party, why } => {
+                only(coordinator)?;
+                text_or_none(why)?;
+                self.remove(*party, at)
+            }
             What::Notified { party, embargo } => {
                 only(coordinator)?;
                 self.notify(*party, *embargo, at)
@@ -355,7 +368,9 @@ impl State {
             What::Message { to, text: message } => {
                 text(message, MAX_MESSAGE, "a message has 1 byte to 64 KiB")?;
                 if let To::Parties(parties) = to {
-                    let both = |other: &Party| self.knows(by, *other) && self.knows(*other, by);
+                    let both = |other: &Party| {
+                        self.party(*other).is_some() && self.knows(by, *other) && self.knows(*other, by)
+                    };
                     if parties.is_empty() || !parties.iter().all(both) {
                         return Err(Refused::NoSuchParty);
                     }
@@ -405,7 +420,7 @@ impl State {
             }
             What::Transferred { to } => {
                 only(by == self.lead)?;
-                let member = self.members.get(to).ok_or(Refused::NoSuchParty)?;
+                let member = self.party(*to).ok_or(Refused::NoSuchParty)?;
                 let is_organisation = matches!(to, Party::Organisation(_));
                 if member.role != Role::Coordinator || *to == self.lead || !is_organisation {
                     return Err(Refused::NotYet("invite the organisation as a coordinator first"));
@@ -423,11 +438,34 @@ impl State {
         if self.members.len() >= MAX_PARTIES {
             return Err(Refused::Full("as many parties as a case can have"));
         }
-        if self.members.contains_key(&party) {
-            return Err(Refused::PartyAlready);
+        match self.members.get(&party) {
+            Some(member) if member.is_party() => return Err(Refused::PartyAlready),
+            // What it may see would depend on when it was no party.
+            Some(_) => return Err(Refused::Already("who was removed from a case does not come back to it")),
+            None => {}
         }
         self.members.insert(party, Member::new(role, at));
         Ok(())
+    }
+
+    /// Removes a party. A vendor's embargo stands all the same: nobody publishes earlier because it was removed.
+    fn remove(&mut self, party: Party, at: Timestamp) -> Result<(), Refused> {
+        let lead = self.lead;
+        let member = self.members.get_mut(&party).filter(|member| member.is_party());
+        let member = member.ok_or(Refused::NoSuchParty)?;
+        if party == lead {
+            return Err(Refused::NotYet("let another organisation lead the case first"));
+        }
+        if member.role == Role::Reporter {
+            return Err(Refused::NotYet("whoever reported it stays a party"));
+        }
+        member.removed = Some(at);
+        Ok(())
+    }
+
+    /// Somebody who is a party now.
+    fn party(&self, party: Party) -> Option<&Member> {
+        self.members.get(&party).filter(|member| member.is_party())
     }
 
     fn notify(&mut self, party: Party, embargo: Option<Timestamp>, at: Timestamp) -> Result<(), Refused> {
@@ -436,7 +474,8 @@ impl State {
         }
         let by_terms = at.plus_seconds(i64::from(self.terms.embargo_days) * DAY);
         let is_broken = self.broken.is_some();
-        let member = self.members.get_mut(&party).ok_or(Refused::NoSuchParty)?;
+        let member = self.members.get_mut(&party).filter(|member| member.is_party());
+        let member = member.ok_or(Refused::NoSuchParty)?;
         if !member.role.is_vendor() {
             return Err(Refused::NotYet("only vendors are notified: invite the party as one"));
         }
@@ -456,7 +495,8 @@ impl State {
         if self.broken.is_some() {
             return Err(Refused::Already("the embargo is broken: what is public cannot be embargoed"));
         }
-        let member = self.members.get_mut(&party).ok_or(Refused::NoSuchParty)?;
+        let member = self.members.get_mut(&party).filter(|member| member.is_party());
+        let member = member.ok_or(Refused::NoSuchParty)?;
         let agreed =
             member.embargo.ok_or(Refused::NotYet("notify the vendor first: its embargo begins then"))?;
         if until <= agreed {
@@ -500,7 +540,8 @@ impl State {
         if self.published.is_some() {
             return Phase::Published;
         }
-        let told: Vec<&Member> = self.members.values().filter(|member| member.notified.is_some()).collect();
+        let told = self.members.values().filter(|member| member.is_party() && member.notified.is_some());
+        let told: Vec<&Member> = told.collect();
         match (self.triaged, told.as_slice()) {
             (None, _) => Phase::Received,
             (Some(_), []) => Phase::Triaged,
@@ -524,12 +565,14 @@ impl State {
 
     /// Who may read what belongs to the case: its parties, and nobody else.
     pub fn policy(&self) -> Policy {
-        Policy::new([Handling { audience: self.members.keys().copied().collect(), ..self.handling() }])
+        let parties = self.members.iter().filter(|(_, member)| member.is_party());
+        Policy::new([Handling { audience: parties.map(|(party, _)| *party).collect(), ..self.handling() }])
     }
 
     /// Who may read what is between `party` and the coordinators.
     pub fn policy_between(&self, party: Party) -> Policy {
-        let coordinators = self.members.iter().filter(|(_, member)| member.role == Role::Coordinator);
+        let leads = |member: &Member| member.role == Role::Coordinator && member.is_party();
+        let coordinators = self.members.iter().filter(|(_, member)| leads(member));
         let audience = coordinators.map(|(party, _)| *party).chain([party]).collect();
         Policy::new([Handling { audience, ..self.handling() }])
     }
@@ -547,7 +590,7 @@ impl State {
     pub fn party_of(&self, reader: &Reader) -> Option<Party> {
         let person = reader.person.map(Party::Person);
         let organisation = reader.organisation.map(Party::Organisation);
-        person.into_iter().chain(organisation).find(|party| self.members.contains_key(party))
+        person.into_iter().chain(organisation).find(|party| self.party(*party).is_some())
     }
 
     /// What was chosen to be published.

@@ -42,6 +42,10 @@ fn invited(party: Party, role: Role) -> What {
     What::PartyInvited { party, role }
 }
 
+fn removed(party: Party) -> What {
+    What::PartyRemoved { party, why: "by mistake".to_owned() }
+}
+
 fn notified(party: Party) -> What {
     What::Notified { party, embargo: None }
 }
@@ -145,6 +149,42 @@ fn an_early_break_ends_every_embargo() {
     state.apply(&event(6, COORDINATOR, notified(THIRD))).unwrap();
     assert_eq!(state.embargo_end(), None);
     state.apply(&event(7, COORDINATOR, What::Published { advisory: None })).unwrap();
+}
+
+#[test]
+fn a_removed_party_sees_and_does_nothing_more_and_its_embargo_stands() {
+    let mut state = case();
+    state.apply(&event(4, OTHER, message("still here"))).unwrap();
+    state.apply(&event(5, COORDINATOR, removed(OTHER))).unwrap();
+    assert!(state.seen_by(OTHER).is_none());
+    let Party::Organisation(other) = OTHER else { panic!("an organisation") };
+    let reader = ostrom_core::handling::Reader {
+        organisation: Some(other),
+        ..ostrom_core::handling::Reader::anonymous(true)
+    };
+    assert_eq!(state.party_of(&reader), None);
+    assert!(!state.policy().decide(&reader, at(5)).allowed());
+    assert_eq!(state.apply(&event(6, OTHER, message("and now?"))), Err(Refused::NotYours));
+    assert_eq!(state.apply(&event(6, COORDINATOR, message_to(&[OTHER], "x"))), Err(Refused::NoSuchParty));
+    assert_eq!(state.apply(&event(6, COORDINATOR, removed(OTHER))), Err(Refused::NoSuchParty));
+    assert!(matches!(
+        state.apply(&event(6, COORDINATOR, invited(OTHER, Role::Vendor))),
+        Err(Refused::Already(_))
+    ));
+    // What it said stays said, and nobody publishes earlier for it.
+    let view = serde_json::to_string(&state.seen_by(COORDINATOR).unwrap()).unwrap();
+    assert!(view.contains("still here") && view.contains("by mistake"));
+    assert!(!serde_json::to_string(&state.seen_by(REPORTER).unwrap()).unwrap().contains("by mistake"));
+    assert_eq!(state.embargo_end(), Some(at(243)));
+    assert!(!state.due().iter().any(|due| due.party == OTHER));
+    // A vendor that did not know of it does not learn of it now.
+    assert!(!serde_json::to_string(&state.seen_by(VENDOR).unwrap()).unwrap().contains("dddd0004"));
+    for (by, party) in [(VENDOR, OTHER), (REPORTER, VENDOR)] {
+        assert_eq!(state.clone().apply(&event(7, by, removed(party))), Err(Refused::NotYours));
+    }
+    for party in [COORDINATOR, REPORTER] {
+        assert!(matches!(state.apply(&event(7, COORDINATOR, removed(party))), Err(Refused::NotYet(_))));
+    }
 }
 
 #[test]
@@ -292,6 +332,7 @@ fn what() -> impl Strategy<Value = What> {
         1 => Just(What::Published { advisory: None }),
         1 => Just(What::Withdrawn { why: "a mistake".to_owned() }),
         1 => party().prop_map(|to| What::Transferred { to }),
+        1 => party().prop_map(removed),
     ]
 }
 

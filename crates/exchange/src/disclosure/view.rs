@@ -52,6 +52,9 @@ pub struct SeenParty {
     pub embargo: Option<Timestamp>,
     /// When it agreed to a release.
     pub released: Option<Timestamp>,
+    /// When it was removed from the case.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub removed: Option<Timestamp>,
 }
 
 /// What a party sees of a case.
@@ -84,7 +87,7 @@ pub struct View {
 impl State {
     /// What `viewer` sees of the case. `None` if it is not a party.
     pub fn seen_by(&self, viewer: Party) -> Option<View> {
-        let role = self.members.get(&viewer)?.role;
+        let role = self.members.get(&viewer).filter(|member| member.is_party())?.role;
         let events: Vec<SeenEvent> =
             self.log.iter().filter_map(|event| self.seen(event, viewer, role)).collect();
         View::of(viewer, role, events)
@@ -92,7 +95,9 @@ impl State {
 
     /// Whether `viewer` sees this event of the case, in whatever form.
     pub fn sees(&self, viewer: Party, event: &Event) -> bool {
-        self.members.get(&viewer).is_some_and(|member| self.seen(event, viewer, member.role).is_some())
+        let sees =
+            |member: &super::Member| member.is_party() && self.seen(event, viewer, member.role).is_some();
+        self.members.get(&viewer).is_some_and(sees)
     }
 
     /// The event as the viewer sees it.
@@ -118,6 +123,12 @@ impl State {
                 true
             }
             (What::PartyInvited { party, .. }, _) => known(party),
+            (What::PartyRemoved { party, why }, _) => {
+                if !coordinator {
+                    why.clear();
+                }
+                known(party)
+            }
             (What::Notified { party, .. } | What::EmbargoExtended { party, .. }, _) => follows(*party),
             (What::Acknowledged | What::ReleaseAgreed | What::FixReady { .. }, Actor::Party(party)) => {
                 follows(party)
@@ -200,6 +211,7 @@ impl View {
                         seen.embargo = (!broken).then_some(end);
                     });
                 }
+                What::PartyRemoved { party, .. } => set(Some(*party), &|seen| seen.removed = Some(event.at)),
                 What::EmbargoExtended { party, until, .. } => {
                     set(Some(*party), &|seen| seen.embargo = Some(*until));
                 }
@@ -219,7 +231,7 @@ impl View {
                 | What::Transferred { .. } => {}
             }
         }
-        let told = || parties.values().filter(|party| party.notified.is_some());
+        let told = || parties.values().filter(|party| party.notified.is_some() && party.removed.is_none());
         let phase = closed.unwrap_or(match (triaged, told().next().is_some()) {
             (false, _) => Phase::Received,
             (true, false) => Phase::Triaged,
@@ -256,6 +268,7 @@ impl SeenParty {
             fix_ready: None,
             embargo: None,
             released: None,
+            removed: None,
         }
     }
 }

@@ -8,6 +8,8 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::cursor::{self, Paging};
+use super::hidden;
+use crate::note;
 use crate::web::Query;
 use crate::who::{Actor, Role, Who};
 use crate::{App, Failure};
@@ -28,7 +30,9 @@ pub(crate) struct Deeds {
     pub(crate) next: Option<String>,
 }
 
-/// What the actor's organisation did, latest first. For its administrators and coordinators.
+/// What the actor's organisation did and what was done to it, latest first. For its administrators and coordinators; to administrators also
+/// what other administrators did, and how much people read who were not signed in. Ids of objects and cases that the actor may not see
+/// now are left out, and so are counts that would tell of them.
 #[utoipa::path(get, path = "/api/v1/audit", tag = "audit",
     params(("after" = Option<String>, Query, description = "The next of the page before."),
         ("limit" = Option<u32>, Query, description = "How many.", minimum = 1, maximum = 500)),
@@ -48,10 +52,10 @@ pub(crate) async fn deeds(
     after: Option<&str>,
     limit: usize,
 ) -> Result<Deeds, Failure> {
-    let organisation = match &actor.who {
+    let (organisation, administrator) = match &actor.who {
         Who::Anonymous => return Err(Failure::Unauthenticated),
         Who::Person(person) if person.is(Role::Administrator) || person.is(Role::Coordinator) => {
-            person.organisation
+            (person.organisation, person.is(Role::Administrator))
         }
         _ => return Err(Failure::Forbidden("the audit log is for administrators and coordinators")),
     };
@@ -62,20 +66,40 @@ pub(crate) async fn deeds(
         None => log.size(),
     };
     let folder = log.folder().to_owned();
-    let looked = tokio::task::spawn_blocking(move || look(&folder, organisation, end, limit));
-    let (items, next) = looked.await.map_err(Failure::internal)?.map_err(Failure::internal)?;
+    let whose = Whose { organisation, administrator };
+    let looked = tokio::task::spawn_blocking(move || look(&folder, whose, end, limit));
+    let (mut items, next) = looked.await.map_err(Failure::internal)?.map_err(Failure::internal)?;
+    hidden::hide(app, actor, &mut items).await?;
     let next = next.map(|next| cursor::seal(app, &list, &next)).transpose()?;
     Ok(Deeds { items, next })
 }
 
-/// The organisation's entries before `end`, latest first, and where to go on.
+/// Whose deeds are looked for.
+#[derive(Clone, Copy)]
+struct Whose {
+    organisation: OrgId,
+    administrator: bool,
+}
+
+impl Whose {
+    fn may_know(self, deed: &Value) -> bool {
+        let ours = serde_json::json!(self.organisation);
+        let is_ours = |name| deed.get(name) == Some(&ours);
+        // What nobody's organisation did is the node's, or was open to everybody.
+        let of_the_node = || {
+            deed.get("did").is_some_and(|did| did == note::ADMINISTER) || deed.get("organisation").is_none()
+        };
+        is_ours("organisation") || is_ours("concerns") || (self.administrator && of_the_node())
+    }
+}
+
+/// The entries before `end`, latest first, and where to go on.
 fn look(
     folder: &std::path::Path,
-    organisation: OrgId,
+    whose: Whose,
     end: u64,
     limit: usize,
 ) -> Result<(Vec<Value>, Option<u64>), ostrom_trust::log::LogError> {
-    let ours = serde_json::json!(organisation);
     let (mut items, mut end) = (Vec::new(), end);
     let last = end.saturating_sub(LOOKED_AT);
     while end > last {
@@ -87,7 +111,7 @@ fn look(
                 break;
             }
             if let Ok(deed) = serde_json::from_slice::<Value>(&entry.bytes)
-                && deed.get("organisation") == Some(&ours)
+                && whose.may_know(&deed)
             {
                 stretch.push((entry.index, deed));
             }

@@ -14,7 +14,7 @@ use super::cursor::{self, Paging};
 use crate::sign_in::OPERATOR;
 use crate::web::{Json, Named, Query};
 use crate::who::{Actor, Role, Who};
-use crate::{App, Failure};
+use crate::{App, Failure, note};
 
 /// A case as the actor sees it.
 #[derive(Debug, Serialize, ToSchema)]
@@ -138,6 +138,7 @@ pub(super) async fn case(
 ) -> Result<Answer<CaseView>, Failure> {
     may_look(&actor)?;
     let view = app.cases.get(&actor.reader, id, app.clock().now()).await?.ok_or(Failure::NotFound)?;
+    note::case(&app, &actor, id, "read").await?;
     Ok(Answer(CaseView { id, view: serde_json::to_value(view).map_err(Failure::internal)? }))
 }
 
@@ -151,6 +152,7 @@ pub(super) async fn report(
 ) -> Result<Answer<Value>, Failure> {
     may_look(&actor)?;
     let report = app.cases.report(&actor.reader, id, app.clock().now()).await?.ok_or(Failure::NotFound)?;
+    note::case(&app, &actor, id, "report read").await?;
     Ok(Answer(json!({"report": report})))
 }
 
@@ -164,6 +166,7 @@ pub(super) async fn opening(
 ) -> Result<Answer<Value>, Failure> {
     may_look(&actor)?;
     let opening = app.cases.opening(&actor.reader, id, app.clock().now()).await?.ok_or(Failure::NotFound)?;
+    note::case(&app, &actor, id, "opening read").await?;
     Ok(Answer(serde_json::to_value(opening).map_err(Failure::internal)?))
 }
 
@@ -207,7 +210,7 @@ pub(super) async fn new_case(
         terms: form.terms.unwrap_or_default(),
     };
     let now = app.clock().now();
-    let id = app.cases.open(&actor.reader, &new, now).await?;
+    let id = crate::publish::begin(&app, &actor, &new).await?;
     let view = app.cases.get(&actor.reader, id, now).await?.ok_or(Failure::NotFound)?;
     let view = serde_json::to_value(view).map_err(Failure::internal)?;
     Ok((StatusCode::CREATED, Answer(CaseView { id, view })))

@@ -164,6 +164,8 @@ async fn keep(
     let now = app.clock().now();
     let mut writing = app.store.writing(now).await?;
     writing.put_collection(&collection).await?;
+    let what = format!("collection {id}: {}", collection.title);
+    crate::note::administration(app, actor, None, what).await?;
     writing.commit().await?;
     Ok(view(collection, actor, now))
 }

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{administrator, description, member};
+use crate::note;
 use crate::sign_in::{name, secret};
 use crate::web::{Json, Named};
 use crate::who::Actor;
@@ -96,7 +97,7 @@ pub(super) async fn new_group(
 ) -> Result<(StatusCode, Answer<GroupView>), Failure> {
     administrator(&actor)?;
     let id = GroupId::new(Uuid::from_bytes(secret::uuid()?));
-    Ok((StatusCode::CREATED, Answer(keep(&app, id, app.clock().now(), form).await?)))
+    Ok((StatusCode::CREATED, Answer(keep(&app, &actor, id, app.clock().now(), form).await?)))
 }
 
 /// Changes a trust group. Who leaves it no longer reads what was shared with it.
@@ -110,10 +111,16 @@ pub(super) async fn change_group(
 ) -> Result<Answer<GroupView>, Failure> {
     administrator(&actor)?;
     let known = app.store.group(id).await?.ok_or(Failure::NotFound)?;
-    keep(&app, id, known.created, form).await.map(Answer)
+    keep(&app, &actor, id, known.created, form).await.map(Answer)
 }
 
-async fn keep(app: &App, id: GroupId, created: Timestamp, form: GroupForm) -> Result<GroupView, Failure> {
+async fn keep(
+    app: &App,
+    actor: &Actor,
+    id: GroupId,
+    created: Timestamp,
+    form: GroupForm,
+) -> Result<GroupView, Failure> {
     let group = Group {
         id,
         name: name(&form.name)?,
@@ -124,6 +131,15 @@ async fn keep(app: &App, id: GroupId, created: Timestamp, form: GroupForm) -> Re
     };
     let mut writing = app.store.writing(app.clock().now()).await?;
     writing.put_group(&group).await?;
+    let ids = |ids: Vec<String>| ids.join(", ");
+    let what = format!(
+        "trust group {id}: {}, organisations [{}], persons [{}]",
+        group.name,
+        ids(group.organisations.iter().map(ToString::to_string).collect()),
+        ids(group.persons.iter().map(ToString::to_string).collect()),
+    );
+    // Who is in a group is known to those who are, and to administrators: it concerns nobody else.
+    note::administration(app, actor, None, what).await?;
     writing.commit().await?;
     app.members_changed();
     Ok(view(group))
@@ -142,6 +158,7 @@ pub(super) async fn remove_group(
     if !writing.remove_group(id).await? {
         return Err(Failure::NotFound);
     }
+    note::administration(&app, &actor, None, format!("trust group {id} removed")).await?;
     writing.commit().await?;
     app.members_changed();
     Ok(StatusCode::NO_CONTENT)

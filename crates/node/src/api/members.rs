@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{administrator, member};
+use crate::note;
 use crate::sign_in::{self, email, name, secret};
 use crate::web::{Json, Named};
 use crate::who::Actor;
@@ -147,7 +148,7 @@ pub(super) async fn new_organisation(
 ) -> Result<(StatusCode, Answer<OrganisationView>), Failure> {
     administrator(&actor)?;
     let id = OrgId::new(Uuid::from_bytes(secret::uuid()?));
-    let kept = keep(&app, id, app.clock().now(), form).await?;
+    let kept = keep(&app, &actor, id, app.clock().now(), form).await?;
     Ok((StatusCode::CREATED, Answer(kept)))
 }
 
@@ -162,11 +163,12 @@ pub(super) async fn change_organisation(
 ) -> Result<Answer<OrganisationView>, Failure> {
     administrator(&actor)?;
     let known = app.store.organisation(id).await?.ok_or(Failure::NotFound)?;
-    keep(&app, id, known.created, form).await.map(Answer)
+    keep(&app, &actor, id, known.created, form).await.map(Answer)
 }
 
 async fn keep(
     app: &App,
+    actor: &Actor,
     id: OrgId,
     created: Timestamp,
     form: OrganisationForm,
@@ -176,9 +178,19 @@ async fn keep(
     let mut writing = app.store.writing(app.clock().now()).await?;
     writing.put_organisation(&organisation).await?;
     writing.set_providers(id, &form.client_of).await?;
+    let Organisation { name, active, .. } = &organisation;
+    let clients: Vec<String> = form.client_of.iter().map(ToString::to_string).collect();
+    let what =
+        format!("organisation {id}: {name}, {}, client of [{}]", standing(*active), clients.join(", "));
+    note::administration(app, actor, Some(id), what).await?;
     writing.commit().await?;
     app.members_changed();
     Ok(view(organisation))
+}
+
+/// Active or not.
+const fn standing(active: bool) -> &'static str {
+    if active { "active" } else { "inactive" }
 }
 
 /// All persons.
@@ -215,7 +227,7 @@ pub(super) async fn new_person(
 ) -> Result<(StatusCode, Answer<PersonView>), Failure> {
     administrator(&actor)?;
     let id = PersonId::new(Uuid::from_bytes(secret::uuid()?));
-    let kept = keep_person(&app, id, app.clock().now(), form).await?;
+    let kept = keep_person(&app, &actor, id, app.clock().now(), form).await?;
     Ok((StatusCode::CREATED, Answer(kept)))
 }
 
@@ -237,11 +249,12 @@ pub(super) async fn change_person(
             "you cannot take your own administration away: ask another administrator".to_owned(),
         ));
     }
-    keep_person(&app, id, known.created, form).await.map(Answer)
+    keep_person(&app, &actor, id, known.created, form).await.map(Answer)
 }
 
 async fn keep_person(
     app: &App,
+    actor: &Actor,
     id: PersonId,
     created: Timestamp,
     form: PersonForm,
@@ -260,6 +273,10 @@ async fn keep_person(
     if !person.active {
         writing.end_sessions(id).await?;
     }
+    let roles: Vec<&str> = person.roles.iter().map(|role| role.name()).collect();
+    let what =
+        format!("person {id}: {}, {}, roles [{}]", person.name, standing(person.active), roles.join(", "));
+    note::administration(app, actor, Some(person.organisation), what).await?;
     writing.commit().await?;
     app.members_changed();
     Ok(view_person(person, true))
@@ -274,7 +291,10 @@ pub(super) async fn invite(
     Named(id): Named<PersonId>,
 ) -> Result<(StatusCode, Answer<InvitationLink>), Failure> {
     administrator(&actor)?;
-    app.store.person(id).await?.ok_or(Failure::NotFound)?;
+    let person = app.store.person(id).await?.ok_or(Failure::NotFound)?;
+    actor.recently(app.clock().now())?;
+    let what = format!("link by which person {id}, {}, signs in once", person.name);
+    note::administration(&app, &actor, Some(person.organisation), what).await?;
     let link = sign_in::invite(&app, id).await?;
     Ok((StatusCode::CREATED, Answer(InvitationLink { link })))
 }

@@ -7,6 +7,7 @@ mod cursor;
 mod document;
 mod exports;
 mod groups;
+mod hidden;
 mod me;
 mod members;
 mod objects;
@@ -17,7 +18,7 @@ mod tokens;
 mod write;
 
 use axum::Router;
-use axum::extract::{Request, State};
+use axum::extract::{FromRequestParts as _, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::{get, post};
@@ -89,7 +90,8 @@ async fn method() -> Response {
     response
 }
 
-/// A browser sends a session's cookie along whoever asks it to; so what changes something needs the form's token as well.
+/// A browser sends a session's cookie along whoever asks it to; so what changes something needs the form's token as well. And nobody who may
+/// change nothing at all makes the node receive a body.
 async fn forged(State(app): State<App>, request: Request, next: Next) -> Response {
     let reads = matches!(*request.method(), Method::GET | Method::HEAD | Method::OPTIONS);
     let headers = request.headers();
@@ -99,7 +101,25 @@ async fn forged(State(app): State<App>, request: Request, next: Next) -> Respons
             return failure.into_response();
         }
     }
-    next.run(request).await
+    if !matches!(*request.method(), Method::POST | Method::PUT) {
+        return next.run(request).await;
+    }
+    let (mut parts, body) = request.into_parts();
+    match Actor::from_request_parts(&mut parts, &app).await.and_then(|actor| sends(&actor)) {
+        Ok(()) => next.run(Request::from_parts(parts, body)).await,
+        Err(failure) => failure.into_response(),
+    }
+}
+
+/// Whoever may send something, to whatever address.
+fn sends(actor: &Actor) -> Result<(), Failure> {
+    match &actor.who {
+        Who::Anonymous => Err(Failure::Unauthenticated),
+        Who::Machine(machine) if !["write", "report"].iter().any(|scope| machine.may(scope)) => {
+            Err(Failure::Forbidden("this token is not for this (scopes)"))
+        }
+        Who::Person(_) | Who::Machine(_) => Ok(()),
+    }
 }
 
 /// Members and machines with a token for reading.

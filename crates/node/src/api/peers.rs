@@ -12,6 +12,7 @@ use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use super::administrator;
+use crate::note;
 use crate::sign_in::{name, secret};
 use crate::web::{Json, Named};
 use crate::who::Actor;
@@ -138,6 +139,8 @@ pub(crate) async fn add(app: &App, form: PeerForm) -> Result<PeerView, Failure> 
     let mut writing = app.store.writing(now).await?;
     writing.put_peer(&peer).await?;
     writing.set_setting(&token_setting(peer.id), Some(&token)).await?;
+    let what = format!("peer {}: {} at {}, key {}", peer.id, peer.name, peer.url, peer.public_key);
+    note::administration(&app, &actor, peer.organisation, what).await?;
     writing.commit().await?;
     Ok(view(peer))
 }
@@ -166,6 +169,7 @@ pub(crate) async fn forget(app: &App, id: PeerId) -> Result<(), Failure> {
         return Err(Failure::NotFound);
     }
     writing.set_setting(&token_setting(id), None).await?;
+    note::administration(&app, &actor, None, format!("peer {id} removed")).await?;
     writing.commit().await?;
     Ok(())
 }
@@ -192,6 +196,7 @@ pub(super) async fn pull(
     Named(id): Named<PeerId>,
 ) -> Result<Answer<PulledView>, Failure> {
     administrator(&actor)?;
+    note::administration(&app, &actor, None, format!("peer {id}: pulled from now")).await?;
     let pulled = crate::federation::pull(&app, id).await?;
     let skipped = pulled.skipped.values().sum();
     Ok(Answer(PulledView {
@@ -229,6 +234,8 @@ pub(crate) async fn set_state(app: &App, id: PeerId, active: bool) -> Result<Pee
     peer.state = if active { PeerState::Active } else { PeerState::Paused };
     let mut writing = app.store.writing(app.clock().now()).await?;
     writing.put_peer(&peer).await?;
+    let what = format!("peer {id}: {}", if form.active { "active" } else { "paused" });
+    note::administration(&app, &actor, peer.organisation, what).await?;
     writing.commit().await?;
     Ok(view(peer))
 }

@@ -10,6 +10,7 @@ use ostrom_store::{Role, Token};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::note;
 use crate::sign_in::NewToken;
 use crate::web::{Json, Named};
 use crate::who::{Actor, Person};
@@ -52,7 +53,7 @@ pub(super) struct TokenForm {
     /// What people call it.
     #[schema(min_length = 1, max_length = 100)]
     name: String,
-    /// What it is for: some of `read`, `write`, `report`, `federate`.
+    /// What it is for: some of `read`, `write`, `report`, `federate`; or `feed` alone, for the address of a feed.
     #[schema(min_items = 1)]
     scopes: BTreeSet<String>,
     /// The collections it is for; all, if left out.
@@ -117,6 +118,10 @@ pub(super) async fn new_token(
             return Err(Failure::Forbidden("your role does not allow tokens of this scope"));
         }
     }
+    actor.recently(app.clock().now())?;
+    let scopes: Vec<&str> = form.scopes.iter().map(String::as_str).collect();
+    let what = format!("token {}: for [{}], {} days", form.name, scopes.join(", "), form.days);
+    note::own(&app, &actor, note::TOKEN, what).await?;
     let new = NewToken {
         organisation: person.organisation,
         person: Some(person.id),
@@ -142,6 +147,7 @@ pub(super) async fn revoke(
     if !writing.revoke_token(person.organisation, id).await? {
         return Err(Failure::NotFound);
     }
+    note::own(&app, &actor, note::TOKEN, format!("token {id} revoked")).await?;
     writing.commit().await?;
     app.members_changed();
     Ok(StatusCode::NO_CONTENT)

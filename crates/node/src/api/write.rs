@@ -6,7 +6,7 @@ use axum::Json as Answer;
 use axum::extract::State;
 use http::StatusCode;
 use ostrom_core::handling::{Embargo, Handling, Party, Tlp};
-use ostrom_core::{ObjectId, Timestamp, Uuid};
+use ostrom_core::{Digest, ObjectId, Timestamp, Uuid};
 use ostrom_exchange::service::{Actor as Asker, Draft, Outcome};
 use ostrom_exchange::stix::{Limits, Object};
 use ostrom_exchange::types::Record;
@@ -151,17 +151,54 @@ async fn make(
 ) -> Result<(StatusCode, Answer<Written>), Failure> {
     let asker = asker(&actor, reports)?;
     let collection = collection(&app, &asker, &form.collection).await?;
-    let uuid = Uuid::from_bytes(secret::uuid()?);
-    let id = ObjectId::new(kind, uuid).map_err(Failure::internal)?;
+    let uuid = match bundle(&form.object) {
+        Some(bundle) => of_bundle(&app, &asker, &form.handling, &bundle),
+        None => secret::uuid()?,
+    };
+    let id = ObjectId::new(kind, Uuid::from_bytes(uuid)).map_err(Failure::internal)?;
+    if let Some(found) = here(&app, &asker, &id).await? {
+        return Ok((StatusCode::OK, Answer(found)));
+    }
     let draft = draft(&app, &asker, form, id, app.clock().now().to_millis())?;
     Ok((StatusCode::CREATED, Answer(put(&app, &asker, &collection, draft).await?)))
+}
+
+/// The bundle that an evaluation is of.
+fn bundle(object: &Map<String, Value>) -> Option<Digest> {
+    let mut extensions = object.get("extensions")?.as_object()?.values();
+    extensions.find_map(|extension| extension.get("evaluation")?.get("bundle_sha256")?.as_str()?.parse().ok())
+}
+
+/// The UUID of the evaluation of a bundle: whoever publishes the same bundle twice finds the first one. It takes this node's key to know it, so
+/// nobody can take the id before. What is for single persons is each person's own: they need not know of one another's.
+fn of_bundle(app: &App, asker: &Asker, handling: &HandlingForm, bundle: &Digest) -> [u8; 16] {
+    let organisation = asker.organisation.map(|id| id.to_string()).unwrap_or_default();
+    let person = match asker.who {
+        ostrom_exchange::service::Who::Person(person) if handling.tlp == Tlp::Red => person.to_string(),
+        _ => String::new(),
+    };
+    let tag = app.tag("evaluation", &[organisation.as_bytes(), person.as_bytes(), bundle.as_bytes()]);
+    secret::versioned(tag.first_chunk::<16>().copied().unwrap_or_default())
+}
+
+/// What is here under this id already, if the actor may see it and it is the organisation's own.
+async fn here(app: &App, asker: &Asker, id: &ObjectId) -> Result<Option<Written>, Failure> {
+    let found = app.store.reading(&asker.reader, app.clock().now()).await?.get(id, None).await?;
+    let own = found.map(|object| object.head).filter(|head| Some(head.owner) == asker.organisation);
+    Ok(own.map(|head| Written {
+        link: app.base.url(&format!("/objects/{id}")),
+        id: head.key.id,
+        version: head.key.version,
+        leaf: head.leaf,
+    }))
 }
 
 macro_rules! makes {
     ($($(#[$doc:meta])* $name:ident, $path:literal, $kind:literal, $reports:literal;)*) => {$(
         $(#[$doc])*
         #[utoipa::path(post, path = $path, tag = "objects", request_body = ObjectForm,
-            responses((status = 201, body = Written)))]
+            responses((status = 201, body = Written),
+                (status = 200, body = Written, description = "The evaluation of this bundle is here already; it stays as it is.")))]
         pub(super) async fn $name(
             State(app): State<App>,
             actor: Actor,
@@ -183,7 +220,7 @@ makes! {
     new_mitigation, "/api/v1/mitigations", "course-of-action", false;
     /// Shares an advisory: a draft, until it is published.
     new_advisory, "/api/v1/advisories", "grouping", false;
-    /// Publishes an evaluation or a lesson.
+    /// Publishes an evaluation or a lesson. The evaluation of a bundle that the organisation has published before is found, and not made anew.
     new_evaluation, "/api/v1/evaluations", "note", false;
     /// Says that something was seen (`sighting_of_ref`).
     new_sighting, "/api/v1/sightings", "sighting", false;

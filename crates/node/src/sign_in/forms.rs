@@ -7,10 +7,11 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+use super::session::Proof;
 use super::{invite, session};
 use crate::web::{Caller, Checked, Cookie, Csrf};
 use crate::who::{Actor, SignedIn};
-use crate::{App, Failure};
+use crate::{App, Failure, note};
 
 #[derive(Deserialize)]
 pub(super) struct Password {
@@ -96,7 +97,7 @@ pub(super) async fn password(
         return Ok(failed("password", &form.next));
     };
     app.sign_in.throttle.succeeded(&caller, &form.email);
-    let cookie = session::begin(person.id, &headers, &app).await?;
+    let cookie = session::begin(person.id, &headers, &app, Proof::Fresh).await?;
     Ok(on(local(&form.next), Some(cookie)))
 }
 
@@ -107,21 +108,26 @@ pub(super) async fn change(
     signed_in: SignedIn,
     Checked(form): Checked<Change>,
 ) -> Result<Response, Failure> {
-    let person = signed_in.person;
+    let SignedIn { person, actor } = signed_in;
     let (old, new) = (Zeroizing::new(form.old), Zeroizing::new(form.new));
     // A session that somebody left open is not enough to take an account over.
-    if let Some(phc) = app.store.password(person.id).await? {
+    let known = app.store.password(person.id).await?;
+    if known.is_none() {
+        actor.recently(app.clock().now())?;
+    }
+    if let Some(phc) = known {
         app.sign_in.throttle.account(&caller, &person.email)?;
         if !app.sign_in.passwords.verify(old, Some(phc)).await? {
             return Ok(on("/account?failed=password", None));
         }
     }
     let phc = app.sign_in.passwords.hash(new).await?;
+    note::own(&app, &actor, note::ACCOUNT, "password set".to_owned()).await?;
     let mut writing = app.store.writing(app.clock().now()).await?;
     writing.set_password(person.id, &phc).await?;
     writing.end_sessions(person.id).await?;
     writing.commit().await?;
-    let cookie = session::begin(person.id, &headers, &app).await?;
+    let cookie = session::begin(person.id, &headers, &app, Proof::Fresh).await?;
     Ok(on("/account?done=password", Some(cookie)))
 }
 
@@ -149,7 +155,7 @@ pub(super) async fn accept(
         email: form.email,
     });
     let person = invite::accept(&app, &form.secret, member, password).await?;
-    let cookie = session::begin(person, &headers, &app).await?;
+    let cookie = session::begin(person, &headers, &app, Proof::Fresh).await?;
     Ok(on(next, Some(cookie)))
 }
 

@@ -11,10 +11,11 @@ use serde_json::{Value, json};
 
 use super::forms::{local, on};
 use super::passkey::{self, Assertion, Bytes, PasskeyError, Registration};
+use super::session::Proof;
 use super::{invite, session};
 use crate::web::{Caller, Checked, Cookie, Csrf, Json, cookie, single};
 use crate::who::SignedIn;
-use crate::{App, Failure};
+use crate::{App, Failure, note};
 
 /// The most passkeys of one person.
 const MOST: usize = 20;
@@ -88,7 +89,7 @@ pub(super) async fn finish(
         return Err(refused());
     }
     writing.commit().await?;
-    let cookie = session::begin(known.person, &headers, &app).await?;
+    let cookie = session::begin(known.person, &headers, &app, Proof::Fresh).await?;
     let mut response = axum::Json(json!({"next": local(&sent.next)})).into_response();
     response.headers_mut().append(SET_COOKIE, cookie);
     Ok(response)
@@ -100,6 +101,7 @@ pub(super) async fn register_begin(
     signed_in: SignedIn,
 ) -> Result<axum::Json<Value>, Failure> {
     let bound = bound(&app, &headers, "passkey-register")?;
+    signed_in.actor.recently(app.clock().now())?;
     let person = signed_in.person;
     let known = app.store.passkeys(person.id).await?;
     if known.len() >= MOST {
@@ -119,6 +121,7 @@ pub(super) async fn register_finish(
 ) -> Result<StatusCode, Failure> {
     let bound = bound(&app, &headers, "passkey-register")?;
     let now = app.clock().now();
+    signed_in.actor.recently(now)?;
     let challenge = app.sign_in.challenges.take(&bound, now).ok_or(PasskeyError::Challenge)?;
     let new = sent.response.verify(&challenge, &app.base)?;
     let passkey = Passkey {
@@ -132,6 +135,7 @@ pub(super) async fn register_finish(
     };
     let mut writing = app.store.writing(now).await?;
     writing.add_passkey(&passkey).await?;
+    note::own(&app, &signed_in.actor, note::ACCOUNT, format!("passkey {} added", passkey.name)).await?;
     writing.commit().await?;
     Ok(StatusCode::NO_CONTENT)
 }
@@ -146,6 +150,7 @@ pub(super) async fn remove(
     if !writing.remove_passkey(signed_in.person.id, &id).await? {
         return Err(Failure::NotFound);
     }
+    note::own(&app, &signed_in.actor, note::ACCOUNT, "passkey removed".to_owned()).await?;
     writing.commit().await?;
     Ok(on("/account?done=passkey", None))
 }

@@ -20,7 +20,7 @@ use crate::{App, Config, StartError};
 pub use invite::{FirstMember, Invitation, invitation, invite};
 pub(crate) use invite::{OPERATOR, email, first as first_link, name};
 pub use password::SHORTEST as SHORTEST_PASSWORD;
-pub use token::{NewToken, SCOPES};
+pub use token::{FEED, NewToken, SCOPES};
 
 /// What sign-in keeps in memory.
 pub(crate) struct SignIn {

@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::forms::{failed, local, on};
 use super::oidc::{Arrival, Identity, OpenId};
-use super::session;
+use super::session::{self, Proof};
 use crate::web::{Caller, Cookie, cookie};
 use crate::{App, Failure};
 
@@ -18,6 +18,9 @@ use crate::{App, Failure};
 pub(super) struct Begin {
     #[serde(default)]
     next: String,
+    /// Whether the provider is to ask the person anew.
+    #[serde(default)]
+    again: String,
 }
 
 fn openid(app: &App) -> Result<&OpenId, Failure> {
@@ -32,7 +35,8 @@ pub(super) async fn begin(
 ) -> Result<Response, Failure> {
     let openid = openid(&app)?;
     app.sign_in.throttle.network(&caller)?;
-    let departure = openid.begin(local(&query.next).to_owned(), app.clock().now()).await?;
+    let departure =
+        openid.begin(local(&query.next).to_owned(), !query.again.is_empty(), app.clock().now()).await?;
     Ok(on(&departure.location, Cookie::Provider.set(&app.base, &departure.cookie, Some(600))))
 }
 
@@ -54,7 +58,8 @@ pub(super) async fn callback(
         Some(person) if app.store.reader_of_person(person, caller.encrypted).await?.is_some() => person,
         _ => return Ok(failed("provider", &next)),
     };
-    let session = session::begin(person, &headers, &app).await?;
+    let proof = if identity.asked { Proof::Fresh } else { Proof::Provider };
+    let session = session::begin(person, &headers, &app, proof).await?;
     let mut response = on(&next, Some(session));
     if let Some(clear) = Cookie::Provider.clear(&app.base) {
         response.headers_mut().append(SET_COOKIE, clear);

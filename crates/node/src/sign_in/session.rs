@@ -12,6 +12,18 @@ use crate::web::{Caller, Cookie, cookie};
 use crate::who::{Actor, Person, Who};
 use crate::{App, Failure};
 
+/// What a session keeps whose person the provider named without asking them anew.
+const PROVIDERS_WORD: &[u8] = b"provider";
+
+/// How somebody showed who they are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Proof {
+    /// Just now: by a password, a passkey, a link, or to a provider that says so.
+    Fresh,
+    /// Some time ago, to a provider.
+    Provider,
+}
+
 /// Who sent this request. What is sent as `Authorization` counts alone, and must hold; a cookie that does not hold any more is nobody's.
 ///
 /// # Errors
@@ -45,6 +57,7 @@ async fn person(value: &str, caller: &Caller, app: &App) -> Result<Option<Actor>
         name: person.name,
         email: person.email,
         roles: person.roles,
+        proved: session.csrf.is_empty().then_some(session.created),
     });
     Ok(Some(Actor { who, reader, address: caller.address }))
 }
@@ -73,7 +86,12 @@ async fn renew(session: &Session, now: Timestamp, app: &App) -> Result<(), Failu
 }
 
 /// Begins a session, and ends the one that the browser had before. Gives the header that sets the cookie.
-pub(crate) async fn begin(person: PersonId, headers: &HeaderMap, app: &App) -> Result<HeaderValue, Failure> {
+pub(crate) async fn begin(
+    person: PersonId,
+    headers: &HeaderMap,
+    app: &App,
+    proof: Proof,
+) -> Result<HeaderValue, Failure> {
     let now = app.clock().now();
     let value = secret::secret("")?;
     let mut writing = app.store.writing(now).await?;
@@ -81,7 +99,11 @@ pub(crate) async fn begin(person: PersonId, headers: &HeaderMap, app: &App) -> R
         writing.end_session(&Digest::from_bytes(secret::hash(old))).await?;
     }
     let hash = Digest::from_bytes(secret::hash(&value));
-    let session = Session { hash, person, created: now, expires: until(now, now, app), csrf: Vec::new() };
+    let csrf = match proof {
+        Proof::Fresh => Vec::new(),
+        Proof::Provider => PROVIDERS_WORD.to_vec(),
+    };
+    let session = Session { hash, person, created: now, expires: until(now, now, app), csrf };
     writing.add_session(&session).await?;
     writing.commit().await?;
     let seconds = app.config.limits.session.as_secs();

@@ -17,7 +17,9 @@ use crate::who::{Actor, Machine, Who};
 use crate::{App, Failure};
 
 /// What a token may be for.
-pub const SCOPES: [&str; 4] = ["read", "write", "report", "federate"];
+pub const SCOPES: [&str; 5] = ["read", "write", "report", "federate", FEED];
+/// The scope of a token that stands in the address of a feed, and is for nothing else.
+pub const FEED: &str = "feed";
 /// For how long an answer of the store is taken for true. Revoking one by this node's own pages and API takes effect at once.
 const FRESH: Duration = Duration::from_secs(1);
 /// How many are remembered.
@@ -73,6 +75,28 @@ pub(super) async fn actor(headers: &HeaderMap, caller: &Caller, app: &App) -> Re
     }
 }
 
+/// Whoever asks for a feed by its address. What it gives is for reading that feed.
+///
+/// # Errors
+/// [`Failure::NotFound`] if the token does not hold or is for something else, as if there were no such address.
+pub(crate) async fn feed(token: &str, caller: &Caller, app: &App) -> Result<Actor, Failure> {
+    let found = if is_token(token) { machine(token, caller, app).await? } else { None };
+    match found.filter(|(machine, _)| machine.may(FEED)) {
+        Some((machine, reader)) => {
+            let machine = Machine { scopes: BTreeSet::from(["read".to_owned()]), ..machine };
+            Ok(Actor { who: Who::Machine(machine), reader, address: caller.address })
+        }
+        None => {
+            app.sign_in.throttle.network(caller)?;
+            Err(Failure::NotFound)
+        }
+    }
+}
+
+fn is_token(text: &str) -> bool {
+    text.len() == 47 && text.starts_with("ost_")
+}
+
 /// The token in an Authorization header.
 fn sent(header: &str) -> Option<Zeroizing<String>> {
     let (scheme, rest) = header.split_once(' ')?;
@@ -84,7 +108,7 @@ fn sent(header: &str) -> Option<Zeroizing<String>> {
     } else {
         return None;
     };
-    (token.len() == 47 && token.starts_with("ost_")).then(|| Zeroizing::new(token))
+    is_token(&token).then(|| Zeroizing::new(token))
 }
 
 async fn machine(token: &str, caller: &Caller, app: &App) -> Result<Option<(Machine, Reader)>, Failure> {
@@ -164,7 +188,13 @@ impl NewToken {
             return Err(wrong("a token needs a name of at most 100 characters"));
         }
         if self.scopes.is_empty() || self.scopes.iter().any(|scope| !SCOPES.contains(&scope.as_str())) {
-            return Err(wrong("a token's scopes are some of read, write, report and federate"));
+            return Err(wrong(
+                "a token's scopes are some of read, write, report and federate, or feed alone",
+            ));
+        }
+        // It stands in addresses, which get around.
+        if self.scopes.contains(FEED) && (self.scopes.len() > 1 || self.collections.is_some()) {
+            return Err(wrong("a token for feeds is for nothing else (scopes: feed)"));
         }
         let seconds = i64::from(self.days).saturating_mul(86_400);
         if seconds <= 0 || seconds > LONGEST {

@@ -24,6 +24,8 @@ use axum::middleware::from_fn_with_state;
 
 use crate::App;
 
+pub(crate) use pages::for_browsers;
+
 /// The pages' routes, errors as pages included.
 pub fn routes(app: &App) -> Router<App> {
     pages::routes().layer(from_fn_with_state(app.clone(), pages::faults))

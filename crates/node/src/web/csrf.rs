@@ -19,6 +19,9 @@ use super::caller::is_cross_site;
 use super::{Cookie, Payload, cookie, single};
 use crate::{App, Failure};
 
+/// The largest form of somebody who has not signed in.
+const STRANGERS_FORM: usize = 64 << 10;
+
 /// The token for the forms of a page. Taking it is all that a page must do: the cookie comes by itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Csrf(String);
@@ -107,7 +110,18 @@ impl<T: DeserializeOwned> FromRequest<App> for Checked<T> {
             return Err(Failure::MediaType("application/x-www-form-urlencoded"));
         }
         let headers = request.headers().clone();
-        let Payload(body) = Payload::from_request(request, app).await?;
+        // No token can hold without a cookie, or for another origin: then nothing of the body is received.
+        let cookies = [Cookie::Session, Cookie::Visit];
+        let bound = cookies.into_iter().any(|which| cookie(&headers, &app.base, which).is_some());
+        if !bound || is_cross_site(&headers, app) {
+            return Err(Failure::Csrf);
+        }
+        // Whoever has no session yet sends only a few lines.
+        let most = match cookie(&headers, &app.base, Cookie::Session) {
+            Some(_) => app.config.limits.body,
+            None => app.config.limits.body.min(STRANGERS_FORM),
+        };
+        let body = Payload::read(request, most).await?;
         let bad = || Failure::BadRequest("the form is not in UTF-8".to_owned());
         // Lossy decoding would make of one text another.
         std::str::from_utf8(&body).map_err(|_| bad())?;

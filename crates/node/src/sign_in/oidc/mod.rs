@@ -72,13 +72,19 @@ impl OpenId {
         &self.settings.issuer
     }
 
-    /// Begins.
-    pub(crate) async fn begin(&self, next: String, now: Timestamp) -> Result<Departure, Failure> {
+    /// Begins. `again`: the provider asks the person who they are, whether or not they have signed in to it before.
+    pub(crate) async fn begin(
+        &self,
+        next: String,
+        again: bool,
+        now: Timestamp,
+    ) -> Result<Departure, Failure> {
         let known = self.provider.known(false).await?;
         let (state, cookie) = (secret::secret("")?, secret::secret("")?);
         let (nonce, verifier) = (secret::secret("")?, secret::secret("")?);
         let challenge = BASE64URL_NOPAD.encode(&Sha256::digest(verifier.as_bytes()));
-        let query = form_urlencoded::Serializer::new(String::new())
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query
             .append_pair("response_type", "code")
             .append_pair("client_id", &self.settings.client)
             .append_pair("redirect_uri", &self.redirect)
@@ -86,8 +92,12 @@ impl OpenId {
             .append_pair("state", &state)
             .append_pair("nonce", &nonce)
             .append_pair("code_challenge", &challenge)
-            .append_pair("code_challenge_method", "S256")
-            .finish();
+            .append_pair("code_challenge_method", "S256");
+        if again {
+            // With max_age the provider must say when it asked them (OpenID Connect Core, section 3.1.2.1).
+            query.append_pair("prompt", "login").append_pair("max_age", "0");
+        }
+        let query = query.finish();
         let mark = if known.authorization.contains('?') { '&' } else { '?' };
         let location = format!("{}{mark}{query}", known.authorization);
         let flow =

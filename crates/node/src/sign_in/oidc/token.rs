@@ -14,7 +14,12 @@ pub(crate) struct Identity {
     pub(crate) subject: String,
     /// The address, if the provider says that it is theirs.
     pub(crate) email: Option<String>,
+    /// Whether the provider says that it has just asked them.
+    pub(crate) asked: bool,
 }
+
+/// How long may lie between the provider's asking and its token, in seconds.
+const JUST: u64 = 300;
 
 #[derive(Clone, Deserialize)]
 struct Claims {
@@ -24,6 +29,8 @@ struct Claims {
     nonce: Option<String>,
     email: Option<String>,
     email_verified: Option<Value>,
+    auth_time: Option<u64>,
+    iat: Option<u64>,
 }
 
 impl Known {
@@ -56,6 +63,10 @@ impl Known {
             return Err(refused());
         }
         let verified = matches!(&claims.email_verified, Some(Value::Bool(true)));
-        Ok(Identity { subject: claims.sub, email: claims.email.filter(|_| verified) })
+        // Both times are the provider's own.
+        let asked = claims.auth_time.zip(claims.iat).is_some_and(|(asked, made)| {
+            made.saturating_sub(JUST) <= asked && asked <= made.saturating_add(JUST)
+        });
+        Ok(Identity { subject: claims.sub, email: claims.email.filter(|_| verified), asked })
     }
 }

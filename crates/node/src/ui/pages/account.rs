@@ -10,7 +10,7 @@ use super::report::Sent;
 use super::visit::{Visit, go, local, show};
 use crate::Failure;
 use crate::api::service;
-use crate::sign_in::{SCOPES, SHORTEST_PASSWORD};
+use crate::sign_in::{FEED, SCOPES, SHORTEST_PASSWORD};
 use crate::ui::entries::Entries;
 use crate::ui::part::{
     Badge, Block, Button, Cell, Choice, Control, Empty, Facts, Field, Form, Head, Link, Notice, Passkey,
@@ -18,6 +18,9 @@ use crate::ui::part::{
 };
 use crate::ui::view::{Page, form_page};
 use crate::web::Checked;
+
+/// For how many days a feed's address is good.
+const FEED_DAYS: u32 = 365;
 
 const DONE: &[(&str, &str)] = &[
     ("password", "Your password is changed. All your other sessions have ended."),
@@ -79,8 +82,12 @@ async fn page(visit: &Visit, notice: Option<Notice>, secret: Option<Secret>) -> 
             ]
         }))
         .or_else(Empty::new("No passkey yet", "A passkey cannot be guessed, and nobody can ask you for it."));
-    let add = Passkey { register: true, csrf: visit.csrf().to_owned(), next: String::new() };
-    main.push(Section::new("passkeys", "Passkeys", vec![Block::Table(table), Block::Passkey(add)]));
+    let add = if person.is_recent(visit.now) {
+        Block::Passkey(Passkey { register: true, csrf: visit.csrf().to_owned(), next: String::new() })
+    } else {
+        again("Sign in again to add a passkey", "/account#passkeys")
+    };
+    main.push(Section::new("passkeys", "Passkeys", vec![Block::Table(table), add]));
 
     let has = store.password(person.id).await?.is_some();
     let mut fields = Vec::new();
@@ -93,8 +100,13 @@ async fn page(visit: &Visit, notice: Option<Notice>, secret: Option<Secret>) -> 
             .hinted(format!("At least {SHORTEST_PASSWORD} characters. All your other sessions end.")),
     );
     let word = if has { "Change the password" } else { "Set a password" };
-    let form = Form::post("/auth/password/change", visit.csrf(), word).fields(fields);
-    main.push(Section::new("password", "Password", vec![Block::Form(form)]));
+    // Whoever has a password proves with it who they are.
+    let form = if has || person.is_recent(visit.now) {
+        Block::Form(Form::post("/auth/password/change", visit.csrf(), word).fields(fields))
+    } else {
+        again("Sign in again to set a password", "/account#password")
+    };
+    main.push(Section::new("password", "Password", vec![form]));
     main.push(tokens(visit).await?);
     main.push(notifications(visit).await?);
     let mut chrome = visit.chrome().await?;
@@ -104,6 +116,12 @@ async fn page(visit: &Visit, notice: Option<Notice>, secret: Option<Secret>) -> 
         chrome.notice = notice;
     }
     Ok(Page::new(chrome, Head::new("Account", ""), main))
+}
+
+/// The way to what needs a recent sign-in.
+pub fn again(what: &str, next: &str) -> Block {
+    let href = format!("/sign-in?again=1&next={}", super::visit::encode(next));
+    Block::Actions(vec![crate::ui::part::Action::Go(Link::to(what, href), false)])
 }
 
 async fn tokens(visit: &Visit) -> Result<Section, Failure> {
@@ -140,6 +158,8 @@ async fn tokens(visit: &Visit) -> Result<Section, Failure> {
             ));
     let scopes = SCOPES
         .iter()
+        // Those are made beside saved views, with the address that they stand in.
+        .filter(|scope| **scope != FEED)
         .map(|scope| {
             let meaning = match *scope {
                 "read" => "Reads what your organisation may see: API, TAXII, feeds.",
@@ -150,14 +170,17 @@ async fn tokens(visit: &Visit) -> Result<Section, Failure> {
             Choice::new(*scope, *scope).hinted(meaning).chosen(*scope == "read")
         })
         .collect();
-    let form = Form::post("/account/tokens", visit.csrf(), "Make a token").fields(vec![
-        Field::line("name", "Name", "").required().half(),
-        Field::kind("days", "Good for, in days", "number", "90", "off").required().half(),
-        Field::new("scopes", "What it is for", Control::Checks(scopes)),
-    ]);
+    let form = if person.is_recent(visit.now) {
+        Block::Form(Form::post("/account/tokens", visit.csrf(), "Make a token").fields(vec![
+            Field::line("name", "Name", "").required().half(),
+            Field::kind("days", "Good for, in days", "number", "90", "off").required().half(),
+            Field::new("scopes", "What it is for", Control::Checks(scopes)),
+        ]))
+    } else {
+        again("Sign in again to make a token", "/account#tokens")
+    };
     let keys = Link::to("Keys that others can seal to", "/sealing-keys".to_owned());
-    let blocks = vec![Block::Table(table), Block::Form(form), Block::Links(vec![keys])];
-    Ok(Section::new("tokens", "Machine tokens", blocks))
+    Ok(Section::new("tokens", "Machine tokens", vec![Block::Table(table), form, Block::Links(vec![keys])]))
 }
 
 async fn notifications(visit: &Visit) -> Result<Section, Failure> {
@@ -219,29 +242,73 @@ pub async fn seen(visit: Visit, Checked(sent): Sent) -> Result<Response, Failure
 
 /// `/views`
 pub async fn views(visit: Visit) -> Result<Response, Failure> {
+    show(&views_page(&visit, None).await?)
+}
+
+/// The address of a view's feed, without a token.
+fn feed_of(view: &str) -> String {
+    let to = local(view);
+    let (path, query) = to.split_once('?').unwrap_or((to, ""));
+    format!("{path}.atom?{query}")
+}
+
+async fn views_page(visit: &Visit, secret: Option<Secret>) -> Result<Page, Failure> {
     let person = visit.person()?;
+    let recent = person.is_recent(visit.now);
     let views = visit.app.store.saved_views(person.id).await?;
     let table = Table::new("Saved views", &["View", "Feed", "Since", ""])
         .rows(views.into_iter().map(|it| {
             let to = local(&it.query).to_owned();
-            let (path, query) = to.split_once('?').unwrap_or((&to, ""));
+            let mut buttons = Vec::new();
+            if recent {
+                let make = Button::new("Make a feed address", "/views/feed", visit.csrf());
+                buttons.push(
+                    make.with("name", &it.name)
+                        .labelled(format!("Make a feed address for the view {}", it.name)),
+                );
+            }
             let remove = Button::new("Remove", "/views/remove", visit.csrf())
                 .with("name", &it.name)
                 .labelled(format!("Remove the view {}", it.name))
                 .weight(Weight::Danger);
+            buttons.push(remove);
             vec![
                 Cell::link(&it.name, &to),
-                Cell::link("Atom", format!("{path}.atom?{query}")),
+                Cell::link("Atom", feed_of(&to)),
                 Cell::When(When::date(it.created)),
-                Cell::Button(remove),
+                Cell::Buttons(buttons),
             ]
         }))
         .or_else(Empty::new("No saved view yet", "Filter a list or search, then choose “Save this view”."));
     let mut chrome = visit.chrome().await?;
     chrome.place = "/views";
     visit.done(&mut chrome, &[("saved", "The view is saved."), ("removed", "The view is removed.")]);
-    let lead = "Lists and searches under a name. Feed readers sign in to a feed with a machine token with the scope read as the password.";
-    show(&Page::new(chrome, Head::new("Saved views", lead), vec![Section::bare(vec![Block::Table(table)])]))
+    let lead = "Lists and searches under a name. A feed address is for feed readers that cannot sign in: whoever has it reads what all of your organisation may read. It ends after a year, and you can revoke it on your account page.";
+    let mut blocks: Vec<Block> = secret.map(Block::Secret).into_iter().collect();
+    blocks.push(Block::Table(table));
+    if !recent {
+        blocks.push(again("Sign in again to make feed addresses", "/views"));
+    }
+    Ok(Page::new(chrome, Head::new("Saved views", lead), vec![Section::bare(blocks)]))
+}
+
+/// `POST /views/feed`: an address for a feed reader. It is shown this once.
+pub async fn feed_address(visit: Visit, Checked(sent): Sent) -> Result<Response, Failure> {
+    let person = visit.person()?.id;
+    let entries = Entries::new(sent);
+    let views = visit.app.store.saved_views(person).await?;
+    let view = views.into_iter().find(|view| view.name == entries.get("name")).ok_or(Failure::NotFound)?;
+    let name: String = format!("Feed: {}", view.name).chars().take(100).collect();
+    let form = json!({"name": name, "scopes": [FEED], "days": FEED_DAYS});
+    let made = service::new_token(&visit.app, &visit.actor, form).await?;
+    let token = made.get("token").and_then(|token| token.as_str()).unwrap_or_default();
+    let secret = Secret {
+        what: format!("The address of the feed {}.", view.name),
+        why: "Copy it into your feed reader now: it is not shown again. Whoever has it can read the feed."
+            .to_owned(),
+        value: visit.app.base.url(&format!("/feeds/{token}{}", feed_of(&view.query))),
+    };
+    show(&views_page(&visit, Some(secret)).await?)
 }
 
 /// `/views/new?of=…`

@@ -195,11 +195,16 @@ pub async fn audit(visit: Visit, RawQuery(raw): RawQuery) -> Result<Response, Fa
             Some(person) => names.person(person),
             None => who,
         };
-        let count = deed.get("count").and_then(Value::as_u64).unwrap_or(0);
+        let count = deed.get("count").and_then(Value::as_u64);
         let first = text(deed, "first");
+        let hidden = deed.get("hidden").is_some();
         let objects = match (count, first.is_empty()) {
-            (0, _) | (_, true) => Cell::None,
-            (1, false) => Cell::Link(Link::to(&first, format!("/objects/{first}"))),
+            (Some(0), _) | (_, true) => Cell::None,
+            (Some(1), false) => match first.strip_prefix("case--") {
+                Some(case) => Cell::Link(Link::to("The case", format!("/cases/{case}"))),
+                None => Cell::Link(Link::to(&first, format!("/objects/{first}"))),
+            },
+            (None, false) if hidden && text(deed, "last").is_empty() => Cell::Muted(first),
             (_, false) => Cell::Muted(format!("{first} … {}", text(deed, "last"))),
         };
         vec![
@@ -207,7 +212,7 @@ pub async fn audit(visit: Visit, RawQuery(raw): RawQuery) -> Result<Response, Fa
             Cell::text(who),
             Cell::text(text(deed, "did")),
             Cell::text(text(deed, "what")),
-            Cell::Number(count.to_string()),
+            count.map_or_else(|| Cell::text("not told"), |count| Cell::Number(count.to_string())),
             objects,
         ]
     });
@@ -220,7 +225,7 @@ pub async fn audit(visit: Visit, RawQuery(raw): RawQuery) -> Result<Response, Fa
     };
     let mut chrome = visit.chrome().await?;
     chrome.place = "/audit";
-    let lead = "What your organisation received, was shown, sent and changed, the latest first. Others see their own.";
+    let lead = "What your organisation received, was shown, sent and changed, and what was done to it, the latest first. What you may not see is not named, and not counted.";
     show(&Page::new(
         chrome,
         Head::new("Audit", lead),

@@ -20,9 +20,12 @@ pub fn query(raw: Option<&str>) -> Entries {
 pub async fn sign_in(visit: Visit, RawQuery(raw): RawQuery) -> Result<Response, Failure> {
     let query = query(raw.as_deref());
     let next = local(query.get("next"));
-    if visit.actor.is_signed_in() {
+    // Somebody who is signed in signs in again for what needs a recent sign-in.
+    let again = query.some("again").is_some() || query.some("failed").is_some();
+    if visit.actor.is_signed_in() && !again {
         return go(next);
     }
+    let again = visit.actor.is_signed_in();
     let mut blocks = Vec::new();
     if let Some(what) = query.some("failed") {
         let why = match what {
@@ -44,16 +47,23 @@ pub async fn sign_in(visit: Visit, RawQuery(raw): RawQuery) -> Result<Response, 
     if let Some(oidc) = &visit.app.config.oidc {
         let label =
             if oidc.label.is_empty() { "Sign in with your organisation" } else { oidc.label.as_str() };
-        let href = format!("/auth/provider?next={}", encode(next));
+        let anew = if again { "again=1&" } else { "" };
+        let href = format!("/auth/provider?{anew}next={}", encode(next));
         blocks.push(Block::Actions(vec![Action::Go(Link::to(label, href), false)]));
     }
+    let email = visit.actor.person().map_or("", |person| &*person.email);
     blocks.push(Block::Or("or with a password"));
     blocks.push(Block::Form(Form::post("/auth/password", visit.csrf(), "Sign in").fields(vec![
         Field::hidden("next", next),
-        Field::kind("email", "E-mail address", "email", "", "username").required(),
+        Field::kind("email", "E-mail address", "email", email, "username").required(),
         Field::kind("password", "Password", "password", "", "current-password").required(),
     ])));
-    let head = Head::new("Sign in", "Members are invited by an administrator of this node.");
+    let head = if again {
+        let lead = "What you want to do changes how you or others sign in. It needs a sign-in of the last 15 minutes.";
+        Head::new("Sign in again", lead)
+    } else {
+        Head::new("Sign in", "Members are invited by an administrator of this node.")
+    };
     show(&Page::new(visit.bare(), head, vec![Section::bare(blocks)]))
 }
 

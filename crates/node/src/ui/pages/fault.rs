@@ -4,7 +4,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
-use http::header::{CONTENT_LENGTH, CONTENT_TYPE, WWW_AUTHENTICATE};
+use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, WWW_AUTHENTICATE};
 use http::{HeaderValue, Method, StatusCode};
 
 use super::visit::{encode, go, theme};
@@ -35,6 +35,11 @@ pub async fn faults(State(app): State<App>, request: Request, next: Next) -> Res
         let back = if method == Method::GET { target } else { "/".to_owned() };
         return go(&format!("/sign-in?next={}", encode(&back))).unwrap_or_else(Failure::into_response);
     }
+    if response.extensions().get() == Some(&Failure::Again) {
+        let back = if method == Method::GET { target } else { page_of(&target) };
+        return go(&format!("/sign-in?again=1&next={}", encode(&back)))
+            .unwrap_or_else(Failure::into_response);
+    }
     let (mut parts, body) = response.into_parts();
     let detail = match to_bytes(body, MOST).await {
         Ok(bytes) => serde_json::from_slice::<serde_json::Value>(&bytes)
@@ -56,6 +61,30 @@ pub async fn faults(State(app): State<App>, request: Request, next: Next) -> Res
     parts.headers.remove(CONTENT_LENGTH);
     parts.headers.remove(WWW_AUTHENTICATE);
     Response::from_parts(parts, Body::from(html))
+}
+
+/// The page that a form stands on, near enough: the first part of the form's address.
+fn page_of(target: &str) -> String {
+    match target.split(['/', '?']).nth(1) {
+        Some("auth") => "/account".to_owned(),
+        Some(first) => format!("/{first}"),
+        None => "/".to_owned(),
+    }
+}
+
+/// Turns what is still a problem into a page, for browsers: what no page has answered, the doors' refusals, and forms of `/auth/…`. Scripts and
+/// machines, which do not ask for HTML, keep the problem; so do the addresses that are for machines.
+pub async fn for_browsers(State(app): State<App>, request: Request, next: Next) -> Response {
+    let machines = ["/api/", "/taxii2", "/federation/", "/log/"];
+    let path = request.uri().path();
+    let accepts = request.headers().get_all(ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let is_browser = accepts
+        .flat_map(|value| value.split(','))
+        .any(|part| part.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/html")));
+    if !is_browser || machines.iter().any(|prefix| path.starts_with(prefix)) {
+        return next.run(request).await;
+    }
+    faults(State(app), request, next).await
 }
 
 fn text(status: StatusCode, detail: &str) -> (&'static str, String) {

@@ -5,10 +5,11 @@ use std::collections::BTreeSet;
 use ostrom_core::handling::{Embargo, Handling, Party, Policy, Tlp};
 use ostrom_core::{CollectionId, ObjectId, OrgId, PersonId, Timestamp, Uuid};
 use ostrom_exchange::incident::{Disruption, Facts};
-use ostrom_exchange::service::{self, Refusal, ServiceError};
+use ostrom_exchange::service::{self, Refusal, ServiceError, Strictness};
+use ostrom_exchange::stix::marking;
 use ostrom_exchange::types::{
-    Affected, Common, Determination, Flaw, Incident, IncidentCore, Lesson, Mitigation, Rate, Record,
-    Reference, Relation, Technique, Transfer, TypeError,
+    Advisory, Affected, Common, Determination, Flaw, Incident, IncidentCore, Lesson, Mitigation, Rate,
+    Record, Reference, Relation, Technique, Transfer, TypeError,
 };
 
 use super::duties;
@@ -126,6 +127,29 @@ fn some(text: &str) -> Option<String> {
     Some(text.to_owned()).filter(|text| !text.is_empty())
 }
 
+/// The marks of what is saved.
+#[derive(Debug, Clone)]
+pub enum Marks {
+    /// Those of the form.
+    New(Box<Handling>),
+    /// Those that it had, which the form cannot show: they stay as they are.
+    Kept(Policy),
+}
+
+/// Whether the form's fields can say all that the thing's marks say: then the form shows them, and what it sends takes their place.
+pub fn fits_the_form(record: &Record, own: &Policy) -> bool {
+    let mut handlings = own.handlings();
+    let (Some(only), None) = (handlings.next(), handlings.next()) else { return false };
+    let refs: BTreeSet<&ObjectId> = record.common().object_marking_refs.iter().collect();
+    let same = || marking::marks(only).is_ok_and(|marks| marks.refs.iter().collect::<BTreeSet<_>>() == refs);
+    only.iep.is_none() && only.refused.is_none() && (refs.is_empty() || same())
+}
+
+/// Whether parts of the thing have marks of their own, which say in which place they stand.
+pub fn has_granular_marks(record: &Record) -> bool {
+    record.common().other.contains_key("granular_markings")
+}
+
 /// What a form makes: the thing, and relationships from it.
 pub struct Draft {
     /// The thing.
@@ -173,8 +197,14 @@ pub fn draft(
                 .filter(|name| !name.is_empty())
                 .map(str::to_owned)
                 .collect();
-            if let Some(atlas) = entries.some("atlas") {
-                it.common.external_references = vec![Reference::id("mitre-atlas", atlas)];
+            let known = |reference: &Reference| {
+                reference.source_name == "mitre-atlas"
+                    && reference.external_id.as_deref() == entries.some("atlas")
+            };
+            if !it.common.external_references.iter().any(known) {
+                it.common.external_references.retain(|reference| reference.source_name != "mitre-atlas");
+                let atlas = entries.some("atlas").map(|atlas| Reference::id("mitre-atlas", atlas));
+                it.common.external_references.extend(atlas);
             }
             Record::Technique(it)
         }
@@ -210,7 +240,22 @@ pub fn draft(
             }
             Record::Lesson(it)
         }
-        Kind::Advisory | Kind::Evaluation => return Err(Failure::NotFound),
+        Kind::Advisory => {
+            let about = ids(entries, "about", problems);
+            if about.is_empty() {
+                problems.add("about", "Name at least one thing that it is about");
+            }
+            let mut it = match before {
+                Some(Record::Advisory(it)) => {
+                    Advisory { common: common("grouping")?, name: title, object_refs: about, ..it.clone() }
+                }
+                _ => Advisory::draft(common("grouping")?, &title, about),
+            };
+            it.description = some(&body);
+            Record::Advisory(it)
+        }
+        // A result is what a signed bundle says, and nothing that somebody fills in.
+        Kind::Evaluation => return Err(Failure::NotFound),
     };
     Ok(Draft { record, relations })
 }
@@ -266,12 +311,18 @@ fn flaw(
         }
         _ => problems.add("severity", "Choose how bad it is"),
     }
-    let mut references = Vec::new();
+    // References without an address, such as CVE's, are not in the form: they stay.
+    let before = std::mem::take(&mut it.common.external_references);
+    let (with_url, mut references): (Vec<_>, Vec<_>) =
+        before.into_iter().partition(|reference| reference.url.is_some());
     for line in entries.get("references").lines().map(str::trim).filter(|line| !line.is_empty()).take(MOST) {
         // What an address may not hold unencoded would make it another one for another reader.
         let odd = |c: char| matches!(c, '"' | '<' | '>' | '`' | '{' | '}' | '|' | '^');
         match harmless_url(line).filter(|url| !url.contains(odd)) {
-            Some(url) => references.push(Reference::url("report", url)),
+            Some(url) => {
+                let known = with_url.iter().find(|reference| reference.url.as_deref() == Some(url));
+                references.push(known.cloned().unwrap_or_else(|| Reference::url("report", url)));
+            }
             None => problems.add("references", "Write one https address in a line"),
         }
     }
@@ -433,6 +484,12 @@ pub fn entries_of(record: &Record, policy: &Policy) -> Entries {
             entries.push("title", &*it.name);
             entries.push("description", it.description.clone().unwrap_or_default());
         }
+        Record::Advisory(it) => {
+            entries.push("title", &*it.name);
+            entries.push("description", it.description.clone().unwrap_or_default());
+            let about: Vec<&str> = it.object_refs.iter().map(ObjectId::as_str).collect();
+            entries.push("about", about.join("\n"));
+        }
         Record::Lesson(it) => {
             entries.push("title", it.title.clone().unwrap_or_default());
             entries.push("description", &*it.content);
@@ -466,20 +523,31 @@ pub fn wrong(error: &TypeError, problems: &mut Problems) {
     problems.add("", format!("It cannot be kept like this: {error}"));
 }
 
-/// Writes things with one handling into one collection. What the exchange refuses is told.
+/// Writes things with the same marks into one collection: the first is the thing itself. What the exchange refuses is told.
 pub async fn keep(
     visit: &Visit,
     collection: CollectionId,
-    handling: &Handling,
+    marks: &Marks,
     records: Vec<Record>,
 ) -> Result<(), Failure> {
     let found = visit.reading().await?.collection(&collection.to_string()).await?;
     let collection = found.ok_or(Failure::NotFound)?;
     let actor = visit.actor.asker();
-    for record in records {
-        let draft = service::Draft { record, handling: handling.clone(), along: Vec::new() };
-        let outcomes =
-            visit.app.exchange.write(&actor, &collection, draft, visit.now).await.map_err(failed)?;
+    let refs = records.first().map(|first| first.common().object_marking_refs.clone()).unwrap_or_default();
+    for mut record in records {
+        let exchange = &visit.app.exchange;
+        let outcomes = match marks {
+            Marks::New(handling) => {
+                let draft = service::Draft { record, handling: Handling::clone(handling), along: Vec::new() };
+                exchange.write(&actor, &collection, draft, visit.now).await
+            }
+            Marks::Kept(_) => {
+                record.common_mut().object_marking_refs.clone_from(&refs);
+                let object = record.write().map_err(|error| failed(error.into()))?;
+                exchange.take(&actor, &collection, vec![object.into()], Strictness::Strict, visit.now).await
+            }
+        }
+        .map_err(failed)?;
         for outcome in outcomes {
             outcome.result.map_err(|refusal| match refusal {
                 Refusal::Conflict => Failure::Conflict(

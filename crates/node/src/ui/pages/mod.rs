@@ -26,7 +26,7 @@ use self::visit::Visit;
 use crate::App;
 use crate::ui::view::Kind;
 
-pub(crate) use fault::faults;
+pub(crate) use fault::{faults, for_browsers};
 
 /// All pages.
 pub fn routes() -> Router<App> {
@@ -64,6 +64,8 @@ pub fn routes() -> Router<App> {
         .route("/views", get(account::views))
         .route("/views/new", get(account::new_view).post(account::save_view))
         .route("/views/remove", post(account::remove_view))
+        .route("/views/feed", post(account::feed_address))
+        .route("/feeds/{token}/{list}", get(lists::feed_by_address))
         .route("/collections", get(admin::collections).post(admin::new_collection))
         .route("/peers", get(admin::peers).post(admin::new_peer))
         .route("/peers/remove", post(admin::remove_peer))

@@ -12,7 +12,7 @@ use ostrom_exchange::types::{Common, Opinion, Record, Sighting, View};
 use ostrom_store::Role;
 
 use super::duties;
-use super::keep::{self, draft, entries_of, handling};
+use super::keep::{self, Marks, draft, entries_of, handling};
 use super::names::Names;
 use super::object::find;
 use super::visit::{Visit, go, show, show_as};
@@ -71,6 +71,8 @@ struct Place {
     title: String,
     action: String,
     before: Option<Record>,
+    /// What holds for it and no form can say.
+    kept: Option<Policy>,
 }
 
 impl Place {
@@ -94,7 +96,15 @@ async fn form(
             "There is no collection that you may write to: an administrator makes one under Collections",
         );
     }
-    let form = problems.onto(report_form(place.kind, entries, &options, &place.action, visit.csrf()));
+    let mut form = report_form(place.kind, entries, &options, &place.action, visit.csrf());
+    if let (Some(kept), Some(marks)) = (&place.kept, form.groups.last_mut()) {
+        marks.fields.retain(|field| field.name() == "collection");
+        marks.note = format!(
+            "{} It has several marks, or one that this form cannot show. All of them stay as they are; to change them, send a new version by TAXII.",
+            names.policy(kept, visit.now)
+        );
+    }
+    let form = problems.onto(form);
     let status = if problems.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let mut chrome = visit.chrome().await?;
     chrome.place = place.kind.path();
@@ -110,10 +120,10 @@ pub async fn new(kind: Kind, visit: Visit) -> Result<Response, Failure> {
 
 fn new_place(kind: Kind) -> Result<Place, Failure> {
     let title = kind.begin().ok_or(Failure::NotFound)?.to_owned();
-    Ok(Place { kind, title, action: format!("{}/new", kind.path()), before: None })
+    Ok(Place { kind, title, action: format!("{}/new", kind.path()), before: None, kept: None })
 }
 
-async fn edit_place(kind: Kind, visit: &Visit, id: &str) -> Result<(Place, Policy), Failure> {
+async fn edit_place(kind: Kind, visit: &Visit, id: &str) -> Result<(Place, Policy, CollectionId), Failure> {
     let person = visit.with_role(Role::Contributor)?;
     let (thing, _) = find(&visit.reading().await?, Some(kind), id).await?;
     kind.begin().ok_or(Failure::NotFound)?;
@@ -127,19 +137,28 @@ async fn edit_place(kind: Kind, visit: &Visit, id: &str) -> Result<(Place, Polic
         ));
     }
     let record = thing.record.clone().ok_or(Failure::NotFound)?;
+    if keep::has_granular_marks(&record) {
+        return Err(Failure::Unprocessable(
+            "parts of this have marks of their own, which this form would lose: send a new version by TAXII"
+                .to_owned(),
+        ));
+    }
+    let kept = (!keep::fits_the_form(&record, &thing.own)).then(|| thing.own.clone());
     let place = Place {
         kind,
         title: format!("Edit: {}", thing.title()),
         action: format!("{}/edit", thing.href()),
         before: Some(record),
+        kept,
     };
-    Ok((place, thing.own))
+    Ok((place, thing.own, thing.head.key.collection))
 }
 
 /// `/flaws/{id}/edit`
 pub async fn edit(kind: Kind, visit: Visit, Path(id): Path<String>) -> Result<Response, Failure> {
-    let (place, own) = edit_place(kind, &visit, &id).await?;
-    let entries = place.before.as_ref().map(|record| entries_of(record, &own)).unwrap_or_default();
+    let (place, own, collection) = edit_place(kind, &visit, &id).await?;
+    let mut entries = place.before.as_ref().map(|record| entries_of(record, &own)).unwrap_or_default();
+    entries.push("collection", collection.to_string());
     form(&visit, &place, &entries, &Problems::default()).await
 }
 
@@ -156,14 +175,17 @@ pub async fn edit_sent(
     Path(id): Path<String>,
     Checked(sent): Sent,
 ) -> Result<Response, Failure> {
-    let (place, _) = edit_place(kind, &visit, &id).await?;
+    let (place, ..) = edit_place(kind, &visit, &id).await?;
     take(&visit, place, &Entries::new(sent)).await
 }
 
 async fn take(visit: &Visit, place: Place, entries: &Entries) -> Result<Response, Failure> {
     let person = visit.person()?;
     let mut problems = Problems::default();
-    let handling = handling(entries, person.organisation, person.id, &mut problems);
+    let marks = match &place.kept {
+        Some(kept) => Marks::Kept(kept.clone()),
+        None => Marks::New(Box::new(handling(entries, person.organisation, person.id, &mut problems))),
+    };
     let draft =
         draft(place.kind, entries, person.organisation, visit.now, place.before.as_ref(), &mut problems)?;
     let collection = collection(visit, entries, &mut problems).await?;
@@ -186,7 +208,7 @@ async fn take(visit: &Visit, place: Place, entries: &Entries) -> Result<Response
             let id = draft.record.common().id().clone();
             let mut records = vec![draft.record];
             records.extend(draft.relations);
-            keep::keep(visit, collection, &handling, records).await?;
+            keep::keep(visit, collection, &marks, records).await?;
             // Editing without naming duties again keeps those that there are.
             if place.kind == Kind::Incident && (situation.is_some() || place.before.is_none()) {
                 duties::keep(visit, &id, person.organisation, situation.as_ref()).await?;
@@ -194,7 +216,7 @@ async fn take(visit: &Visit, place: Place, entries: &Entries) -> Result<Response
             go(&format!("{}/{id}?done=saved", place.kind.path()))
         }
         "edit" => form(visit, &place, entries, &Problems::default()).await,
-        _ => review(visit, &place, entries, &handling, situation.as_ref()).await,
+        _ => review(visit, &place, entries, &marks, situation.as_ref()).await,
     }
 }
 
@@ -217,14 +239,8 @@ async fn collection(
     Ok(found.map(|collection| collection.id))
 }
 
-async fn review(
-    visit: &Visit,
-    place: &Place,
-    entries: &Entries,
-    handling: &Handling,
-    situation: Option<&Situation>,
-) -> Result<Response, Failure> {
-    let names = Names::read(&visit.app.store).await?;
+/// What is odd about a form's marks.
+fn warnings(handling: &Handling, visit: &Visit) -> Vec<String> {
     let mut notes = Vec::new();
     if handling.tlp == Tlp::Red && handling.audience.iter().any(|party| !matches!(party, Party::Person(_))) {
         notes.push(
@@ -234,7 +250,29 @@ async fn review(
     if handling.embargo.as_ref().is_some_and(|embargo| embargo.until <= visit.now) {
         notes.push("The embargo is in the past: it keeps nobody from reading.".to_owned());
     }
-    if matches!(place.kind, Kind::Lesson) {
+    notes
+}
+
+async fn review(
+    visit: &Visit,
+    place: &Place,
+    entries: &Entries,
+    marks: &Marks,
+    situation: Option<&Situation>,
+) -> Result<Response, Failure> {
+    let names = Names::read(&visit.app.store).await?;
+    let mut notes = Vec::new();
+    let (tlp, readers) = match marks {
+        Marks::New(handling) => {
+            notes.extend(warnings(handling, visit));
+            (handling.tlp, names.sentence(handling, visit.now))
+        }
+        Marks::Kept(policy) => {
+            notes.push("Its marks stay as they are.".to_owned());
+            (policy.tlp(), names.policy(policy, visit.now))
+        }
+    };
+    if matches!(place.kind, Kind::Lesson | Kind::Advisory) {
         notes.push("It will also be as strict as everything that it is about: who may not see that does not see this.".to_owned());
     }
     if place.before.is_some() {
@@ -251,8 +289,8 @@ async fn review(
         title: place.title.clone(),
         under: Link::to(place.kind.many(), place.kind.path()),
         name: entries.get("title").to_owned(),
-        tlp: Badge::tlp(handling.tlp),
-        readers: names.sentence(handling, visit.now),
+        tlp: Badge::tlp(tlp),
+        readers,
         notes,
         texts,
         form: Form::post(&place.action, visit.csrf(), "").fields(hidden).submits(vec![
@@ -320,6 +358,6 @@ pub async fn voice(
             handling.audience.clear();
         }
     }
-    keep::keep(&visit, thing.head.key.collection, &handling, vec![record]).await?;
+    keep::keep(&visit, thing.head.key.collection, &Marks::New(Box::new(handling)), vec![record]).await?;
     go(&format!("{}?done=said#voices", thing.href()))
 }

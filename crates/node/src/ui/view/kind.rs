@@ -101,7 +101,8 @@ impl Kind {
             Self::Technique => Some("Describe a technique"),
             Self::Mitigation => Some("Describe a mitigation"),
             Self::Lesson => Some("Share a lesson"),
-            Self::Advisory | Self::Evaluation => None,
+            Self::Advisory => Some("Draft an advisory"),
+            Self::Evaluation => None,
         }
     }
 

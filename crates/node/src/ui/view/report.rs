@@ -121,7 +121,8 @@ pub fn report_form(kind: Kind, entries: &Entries, options: &Options, action: &st
         Kind::Incident => incident(entries, options),
         Kind::Technique => technique(entries, options),
         Kind::Mitigation => mitigation(entries),
-        Kind::Lesson | Kind::Advisory | Kind::Evaluation => lesson(entries),
+        Kind::Advisory => advisory(entries),
+        Kind::Lesson | Kind::Evaluation => lesson(entries),
     };
     form.groups.push(marks(entries, options));
     form.submits(vec![Submit {
@@ -328,6 +329,29 @@ fn mitigation(entries: &Entries) -> Vec<FieldGroup> {
                     Control::Area { value: entries.get("mitigates").to_owned(), rows: 3, max: 10_000 },
                 )
                 .hinted("One in a line. The relationship will be as strict as its strictest end."),
+            ],
+        ),
+    ]
+}
+
+fn advisory(entries: &Entries) -> Vec<FieldGroup> {
+    vec![
+        what(
+            entries,
+            "What those affected need to know",
+            "Who is affected, how bad it is, and what to do until when. It is a draft until its case is published with it.",
+        ),
+        FieldGroup::new(
+            "What it is about",
+            "",
+            vec![
+                Field::new(
+                    "about",
+                    "Ids of flaws and mitigations",
+                    Control::Area { value: entries.get("about").to_owned(), rows: 3, max: 10_000 },
+                )
+                .required()
+                .hinted("One in a line. Who may not see all of them does not see the advisory either."),
             ],
         ),
     ]

@@ -21,7 +21,7 @@ use crate::ui::pages::visit::{Visit, go, show, show_as};
 use crate::ui::part::{Block, Choice, Control, Field, Form, Head, Section, When, from_field};
 use crate::ui::view::Page;
 use crate::web::Checked;
-use crate::{Failure, publish};
+use crate::{Failure, note, publish};
 
 /// What this party may do now, as forms. Whether it may really happen, the case's state says when it is sent.
 pub(super) fn forms(visit: &Visit, view: &View, names: &Names, href: &str) -> Vec<(String, Form)> {
@@ -36,7 +36,10 @@ pub(super) fn forms(visit: &Visit, view: &View, names: &Names, href: &str) -> Ve
     let known: BTreeSet<String> =
         view.parties.iter().filter_map(|party| party.party.as_ref()).map(party_value).collect();
     let vendors = |fits: &dyn Fn(&SeenParty) -> bool| -> Vec<Choice> {
-        let of = view.parties.iter().filter(|party| party.role.is_vendor() && fits(party));
+        let of = view
+            .parties
+            .iter()
+            .filter(|party| party.role.is_vendor() && party.removed.is_none() && fits(party));
         of.filter_map(|party| party.party.as_ref().map(|it| Choice::new(party_value(it), names.party(it))))
             .collect()
     };
@@ -86,6 +89,31 @@ pub(super) fn forms(visit: &Visit, view: &View, names: &Names, href: &str) -> Ve
                         Field::new("role", "As", Control::Radio(parts)).required(),
                     ],
                 ),
+            ));
+        }
+        let own = visit.actor.organisation().map(Party::Organisation);
+        let others = view
+            .parties
+            .iter()
+            .filter(|party| party.removed.is_none() && party.role != Part::Reporter && party.party != own);
+        let others: Vec<Choice> = others
+            .filter_map(|party| party.party.as_ref())
+            .map(|it| Choice::new(party_value(it), names.party(it)))
+            .collect();
+        if !others.is_empty() {
+            forms.push((
+                "Remove a party".to_owned(),
+                form(
+                    "party-removed",
+                    "Remove it",
+                    vec![
+                        Field::new("party", "Party", Control::Select(others)).required().hinted(
+                            "It sees nothing more of the case, and does not come back. An embargo of a vendor stands.",
+                        ),
+                        Field::area("why", "Why", "", 2).required().hinted("The coordinators read it."),
+                    ],
+                )
+                .danger(),
             ));
         }
         let waiting = vendors(&|party| party.notified.is_none());
@@ -229,6 +257,7 @@ fn what(entries: &Entries) -> Result<What, String> {
                 None => None,
             },
         },
+        "party-removed" => What::PartyRemoved { party: party()?, why: text("why", "Say why.")? },
         "acknowledged" => What::Acknowledged,
         "embargo-extended" => {
             What::EmbargoExtended { party: party()?, until: time("until")?, why: text("why", "Say why.")? }
@@ -303,6 +332,7 @@ async fn confirm(visit: Visit, id: &str, publish: bool) -> Result<Response, Fail
 pub async fn opening(visit: Visit, Path(id): Path<String>) -> Result<Response, Failure> {
     let (id, _) = find(&visit, &id).await?;
     let opening = cases(&visit).opening(&visit.actor.reader, id, visit.now).await?;
+    note::case(&visit.app, &visit.actor, id, "opening read").await?;
     let body = opening.ok_or(Failure::NotFound)?.to_json().map_err(Failure::internal)?;
     let name = format!("attachment; filename=\"case-{id}-opening.json\"");
     let headers = [

@@ -8,19 +8,19 @@ use axum::response::Response;
 use http::StatusCode;
 use ostrom_core::OrgId;
 use ostrom_core::handling::Party;
-use ostrom_exchange::disclosure::{CaseError, Cases, NewCase, Phase, Role as Part, Terms};
+use ostrom_exchange::disclosure::{Cases, NewCase, Phase, Role as Part, Terms};
 use ostrom_store::Role;
 
 use super::enter::query;
 use super::names::{Names, sentence};
 use super::report::Sent;
 use super::visit::{Visit, go, show, show_as};
-use crate::Failure;
 use crate::api::service;
 use crate::ui::entries::{Entries, Problems};
 use crate::ui::part::{Badge, Choice, Control, Field, Form, Head, Pager, Tone, When};
 use crate::ui::view::{CaseRow, CasesView, form_page};
 use crate::web::Checked;
+use crate::{Failure, publish};
 
 const PHASES: [(Phase, &str, &str); 6] = [
     (Phase::Received, "received", "Received"),
@@ -251,12 +251,12 @@ pub async fn new_sent(visit: Visit, Checked(sent): Sent) -> Result<Response, Fai
         coordinator,
         terms,
     };
-    match cases(&visit).open(&visit.actor.reader, &new, visit.now).await {
+    match publish::begin(&visit.app, &visit.actor, &new).await {
         Ok(id) => go(&format!("/cases/{id}?done=opened")),
-        Err(CaseError::Refused(why)) => {
-            problems.add("", sentence(&why.to_string()));
+        Err(Failure::Unprocessable(why)) => {
+            problems.add("", sentence(&why));
             new_page(&visit, &entries, &problems).await
         }
-        Err(error) => Err(error.into()),
+        Err(error) => Err(error),
     }
 }

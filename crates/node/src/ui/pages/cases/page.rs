@@ -10,7 +10,6 @@ use ostrom_exchange::disclosure::{Phase, Role as Part, SeenActor, SeenEvent, See
 use ostrom_store::Role;
 
 use super::{PHASES, act, cases, part_name, phase_badge};
-use crate::Failure;
 use crate::api::service;
 use crate::ui::entries::Problems;
 use crate::ui::markdown;
@@ -22,6 +21,7 @@ use crate::ui::part::{
     Timeline, TimelineItem, Tone, When,
 };
 use crate::ui::view::{CaseView, Page, PartyRow};
+use crate::{Failure, note};
 
 pub(super) async fn find(visit: &Visit, id: &str) -> Result<(CaseId, View), Failure> {
     visit.person()?;
@@ -33,6 +33,7 @@ pub(super) async fn find(visit: &Visit, id: &str) -> Result<(CaseId, View), Fail
 /// `/cases/{id}`
 pub async fn case(visit: Visit, Path(id): Path<String>) -> Result<Response, Failure> {
     let (id, view) = find(&visit, &id).await?;
+    note::case(&visit.app, &visit.actor, id, "page").await?;
     let page = page(&visit, id, view, Problems::default()).await?;
     show(&page)
 }
@@ -190,7 +191,10 @@ fn party_name(party: &SeenParty, names: &Names) -> String {
 fn party_row(party: &SeenParty, names: &Names) -> PartyRow {
     PartyRow {
         who: party_name(party, names),
-        part: part_name(party.role).to_owned(),
+        part: match party.removed {
+            Some(_) => format!("{}, removed", part_name(party.role)),
+            None => part_name(party.role).to_owned(),
+        },
         notified: party.notified.map(When::date),
         acknowledged: party.acknowledged.map(When::date),
         embargo: party.embargo.map(When::date),
@@ -284,6 +288,7 @@ fn item(event: &SeenEvent, names: &Names) -> Option<TimelineItem> {
         What::PartyInvited { party, role } => {
             (format!("{} joined as {}", names.party(party), part_name(*role).to_lowercase()), None)
         }
+        What::PartyRemoved { party, why } => (format!("{} was removed", names.party(party)), text(why)),
         What::Notified { party, .. } => (format!("{} was notified", names.party(party)), None),
         What::Acknowledged => ("Acknowledged".to_owned(), None),
         What::Message { .. } | What::Committed { .. } => return None,
