@@ -15,3 +15,4 @@ mod hub;
 mod place;
 mod runs;
 mod supply;
+mod templates;
