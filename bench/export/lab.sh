@@ -17,7 +17,7 @@ cd "$work"
 if [ ! -e venv/.complete ]; then
   "${PYTHON:-python3}" -m venv venv
   venv/bin/pip install -q --disable-pip-version-check --no-deps garak==0.17.1
-  venv/bin/pip install -q --disable-pip-version-check avidtools==0.1.2 pandas==2.3.3 pyarrow==22.0.0 numpy pyyaml xdg-base-dirs colorama tqdm \
+  venv/bin/pip install -q --disable-pip-version-check avidtools==0.1.2 pandas==3.1.1 pyarrow==26.0.1 numpy pyyaml xdg-base-dirs colorama tqdm \
     markdown langdetect==1.0.9 nltk
   touch venv/.complete
 fi

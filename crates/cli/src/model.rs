@@ -68,10 +68,7 @@ async fn say(
     messages.push(Message::user(text));
     if json {
         let response = model.generate(Request::new(messages.clone(), sampling)).await?;
-        println!(
-            "{}",
-            json!({"answer": response.text, "stop": response.stop, "usage": response.usage})
-        );
+        println!("{}", json!({"answer": response.text, "stop": response.stop, "usage": response.usage}));
         messages.push(Message::assistant(response.text));
         return Ok(());
     }

@@ -206,7 +206,10 @@ fn rate<'a>(alike: f64, outcomes: impl Iterator<Item = (Kin<'a>, Option<bool>)>)
 fn grouped<'a, K: Ord>(alike: f64, pairs: &[Pair<'a>], key: impl Fn(&'a Case) -> K) -> Vec<(K, Rate)> {
     let mut tallies: BTreeMap<K, Tally<'a>> = BTreeMap::new();
     for pair in pairs {
-        tallies.entry(key(pair.case)).or_insert_with(|| Tally::new(alike)).add(pair.case.kin(), pair.counts());
+        tallies
+            .entry(key(pair.case))
+            .or_insert_with(|| Tally::new(alike))
+            .add(pair.case.kin(), pair.counts());
     }
     tallies.into_iter().map(|(key, tally)| (key, tally.rate())).collect()
 }
@@ -234,7 +237,11 @@ pub fn metrics(plan: &Plan, outcomes: &[Option<Outcome>]) -> Metrics {
         failed: outcomes.iter().filter(|outcome| outcome.is_none()).count() as u64,
         smallest_detectable_rate: minimum_detectable_rate(
             // As many as there are cases, where repeats tell nothing new.
-            if alike > 1.0 { attack_success.trials / u64::from(repeats.max(1)) } else { attack_success.trials },
+            if alike > 1.0 {
+                attack_success.trials / u64::from(repeats.max(1))
+            } else {
+                attack_success.trials
+            },
             Confidence::P95,
         ),
         raw_attack_success: rate(alike, pairs.iter().map(|pair| (pair.case.kin(), success(pair.attack)))),

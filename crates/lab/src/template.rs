@@ -193,7 +193,8 @@ impl<'a> Reader<'a> {
         if !self.takes("(") {
             return Ok(None);
         }
-        let text = self.quoted()?.ok_or_else(|| format!("expected a text in quotes before {:?}", self.ahead()))?;
+        let text =
+            self.quoted()?.ok_or_else(|| format!("expected a text in quotes before {:?}", self.ahead()))?;
         if self.takes(")") { Ok(Some(text)) } else { Err(format!("expected ) before {:?}", self.ahead())) }
     }
 }

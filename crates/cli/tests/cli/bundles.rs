@@ -163,14 +163,21 @@ fn garak_lines_agree_with_themselves() {
     let lines: Vec<Value> = text.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let of = |kind: &str| lines.iter().filter(|line| line["entry_type"] == kind).collect::<Vec<_>>();
     // garak's own tools take the first two lines for these.
-    assert_eq!((&lines[0]["entry_type"], &lines[1]["entry_type"]), (&"start_run setup".into(), &"init".into()));
+    assert_eq!(
+        (&lines[0]["entry_type"], &lines[1]["entry_type"]),
+        (&"start_run setup".into(), &"init".into())
+    );
     // Every attempt begins, and every one ends.
     assert_eq!((of("attempt").len(), of("completion").len()), (12, 1));
     assert_eq!(of("attempt").iter().filter(|line| line["status"] == 2).count(), 6);
     let total: u64 = of("eval").iter().map(|line| line["total_evaluated"].as_u64().unwrap()).sum();
     assert_eq!(total, 6);
     let described = &of("plugin_cache")[0]["plugin_cache"]["probes"];
-    assert!(of("eval").iter().all(|line| described[format!("probes.{}", line["probe"].as_str().unwrap())].is_object()));
+    assert!(
+        of("eval")
+            .iter()
+            .all(|line| described[format!("probes.{}", line["probe"].as_str().unwrap())].is_object())
+    );
 }
 
 #[test]

@@ -218,6 +218,31 @@ fn a_folder_that_may_not_be_written_is_named_with_a_way_out() {
     assert_eq!(endpoint.requests(), 0);
 }
 
+/// A disk with room for the suite and for some of the trials: files may not grow beyond a limit.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_stops_the_run_and_loses_no_finished_trial() {
+    let (place, endpoint) = (Place::new(), Endpoint::start());
+    let url = endpoint.url();
+    let run = |out| {
+        ["eval", "run", "--suite", "starter", "--target", "openai:mock", "--base-url", &url, "--out", out]
+    };
+    place.ostrom(&run("whole")).exits(0);
+    let blocks = place.read("whole/suite.json").len() / 512 + 40;
+    assert!(place.read("whole/trials.jsonl").len() > (blocks + 40) * 512, "the trials fit on this disk");
+    let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+    let mut args = vec!["-c", &script, env!("CARGO_BIN_EXE_ostrom")];
+    let command = run("out");
+    args.extend(command);
+    let full = Ran::of(&mut place.command_of(std::path::Path::new("sh"), &args)).exits(3);
+    full.complains("journal.jsonl").complains("ostrom eval resume out");
+    let before = endpoint.requests();
+    place.ostrom(&["eval", "resume", "out"]).exits(0);
+    assert!(endpoint.requests() > before);
+    assert_eq!(place.read("out/manifest.json"), place.read("whole/manifest.json"));
+    place.ostrom(&["eval", "verify", "out"]).exits(0);
+}
+
 #[test]
 fn what_was_spent_before_a_stop_counts_after_it() {
     let (place, endpoint) = (Place::new(), Endpoint::start());
@@ -306,7 +331,11 @@ fn an_export_with_failed_trials_names_them_and_is_no_success() {
     assert_eq!(attempts.len(), 6);
     assert!(attempts.iter().all(|attempt| attempt["status"] == 1 && attempt["notes"]["failed"].is_string()));
     let sum = |key: &str| {
-        lines.iter().filter(|line| line["entry_type"] == "eval").map(|e| e[key].as_u64().unwrap()).sum::<u64>()
+        lines
+            .iter()
+            .filter(|line| line["entry_type"] == "eval")
+            .map(|e| e[key].as_u64().unwrap())
+            .sum::<u64>()
     };
     assert_eq!((sum("nones"), sum("total_processed"), sum("total_evaluated")), (6, 6, 0));
     assert!(lines[0]["ostrom.note"].as_str().unwrap().contains(&format!("{} of their trials", trials - 6)));

@@ -34,9 +34,8 @@ fn the_child_makes_the_prompts_that_this_process_makes() {
         }
     }
     let broken = "{% for %}";
-    let [here, there] = [Templates::InProcess, child()].map(|templates| {
-        ChatTemplate::new(broken, "", "", &templates).map(|_| ()).unwrap_err().to_string()
-    });
+    let [here, there] = [Templates::InProcess, child()]
+        .map(|templates| ChatTemplate::new(broken, "", "", &templates).map(|_| ()).unwrap_err().to_string());
     assert_eq!(here, there);
 }
 
@@ -44,26 +43,56 @@ fn the_child_makes_the_prompts_that_this_process_makes() {
 #[test]
 fn a_template_cannot_take_all_memory_or_time() {
     for (what, source) in [
-        ("doubling", "{% set n = namespace(x='0123456789') %}{% for i in range(27) %}{% set n.x = n.x + n.x %}\
-                      {% endfor %}{{ n.x | length }}"),
-        ("doubling with ~", "{% set n = namespace(x='0123456789') %}{% for i in range(27) %}{% set n.x = n.x ~ n.x %}\
-                             {% endfor %}{{ n.x | length }}"),
-        ("capturing", "{% set n = namespace(x='0123456789') %}{% for i in range(27) %}{% set y %}{{ n.x }}{{ n.x }}\
-                       {% endset %}{% set n.x = y %}{% endfor %}{{ n.x | length }}"),
-        ("indenting", "{% set n = namespace(x='a\\nb') %}{% for i in range(24) %}{% set n.x = n.x ~ '\\n' ~ n.x %}\
-                       {% endfor %}{{ n.x | indent(200) | length }}"),
-        ("joining", "{% set n = namespace(x=['0123456789']) %}{% for i in range(27) %}{% set n.x = n.x + n.x %}\
-                     {% endfor %}{{ n.x | join(',') | length }}"),
-        ("replacing", "{% set n = namespace(x='aaaaaaaa') %}{% for i in range(10) %}\
-                       {% set n.x = n.x | replace('a', 'aaaaaaaaaaaaaaaa') %}{% endfor %}{{ n.x | length }}"),
-        ("lists of lists", "{% set n = namespace(x=[1]) %}{% for i in range(60) %}{% set n.x = [n.x, n.x] %}{% endfor %}\
-                            {{ n.x | string | length }}"),
-        ("comparing", "{% set n = namespace(x=[1], y=[1]) %}{% for i in range(60) %}{% set n.x = [n.x, n.x] %}\
-                       {% set n.y = [n.y, n.y] %}{% endfor %}{{ n.x == n.y }}"),
-        ("printing", "{% set n = namespace(x=['0123456789']) %}{% for i in range(60) %}{% set n.x = [n.x, n.x] %}\
-                      {% endfor %}{{ n.x }}"),
-        ("deep", "{% set n = namespace(x=[1]) %}{% for i in range(90000) %}{% set n.x = [n.x] %}{% endfor %}\
-                  {% for i in range(90000) %}{% set n.x = [n.x] %}{% endfor %}{{ n.x == n.x }}{{ n.x }}"),
+        (
+            "doubling",
+            "{% set n = namespace(x='0123456789') %}{% for i in range(27) %}{% set n.x = n.x + n.x %}\
+                      {% endfor %}{{ n.x | length }}",
+        ),
+        (
+            "doubling with ~",
+            "{% set n = namespace(x='0123456789') %}{% for i in range(27) %}{% set n.x = n.x ~ n.x %}\
+                             {% endfor %}{{ n.x | length }}",
+        ),
+        (
+            "capturing",
+            "{% set n = namespace(x='0123456789') %}{% for i in range(27) %}{% set y %}{{ n.x }}{{ n.x }}\
+                       {% endset %}{% set n.x = y %}{% endfor %}{{ n.x | length }}",
+        ),
+        (
+            "indenting",
+            "{% set n = namespace(x='a\\nb') %}{% for i in range(24) %}{% set n.x = n.x ~ '\\n' ~ n.x %}\
+                       {% endfor %}{{ n.x | indent(200) | length }}",
+        ),
+        (
+            "joining",
+            "{% set n = namespace(x=['0123456789']) %}{% for i in range(27) %}{% set n.x = n.x + n.x %}\
+                     {% endfor %}{{ n.x | join(',') | length }}",
+        ),
+        (
+            "replacing",
+            "{% set n = namespace(x='aaaaaaaa') %}{% for i in range(10) %}\
+                       {% set n.x = n.x | replace('a', 'aaaaaaaaaaaaaaaa') %}{% endfor %}{{ n.x | length }}",
+        ),
+        (
+            "lists of lists",
+            "{% set n = namespace(x=[1]) %}{% for i in range(60) %}{% set n.x = [n.x, n.x] %}{% endfor %}\
+                            {{ n.x | string | length }}",
+        ),
+        (
+            "comparing",
+            "{% set n = namespace(x=[1], y=[1]) %}{% for i in range(60) %}{% set n.x = [n.x, n.x] %}\
+                       {% set n.y = [n.y, n.y] %}{% endfor %}{{ n.x == n.y }}",
+        ),
+        (
+            "printing",
+            "{% set n = namespace(x=['0123456789']) %}{% for i in range(60) %}{% set n.x = [n.x, n.x] %}\
+                      {% endfor %}{{ n.x }}",
+        ),
+        (
+            "deep",
+            "{% set n = namespace(x=[1]) %}{% for i in range(90000) %}{% set n.x = [n.x] %}{% endfor %}\
+                  {% for i in range(90000) %}{% set n.x = [n.x] %}{% endfor %}{{ n.x == n.x }}{{ n.x }}",
+        ),
     ] {
         let error = template(source).render(&[Message::user("hi")], &[]).expect_err(what).to_string();
         assert!(error.contains("hostile") || error.contains("16 MiB"), "{what}: {error}");

@@ -80,8 +80,10 @@ pub fn garak(bundle: &Bundle, out: &mut dyn Write) -> Result<(), ExportError> {
         Ok(())
     })?;
     for (probe, Tally { hits, scored, failed }) in tallies {
-        line(&json!({"entry_type": "eval", "probe": probe, "detector": "ostrom.Rule", "passed": scored - hits,
-                     "fails": hits, "nones": failed, "total_evaluated": scored, "total_processed": scored + failed}))?;
+        line(
+            &json!({"entry_type": "eval", "probe": probe, "detector": "ostrom.Rule", "passed": scored - hits,
+                     "fails": hits, "nones": failed, "total_evaluated": scored, "total_processed": scored + failed}),
+        )?;
     }
     line(&json!({"entry_type": "completion", "run": bundle.digest.to_string()}))
 }
@@ -94,7 +96,8 @@ fn attempt(case: &Case, trial: &Trial, status: u8) -> Value {
     let message = |text: &str| json!({"text": text, "lang": "*"});
     let last = trial.calls.last();
     let turns: Vec<_> = last.map_or_else(Vec::new, |call| {
-        let turn = |m: &ostrom_models::Message| json!({"role": m.role.as_str(), "content": message(&m.content)});
+        let turn =
+            |m: &ostrom_models::Message| json!({"role": m.role.as_str(), "content": message(&m.content)});
         call.messages.iter().map(turn).collect()
     });
     let (outputs, scores, notes) = match (&trial.verdict, status) {

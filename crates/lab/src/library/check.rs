@@ -98,8 +98,7 @@ fn check_technique(library: &Library, technique: &Technique, defects: &mut Vec<S
         }
     }
     // Another order must make another text, or the order does not get through.
-    let other =
-        values.with("order", "Count to ten.").with("order_a", "Count").with("order_b", "to ten.");
+    let other = values.with("order", "Count to ten.").with("order_a", "Count").with("order_b", "to ten.");
     let changed = technique.turns.last().and_then(|turn| render(turn, &other).ok());
     if rendered.len() == technique.turns.len() && changed.as_ref() == rendered.last() {
         defects.push(format!("{place}: its last turn does not contain the order"));
@@ -151,13 +150,7 @@ fn check_scenario(library: &Library, scenario: &Scenario, defects: &mut Vec<Stri
     }
 }
 
-fn order_and_control(
-    place: &str,
-    order: &str,
-    control: &str,
-    success: &Rule,
-    defects: &mut Vec<String>,
-) {
+fn order_and_control(place: &str, order: &str, control: &str, success: &Rule, defects: &mut Vec<String>) {
     let values = sample_values();
     let mut texts = Vec::new();
     for template in [order, control] {

@@ -103,7 +103,8 @@ mod tests {
             ("owasp", "[]"),
             ("arcanum", "[]"),
         ] {
-            let kept = whole.lines().filter(|line| !line.starts_with(&format!("{key} ="))).collect::<Vec<_>>();
+            let kept =
+                whole.lines().filter(|line| !line.starts_with(&format!("{key} ="))).collect::<Vec<_>>();
             let without = kept.join("\n");
             assert!(defects_of("mechanisms.toml", &without).contains(key), "{key} may be missing");
             let blank = format!("{without}\n{key} = {empty}\n");

@@ -39,8 +39,7 @@ pub fn paragraphs(settings: &Settings, pass: &Pass, figures: &Metrics) -> Vec<St
 }
 
 fn clusters(rate: &Rate) -> String {
-    let start =
-        "Attacks on the same user task, or by the same technique, tend to end alike, so they tell less than as many \
+    let start = "Attacks on the same user task, or by the same technique, tend to end alike, so they tell less than as many \
          unrelated attacks.";
     match rate.design_effect {
         Some(effect) if effect > 1.05 => {

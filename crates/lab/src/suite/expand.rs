@@ -30,13 +30,8 @@ const COLOURS: [&str; 16] = [
 
 /// Makes the suite.
 pub(super) fn expand(recipe: &Recipe, library: &Library) -> Result<Suite, SuiteError> {
-    let mut builder = Builder {
-        recipe,
-        library,
-        cases: Vec::new(),
-        twins: BTreeMap::new(),
-        ids: BTreeSet::new(),
-    };
+    let mut builder =
+        Builder { recipe, library, cases: Vec::new(), twins: BTreeMap::new(), ids: BTreeSet::new() };
     for (index, selection) in recipe.selections.iter().enumerate() {
         builder.select(index, selection).map_err(SuiteError::Recipe)?;
     }

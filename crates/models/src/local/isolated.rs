@@ -22,7 +22,7 @@ const MAX_DATA: u64 = 256 << 20;
 /// Addresses that the child may use, program and libraries included, in bytes.
 const MAX_ADDRESSES: u64 = 2 << 30;
 /// Seconds of computing that one child gets. Whoever needs more over many prompts gets another child.
-const MAX_SECONDS: u64 = 5;
+const MAX_SECONDS: u64 = 2;
 /// The longest answer of a child: a prompt in which JSON writes each byte as six.
 const MAX_ANSWER: u64 = 6 * MAX_PROMPT as u64 + 1024;
 
@@ -77,11 +77,7 @@ pub(super) struct Isolated {
 
 impl Isolated {
     /// Starts a child and has it compile the template.
-    pub(super) fn new(
-        program: PathBuf,
-        arguments: Vec<OsString>,
-        setup: Setup,
-    ) -> Result<Self, ModelError> {
+    pub(super) fn new(program: PathBuf, arguments: Vec<OsString>, setup: Setup) -> Result<Self, ModelError> {
         let isolated = Self { program, arguments, setup, worker: Mutex::new(None) };
         let worker = isolated.start()?;
         *isolated.worker.lock().unwrap_or_else(PoisonError::into_inner) = Some(worker);
