@@ -109,7 +109,8 @@ fn hidden_states_and_attention_are_given_for_every_layer_and_token() {
         }
         // Nothing is computed that was not asked for.
         let mut sequence = model.sequence();
-        let plain = Step { hidden: false, attention: false, logits: Logits::Last, ..step(&mut sequence, &tokens) };
+        let plain =
+            Step { hidden: false, attention: false, logits: Logits::Last, ..step(&mut sequence, &tokens) };
         let plain = forward(model, &mut [plain]).remove(0);
         assert_eq!(plain.logits, found.logits[19..]);
         assert!(plain.hidden.is_empty() && plain.attention.is_empty());

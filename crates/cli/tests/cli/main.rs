@@ -9,6 +9,7 @@
     reason = "clippy takes only functions marked as tests for tests, not the helpers beside them"
 )]
 
+mod bad_endpoints;
 mod bundles;
 mod commands;
 mod endpoint;

@@ -16,7 +16,8 @@ pub fn tiny_gguf(architecture: &str, chat_template: Option<&str>) -> Vec<u8> {
         let count = dimensions.iter().product::<u64>();
         let norm = name.ends_with("norm.weight");
         let scale = if name == "token_embd.weight" { 1.0 } else { (dimensions[0] as f32).powf(-0.5) };
-        let numbers = (0..count).map(|_| f32::from(u8::from(norm)) + random.next() * if norm { 0.1 } else { scale });
+        let numbers =
+            (0..count).map(|_| f32::from(u8::from(norm)) + random.next() * if norm { 0.1 } else { scale });
         tensors.push((name.to_owned(), dimensions.to_vec(), numbers.collect::<Vec<_>>()));
     };
     add("token_embd.weight", &[WIDTH, tokens.len() as u64]);
@@ -89,7 +90,8 @@ pub const CHATML: &str = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.
 fn vocabulary() -> Vec<String> {
     let printable = |b: u8| (33..=126).contains(&b) || (161..=172).contains(&b) || b >= 174;
     let mut shifted = 256_u32..;
-    let byte = |b: u8| if printable(b) { char::from(b) } else { char::from_u32(shifted.next().unwrap()).unwrap() };
+    let byte =
+        |b: u8| if printable(b) { char::from(b) } else { char::from_u32(shifted.next().unwrap()).unwrap() };
     let mut tokens: Vec<String> = (0..=255_u8).map(byte).map(String::from).collect();
     tokens.extend(["<|im_start|>".to_owned(), "<|im_end|>".to_owned()]);
     // The kernels take vocabularies in sixteens.
