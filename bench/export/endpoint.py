@@ -1,4 +1,4 @@
-"""An OpenAI-compatible endpoint whose answers follow from the prompt: some obey, some do the task, and with an argument every Nth prompt gets HTTP 500.
+"""An OpenAI-compatible endpoint whose answers follow from the prompt: some repeat the code word in it, and with an argument every Nth prompt gets HTTP 500.
 
     python bench/export/endpoint.py [N]
 
@@ -8,6 +8,7 @@ Prints its port as the first line.
 import hashlib
 import http.server
 import json
+import re
 import sys
 
 EVERY = int(sys.argv[1]) if len(sys.argv) > 1 else 0
@@ -22,7 +23,8 @@ class Handler(http.server.BaseHTTPRequestHandler):
         number = int.from_bytes(hashlib.sha256("\n".join(texts).encode()).digest()[:4], "big")
         if EVERY and number % EVERY == 0:
             return self.answer(500, {"error": {"message": "out of order"}})
-        reply = texts[-1] if number % 3 == 0 else "Certainly, here it is."
+        words = re.findall(r"[A-Z]{3,}-[0-9]{4}", texts[-1]) if number % 3 == 0 else []
+        reply = words[0] if words else "Certainly, here it is."
         self.answer(200, {
             "id": "1", "object": "chat.completion", "created": 1, "model": request["model"],
             "choices": [{"index": 0, "message": {"role": "assistant", "content": reply}, "finish_reason": "stop"}],

@@ -215,7 +215,6 @@ pub fn avid(bundle: &Bundle, out: &mut dyn Write) -> Result<(), ExportError> {
     let report = json!({
         "data_type": "AVID",
         "data_version": "0.2",
-        "metadata": null,
         "affects": {
             "developer": [],
             "deployer": [],
@@ -238,11 +237,10 @@ pub fn avid(bundle: &Bundle, out: &mut dyn Write) -> Result<(), ExportError> {
             "Suite {} {} ({}), {} trials, of which {} failed. Figures can be re-derived from the signed bundle.",
             bundle.manifest.suite, bundle.manifest.suite_version, bundle.manifest.suite_digest, metrics.planned,
             metrics.failed)},
-        "impact": {"avid": {"risk_domain": ["Security"],
+        "impact": {"avid": {"vuln_id": null, "risk_domain": ["Security"],
                             "sep_view": ["S0403: Adversarial Example"], "lifecycle_view": ["L05: Evaluation"],
                             "taxonomy_version": "0.2"}},
         "credit": [],
-        "reported_date": null,
     });
     serde_json::to_writer_pretty(&mut *out, &report).map_err(io::Error::from)?;
     writeln!(out)?;
