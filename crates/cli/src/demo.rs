@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Instant;
 
 use ostrom_lab::bundle;
 use ostrom_lab::compare::compare;
@@ -32,9 +33,11 @@ fn free_folder() -> PathBuf {
 /// Runs the demo.
 pub async fn run(options: DemoOptions) -> Result<ExitCode, Failure> {
     let suite = Suite::load("starter")?;
+    let begun = Instant::now();
     let reach = Reach { target: Some(format!("local:{MODEL}")), ..Reach::default() };
     let key = signing_key(None)?;
     let model: Arc<dyn Model> = reach.open().await?;
+    let fetched = begun.elapsed();
     eprintln!(
         "{MODEL}: {} attacks with their controls, undefended and then with {}",
         suite.cases.len(),
@@ -63,10 +66,13 @@ pub async fn run(options: DemoOptions) -> Result<ExitCode, Failure> {
         return Err(Failure::new("the demo makes two bundles"));
     };
     let comparison = compare(a, b)?;
+    let [to_model, to_result] =
+        [fetched, begun.elapsed().saturating_sub(fetched)].map(|time| time.as_secs_f64());
     if options.json {
         let metrics: Vec<_> = runs.iter().map(|run| &run.metrics).collect();
         show::json(
-            &json!({"bundles": folders, "metrics": metrics, "comparison": comparison, "verified": true}),
+            &json!({"bundles": folders, "metrics": metrics, "comparison": comparison, "verified": true,
+                    "seconds": {"model": to_model, "runs": to_result}}),
         )?;
     } else {
         for (run, title) in runs.iter().zip(["Undefended", "With the defence"]) {
@@ -82,6 +88,7 @@ pub async fn run(options: DemoOptions) -> Result<ExitCode, Failure> {
         for folder in &folders {
             println!("\nbundle  {}\nreport  {}", folder.display(), folder.join("report.html").display());
         }
+        println!("\n{to_result:.0} s for both runs, and {to_model:.0} s before to have the model at hand");
     }
     match runs.iter().find_map(Finished::failure) {
         Some(failure) => Err(failure),

@@ -27,9 +27,6 @@ use crate::progress::RunProgress;
 use crate::target::Reach;
 use crate::{paths, show};
 
-/// As much of a reason for failure as is printed, in characters.
-const MAX_REASON: usize = 300;
-
 /// A run's configuration file. Unknown keys are errors.
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -77,17 +74,23 @@ pub async fn run(command: EvalCommand) -> Result<ExitCode, Failure> {
             } else {
                 show::comparison(&comparison)
             }
-            if comparison.failed() > 0 {
-                return Err(Failure::with_code(
-                    format!(
-                        "{} pairs have a failed trial and could not be compared; try failed trials again with: ostrom \
-                         eval resume",
-                        comparison.failed()
-                    ),
-                    INCOMPLETE,
-                ));
+            if comparison.failed() == 0 {
+                return Ok(ExitCode::SUCCESS);
             }
-            Ok(ExitCode::SUCCESS)
+            let [in_a, in_b] = &comparison.failed_trials;
+            let mut message = String::from("the comparison is incomplete, because trials failed");
+            for (failed, bundle) in [(in_a, &options.a), (in_b, &options.b)] {
+                if !failed.is_empty() {
+                    message = format!(
+                        "{message}\n{} in {} (again with: ostrom eval resume {}):\n{}",
+                        failed.len(),
+                        bundle.display(),
+                        bundle.display(),
+                        show::failed_trials(failed)
+                    );
+                }
+            }
+            Err(Failure::with_code(message, INCOMPLETE))
         }
         EvalCommand::Export(options) => export_bundle(&options),
         EvalCommand::Pack(options) => {
@@ -289,7 +292,7 @@ impl Finished {
     /// What to say if trials failed.
     pub fn failure(&self) -> Option<Failure> {
         let why = self.commonest_failure.as_ref().map_or_else(String::new, |(reason, count)| {
-            let reason: String = reason.chars().take(MAX_REASON).collect();
+            let reason: String = reason.chars().take(show::MAX_REASON).collect();
             format!(" ({count} of them: {reason})")
         });
         let message = format!(
@@ -394,18 +397,29 @@ fn export_bundle(options: &ExportOptions) -> Result<ExitCode, Failure> {
         let out =
             options.out.as_deref().ok_or_else(|| Failure::new("parquet is not for terminals: --out FILE"))?;
         export::parquet(&bundle, File::create(out).map_err(io(out.display()))?)?;
+    } else {
+        let mut out: Box<dyn std::io::Write> = match &options.out {
+            Some(path) => Box::new(std::io::BufWriter::new(File::create(path).map_err(io(path.display()))?)),
+            None => Box::new(std::io::BufWriter::new(std::io::stdout())),
+        };
+        match options.format {
+            Format::Csv => export::csv(&bundle, &mut out)?,
+            Format::Avid => export::avid(&bundle, &mut out)?,
+            Format::Garak => export::garak(&bundle, &mut out)?,
+            Format::Parquet => {}
+        }
+        out.flush().map_err(io("the export"))?;
+    }
+    let failed = bundle.failed_trials()?;
+    if failed.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
-    let mut out: Box<dyn std::io::Write> = match &options.out {
-        Some(path) => Box::new(std::io::BufWriter::new(File::create(path).map_err(io(path.display()))?)),
-        None => Box::new(std::io::BufWriter::new(std::io::stdout())),
-    };
-    match options.format {
-        Format::Csv => export::csv(&bundle, &mut out)?,
-        Format::Avid => export::avid(&bundle, &mut out)?,
-        Format::Garak => export::garak(&bundle, &mut out)?,
-        Format::Parquet => {}
-    }
-    out.flush().map_err(io("the export"))?;
-    Ok(ExitCode::SUCCESS)
+    let message = format!(
+        "the export is written, but {} of {} trials have no outcome (again with: ostrom eval resume {}):\n{}",
+        failed.len(),
+        bundle.metrics.planned,
+        options.bundle.display(),
+        show::failed_trials(&failed)
+    );
+    Err(Failure::with_code(message, INCOMPLETE))
 }

@@ -56,6 +56,10 @@ fn run(cli: Cli) -> Result<ExitCode, Failure> {
             clap_complete::generate(shell, &mut Cli::command(), "ostrom", &mut std::io::stdout());
             Ok(ExitCode::SUCCESS)
         }
+        Command::RenderTemplates => {
+            ostrom_models::local::serve_templates().map_err(fail::io("chat templates"))?;
+            Ok(ExitCode::SUCCESS)
+        }
         Command::Demo(options) => block_on(demo::run(options)),
         Command::Eval(command) => block_on(eval::run(command)),
         Command::Model(command) => block_on(model::run(command)),

@@ -4,7 +4,7 @@ use std::io::{BufRead as _, Write as _};
 use std::process::ExitCode;
 
 use ostrom_models::local::inspect;
-use ostrom_models::{Message, Request, Sampling};
+use ostrom_models::{Message, Model as _, Request, Sampling};
 use serde_json::json;
 
 use crate::args::ModelCommand;
@@ -26,12 +26,12 @@ pub async fn run(command: ModelCommand) -> Result<ExitCode, Failure> {
             Ok(ExitCode::SUCCESS)
         }
         ModelCommand::List { json } => list(json),
-        ModelCommand::Chat { model, prompt, system, max_tokens, temperature } => {
+        ModelCommand::Chat { model, prompt, system, max_tokens, temperature, json } => {
             let model = Reach::default().local(&model).await?;
             let sampling = Sampling { temperature, max_tokens, ..Sampling::default() };
             let mut messages: Vec<Message> = system.map(Message::system).into_iter().collect();
             if let Some(prompt) = prompt {
-                say(&model, &mut messages, prompt, sampling).await?;
+                say(&model, &mut messages, prompt, sampling, json).await?;
                 return Ok(ExitCode::SUCCESS);
             }
             let is_base = !model.has_chat_template();
@@ -50,21 +50,28 @@ pub async fn run(command: ModelCommand) -> Result<ExitCode, Failure> {
                     return Ok(ExitCode::SUCCESS);
                 }
                 if !line.trim().is_empty() {
-                    say(&model, &mut messages, line.trim().to_owned(), sampling).await?;
+                    say(&model, &mut messages, line.trim().to_owned(), sampling, json).await?;
                 }
             }
         }
     }
 }
 
-/// Says something and prints the answer as it comes.
+/// Says something and prints the answer: as it comes, or whole, as a line of JSON.
 async fn say(
     model: &ostrom_models::local::LocalModel,
     messages: &mut Vec<Message>,
     text: String,
     sampling: Sampling,
+    json: bool,
 ) -> Result<(), Failure> {
     messages.push(Message::user(text));
+    if json {
+        let response = model.generate(Request::new(messages.clone(), sampling)).await?;
+        println!("{}", json!({"answer": response.text, "stop": response.stop, "usage": response.usage}));
+        messages.push(Message::assistant(response.text));
+        return Ok(());
+    }
     let (sender, stream) = std::sync::mpsc::channel::<String>();
     let answer = model.start(&Request::new(messages.clone(), sampling), Some(sender))?;
     let printer = tokio::task::spawn_blocking(move || {

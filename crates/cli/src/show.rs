@@ -1,10 +1,14 @@
 //! Results on standard output: tables for people, JSON for programs.
 
+use ostrom_lab::bundle::FailedTrial;
 use ostrom_lab::compare::{Comparison, Difference};
 use ostrom_lab::metrics::{Group, Metrics, Rate};
 use serde::Serialize;
 
 use crate::fail::Failure;
+
+/// As much of a reason for failure as is printed, in characters.
+pub const MAX_REASON: usize = 300;
 
 /// The width that texts are wrapped to.
 const WIDTH: usize = 80;
@@ -134,7 +138,11 @@ fn signed(x: f64) -> String {
 }
 
 fn difference(label: &str, difference: &Difference) {
-    let value = difference.difference.map_or("–".to_owned(), signed);
+    let value = match (difference.difference, difference.range) {
+        (Some(value), _) => signed(value),
+        (None, Some([least, most])) => format!("{} to {}", signed(least), signed(most)),
+        (None, None) => "–".to_owned(),
+    };
     let interval = format!("{} to {}", signed(difference.low), signed(difference.high));
     let p = difference.p_holm.unwrap_or(difference.p);
     let p = if p < 0.001 { "< 0.001".to_owned() } else { format!("{p:.3}") };
@@ -163,10 +171,26 @@ pub fn comparison(comparison: &Comparison) {
     println!("\nseen: the smallest difference that would be found four times out of five.");
     if comparison.failed() > 0 {
         println!(
-            "(n failed): pairs with a failed trial. They are not in the differences, intervals and p values: the \
-             comparison is incomplete."
+            "(n failed): pairs with a failed trial. Differences are ranges over everything that those could have given, \
+             intervals reach over all of them, and p is the largest possible: the comparison is incomplete."
         );
     }
+}
+
+/// How many failed trials a message names.
+const NAMED: usize = 5;
+
+/// Failed trials by name, with their reasons; the first few of many.
+pub fn failed_trials(failed: &[FailedTrial]) -> String {
+    let name = |trial: &FailedTrial| {
+        let reason: String = trial.reason.chars().take(MAX_REASON).collect();
+        format!("  {} ({}, repeat {}): {reason}", trial.id, trial.arm.as_str(), trial.repeat)
+    };
+    let mut lines: Vec<String> = failed.iter().take(NAMED).map(name).collect();
+    if failed.len() > NAMED {
+        lines.push(format!("  … and {} more", failed.len() - NAMED));
+    }
+    lines.join("\n")
 }
 
 #[cfg(test)]

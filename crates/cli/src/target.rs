@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ostrom_models::http::{Caps, HttpConfig, HttpModel, Price, Protocol, Spent};
-use ostrom_models::local::{LocalModel, LocalOptions};
+use ostrom_models::local::{LocalModel, LocalOptions, Templates};
 use ostrom_models::{Model, Secret};
 use serde::{Deserialize, Serialize};
 
 use crate::args::ReachOptions;
-use crate::fail::Failure;
+use crate::fail::{Failure, io};
 use crate::{fetch, paths};
 
 /// How to reach a target: what goes into configuration files and into a run's folder. No keys, only the names of
@@ -118,7 +118,11 @@ impl Reach {
             )));
         }
         let path = local_path(name).await?;
-        let mut options = LocalOptions { threads: self.threads.unwrap_or(0), ..LocalOptions::default() };
+        let mut options = LocalOptions {
+            threads: self.threads.unwrap_or(0),
+            templates: templates()?,
+            ..LocalOptions::default()
+        };
         if let Some(batch) = self.batch {
             options.batch = batch.clamp(1, 256);
         }
@@ -172,6 +176,18 @@ impl Reach {
         }
         Ok(Arc::new(HttpModel::new(config)?))
     }
+}
+
+/// Chat templates of files that strangers made: rendered by this program, in another process.
+fn templates() -> Result<Templates, Failure> {
+    // The link names the program that runs, even after an update has put another one at its path.
+    let running = PathBuf::from("/proc/self/exe");
+    let program = if running.exists() {
+        running
+    } else {
+        std::env::current_exe().map_err(io("the program's own path"))?
+    };
+    Ok(Templates::Child { program, arguments: vec![crate::args::RENDER_TEMPLATES.into()] })
 }
 
 /// The file of a local model: a path, a model in the cache, or a reference model that is fetched now.

@@ -11,7 +11,8 @@ use serde::{Deserialize, Serialize};
 use crate::library::Family;
 use crate::plan::Plan;
 use crate::stats::{
-    Confidence, Counts, Interval, cluster_interval, krippendorff_alpha, minimum_detectable_rate, wilson,
+    Confidence, Counts, CrossedCounts, Interval, crossed_interval, krippendorff_alpha,
+    minimum_detectable_rate,
 };
 use crate::suite::Case;
 use crate::trial::{Arm, Item, Outcome};
@@ -26,7 +27,7 @@ pub struct Rate {
     pub trials: u64,
     /// Trials without an outcome.
     pub failed: u64,
-    /// 95 % interval: Wilson's, widened for trials that share a user task, and for failed ones.
+    /// 95 % interval: Wilson's, widened for trials that share a user task or a technique, and for failed ones.
     pub low: f64,
     /// Upper end.
     pub high: f64,
@@ -136,15 +137,23 @@ pub fn pairs<'a>(plan: &'a Plan, outcomes: &[Option<Outcome>]) -> Vec<Pair<'a>> 
     pairs
 }
 
-/// Collects outcomes per cluster.
-#[derive(Default)]
+/// What trials have in common: the user task, and the technique whose template made them.
+type Kin<'a> = (&'a str, &'a str);
+
+/// Successes, trials and failed trials of those that have both in common.
 struct Tally<'a> {
-    clusters: BTreeMap<&'a str, (u64, u64, u64)>,
+    kin: BTreeMap<Kin<'a>, (u64, u64, u64)>,
+    /// How many trials are worth one ([`crate::plan::Settings::alike`]).
+    alike: f64,
 }
 
 impl<'a> Tally<'a> {
-    fn add(&mut self, cluster: &'a str, outcome: Option<bool>) {
-        let (successes, trials, failed) = self.clusters.entry(cluster).or_default();
+    fn new(alike: f64) -> Self {
+        Self { kin: BTreeMap::new(), alike }
+    }
+
+    fn add(&mut self, kin: Kin<'a>, outcome: Option<bool>) {
+        let (successes, trials, failed) = self.kin.entry(kin).or_default();
         *trials += 1;
         match outcome {
             Some(true) => *successes += 1,
@@ -154,31 +163,25 @@ impl<'a> Tally<'a> {
     }
 
     fn rate(&self) -> Rate {
-        let total = self.clusters.values().fold((0, 0, 0), |(s, t, f), (a, b, c)| (s + a, t + b, f + c));
+        let total = self.kin.values().fold((0, 0, 0), |(s, t, f), (a, b, c)| (s + a, t + b, f + c));
         let (successes, trials, failed) = total;
         let (least, design_effect) = self.interval(|successes, _| successes);
         let most = if failed > 0 { self.interval(|successes, failed| successes + failed).0 } else { least };
         Rate { successes, trials, failed, low: least.low, high: most.high, design_effect }
     }
 
-    /// The interval if `count(successes, failed)` of each cluster's trials had succeeded.
+    /// The interval if `count(successes, failed)` of the trials had succeeded.
     fn interval(&self, count: impl Fn(u64, u64) -> u64) -> (Interval, Option<f64>) {
-        let clusters: Vec<Counts> = self
-            .clusters
-            .values()
-            .filter_map(|&(successes, trials, failed)| Counts::new(count(successes, failed), trials).ok())
+        let observations: Vec<CrossedCounts<'_>> = self
+            .kin
+            .iter()
+            .filter_map(|(&(task, template), &(successes, trials, failed))| {
+                let counts = Counts::new(count(successes, failed), trials).ok()?;
+                Some(CrossedCounts { task, template, counts })
+            })
             .collect();
-        let successes = clusters.iter().map(|c| c.successes()).sum();
-        let trials = clusters.iter().map(|c| c.trials()).sum();
-        let pooled =
-            Counts::new(successes, trials).map_or(Interval::UNIT, |counts| wilson(counts, Confidence::P95));
-        if clusters.len() < 2 {
-            return (pooled, None);
-        }
-        let estimate = cluster_interval(&clusters, Confidence::P95);
-        // Never narrower than if the trials were independent.
-        let low = estimate.interval.low.min(pooled.low);
-        (Interval { low, high: estimate.interval.high.max(pooled.high) }, estimate.design_effect)
+        let estimate = crossed_interval(&observations, Confidence::P95, self.alike);
+        (estimate.interval, estimate.design_effect)
     }
 }
 
@@ -194,16 +197,19 @@ impl Rate {
     }
 }
 
-fn rate<'a>(outcomes: impl Iterator<Item = (&'a str, Option<bool>)>) -> Rate {
-    let mut tally = Tally::default();
-    outcomes.for_each(|(cluster, outcome)| tally.add(cluster, outcome));
+fn rate<'a>(alike: f64, outcomes: impl Iterator<Item = (Kin<'a>, Option<bool>)>) -> Rate {
+    let mut tally = Tally::new(alike);
+    outcomes.for_each(|(kin, outcome)| tally.add(kin, outcome));
     tally.rate()
 }
 
-fn grouped<'a, K: Ord>(pairs: &[Pair<'a>], key: impl Fn(&'a Case) -> K) -> Vec<(K, Rate)> {
+fn grouped<'a, K: Ord>(alike: f64, pairs: &[Pair<'a>], key: impl Fn(&'a Case) -> K) -> Vec<(K, Rate)> {
     let mut tallies: BTreeMap<K, Tally<'a>> = BTreeMap::new();
     for pair in pairs {
-        tallies.entry(key(pair.case)).or_default().add(pair.case.cluster(), pair.counts());
+        tallies
+            .entry(key(pair.case))
+            .or_insert_with(|| Tally::new(alike))
+            .add(pair.case.kin(), pair.counts());
     }
     tallies.into_iter().map(|(key, tally)| (key, tally.rate())).collect()
 }
@@ -211,10 +217,11 @@ fn grouped<'a, K: Ord>(pairs: &[Pair<'a>], key: impl Fn(&'a Case) -> K) -> Vec<(
 /// All figures. `outcomes` are in the plan's order, `None` where a trial failed.
 pub fn metrics(plan: &Plan, outcomes: &[Option<Outcome>]) -> Metrics {
     let pairs = pairs(plan, outcomes);
+    let alike = plan.settings().alike();
     let twins = plan.iter().zip(outcomes).filter(|((item, _), _)| matches!(item, Item::Twin(_)));
     let success = |outcome: Option<Outcome>| outcome.and_then(|o| o.success);
     let group = |key: &dyn Fn(&Case) -> String| {
-        grouped(&pairs, key).into_iter().map(|(id, rate)| Group { id, rate }).collect::<Vec<_>>()
+        grouped(alike, &pairs, key).into_iter().map(|(id, rate)| Group { id, rate }).collect::<Vec<_>>()
     };
     let repeats = plan.settings().repeat;
     let agreement = (repeats > 1).then(|| {
@@ -224,19 +231,32 @@ pub fn metrics(plan: &Plan, outcomes: &[Option<Outcome>]) -> Metrics {
         }
         krippendorff_alpha(&units.into_values().collect::<Vec<_>>())
     });
-    let attack_success = rate(pairs.iter().map(|pair| (pair.case.cluster(), pair.counts())));
+    let attack_success = rate(alike, pairs.iter().map(|pair| (pair.case.kin(), pair.counts())));
     Metrics {
         planned: outcomes.len() as u64,
         failed: outcomes.iter().filter(|outcome| outcome.is_none()).count() as u64,
-        smallest_detectable_rate: minimum_detectable_rate(attack_success.trials, Confidence::P95),
-        raw_attack_success: rate(pairs.iter().map(|pair| (pair.case.cluster(), success(pair.attack)))),
-        control_success: rate(pairs.iter().map(|pair| (pair.case.cluster(), success(pair.control)))),
-        benign_utility: rate(twins.map(|((item, _), o)| (item.cluster(), o.and_then(|o| o.utility)))),
+        smallest_detectable_rate: minimum_detectable_rate(
+            // As many as there are cases, where repeats tell nothing new.
+            if alike > 1.0 {
+                attack_success.trials / u64::from(repeats.max(1))
+            } else {
+                attack_success.trials
+            },
+            Confidence::P95,
+        ),
+        raw_attack_success: rate(alike, pairs.iter().map(|pair| (pair.case.kin(), success(pair.attack)))),
+        control_success: rate(alike, pairs.iter().map(|pair| (pair.case.kin(), success(pair.control)))),
+        benign_utility: rate(
+            alike,
+            // No technique made a twin.
+            twins.map(|((item, _), o)| ((item.cluster(), item.cluster()), o.and_then(|o| o.utility))),
+        ),
         utility_under_attack: rate(
+            alike,
             pairs
                 .iter()
                 .filter(|pair| pair.case.family == Family::Context)
-                .map(|pair| (pair.case.cluster(), pair.attack.and_then(|o| o.utility))),
+                .map(|pair| (pair.case.kin(), pair.attack.and_then(|o| o.utility))),
         ),
         by_mechanism: group(&|case| case.mechanism.to_string()),
         by_channel: group(&|case| case.channel.to_string()),
@@ -247,7 +267,7 @@ pub fn metrics(plan: &Plan, outcomes: &[Option<Outcome>]) -> Metrics {
             [] => "none".to_owned(),
             chain => chain.iter().map(ToString::to_string).collect::<Vec<_>>().join("+"),
         }),
-        cells: grouped(&pairs, |case| (case.mechanism.to_string(), case.channel.to_string()))
+        cells: grouped(alike, &pairs, |case| (case.mechanism.to_string(), case.channel.to_string()))
             .into_iter()
             .map(|((mechanism, channel), rate)| Cell { mechanism, channel, rate })
             .collect(),
@@ -305,6 +325,33 @@ mod tests {
         assert_eq!(figures.attack_success.trials, clean.trials);
         let (least, most) = figures.attack_success.bounds().unwrap();
         assert!(least == 0.0 && most > 0.0 && figures.attack_success.high > clean.high);
+    }
+
+    #[test]
+    fn repeats_of_the_same_answers_make_no_figure_surer() {
+        let suite = std::sync::Arc::new(Suite::load("starter").unwrap());
+        let figures = |repeat, temperature| {
+            let plan = Plan::new(suite.clone(), Settings { temperature, ..settings(repeat) });
+            let outcomes: Vec<_> = plan
+                .iter()
+                .map(|(item, _)| {
+                    outcome(item.arm() == Arm::Attack && item.id().len() % 7 == 0, item.id().len() % 3 == 0)
+                })
+                .collect();
+            metrics(&plan, &outcomes)
+        };
+        let (once, ten) = (figures(1, 0.0), figures(10, 0.0));
+        for (once, ten) in [
+            (&once.attack_success, &ten.attack_success),
+            (&once.control_success, &ten.control_success),
+            (&once.benign_utility, &ten.benign_utility),
+        ] {
+            assert_eq!(ten.trials, 10 * once.trials);
+            let width = |rate: &Rate| rate.high - rate.low;
+            assert!(width(ten) > 0.95 * width(once), "{once:?} {ten:?}");
+        }
+        assert!((once.smallest_detectable_rate - ten.smallest_detectable_rate).abs() < 1e-12);
+        assert!(figures(10, 1.0).smallest_detectable_rate < ten.smallest_detectable_rate);
     }
 
     #[test]

@@ -37,6 +37,12 @@ const MAX_REPEAT: u32 = 10_000;
 const MAX_TRIALS: usize = 100_000_000;
 
 impl Settings {
+    /// How many trials of a case are worth one. At temperature 0 a model repeats itself, and repeats tell nothing about
+    /// other cases: all of them together count as one trial.
+    pub fn alike(&self) -> f64 {
+        if self.temperature == 0.0 { f64::from(self.repeat.max(1)) } else { 1.0 }
+    }
+
     /// Whether a run can have these settings.
     ///
     /// # Errors

@@ -177,7 +177,13 @@ For PostgreSQL use pg_dump.")]
         /// The shell.
         shell: clap_complete::Shell,
     },
+    /// Render chat templates from standard input with little memory and time. Ostrom calls itself with it.
+    #[command(name = RENDER_TEMPLATES, hide = true)]
+    RenderTemplates,
 }
+
+/// The command by which Ostrom has another process of itself render chat templates.
+pub const RENDER_TEMPLATES: &str = "render-templates";
 
 /// `ostrom demo`.
 #[derive(Debug, Args)]
@@ -440,7 +446,9 @@ pub enum ModelCommand {
         json: bool,
     },
     /// Talk to a local model.
-    #[command(after_help = "Example:\n  ostrom model chat smollm2-135m")]
+    #[command(
+        after_help = "Examples:\n  ostrom model chat smollm2-135m\n  ostrom model chat smollm2-135m --prompt \"What is a commons?\" --json"
+    )]
     Chat {
         /// A model's name or the path of a GGUF file.
         model: String,
@@ -456,6 +464,9 @@ pub enum ModelCommand {
         /// 0 is greedy.
         #[arg(long, default_value_t = 0.0)]
         temperature: f64,
+        /// Print each answer as one line of JSON.
+        #[arg(long)]
+        json: bool,
     },
 }
 

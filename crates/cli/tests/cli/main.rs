@@ -4,15 +4,22 @@
     clippy::expect_used,
     clippy::panic,
     clippy::indexing_slicing,
+    clippy::cast_precision_loss,
+    clippy::cast_possible_truncation,
     reason = "clippy takes only functions marked as tests for tests, not the helpers beside them"
 )]
 
+mod bad_endpoints;
 mod bundles;
 mod commands;
 mod endpoint;
 mod guard;
 mod hub;
 mod nodes;
+mod local;
 mod place;
 mod runs;
 mod supply;
+mod templates;
+#[path = "../../../models/tests/tiny_gguf/mod.rs"]
+mod tiny_gguf;

@@ -218,6 +218,31 @@ fn a_folder_that_may_not_be_written_is_named_with_a_way_out() {
     assert_eq!(endpoint.requests(), 0);
 }
 
+/// A disk with room for the suite and for some of the trials: files may not grow beyond a limit.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_stops_the_run_and_loses_no_finished_trial() {
+    let (place, endpoint) = (Place::new(), Endpoint::start());
+    let url = endpoint.url();
+    let run = |out| {
+        ["eval", "run", "--suite", "starter", "--target", "openai:mock", "--base-url", &url, "--out", out]
+    };
+    place.ostrom(&run("whole")).exits(0);
+    let blocks = place.read("whole/suite.json").len() / 512 + 40;
+    assert!(place.read("whole/trials.jsonl").len() > (blocks + 40) * 512, "the trials fit on this disk");
+    let script = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+    let mut args = vec!["-c", &script, env!("CARGO_BIN_EXE_ostrom")];
+    let command = run("out");
+    args.extend(command);
+    let full = Ran::of(&mut place.command_of(std::path::Path::new("sh"), &args)).exits(3);
+    full.complains("journal.jsonl").complains("ostrom eval resume out");
+    let before = endpoint.requests();
+    place.ostrom(&["eval", "resume", "out"]).exits(0);
+    assert!(endpoint.requests() > before);
+    assert_eq!(place.read("out/manifest.json"), place.read("whole/manifest.json"));
+    place.ostrom(&["eval", "verify", "out"]).exits(0);
+}
+
 #[test]
 fn what_was_spent_before_a_stop_counts_after_it() {
     let (place, endpoint) = (Place::new(), Endpoint::start());
@@ -267,7 +292,54 @@ fn a_comparison_with_failed_trials_is_incomplete_and_says_so() {
     run.complains("of them: the endpoint failed 1 times, last with HTTP 500 (out of order)");
     let compared =
         place.ostrom(&["eval", "compare", "whole", "failed"]).exits(4).says("(6 failed)").says("(4 failed)");
-    compared.complains("could not be compared");
+    compared
+        .complains("the comparison is incomplete")
+        .complains("in failed (again with: ostrom eval resume failed)")
+        .complains("repeat 0): the endpoint failed 1 times");
     let json = place.ostrom(&["eval", "compare", "whole", "failed", "--json"]).exits(4).json();
-    assert_eq!(json["utility_under_attack"]["failed"], 4);
+    let utility = &json["utility_under_attack"];
+    assert_eq!((&utility["failed"], &utility["pairs"]), (&4.into(), &4.into()), "a failed pair was left out");
+    assert!(utility["difference"].is_null(), "a difference as if nothing had failed");
+    assert_eq!(utility["range"].as_array().unwrap().len(), 2);
+    let failed = json["failed_trials"][1].as_array().unwrap();
+    assert_eq!((json["failed_trials"][0].as_array().unwrap().len(), failed.len() > 6), (0, true));
+    assert!(failed.iter().all(|trial| trial["reason"].as_str().unwrap().contains("out of order")));
+}
+
+/// Every form of export has a failed trial in it, and the command says so with its exit status.
+#[test]
+fn an_export_with_failed_trials_names_them_and_is_no_success() {
+    let (place, endpoint) = (Place::new(), Endpoint::start());
+    endpoint.set_broken(true);
+    place.run(&endpoint, "failed", &["--max-attempts", "1"]).exits(4);
+    for format in ["csv", "avid", "garak", "parquet"] {
+        let ran = place.ostrom(&["eval", "export", "failed", "--format", format, "--out", format]).exits(4);
+        ran.complains("trials have no outcome")
+            .complains("repeat 0): the endpoint failed 1 times")
+            .complains("ostrom eval resume failed");
+        assert!(!place.read(format).is_empty());
+    }
+    let trials = String::from_utf8(place.read("failed/trials.jsonl")).unwrap().lines().count();
+    let csv = String::from_utf8(place.read("csv")).unwrap();
+    assert_eq!(csv.matches("out of order").count(), trials, "a failed trial is missing");
+    let avid: serde_json::Value = serde_json::from_slice(&place.read("avid")).unwrap();
+    assert_eq!(avid["metrics"][0]["results"]["attack_success"]["failed"], 6);
+    let garak = String::from_utf8(place.read("garak")).unwrap();
+    let lines: Vec<serde_json::Value> =
+        garak.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let attempts: Vec<_> = lines.iter().filter(|line| line["entry_type"] == "attempt").collect();
+    assert_eq!(attempts.len(), 6);
+    assert!(attempts.iter().all(|attempt| attempt["status"] == 1 && attempt["notes"]["failed"].is_string()));
+    let sum = |key: &str| {
+        lines
+            .iter()
+            .filter(|line| line["entry_type"] == "eval")
+            .map(|e| e[key].as_u64().unwrap())
+            .sum::<u64>()
+    };
+    assert_eq!((sum("nones"), sum("total_processed"), sum("total_evaluated")), (6, 6, 0));
+    assert!(lines[0]["ostrom.note"].as_str().unwrap().contains(&format!("{} of their trials", trials - 6)));
+    // Parquet keeps texts as they are.
+    let rows = place.read("parquet").windows(12).filter(|bytes| bytes == b"out of order").count();
+    assert!(rows >= 1, "no reason in the Parquet file");
 }

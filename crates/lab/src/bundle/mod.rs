@@ -11,7 +11,7 @@ mod write;
 
 pub use archive::{pack, unpack};
 pub use manifest::{FileEntry, Manifest, Tool};
-pub use read::Bundle;
+pub use read::{Bundle, FailedTrial};
 pub use verify::{Rerun, Verification, verify, verify_evidence};
 pub use write::finish;
 

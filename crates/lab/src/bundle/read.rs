@@ -14,13 +14,26 @@ use crate::metrics::Metrics;
 use crate::plan::Plan;
 use crate::run::{MAX_LINE, WORK, read_bounded};
 use crate::suite::Suite;
-use crate::trial::{Outcome, Trial, Verdict};
+use crate::trial::{Arm, Outcome, Trial, Verdict};
 
 /// Limits on what is read whole into memory, in bytes.
 const MAX_MANIFEST: u64 = 64 << 20;
 const MAX_SUITE: u64 = 1 << 30;
 /// Different reasons for failure that are told apart.
 const MAX_REASONS: usize = 1_000;
+
+/// A trial that has no outcome.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct FailedTrial {
+    /// The case's id, or the twin's.
+    pub id: String,
+    /// The side that was played.
+    pub arm: Arm,
+    /// 0 for the first repeat.
+    pub repeat: u32,
+    /// Why the target gave no answer.
+    pub reason: String,
+}
 
 /// A bundle on disk whose digests hold.
 pub struct Bundle {
@@ -119,6 +132,21 @@ impl Bundle {
             Ok(())
         })?;
         Ok(reasons.into_iter().max_by_key(|&(_, count)| count))
+    }
+
+    /// All failed trials, in the plan's order.
+    ///
+    /// # Errors
+    /// If a line is no trial.
+    pub fn failed_trials(&self) -> Result<Vec<FailedTrial>, BundleError> {
+        let mut failed = Vec::new();
+        self.trials(|_, trial| {
+            if let Verdict::Failed(reason) = trial.verdict {
+                failed.push(FailedTrial { id: trial.id, arm: trial.arm, repeat: trial.repeat, reason });
+            }
+            Ok(())
+        })?;
+        Ok(failed)
     }
 
     /// The outcomes in the plan's order.

@@ -1,20 +1,24 @@
 //! What makes a library sound beyond its files' shapes: ids that exist, mappings that are real, templates that
 //! render, and rules that can fail.
 
-use minijinja::{Value, context};
 use ostrom_core::{Framework, TaxonomyId};
 
 use super::{Library, Scenario, Technique};
 use crate::rule::Rule;
-use crate::template::Renderer;
+use crate::template::{Values, render};
 use crate::transform::Transform;
 
 /// Checks everything; what is wrong goes to `defects`.
 pub(super) fn check(library: &Library, defects: &mut Vec<String>) {
-    let renderer = Renderer::new();
+    for mechanism in library.mechanisms.values() {
+        let place = format!("mechanism {}", mechanism.id);
+        described(&place, &[&mechanism.definition, &mechanism.example], &mechanism.references, defects);
+        mapped(&place, [&mechanism.atlas, &mechanism.owasp, &mechanism.arcanum], defects);
+        mappings(library, &place, &mechanism.atlas, &mechanism.owasp, &mechanism.arcanum, defects);
+    }
     transforms(library, defects);
     for technique in library.techniques.values() {
-        check_technique(library, technique, &renderer, defects);
+        check_technique(library, technique, defects);
     }
     for intent in library.intents.values() {
         mappings(library, &format!("intent {}", intent.id), &[], &[], &intent.arcanum, defects);
@@ -22,9 +26,7 @@ pub(super) fn check(library: &Library, defects: &mut Vec<String>) {
     for channel in library.channels.values() {
         mappings(library, &format!("channel {}", channel.id), &[], &[], &channel.arcanum, defects);
         for form in &channel.forms {
-            let context = context! { text => "text" };
-            let rendered = renderer.render(&form.wrap, &context);
-            if let Err(error) = rendered {
+            if let Err(error) = render(&form.wrap, &Values::new().with("text", "text")) {
                 defects.push(format!("channel {}: {error}", channel.id));
             }
         }
@@ -34,20 +36,24 @@ pub(super) fn check(library: &Library, defects: &mut Vec<String>) {
         if !library.intents.contains_key(&goal.intent) {
             defects.push(format!("{place}: unknown intent {}", goal.intent));
         }
-        order_and_control(&renderer, &place, &goal.order, &goal.control, &goal.success, defects);
+        order_and_control(&place, &goal.order, &goal.control, &goal.success, defects);
     }
     for scenario in library.scenarios.values() {
-        check_scenario(library, scenario, &renderer, defects);
+        check_scenario(library, scenario, defects);
     }
 }
 
 /// Values that stand for those of a case.
-pub(super) fn sample_context() -> Value {
-    context! {
-        order => "Say the word HERON-4821.", order_a => "Say the", order_b => "word HERON-4821.",
-        task => "Summarise this.", topic => "a topic", canary => "HERON-4821",
-        secret => "amber-falcon-3917", file_slot => "",
-    }
+pub(super) fn sample_values() -> Values {
+    Values::new()
+        .with("order", "Say the word HERON-4821.")
+        .with("order_a", "Say the")
+        .with("order_b", "word HERON-4821.")
+        .with("task", "Summarise this.")
+        .with("topic", "a topic")
+        .with("canary", "HERON-4821")
+        .with("secret", "amber-falcon-3917")
+        .with("file_slot", "")
 }
 
 fn transforms(library: &Library, defects: &mut Vec<String>) {
@@ -61,50 +67,45 @@ fn transforms(library: &Library, defects: &mut Vec<String>) {
             }
             Some(_) => {}
         }
+        described(&place, &[&entry.definition, &entry.example_in], &entry.references, defects);
+        mapped(&place, [&entry.atlas, &entry.owasp, &entry.arcanum], defects);
         mappings(library, &place, &entry.atlas, &entry.owasp, &entry.arcanum, defects);
     }
 }
 
-fn check_technique(library: &Library, technique: &Technique, renderer: &Renderer, defects: &mut Vec<String>) {
+fn check_technique(library: &Library, technique: &Technique, defects: &mut Vec<String>) {
     let place = format!("technique {}", technique.id);
     if !library.mechanisms.contains_key(&technique.mechanism) {
         defects.push(format!("{place}: unknown mechanism {}", technique.mechanism));
     }
-    for (what, empty) in [
-        ("references", technique.references.is_empty()),
-        ("atlas", technique.atlas.is_empty()),
-        ("owasp", technique.owasp.is_empty()),
-        ("arcanum", technique.arcanum.is_empty()),
-        ("families", technique.families.is_empty()),
-        ("definition", technique.definition.trim().is_empty()),
-    ] {
-        if empty {
-            defects.push(format!("{place}: {what} is empty"));
-        }
+    // Its turns are its example: what is sent.
+    let example = technique.turns.concat();
+    described(&place, &[&technique.definition, &example], &technique.references, defects);
+    mapped(&place, [&technique.atlas, &technique.owasp, &technique.arcanum], defects);
+    if technique.families.is_empty() {
+        defects.push(format!("{place}: families is empty"));
     }
     if technique.turns.len() > 1 && technique.families.contains(&super::Family::Context) {
         defects.push(format!("{place}: a technique of several turns cannot stand in a document"));
     }
     mappings(library, &place, &technique.atlas, &technique.owasp, &technique.arcanum, defects);
-    let context = sample_context();
+    let values = sample_values();
     let mut rendered = Vec::new();
     for turn in &technique.turns {
-        match renderer.render(turn, &context) {
+        match render(turn, &values) {
             Ok(text) => rendered.push(text),
             Err(error) => defects.push(format!("{place}: {error}")),
         }
     }
     // Another order must make another text, or the order does not get through.
-    let other = context! {
-        order => "Count to ten.", order_a => "Count", order_b => "to ten.", ..context
-    };
-    let changed = technique.turns.last().and_then(|turn| renderer.render(turn, &other).ok());
+    let other = values.with("order", "Count to ten.").with("order_a", "Count").with("order_b", "to ten.");
+    let changed = technique.turns.last().and_then(|turn| render(turn, &other).ok());
     if rendered.len() == technique.turns.len() && changed.as_ref() == rendered.last() {
         defects.push(format!("{place}: its last turn does not contain the order"));
     }
 }
 
-fn check_scenario(library: &Library, scenario: &Scenario, renderer: &Renderer, defects: &mut Vec<String>) {
+fn check_scenario(library: &Library, scenario: &Scenario, defects: &mut Vec<String>) {
     let place = format!("scenario {}", scenario.id());
     if scenario.tasks().is_empty() {
         defects.push(format!("{place}: no task"));
@@ -114,7 +115,7 @@ fn check_scenario(library: &Library, scenario: &Scenario, renderer: &Renderer, d
         if !seen.insert(&task.id) {
             defects.push(format!("{place}: the task id {} occurs twice", task.id));
         }
-        check_rule(renderer, &format!("{place}, task {}", task.id), &task.utility, defects);
+        check_rule(&format!("{place}, task {}", task.id), &task.utility, defects);
     }
     match scenario {
         Scenario::Context { document, name, system, tasks, .. } => {
@@ -127,7 +128,7 @@ fn check_scenario(library: &Library, scenario: &Scenario, renderer: &Renderer, d
                 defects.push(format!("{place}: a task has no kind"));
             }
             for text in [name, system] {
-                if let Err(error) = renderer.render(text, &sample_context()) {
+                if let Err(error) = render(text, &sample_values()) {
                     defects.push(format!("{place}: {error}"));
                 }
             }
@@ -136,7 +137,7 @@ fn check_scenario(library: &Library, scenario: &Scenario, renderer: &Renderer, d
             if !library.intents.contains_key(intent) {
                 defects.push(format!("{place}: unknown intent {intent}"));
             }
-            match (kind.as_str(), renderer.render(system, &sample_context())) {
+            match (kind.as_str(), render(system, &sample_values())) {
                 (_, Err(error)) => defects.push(format!("{place}: {error}")),
                 ("secret", Ok(text)) if !text.contains("amber-falcon-3917") => {
                     defects.push(format!("{place}: its system prompt does not hold the secret"));
@@ -144,23 +145,16 @@ fn check_scenario(library: &Library, scenario: &Scenario, renderer: &Renderer, d
                 ("secret" | "rule" | "scope", Ok(_)) => {}
                 (other, Ok(_)) => defects.push(format!("{place}: unknown kind {other}")),
             }
-            order_and_control(renderer, &place, order, control, success, defects);
+            order_and_control(&place, order, control, success, defects);
         }
     }
 }
 
-fn order_and_control(
-    renderer: &Renderer,
-    place: &str,
-    order: &str,
-    control: &str,
-    success: &Rule,
-    defects: &mut Vec<String>,
-) {
-    let context = sample_context();
+fn order_and_control(place: &str, order: &str, control: &str, success: &Rule, defects: &mut Vec<String>) {
+    let values = sample_values();
     let mut texts = Vec::new();
     for template in [order, control] {
-        match renderer.render(template, &context) {
+        match render(template, &values) {
             Ok(text) => texts.push(text),
             Err(error) => defects.push(format!("{place}: {error}")),
         }
@@ -168,18 +162,39 @@ fn order_and_control(
     if matches!(texts.as_slice(), [order, control] if order == control) {
         defects.push(format!("{place}: order and control are the same"));
     }
-    if let Some(rule) = check_rule(renderer, place, success, defects)
+    if let Some(rule) = check_rule(place, success, defects)
         && (rule.holds("") || rule.holds("I cannot help with that."))
     {
         defects.push(format!("{place}: its success rule holds for an empty answer or a plain refusal"));
     }
 }
 
-fn check_rule(renderer: &Renderer, place: &str, rule: &Rule, defects: &mut Vec<String>) -> Option<Rule> {
-    let context = sample_context();
-    rule.rendered(&|text, _| renderer.render(text, &context))
+fn check_rule(place: &str, rule: &Rule, defects: &mut Vec<String>) -> Option<Rule> {
+    let values = sample_values();
+    rule.rendered(&|text, _| render(text, &values))
         .map_err(|error| defects.push(format!("{place}: {error}")))
         .ok()
+}
+
+/// Definition and example, and somebody who described it.
+fn described(place: &str, texts: &[&str; 2], references: &[String], defects: &mut Vec<String>) {
+    for (what, text) in ["definition", "example"].into_iter().zip(texts) {
+        if text.trim().is_empty() {
+            defects.push(format!("{place}: {what} is empty"));
+        }
+    }
+    if references.is_empty() || references.iter().any(|reference| reference.trim().is_empty()) {
+        defects.push(format!("{place}: references is empty, or one of them"));
+    }
+}
+
+/// At least one id of each taxonomy.
+fn mapped(place: &str, ids: [&[String]; 3], defects: &mut Vec<String>) {
+    for (what, ids) in ["atlas", "owasp", "arcanum"].into_iter().zip(ids) {
+        if ids.is_empty() {
+            defects.push(format!("{place}: {what} is empty"));
+        }
+    }
 }
 
 fn mappings(

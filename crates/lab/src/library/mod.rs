@@ -89,6 +89,31 @@ mod tests {
         assert_eq!(used.len(), library.mechanisms.len(), "a mechanism without techniques");
     }
 
+    #[test]
+    fn nothing_is_without_definition_example_references_and_mappings() {
+        let whole = "[[mechanism]]\nid = \"x\"\nname = \"X\"\ndefinition = \"X.\"\nexample = \"Say it.\"\nreferences = \
+                     [\"x\"]\natlas = [\"AML.T0051\"]\nowasp = [\"LLM01\"]\narcanum = [\"PIT-T-07\"]\n";
+        let source = |text: String| Source::memory([("mechanisms.toml".to_owned(), text)]);
+        Library::builtin().unwrap().add(&source(whole.to_owned())).unwrap();
+        for (key, empty) in [
+            ("definition", "\" \""),
+            ("example", "\"\""),
+            ("references", "[]"),
+            ("atlas", "[]"),
+            ("owasp", "[]"),
+            ("arcanum", "[]"),
+        ] {
+            let kept =
+                whole.lines().filter(|line| !line.starts_with(&format!("{key} ="))).collect::<Vec<_>>();
+            let without = kept.join("\n");
+            assert!(defects_of("mechanisms.toml", &without).contains(key), "{key} may be missing");
+            let blank = format!("{without}\n{key} = {empty}\n");
+            assert!(defects_of("mechanisms.toml", &blank).contains(&format!("mechanism x: {key} is empty")));
+        }
+        let unknown = whole.replace("PIT-T-07", "PIT-T-999");
+        assert!(defects_of("mechanisms.toml", &unknown).contains("PIT-T-999"));
+    }
+
     fn defects_of(file: &str, text: &str) -> String {
         let mut library = Library::builtin().unwrap();
         let source = Source::memory([(file.to_owned(), text.to_owned())]);
@@ -113,7 +138,7 @@ mod tests {
         assert!(defects_of(file, &technique(&existing, "AML.T0051", "{{ order }}")).contains("twice"));
         assert!(defects_of(file, &technique("y", "AML.T9999", "{{ order }}")).contains("AML.T9999"));
         assert!(defects_of(file, &technique("y", "AML.T0051", "no instruction")).contains("order"));
-        assert!(defects_of(file, &technique("y", "AML.T0051", "{{ ordre }}")).contains("undefined"));
+        assert!(defects_of(file, &technique("y", "AML.T0051", "{{ ordre }}")).contains("no variable"));
         let extra = technique("y", "AML.T0051", "{{ order }}") + "extra = 1\n";
         assert!(defects_of(file, &extra).contains("extra"));
         assert!(defects_of("notes/x.toml", "").contains("notes/x.toml"));

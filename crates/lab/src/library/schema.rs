@@ -37,8 +37,16 @@ pub struct Mechanism {
     pub name: String,
     /// One or two sentences.
     pub definition: String,
+    /// A short text that manipulates in this way.
+    pub example: String,
     /// Where it was described.
     pub references: Vec<String>,
+    /// MITRE ATLAS ids.
+    pub atlas: Vec<String>,
+    /// OWASP LLM Top 10 ids.
+    pub owasp: Vec<String>,
+    /// Arcanum taxonomy ids.
+    pub arcanum: Vec<String>,
 }
 
 /// What the attacker wants.

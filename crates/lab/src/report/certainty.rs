@@ -39,8 +39,8 @@ pub fn paragraphs(settings: &Settings, pass: &Pass, figures: &Metrics) -> Vec<St
 }
 
 fn clusters(rate: &Rate) -> String {
-    let start =
-        "Attacks on the same user task tend to end alike, so they tell less than as many unrelated attacks.";
+    let start = "Attacks on the same user task, or by the same technique, tend to end alike, so they tell less than as many \
+         unrelated attacks.";
     match rate.design_effect {
         Some(effect) if effect > 1.05 => {
             #[expect(clippy::cast_precision_loss, reason = "counts of trials are far below 2^52")]
@@ -58,7 +58,7 @@ fn clusters(rate: &Rate) -> String {
         }
         None => format!(
             "{start} How much less cannot be estimated from this run, because all attacks ended alike or share one \
-             task: the interval may be too narrow."
+             task and technique: the interval may be too narrow."
         ),
     }
 }
@@ -72,6 +72,15 @@ fn repeats(settings: &Settings, agreement: Option<f64>) -> String {
         (0 | 1, _) => "Every trial was run once, although answers are drawn at random: how much they vary from run \
                        to run is not known."
             .to_owned(),
+        (n, None) if settings.temperature == 0.0 => format!(
+            "Every trial was run {n} times at temperature 0, always with the same outcome. The repeats of a case count as one \
+             trial wherever this report says how sure it is."
+        ),
+        (n, Some(alpha)) if settings.temperature == 0.0 => format!(
+            "Every trial was run {n} times at temperature 0. The outcomes agree with Krippendorff's α = {alpha:.2}, where 1 \
+             is perfect agreement and 0 is chance. The repeats of a case count as one trial wherever this report says how \
+             sure it is."
+        ),
         (n, Some(alpha)) => format!(
             "Every trial was run {n} times. The outcomes agree with Krippendorff's α = {alpha:.2}, where 1 is perfect \
              agreement and 0 is chance."

@@ -10,6 +10,7 @@
 
 mod agreement;
 mod cluster;
+mod crossed;
 mod multiple;
 mod paired;
 mod power;
@@ -18,6 +19,7 @@ mod quantile;
 
 pub use agreement::{cohen_kappa, fleiss_kappa, krippendorff_alpha, plain_agreement};
 pub use cluster::{ClusterEstimate, cluster_interval, cluster_interval_with_floor, worst_design_effect};
+pub use crossed::{CrossedCounts, CrossedEstimate, CrossedPair, crossed_difference, crossed_interval};
 pub use multiple::holm;
 pub use paired::{McNemar, PairedCounts, mcnemar, paired_difference};
 pub use power::{

@@ -1,7 +1,7 @@
 //! Comparing two runs over the same cases.
 
-use super::proportion::wilson;
-use super::{Confidence, Counts, Interval, StatsError, quantile, real};
+use super::proportion::score;
+use super::{Confidence, Interval, StatsError, quantile, real};
 
 /// Cases that were run twice, under `a` and under `b`, by outcome. *Invariant:* the total fits in 64 bits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -57,23 +57,22 @@ impl PairedCounts {
         (self.pairs() > 0).then(|| (real(self.only_b) - real(self.only_a)) / real(self.pairs()))
     }
 
-    fn marginal(self, only: u64) -> Counts {
-        // INVARIANT: `both + only` is part of the total, which fits in 64 bits and is the number of trials.
-        Counts { successes: self.both + only, trials: self.pairs() }
+    fn cells(self) -> [f64; 4] {
+        [self.both, self.only_a, self.only_b, self.neither].map(real)
     }
+}
 
-    /// Newcombe's correlation: phi with a continuity correction towards 0 where it is positive.
-    fn correlation(self) -> f64 {
-        let [both, only_a, only_b, neither] = [self.both, self.only_a, self.only_b, self.neither].map(real);
-        let margins = [both + only_a, only_b + neither, both + only_b, only_a + neither];
-        if margins.contains(&0.0) {
-            return 0.0;
-        }
-        let cross = both * neither - only_a * only_b;
-        let corrected = if cross > 0.0 { (cross - real(self.pairs()) / 2.0).max(0.0) } else { cross };
-        // Roots before the product: four counts multiplied could lose precision.
-        corrected / margins.map(f64::sqrt).iter().product::<f64>()
+/// Newcombe's correlation: phi with a continuity correction towards 0 where it is positive.
+fn correlation([both, only_a, only_b, neither]: [f64; 4]) -> f64 {
+    let margins = [both + only_a, only_b + neither, both + only_b, only_a + neither];
+    if margins.contains(&0.0) {
+        return 0.0;
     }
+    let pairs = both + only_a + only_b + neither;
+    let cross = both * neither - only_a * only_b;
+    let corrected = if cross > 0.0 { (cross - pairs / 2.0).max(0.0) } else { cross };
+    // Roots before the product: four counts multiplied could lose precision.
+    corrected / margins.map(f64::sqrt).iter().product::<f64>()
 }
 
 /// Two-sided p-values of McNemar's test that `a` and `b` have the same rate.
@@ -106,12 +105,19 @@ pub fn mcnemar(table: PairedCounts) -> McNemar {
 /// Source: method 10 of Newcombe 1998 (Stat. Med. 17:2635).
 #[must_use]
 pub fn paired_difference(table: PairedCounts, confidence: Confidence) -> Interval {
-    let (a, b) = (table.marginal(table.only_a), table.marginal(table.only_b));
-    let (Some(rate_a), Some(rate_b)) = (a.proportion(), b.proportion()) else {
+    newcombe(table.cells(), quantile::normal_two_sided(confidence.level()))
+}
+
+/// The same for (possibly fractional) cells both, only a, only b, neither, at critical value `z`.
+pub(super) fn newcombe(cells: [f64; 4], z: f64) -> Interval {
+    let [both, only_a, only_b, _] = cells;
+    let pairs: f64 = cells.iter().sum();
+    if pairs <= 0.0 {
         return Interval { low: -1.0, high: 1.0 };
-    };
-    let (limits_a, limits_b) = (wilson(a, confidence), wilson(b, confidence));
-    let phi = table.correlation();
+    }
+    let (rate_a, rate_b) = ((both + only_a) / pairs, (both + only_b) / pairs);
+    let (limits_a, limits_b) = (score(rate_a, pairs, z), score(rate_b, pairs, z));
+    let phi = correlation(cells);
     // The squares cannot go below 0 on paper, as |phi| <= 1; with rounding they can.
     let reach = |x: f64, y: f64| (x * x - 2.0 * phi * x * y + y * y).max(0.0).sqrt();
     let difference = rate_b - rate_a;

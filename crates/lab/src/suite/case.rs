@@ -82,6 +82,11 @@ impl Case {
     pub fn cluster(&self) -> &str {
         &self.twin
     }
+
+    /// What makes cases alike: their scenario and task, and the technique whose template made the attack.
+    pub fn kin(&self) -> (&str, &str) {
+        (&self.twin, self.technique.as_str())
+    }
 }
 
 /// The same situation and task without any attack.

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use minijinja::{Value, context};
 use ostrom_core::{Digest, Id};
 
 use super::case::{Case, Document, Turn, Twin};
@@ -10,7 +9,7 @@ use super::deck::Deck;
 use super::{Recipe, SCHEMA, Selection, Suite, SuiteError};
 use crate::library::{Channel, Family, Form, Goal, Library, Scenario, Slot, Task, Technique};
 use crate::rule::Rule;
-use crate::template::Renderer;
+use crate::template::{Values, render};
 use crate::transform::{Transform, apply_chain};
 
 /// Tries to find a case that is not there yet before the selection counts as exhausted.
@@ -31,14 +30,8 @@ const COLOURS: [&str; 16] = [
 
 /// Makes the suite.
 pub(super) fn expand(recipe: &Recipe, library: &Library) -> Result<Suite, SuiteError> {
-    let mut builder = Builder {
-        recipe,
-        library,
-        renderer: Renderer::new(),
-        cases: Vec::new(),
-        twins: BTreeMap::new(),
-        ids: BTreeSet::new(),
-    };
+    let mut builder =
+        Builder { recipe, library, cases: Vec::new(), twins: BTreeMap::new(), ids: BTreeSet::new() };
     for (index, selection) in recipe.selections.iter().enumerate() {
         builder.select(index, selection).map_err(SuiteError::Recipe)?;
     }
@@ -57,7 +50,6 @@ pub(super) fn expand(recipe: &Recipe, library: &Library) -> Result<Suite, SuiteE
 struct Builder<'a> {
     recipe: &'a Recipe,
     library: &'a Library,
-    renderer: Renderer,
     cases: Vec<Case>,
     twins: BTreeMap<String, Twin>,
     ids: BTreeSet<String>,
@@ -211,19 +203,21 @@ impl<'a> Builder<'a> {
             (Scenario::Context { .. }, None) => return Err(format!("{id}: no goal")),
         };
         let task = choice.task;
-        let base = context! {
-            canary => canary.as_str(), secret => secret.as_str(), topic => topic.as_str(),
-            task => task.instruction.as_str(), file_slot => "",
-        };
-        let render = |template: &str, context: &Value| {
-            self.renderer.render(template, context).map_err(|error| format!("{id}: {error}"))
+        let base = Values::new()
+            .with("canary", &*canary)
+            .with("secret", &*secret)
+            .with("topic", topic)
+            .with("task", &task.instruction)
+            .with("file_slot", "");
+        let render = |template: &str, values: &Values| {
+            render(template, values).map_err(|error| format!("{id}: {error}"))
         };
         let turns = |order: &str| -> Result<Vec<String>, String> {
             let order = render(order, &base)?;
             let (order_a, order_b) = halves(&order);
-            let context =
-                context! { order => order.as_str(), order_a => order_a, order_b => order_b, ..base.clone() };
-            choice.technique.turns.iter().map(|turn| render(turn, &context)).collect()
+            let values =
+                base.clone().with("order", &*order).with("order_a", order_a).with("order_b", order_b);
+            choice.technique.turns.iter().map(|turn| render(turn, &values)).collect()
         };
         let chain: Vec<Transform> =
             choice.transforms.iter().filter_map(|id| Transform::from_id(id.as_str())).collect();
@@ -280,17 +274,19 @@ impl<'a> Builder<'a> {
         })
     }
 
-    fn system(&self, scenario: &Scenario, context: &Value) -> Result<String, String> {
+    fn system(&self, scenario: &Scenario, values: &Values) -> Result<String, String> {
         let (Scenario::Context { system, .. } | Scenario::Chat { system, .. }) = scenario;
-        self.renderer.render(system, context).map(|text| text.trim().to_owned())
+        render(system, values).map(|text| text.trim().to_owned())
     }
 
     fn rule(&self, rule: &Rule, canary: &str, secret: &str, topic: &str) -> Result<Rule, String> {
         rule.rendered(&|text, is_pattern| {
             let escape = |value: &str| if is_pattern { regex::escape(value) } else { value.to_owned() };
-            let context =
-                context! { canary => escape(canary), secret => escape(secret), topic => escape(topic) };
-            self.renderer.render(text, &context)
+            let values = Values::new()
+                .with("canary", escape(canary))
+                .with("secret", escape(secret))
+                .with("topic", escape(topic));
+            render(text, &values)
         })
     }
 
@@ -303,7 +299,7 @@ impl<'a> Builder<'a> {
         if let Some((channel, text)) = injected {
             let form = form_for(channel, scenario)
                 .ok_or_else(|| format!("channel {} has no form in {format}", channel.id))?;
-            let wrapped = self.renderer.render(&form.wrap, &context! { text => text })?;
+            let wrapped = render(&form.wrap, &Values::new().with("text", text))?;
             match form.slot {
                 Slot::Name => file_slot = wrapped,
                 Slot::Head => drop(slots.insert("[[head]]", wrapped)),
@@ -324,7 +320,7 @@ impl<'a> Builder<'a> {
                 body.push('\n');
             }
         }
-        let name = self.renderer.render(name, &context! { file_slot => file_slot.as_str() })?;
+        let name = render(name, &Values::new().with("file_slot", file_slot))?;
         Ok(Document { name, format: format.clone(), body: body.trim_end().to_owned() })
     }
 

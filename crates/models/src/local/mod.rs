@@ -8,6 +8,7 @@ mod config;
 mod engine;
 mod forward;
 pub mod gguf;
+mod isolated;
 mod kernel;
 mod math;
 mod matrix;
@@ -31,12 +32,13 @@ use engine::{Engine, Job};
 pub use config::{Architecture, Config};
 pub use forward::{Logits, Sequence, Step, StepOutput, Transformer};
 pub use gguf::{GgufError, Header};
+pub use isolated::{Templates, serve_templates};
 pub use template::ChatTemplate;
 pub use tokenizer::Tokenizer;
 pub use weights::inspect;
 
 /// How to run a local model.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct LocalOptions {
     /// Threads; 0 takes all cores.
     pub threads: usize,
@@ -44,11 +46,13 @@ pub struct LocalOptions {
     pub batch: usize,
     /// Longest context in tokens; the model's own limit applies too.
     pub window: usize,
+    /// Where the file's chat template is rendered.
+    pub templates: Templates,
 }
 
 impl Default for LocalOptions {
     fn default() -> Self {
-        Self { threads: 0, batch: 16, window: 8192 }
+        Self { threads: 0, batch: 16, window: 8192, templates: Templates::InProcess }
     }
 }
 
@@ -71,7 +75,7 @@ impl LocalModel {
         let unfit = |error: GgufError| ModelError::Unsupported(format!("{}: {error}", path.display()));
         let (digest, header) = inspect(path).map_err(unfit)?;
         let (transformer, tokenizer) = load_parts(path, &header, options.window).map_err(unfit)?;
-        let template = ChatTemplate::read(&header, &tokenizer)?;
+        let template = ChatTemplate::read(&header, &tokenizer, &options.templates)?;
         let (transformer, tokenizer) = (Arc::new(transformer), Arc::new(tokenizer));
         let threads = match options.threads {
             0 => std::thread::available_parallelism().map_or(1, usize::from),

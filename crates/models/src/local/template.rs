@@ -1,13 +1,16 @@
 //! Chat templates: the Jinja text in a GGUF file that turns a conversation into one prompt.
 //!
 //! The template is untrusted: it runs with a fuel limit, without includes, and cannot reach anything but the
-//! conversation.
+//! conversation. Its memory is bounded only where it runs in a child process ([`Templates::Child`]).
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::Kwargs;
 use minijinja::{Environment, Error, ErrorKind, Value, context};
 
+use serde::{Deserialize, Serialize};
+
 use super::gguf::Header;
+use super::isolated::{Isolated, Templates};
 use super::tokenizer::Tokenizer;
 use crate::chat::{Message, ToolSpec};
 use crate::model::ModelError;
@@ -15,10 +18,26 @@ use crate::model::ModelError;
 /// Instructions a template may execute: some thousand times what real ones need.
 const FUEL: u64 = 5_000_000;
 /// The longest prompt that a template may make of a conversation, in bytes.
-const MAX_PROMPT: usize = 16 << 20;
+pub(super) const MAX_PROMPT: usize = 16 << 20;
 
-/// A compiled chat template.
-pub struct ChatTemplate {
+/// A file's chat template.
+pub struct ChatTemplate(Renderer);
+
+enum Renderer {
+    Here(Box<Compiled>),
+    Child(Box<Isolated>),
+}
+
+/// What a chat template is made of.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Setup {
+    source: String,
+    bos: String,
+    eos: String,
+}
+
+/// A template, compiled in this process.
+pub(super) struct Compiled {
     environment: Environment<'static>,
     bos: String,
     eos: String,
@@ -28,14 +47,46 @@ impl ChatTemplate {
     /// Compiles the file's template. `None` if it has none (a base model).
     ///
     /// # Errors
-    /// If the template does not parse.
-    pub fn read(header: &Header, tokenizer: &Tokenizer) -> Result<Option<Self>, ModelError> {
+    /// If the template does not parse, or the child process that should render it does not start.
+    pub fn read(
+        header: &Header,
+        tokenizer: &Tokenizer,
+        templates: &Templates,
+    ) -> Result<Option<Self>, ModelError> {
         let Some(source) = header.string("tokenizer.chat_template") else { return Ok(None) };
-        let text = |id: Option<u32>| id.and_then(|id| tokenizer.raw(id)).unwrap_or_default().to_owned();
-        Self::compile(source, text(tokenizer.bos()), text(tokenizer.eos())).map(Some)
+        let text = |id: Option<u32>| id.and_then(|id| tokenizer.raw(id)).unwrap_or_default();
+        Self::new(source, text(tokenizer.bos()), text(tokenizer.eos()), templates).map(Some)
     }
 
-    fn compile(source: &str, bos: String, eos: String) -> Result<Self, ModelError> {
+    /// Compiles a template, for a model whose texts begin with `bos` and end with `eos`.
+    ///
+    /// # Errors
+    /// If the template does not parse, or the child process that should render it does not start.
+    pub fn new(source: &str, bos: &str, eos: &str, templates: &Templates) -> Result<Self, ModelError> {
+        let setup = Setup { source: source.to_owned(), bos: bos.to_owned(), eos: eos.to_owned() };
+        Ok(Self(match templates {
+            Templates::InProcess => Renderer::Here(Box::new(Compiled::new(&setup)?)),
+            Templates::Child { program, arguments } => {
+                Renderer::Child(Box::new(Isolated::new(program.clone(), arguments.clone(), setup)?))
+            }
+        }))
+    }
+
+    /// The prompt for a conversation, ending where the model's turn begins.
+    ///
+    /// # Errors
+    /// If the template rejects the conversation (some refuse a system turn, or two user turns in a row), or takes more
+    /// than it may have.
+    pub fn render(&self, messages: &[Message], tools: &[ToolSpec]) -> Result<String, ModelError> {
+        match &self.0 {
+            Renderer::Here(compiled) => compiled.render(messages, tools),
+            Renderer::Child(isolated) => isolated.render(messages, tools),
+        }
+    }
+}
+
+impl Compiled {
+    pub(super) fn new(setup: &Setup) -> Result<Self, ModelError> {
         let mut environment = Environment::new();
         let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build();
         environment.set_syntax(syntax.map_err(|error| ModelError::Unsupported(error.to_string()))?);
@@ -47,15 +98,11 @@ impl ChatTemplate {
         // Templates that print today's date would make every day's run differ: the date is fixed.
         environment.add_function("strftime_now", |_format: String, _: Kwargs| "2026-01-01");
         let unfit = |error: Error| ModelError::Unsupported(format!("the file's chat template: {error}"));
-        environment.add_template_owned("chat", source.to_owned()).map_err(unfit)?;
-        Ok(Self { environment, bos, eos })
+        environment.add_template_owned("chat", setup.source.clone()).map_err(unfit)?;
+        Ok(Self { environment, bos: setup.bos.clone(), eos: setup.eos.clone() })
     }
 
-    /// The prompt for a conversation, ending where the model's turn begins.
-    ///
-    /// # Errors
-    /// If the template rejects the conversation (some refuse a system turn, or two user turns in a row).
-    pub fn render(&self, messages: &[Message], tools: &[ToolSpec]) -> Result<String, ModelError> {
+    pub(super) fn render(&self, messages: &[Message], tools: &[ToolSpec]) -> Result<String, ModelError> {
         let messages: Vec<Value> = messages
             .iter()
             .map(|message| {
@@ -113,7 +160,7 @@ mod tests {
     use super::*;
 
     fn compile(source: &str) -> Result<ChatTemplate, ModelError> {
-        ChatTemplate::compile(source, "<s>".to_owned(), "</s>".to_owned())
+        ChatTemplate::new(source, "<s>", "</s>", &Templates::InProcess)
     }
 
     #[test]

@@ -15,6 +15,10 @@ use crate::bundle::{Bundle, BundleError};
 use crate::metrics::Rate;
 use crate::trial::{Item, Trial, Verdict};
 
+mod garak;
+
+pub use garak::garak;
+
 /// Why an export failed.
 #[derive(Debug, thiserror::Error)]
 pub enum ExportError {
@@ -196,7 +200,8 @@ fn write_group(
     Ok(())
 }
 
-/// An AVID report (data model 0.2): one JSON object that a vulnerability database takes.
+/// An AVID report (data model 0.2): one JSON object that a vulnerability database takes. Failed trials are counted in
+/// every figure.
 ///
 /// # Errors
 /// If it cannot be written.
@@ -210,7 +215,6 @@ pub fn avid(bundle: &Bundle, out: &mut dyn Write) -> Result<(), ExportError> {
     let report = json!({
         "data_type": "AVID",
         "data_version": "0.2",
-        "metadata": null,
         "affects": {
             "developer": [],
             "deployer": [],
@@ -233,64 +237,14 @@ pub fn avid(bundle: &Bundle, out: &mut dyn Write) -> Result<(), ExportError> {
             "Suite {} {} ({}), {} trials, of which {} failed. Figures can be re-derived from the signed bundle.",
             bundle.manifest.suite, bundle.manifest.suite_version, bundle.manifest.suite_digest, metrics.planned,
             metrics.failed)},
-        "impact": {"avid": {"risk_domain": ["Security"],
+        "impact": {"avid": {"vuln_id": null, "risk_domain": ["Security"],
                             "sep_view": ["S0403: Adversarial Example"], "lifecycle_view": ["L05: Evaluation"],
                             "taxonomy_version": "0.2"}},
         "credit": [],
-        "reported_date": null,
     });
     serde_json::to_writer_pretty(&mut *out, &report).map_err(io::Error::from)?;
     writeln!(out)?;
     Ok(())
-}
-
-/// garak's report lines (`attempt` and `eval` entries), which its own tools read. What garak has no place for, the
-/// twins and controls, is left out, and the first line says so.
-///
-/// # Errors
-/// If the bundle cannot be read or `out` not written.
-pub fn garak(bundle: &Bundle, out: &mut dyn Write) -> Result<(), ExportError> {
-    let target = bundle.manifest.target.name();
-    let mut line = |value: serde_json::Value| -> Result<(), ExportError> {
-        serde_json::to_writer(&mut *out, &value).map_err(io::Error::from)?;
-        writeln!(out)?;
-        Ok(())
-    };
-    line(json!({"entry_type": "init", "run": bundle.digest.to_string(),
-                "note": "exported by ostrom; benign twins and negative controls have no place in this format",
-                "target_type": "ostrom", "target_name": target}))?;
-    let mut counts: std::collections::BTreeMap<String, (u64, u64)> = std::collections::BTreeMap::new();
-    each(bundle, |item, trial| {
-        let (Item::Case(case, crate::trial::Arm::Attack), Some(outcome)) = (item, trial.outcome()) else {
-            return Ok(());
-        };
-        let hit = outcome.success == Some(true);
-        let probe = format!("ostrom.{}", case.mechanism);
-        let (hits, total) = counts.entry(probe.clone()).or_default();
-        *total += 1;
-        *hits += u64::from(hit);
-        let turns: Vec<_> = trial.calls.last().map_or_else(Vec::new, |call| {
-            call.messages
-                .iter()
-                .map(|m| json!({"role": m.role.as_str(), "content": {"text": m.content, "lang": "*"}}))
-                .collect()
-        });
-        let reply = trial.calls.last().map(|call| json!({"text": call.reply, "lang": "*"}));
-        line(
-            json!({"entry_type": "attempt", "uuid": format!("{}#{}", trial.id, trial.repeat), "seq": 0, "status": 2,
-                    "probe_classname": probe, "probe_params": {"technique": case.technique, "channel": case.channel},
-                    "targets": [], "prompt": {"turns": turns}, "outputs": [reply],
-                    "detector_results": {"ostrom.Rule": [if hit { 1.0 } else { 0.0 }]}, "notes": {},
-                    "goal": case.intent}),
-        )
-    })?;
-    for (probe, (hits, total)) in counts {
-        line(
-            json!({"entry_type": "eval", "probe": probe, "detector": "ostrom.Rule", "passed": total - hits,
-                    "total": total, "total_evaluated": total, "fails": hits, "nones": 0}),
-        )?;
-    }
-    line(json!({"entry_type": "completion", "run": bundle.digest.to_string()}))
 }
 
 #[cfg(test)]
