@@ -80,6 +80,11 @@ impl<'a> Examination<'a> {
         self.place.len().saturating_sub(1)
     }
 
+    /// Whether the file is part of git's own store of what once was in the folder. No loader looks there.
+    pub(crate) fn is_in_git(&self) -> bool {
+        self.place.first().is_some_and(|file| file.starts_with(".git/") || file.contains("/.git/"))
+    }
+
     /// Notes that (part of) the file is of this format.
     pub(crate) fn is(&mut self, format: &'static str) {
         self.formats.insert(format);

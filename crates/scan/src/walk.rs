@@ -12,7 +12,7 @@ use sha2::{Digest as _, Sha256};
 use crate::examination::{Examination, Outcome, escape};
 use crate::report::{FileReport, Report};
 use crate::source::{OpenFile, View};
-use crate::{Limits, folder, rules};
+use crate::{Limits, folder, rules, source};
 
 /// How to scan.
 #[derive(Debug, Clone, Default)]
@@ -136,8 +136,12 @@ fn examine(entry: &Entry, options: &Options) -> (FileReport, folder::Entry) {
 }
 
 fn open(entry: &Entry, options: &Options) -> io::Result<(Outcome, Option<Digest>)> {
-    let file = File::open(&entry.path)?;
+    let file = open_regular(&entry.path)?;
     let before = stamp(&file)?;
+    if before.0 == 0 && source::has_more(&file)? {
+        // Files of the kernel's have content and no length; whoever loads them reads what nobody has examined.
+        return Err(io::Error::other("it has content, but says that it is empty"));
+    }
     let view = View::new(OpenFile::new(file.try_clone()?)?);
     let mut outcome = Examination::run(&options.limits, &entry.name, &view);
     let sha256 = if options.digests { Some(digest(&view)?) } else { None };
@@ -148,10 +152,34 @@ fn open(entry: &Entry, options: &Options) -> io::Result<(Outcome, Option<Digest>
     Ok((outcome, sha256))
 }
 
-/// What changes when a file is written to.
-fn stamp(file: &File) -> io::Result<(u64, Option<std::time::SystemTime>)> {
+/// Opens a file and makes sure that it is one. Should somebody have put a pipe in its place since it was listed, opening
+/// it must not wait for a writer.
+fn open_regular(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.read(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK);
+    let file = options.open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no longer a file"));
+    }
+    Ok(file)
+}
+
+/// What changes when a file is written to: its length and times. The last of them, when content or attributes changed,
+/// nobody can set back.
+type Stamp = (u64, Option<std::time::SystemTime>, (i64, i64));
+
+fn stamp(file: &File) -> io::Result<Stamp> {
     let metadata = file.metadata()?;
-    Ok((metadata.len(), metadata.modified().ok()))
+    #[cfg(unix)]
+    let changed = {
+        use std::os::unix::fs::MetadataExt as _;
+        (metadata.ctime(), metadata.ctime_nsec())
+    };
+    #[cfg(not(unix))]
+    let changed = (0, 0);
+    Ok((metadata.len(), metadata.modified().ok(), changed))
 }
 
 fn digest(view: &View) -> io::Result<Digest> {
