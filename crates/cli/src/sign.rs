@@ -145,7 +145,9 @@ pub fn verify(options: &VerifyModelOptions) -> Result<ExitCode, Failure> {
         show::json(&json!({
             "holds": clear, "signer": signer(&verified.signer), "root": verified.root, "hash": verified.hash.to_string(),
             "files": files, "ignored": verified.ignored, "uncovered": verified.uncovered,
-            "unsigned": verified.unsigned, "fast": verified.fast.map(|fast| json!({"byBlake3": fast.by_blake3, "inFull": fast.in_full})),
+            "unsigned": verified.unsigned,
+            "unexamined": verified.unexamined.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "fast": verified.fast.map(|fast| json!({"byBlake3": fast.by_blake3, "inFull": fast.in_full})),
             "revocation": standing_json(&standing), "unusableRecords": records.problems,
         }))?;
     } else {

@@ -10,6 +10,8 @@
 mod bundles;
 mod commands;
 mod endpoint;
+#[cfg(unix)]
+mod faults;
 mod guard;
 mod hub;
 mod place;
