@@ -122,7 +122,7 @@ fn try_examine(view: &View, scan: &mut Examination<'_>, only: Option<&[&str]>) -
     if strong.len() > 1 {
         scan.report(rules::POLYGLOT, None, format!("is {} at once", strong.join(" and ")));
     }
-    if found.is_empty() && view.len() > 0 && only.is_none() {
+    if found.is_empty() && view.len() > 0 && only.is_none() && !scan.is_raw() {
         let what = format!("{} bytes in no known format, not examined", view.len());
         scan.report(if scan.is_in_git() { rules::GIT_STORE } else { rules::UNKNOWN }, None, what);
     }
