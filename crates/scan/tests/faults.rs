@@ -1,5 +1,9 @@
 //! Folders that are not as they should be: whatever stands in the way of an examination is named, and fails the scan.
 #![cfg(unix)]
+#![allow(
+    clippy::unwrap_used,
+    reason = "clippy takes only functions marked as tests for tests, not the helpers beside them"
+)]
 
 use std::ffi::OsStr;
 use std::fs::{self, File};

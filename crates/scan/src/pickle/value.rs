@@ -165,7 +165,7 @@ const SLACK: usize = 16;
 /// The most values beside them, of 16 bytes each.
 const MAX_HELD: usize = 1 << 20;
 /// How much memory of what was let go is kept, of each kind.
-const SPARE: usize = 4096;
+const SPARE: usize = 1 << 16;
 /// Memory for more values than this is given back.
 const SMALL: usize = 8;
 /// How many items of one container are kept.

@@ -330,7 +330,7 @@ mod tests {
             let limits = Limits::default();
             let mut scan = Examination::new(&limits, "x");
             let mut watch = Watch::new(0, Sort::Code);
-            for piece in [&text[..cut], &text[cut..]] {
+            for piece in <[&str; 2]>::from(text.split_at(cut)) {
                 watch.see(piece, piece.len() as u64);
             }
             watch.finish(&mut scan);
