@@ -65,6 +65,8 @@ fn a_full_disk_is_said_and_leaves_what_was_there() {
     assert_eq!(place.read("model/model.sig"), before, "the old signature stays whole");
     after(&place, full, &["passport", "model"]).exits(1);
     assert!(!place.path("model/ostrom-passport.json").exists());
+    after(&place, full, &["key", "new", "half.pem"]).exits(1).complains("too large");
+    assert!(!place.path("half.pem").exists(), "half a key is left");
     // What is unpacked beyond some megabytes lies in a temporary file.
     let mut packed = Command::new("sh");
     let pack = "head -c 30000000 /dev/zero | tr '\\0' 'a' | gzip > model/notes.txt.gz";
@@ -106,7 +108,7 @@ fn links_pipes_devices_and_odd_names_fail_everywhere() {
 }
 
 #[test]
-fn a_hundred_thousand_files_are_scanned_signed_and_verified() {
+fn a_hundred_thousand_files_are_signed_and_verified() {
     let place = Place::new();
     for part in 0..100 {
         let part = place.path(&format!("model/{part:02}"));
@@ -115,10 +117,8 @@ fn a_hundred_thousand_files_are_scanned_signed_and_verified() {
             fs::write(part.join(format!("{number}.json")), "{\"a\": 1}").unwrap();
         }
     }
-    place.ostrom(&["scan", "model"]).exits(0).says("100000 files").says("no findings");
     place.ostrom(&["key", "new", "k.pem"]).exits(0);
     place.ostrom(&["sign", "model", "--key", "k.pem"]).exits(0).says("100000 files");
-    place.ostrom(&VERIFY).exits(0).says("files   100000");
     fs::write(place.path("model/57/777.json"), "{\"a\": 2}").unwrap();
     place.ostrom(&VERIFY).exits(1).complains("changed: 57/777.json");
 }
