@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import datetime
 import gzip
 import json
 import pickle
 import sys
+import zoneinfo
 from pathlib import Path
 
 sys.dont_write_bytecode = True
@@ -142,6 +144,16 @@ def pandas_saved(folder: Path) -> None:
     for name, value in values.items():
         for protocol in range(6) if name in ("frame", "series") else (4, 5):
             pd.to_pickle(value, folder / f"{name}.p{protocol}.pkl", protocol=protocol)
+    # Whatever has a time zone with a name is written with a call of `getattr`.
+    zone = zoneinfo.ZoneInfo("Europe/Berlin")
+    times = {
+        "place": pd.DataFrame({"t": pd.date_range("2026-01-01", periods=4, tz="Europe/Berlin"), "y": [1.0, 2.0, 3.0, 4.0]}),
+        "zone": pd.DataFrame({"t": pd.date_range("2026-01-01", periods=4, tz=zone)}),
+        "trained": {"trained": datetime.datetime(2026, 1, 2, 3, 4, tzinfo=zone), "weights": np.arange(4.0)},
+    }  # fmt: skip
+    for name, value in times.items():
+        for protocol in range(6):
+            (folder / f"{name}.p{protocol}.pkl").write_bytes(pickle.dumps(value, protocol))
     for extension in ("gz", "bz2", "xz", "zip"):
         frame.to_pickle(folder / f"frame.pkl.{extension}")
 

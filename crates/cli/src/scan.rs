@@ -1,12 +1,13 @@
 //! `ostrom scan`.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use ostrom_core::{Finding, Severity};
 use ostrom_scan::{Options, Progress, Report, judge, rule, sarif, scan};
-use serde_json::json;
+use serde::Serialize;
 
 use crate::args::ScanOptions;
 use crate::fail::Failure;
@@ -39,13 +40,20 @@ pub fn run(options: &ScanOptions) -> Result<ExitCode, Failure> {
         show::json(&sarif(&report))?;
     } else if options.json {
         let undecided = report.undecided().count();
-        show::json(
-            &json!({"fails": fails, "counts": report.counts(), "undecided": undecided, "report": report}),
-        )?;
+        show::json(&Told { fails, counts: report.counts(), undecided, report: &report })?;
     } else {
         table(&report, options.quiet, started.elapsed());
     }
     Ok(if fails { ExitCode::from(FOUND) } else { ExitCode::SUCCESS })
+}
+
+/// The report for programs.
+#[derive(Serialize)]
+struct Told<'a> {
+    fails: bool,
+    counts: BTreeMap<Severity, u64>,
+    undecided: usize,
+    report: &'a Report,
 }
 
 /// Findings in full, most severe first, then one line that sums up.

@@ -51,10 +51,23 @@ pub fn printable(text: &str) -> String {
     out
 }
 
-/// Prints a value as JSON.
+/// Prints a value as JSON, as it is made: a report of a great many files is never held as text.
 pub fn json<T: Serialize>(value: &T) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(value).map_err(|error| Failure::new(error.to_string()))?;
-    println!("{text}");
+    use std::io::Write as _;
+    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let written = serde_json::to_writer_pretty(&mut out, value)
+        .map_err(|error| if error.is_io() { Ok(std::io::Error::from(error)) } else { Err(error) });
+    let written = match written {
+        Ok(()) => writeln!(out).and_then(|()| out.flush()),
+        Err(Ok(error)) => Err(error),
+        Err(Err(error)) => return Err(Failure::new(error.to_string())),
+    };
+    if let Err(error) = written {
+        if error.kind() != std::io::ErrorKind::BrokenPipe {
+            eprintln!("error: standard output: {error}");
+        }
+        std::process::exit(NOBODY_READS);
+    }
     Ok(())
 }
 

@@ -1,6 +1,6 @@
 //! `ostrom sign`, `ostrom verify` and `ostrom key`.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::io::{Read as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -37,9 +37,7 @@ pub fn key(command: &KeyCommand) -> Result<ExitCode, Failure> {
     }
     let key = EcSecretKey::generate(curve)?;
     key.save(file, passphrase(passphrase_env.as_deref())?.as_ref())?;
-    let mut written =
-        OpenOptions::new().write(true).create_new(true).open(&public).map_err(io(public.display()))?;
-    written.write_all(key.public().to_pem().as_bytes()).map_err(io(public.display()))?;
+    replace(&public, key.public().to_pem().as_bytes())?;
     println!("secret  {}\npublic  {}\n{curve} key {}", file.display(), public.display(), key.public().id());
     Ok(ExitCode::SUCCESS)
 }
@@ -145,7 +143,9 @@ pub fn verify(options: &VerifyModelOptions) -> Result<ExitCode, Failure> {
         show::json(&json!({
             "holds": clear, "signer": signer(&verified.signer), "root": verified.root, "hash": verified.hash.to_string(),
             "files": files, "ignored": verified.ignored, "uncovered": verified.uncovered,
-            "unsigned": verified.unsigned, "fast": verified.fast.map(|fast| json!({"byBlake3": fast.by_blake3, "inFull": fast.in_full})),
+            "unsigned": verified.unsigned,
+            "unexamined": verified.unexamined.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "fast": verified.fast.map(|fast| json!({"byBlake3": fast.by_blake3, "inFull": fast.in_full})),
             "revocation": standing_json(&standing), "unusableRecords": records.problems,
         }))?;
     } else {

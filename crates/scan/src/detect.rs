@@ -4,7 +4,7 @@
 use crate::examination::Examination;
 use crate::source::View;
 use crate::trouble::Trouble;
-use crate::{archive, graph, keras, pickle, rules, tensor, text};
+use crate::{archive, data, graph, keras, pickle, rules, tensor, text};
 
 /// How many bytes from the beginning detection looks at.
 const HEAD: usize = 4096;
@@ -52,10 +52,17 @@ impl From<bool> for Match {
     }
 }
 
-const FORMATS: [&[Format]; 6] =
-    [pickle::FORMATS, archive::FORMATS, tensor::FORMATS, graph::FORMATS, keras::FORMATS, text::FORMATS];
+const FORMATS: [&[Format]; 7] = [
+    pickle::FORMATS,
+    archive::FORMATS,
+    tensor::FORMATS,
+    graph::FORMATS,
+    keras::FORMATS,
+    text::FORMATS,
+    data::FORMATS,
+];
 
-/// Extensions under which loaders look for models. A file that has one and is in no known format is undecided.
+/// Extensions under which loaders look for models. What has one is not taken for just a text.
 pub(crate) const MODEL_EXTENSIONS: [&str; 27] = [
     "bin",
     "ckpt",
@@ -88,26 +95,23 @@ pub(crate) const MODEL_EXTENSIONS: [&str; 27] = [
 
 /// Examines bytes in every format that they are in.
 pub(crate) fn examine(view: &View, scan: &mut Examination<'_>) {
-    let result = try_examine(view, scan, |_| true);
+    let result = try_examine(view, scan, None);
     scan.settle(result);
 }
 
 /// Examines bytes in those formats that are named, as far as they are in them.
 pub(crate) fn examine_as(formats: &[&str], view: &View, scan: &mut Examination<'_>) {
-    let result = try_examine(view, scan, |format| formats.contains(&format.name));
+    let result = try_examine(view, scan, Some(formats));
     scan.settle(result);
 }
 
-fn try_examine(
-    view: &View,
-    scan: &mut Examination<'_>,
-    wanted: impl Fn(&Format) -> bool,
-) -> Result<(), Trouble> {
+fn try_examine(view: &View, scan: &mut Examination<'_>, only: Option<&[&str]>) -> Result<(), Trouble> {
     let head = view.bytes(0, HEAD)?;
     let name = scan.name().to_owned();
     let probe = Probe { head: &head, view, name: &name };
     let mut found = Vec::new();
-    for format in FORMATS.into_iter().flatten().filter(|format| wanted(format)) {
+    let wanted = |format: &&Format| only.is_none_or(|only| only.contains(&format.name));
+    for format in FORMATS.into_iter().flatten().filter(wanted) {
         match (format.detect)(&probe)? {
             Match::No => {}
             sure => found.push((format, sure)),
@@ -118,8 +122,9 @@ fn try_examine(
     if strong.len() > 1 {
         scan.report(rules::POLYGLOT, None, format!("is {} at once", strong.join(" and ")));
     }
-    if found.is_empty() && view.len() > 0 && MODEL_EXTENSIONS.contains(&probe.extension().as_str()) {
-        scan.report(rules::UNKNOWN, None, format!("{} bytes in no known format", view.len()));
+    if found.is_empty() && view.len() > 0 && only.is_none() && !scan.is_raw() {
+        let what = format!("{} bytes in no known format, not examined", view.len());
+        scan.report(if scan.is_in_git() { rules::GIT_STORE } else { rules::UNKNOWN }, None, what);
     }
     for (format, _) in found {
         scan.is(format.name);

@@ -24,6 +24,8 @@ pub(crate) struct Examination<'a> {
     facts: BTreeSet<(&'static str, String)>,
     unpacked: u64,
     members: u64,
+    /// At which depth bytes may be in no format.
+    raw: Option<usize>,
 }
 
 /// What an examination ends with.
@@ -54,6 +56,7 @@ impl<'a> Examination<'a> {
             facts: BTreeSet::new(),
             unpacked: 0,
             members: 0,
+            raw: None,
         }
     }
 
@@ -78,6 +81,11 @@ impl<'a> Examination<'a> {
     /// How many containers the place lies in; 0 for a file of the folder.
     pub(crate) fn depth(&self) -> usize {
         self.place.len().saturating_sub(1)
+    }
+
+    /// Whether the file is part of git's own store of what once was in the folder. No loader looks there.
+    pub(crate) fn is_in_git(&self) -> bool {
+        self.place.first().is_some_and(|file| file.starts_with(".git/") || file.contains("/.git/"))
     }
 
     /// Notes that (part of) the file is of this format.
@@ -136,6 +144,20 @@ impl<'a> Examination<'a> {
     /// Examines a member of a container, or a stream that was unpacked, by its own content.
     pub(crate) fn descend(&mut self, name: &str, view: &View) {
         self.within(name, |scan| detect::examine(view, scan));
+    }
+
+    /// The same for a member that may hold bare numbers, which are in no format.
+    pub(crate) fn descend_raw(&mut self, name: &str, view: &View) {
+        self.within(name, |scan| {
+            let before = scan.raw.replace(scan.depth());
+            detect::examine(view, scan);
+            scan.raw = before;
+        });
+    }
+
+    /// Whether what is examined may be in no format.
+    pub(crate) fn is_raw(&self) -> bool {
+        self.raw == Some(self.depth())
     }
 
     /// Does `work` with the place set to a member.

@@ -1,11 +1,13 @@
 //! What only shows when a folder's files are seen together.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeSet, HashMap};
+use std::hash::{BuildHasher as _, RandomState};
 
 use ostrom_core::{Finding, Severity};
 use unicode_normalization::UnicodeNormalization as _;
 
 use crate::examination::escape;
+use crate::report::FileReport;
 use crate::rules::rule;
 
 /// What examiners note about a file for this look at the whole, by [`crate::examination::Examination::note`].
@@ -31,32 +33,44 @@ crate::rules::declare! {
     TWO_FORMATS = "weights-in-two-formats",
 }
 
+/// What examiners noted of one file.
+pub(crate) type Facts = Vec<(&'static str, String)>;
+
 /// One file of the folder.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Entry {
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entry<'a> {
     /// Relative to the folder, with `/`.
-    pub(crate) path: String,
+    path: &'a str,
     /// In which formats it is.
-    pub(crate) formats: BTreeSet<&'static str>,
-    /// What its examiners noted.
-    pub(crate) facts: BTreeSet<(&'static str, String)>,
+    formats: &'a [String],
+    facts: &'a [(&'static str, String)],
 }
 
-impl Entry {
-    fn folder(&self) -> &str {
+/// The files with what was noted of each.
+pub(crate) fn entries<'a>(files: &'a [FileReport], facts: &'a [Facts]) -> Vec<Entry<'a>> {
+    let entry = |(file, facts): (&'a FileReport, &'a Facts)| Entry {
+        path: &file.path,
+        formats: &file.formats,
+        facts,
+    };
+    files.iter().zip(facts).map(entry).collect()
+}
+
+impl<'a> Entry<'a> {
+    fn folder(&self) -> &'a str {
         self.path.rsplit_once('/').map_or("", |(folder, _)| folder)
     }
 
-    fn name(&self) -> &str {
-        self.path.rsplit('/').next().unwrap_or(&self.path)
+    fn name(&self) -> &'a str {
+        self.path.rsplit('/').next().unwrap_or(self.path)
     }
 
-    fn facts(&self, key: &'static str) -> impl Iterator<Item = &str> {
+    fn facts(&self, key: &'static str) -> impl Iterator<Item = &'a str> {
         self.facts.iter().filter(move |(name, _)| *name == key).map(|(_, value)| value.as_str())
     }
 
     fn is(&self, formats: &[&str]) -> bool {
-        formats.iter().any(|format| self.formats.contains(format))
+        self.formats.iter().any(|format| formats.contains(&format.as_str()))
     }
 
     fn is_weights(&self) -> bool {
@@ -94,14 +108,17 @@ impl Entry {
 }
 
 /// Where a file of the name `name` beside `entry` would lie.
-fn beside(entry: &Entry, name: &str) -> String {
+fn beside(entry: &Entry<'_>, name: &str) -> String {
     let folder = entry.folder();
     if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
 }
 
+/// The files by their paths.
+type Paths<'a> = HashMap<&'a str, &'a Entry<'a>>;
+
 /// Looks at all files of a folder together.
-pub(crate) fn examine(entries: &[Entry]) -> Vec<Finding> {
-    let paths: BTreeMap<&str, &Entry> = entries.iter().map(|entry| (entry.path.as_str(), entry)).collect();
+pub(crate) fn examine(entries: &[Entry<'_>]) -> Vec<Finding> {
+    let paths: Paths<'_> = entries.iter().map(|entry| (entry.path, entry)).collect();
     let mut findings = Vec::new();
     code(entries, &paths, &mut findings);
     shards(entries, &paths, &mut findings);
@@ -114,9 +131,10 @@ pub(crate) fn examine(entries: &[Entry]) -> Vec<Finding> {
 }
 
 /// The files that others explain: bytes in no format, which is what a model beside them says that they are.
-pub(crate) fn raw_tensors(entries: &[Entry]) -> BTreeSet<String> {
-    let places =
-        |entry: &Entry| entry.facts(fact::RAW_TENSORS).map(|name| beside(entry, name)).collect::<Vec<_>>();
+pub(crate) fn raw_tensors(entries: &[Entry<'_>]) -> BTreeSet<String> {
+    let places = |entry: &Entry<'_>| {
+        entry.facts(fact::RAW_TENSORS).map(|name| beside(entry, name)).collect::<Vec<_>>()
+    };
     entries.iter().flat_map(places).collect()
 }
 
@@ -134,7 +152,7 @@ fn report(findings: &mut Vec<Finding>, severity: Option<Severity>, id: &str, pla
 }
 
 /// Code, and whether anything makes loaders run it.
-fn code(entries: &[Entry], paths: &BTreeMap<&str, &Entry>, findings: &mut Vec<Finding>) {
+fn code(entries: &[Entry<'_>], paths: &Paths<'_>, findings: &mut Vec<Finding>) {
     // Modules that loaders run, then what these import, and so on.
     let mut reached: BTreeSet<String> = BTreeSet::new();
     let mut open: Vec<String> = Vec::new();
@@ -145,14 +163,14 @@ fn code(entries: &[Entry], paths: &BTreeMap<&str, &Entry>, findings: &mut Vec<Fi
                 open.push(path);
             } else {
                 let what = format!("names the code {path}, which is not in the folder");
-                report(findings, None, CODE_MISSING, &entry.path, what);
+                report(findings, None, CODE_MISSING, entry.path, what);
             }
         }
         // What services run by its name alone.
         if entry.path.ends_with("custom_generate/generate.py")
             || matches!(entry.name(), "handler.py" | "sitecustomize.py" | "usercustomize.py" | "setup.py")
         {
-            open.push(entry.path.clone());
+            open.push(entry.path.to_owned());
         }
     }
     while let Some(path) = open.pop() {
@@ -172,17 +190,17 @@ fn code(entries: &[Entry], paths: &BTreeMap<&str, &Entry>, findings: &mut Vec<Fi
     let weights = entries.iter().any(Entry::is_weights);
     for entry in entries {
         let Some(kind) = entry.facts(fact::CODE).next() else { continue };
-        if reached.contains(&entry.path) {
-            report(findings, None, CODE, &entry.path, format!("{kind} code that loading the model may run"));
+        if reached.contains(entry.path) {
+            report(findings, None, CODE, entry.path, format!("{kind} code that loading the model may run"));
         } else if weights {
             let what = format!("{kind} code beside weights; no configuration refers to it");
-            report(findings, Some(Severity::Info), CODE, &entry.path, what);
+            report(findings, Some(Severity::Info), CODE, entry.path, what);
         }
     }
 }
 
 /// Files that an index names, and files that look like its own and are not.
-fn shards(entries: &[Entry], paths: &BTreeMap<&str, &Entry>, findings: &mut Vec<Finding>) {
+fn shards(entries: &[Entry<'_>], paths: &Paths<'_>, findings: &mut Vec<Finding>) {
     for entry in entries {
         let named: BTreeSet<String> =
             entry.facts(fact::NEEDS_SHARD).map(|shard| beside(entry, shard)).collect();
@@ -190,16 +208,16 @@ fn shards(entries: &[Entry], paths: &BTreeMap<&str, &Entry>, findings: &mut Vec<
         for shard in &named {
             if !paths.contains_key(shard.as_str()) {
                 let what = format!("names the weights {shard}, which are not in the folder");
-                report(findings, None, SHARD_MISSING, &entry.path, what);
+                report(findings, None, SHARD_MISSING, entry.path, what);
             }
         }
         let Some((stem, _, extension)) = shard_of(first) else { continue };
         for other in entries {
-            if !named.contains(&other.path)
-                && shard_of(&other.path).is_some_and(|(a, _, b)| a == stem && b == extension)
+            if !named.contains(other.path)
+                && shard_of(other.path).is_some_and(|(a, _, b)| a == stem && b == extension)
             {
                 let what = format!("looks like a part of the weights, but {} does not name it", entry.path);
-                report(findings, None, SHARD_EXTRA, &other.path, what);
+                report(findings, None, SHARD_EXTRA, other.path, what);
             }
         }
     }
@@ -219,23 +237,25 @@ fn shard_of(path: &str) -> Option<(&str, &str, &str)> {
     shape.then_some((stem, numbers, extension))
 }
 
-/// Names that some file systems take for the same.
-fn same_names(entries: &[Entry], findings: &mut Vec<Finding>) {
-    let mut seen: BTreeMap<String, &str> = BTreeMap::new();
+/// Names that some file systems take for the same. Keeps digests of names: there may be a great many.
+fn same_names(entries: &[Entry<'_>], findings: &mut Vec<Finding>) {
+    let states = (RandomState::new(), RandomState::new());
+    let mut seen: HashMap<(u64, u64), &str> = HashMap::new();
     for entry in entries {
         let folded: String = entry.path.nfkc().collect::<String>().to_lowercase().nfkc().collect();
-        if let Some(other) = seen.insert(folded, &entry.path)
+        let digest = (states.0.hash_one(&folded), states.1.hash_one(&folded));
+        if let Some(other) = seen.insert(digest, entry.path)
             && other != entry.path
         {
             let what =
                 format!("has the same name as {other:?} on file systems that ignore case or Unicode forms");
-            report(findings, None, SAME_NAME, &entry.path, what);
+            report(findings, None, SAME_NAME, entry.path, what);
         }
     }
 }
 
 /// Weights as pickle and as safetensors under one stem.
-fn two_formats(entries: &[Entry], paths: &BTreeMap<&str, &Entry>, findings: &mut Vec<Finding>) {
+fn two_formats(entries: &[Entry<'_>], paths: &Paths<'_>, findings: &mut Vec<Finding>) {
     for entry in entries {
         let Some((stem, "bin" | "pt" | "pth" | "ckpt")) = entry.path.rsplit_once('.') else { continue };
         let twin = match entry.name() {
@@ -245,7 +265,7 @@ fn two_formats(entries: &[Entry], paths: &BTreeMap<&str, &Entry>, findings: &mut
         };
         if paths.contains_key(twin.as_str()) {
             let what = format!("the same weights seem to be in {twin}; loaders may take either");
-            report(findings, None, TWO_FORMATS, &entry.path, what);
+            report(findings, None, TWO_FORMATS, entry.path, what);
         }
     }
 }
@@ -254,16 +274,23 @@ fn two_formats(entries: &[Entry], paths: &BTreeMap<&str, &Entry>, findings: &mut
 mod tests {
     use super::*;
 
-    fn entry(path: &str, facts: &[(&'static str, &str)]) -> Entry {
-        Entry {
+    type File = (FileReport, Facts);
+
+    fn entry(path: &str, facts: &[(&'static str, &str)]) -> File {
+        let report = FileReport {
             path: path.to_owned(),
-            formats: BTreeSet::new(),
-            facts: facts.iter().map(|(key, value)| (*key, (*value).to_owned())).collect(),
-        }
+            size: 0,
+            sha256: None,
+            formats: Vec::new(),
+            findings: Vec::new(),
+            unkept: 0,
+        };
+        (report, facts.iter().map(|(key, value)| (*key, (*value).to_owned())).collect())
     }
 
-    fn check(entries: &[Entry], expected: &[(&str, &str, Severity)]) {
-        let findings = examine(entries);
+    fn check(files: &[File], expected: &[(&str, &str, Severity)]) {
+        let (files, facts): (Vec<_>, Vec<_>) = files.iter().cloned().unzip();
+        let findings = examine(&entries(&files, &facts));
         let mut found: Vec<_> =
             findings.iter().map(|f| (f.rule.as_str(), f.place.as_str(), f.severity)).collect();
         let mut expected = expected.to_vec();
@@ -353,7 +380,9 @@ mod tests {
     #[test]
     fn bytes_without_a_format_are_explained_by_the_model_beside_them_alone() {
         let model = entry("a/model.onnx", &[(fact::RAW_TENSORS, "model.onnx_data")]);
-        let found = raw_tensors(&[model, entry("a/model.onnx_data", &[]), entry("model.onnx_data", &[])]);
+        let files = [model, entry("a/model.onnx_data", &[]), entry("model.onnx_data", &[])];
+        let (files, facts): (Vec<_>, Vec<_>) = files.into_iter().unzip();
+        let found = raw_tensors(&entries(&files, &facts));
         assert_eq!(found, BTreeSet::from(["a/model.onnx_data".to_owned()]));
     }
 }

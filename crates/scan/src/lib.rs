@@ -4,6 +4,7 @@
 
 mod archive;
 mod bytes;
+mod data;
 mod detect;
 mod examination;
 mod folder;

@@ -55,6 +55,7 @@ declare! {
     LIMIT = "limit",
     POLYGLOT = "polyglot",
     UNKNOWN = "unknown-format",
+    GIT_STORE = "git-store",
     LINK_OUTSIDE = "link-outside",
     LINKED_FOLDER = "linked-folder",
     SPECIAL_FILE = "special-file",
@@ -118,6 +119,7 @@ mod tests {
         crate::graph::DECLARED,
         crate::keras::DECLARED,
         crate::text::DECLARED,
+        crate::data::DECLARED,
         crate::folder::DECLARED,
         crate::standing::DECLARED,
     ];

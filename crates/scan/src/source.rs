@@ -43,6 +43,13 @@ impl OpenFile {
     }
 }
 
+/// Whether a file that says it is empty gives bytes all the same.
+pub(crate) fn has_more(file: &File) -> io::Result<bool> {
+    let mut byte = [0];
+    let mut file = file;
+    Ok(file.read(&mut byte)? > 0)
+}
+
 impl Source for OpenFile {
     fn len(&self) -> u64 {
         self.len

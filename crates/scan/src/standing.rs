@@ -38,11 +38,12 @@ pub fn judge(
         .collect();
     let mut found = Vec::new();
     if is_folder && !files.is_empty() {
-        let whole = Artifact::of_files(name.to_owned(), files.clone(), Vec::new())?;
+        let whole = Artifact::of_files(name.to_owned(), files, Vec::new())?;
         found.extend(finding(name, &revocations.standing(graph, &[whole.digest])));
     }
-    for file in &files {
-        found.extend(finding(&file.path, &revocations.standing(graph, &[file.sha256])));
+    // What is not part of the artifact is there all the same: a name like a signature's hides nothing.
+    for (path, digest) in report.files.iter().filter_map(|file| Some((&file.path, file.sha256?))) {
+        found.extend(finding(path, &revocations.standing(graph, &[digest])));
     }
     for problem in revocations.problems().iter().chain(graph.problems()) {
         found.extend(one(name, RECORDS, None, &format!("{}: {}", problem.name, problem.what)));
@@ -144,7 +145,7 @@ mod tests {
         assert_eq!(check(b"x", Some((b"a", b"x")), true), said("a", "descends-from-revoked", Severity::High));
         assert_eq!(check(b"x", None, true), []);
         assert_eq!(check(b"a", None, false), said("a", "revocation-by-unknown-key", Severity::Medium));
-        // A signature is not part of the model.
-        assert_eq!(check(b"s", None, true), []);
+        // A signature is not part of the model, but a revoked file may bear its name.
+        assert_eq!(check(b"s", None, true), said("model.sig", "revoked", Severity::High));
     }
 }

@@ -10,9 +10,10 @@ use ostrom_core::{Digest, Finding};
 use sha2::{Digest as _, Sha256};
 
 use crate::examination::{Examination, Outcome, escape};
+use crate::folder::Facts;
 use crate::report::{FileReport, Report};
 use crate::source::{OpenFile, View};
-use crate::{Limits, folder, rules};
+use crate::{Limits, folder, rules, source};
 
 /// How to scan.
 #[derive(Debug, Clone, Default)]
@@ -48,12 +49,19 @@ pub struct ScanError {
     source: io::Error,
 }
 
-/// What lies in a folder.
+/// What lies in a folder. There may be a great many.
 struct Entry {
-    path: PathBuf,
     /// Relative, with `/`, escaped where it is not UTF-8.
-    name: String,
+    name: Box<str>,
+    /// Where the file is, if its name does not say it: one that is not UTF-8, and the only file of a scan.
+    place: Option<Box<Path>>,
     size: u64,
+}
+
+impl Entry {
+    fn path(&self, root: &Path) -> PathBuf {
+        self.place.as_ref().map_or_else(|| root.join(&*self.name), |place| place.to_path_buf())
+    }
 }
 
 /// Scans a file, or a folder with everything below it. Symbolic links to files are
@@ -72,72 +80,84 @@ pub fn scan(path: &Path, options: &Options, progress: &impl Progress) -> Result<
         collect(&root, path, "", 0, &mut entries, &mut folder);
     } else if metadata.is_file() {
         let name = path.file_name().map_or_else(String::new, readable);
-        entries.push(Entry { path: path.to_owned(), name, size: metadata.len() });
+        entries.push(Entry { name: name.into(), place: Some(path.into()), size: metadata.len() });
     } else {
         return Err(error(io::Error::new(io::ErrorKind::InvalidInput, "neither a file nor a folder")));
     }
     entries.sort_by(|a, b| a.name.cmp(&b.name));
     progress.total(entries.len(), entries.iter().map(|entry| entry.size).sum());
-    let (mut files, seen) =
-        examine_all(&entries, options, progress).into_iter().unzip::<_, _, Vec<_>, Vec<_>>();
-    let raw = folder::raw_tensors(&seen);
+    let (mut files, facts) = examine_all(path, &entries, options, progress);
+    drop(entries);
+    let raw = folder::raw_tensors(&folder::entries(&files, &facts));
     for file in files.iter_mut().filter(|file| raw.contains(&file.path)) {
         file.findings.retain(|finding| finding.rule.as_str() != rules::UNKNOWN || finding.place != file.path);
     }
-    folder.extend(folder::examine(&seen));
+    folder.extend(folder::examine(&folder::entries(&files, &facts)));
     Ok(Report { files, folder })
 }
 
 /// Examines every entry, on several threads, the largest first, so that no thread is left with a large one at the end.
 fn examine_all(
+    root: &Path,
     entries: &[Entry],
     options: &Options,
     progress: &impl Progress,
-) -> Vec<(FileReport, folder::Entry)> {
+) -> (Vec<FileReport>, Vec<Facts>) {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     let threads = if options.threads == 0 { cores } else { options.threads }.min(entries.len().max(1));
     let mut order: Vec<usize> = (0..entries.len()).collect();
     order.sort_by_key(|&index| std::cmp::Reverse(entries.get(index).map_or(0, |entry| entry.size)));
     let next = AtomicUsize::new(0);
-    let done = Mutex::new(Vec::with_capacity(entries.len()));
+    let mut places: Vec<Option<FileReport>> = Vec::new();
+    places.resize_with(entries.len(), || None);
+    let done = Mutex::new((places, vec![Facts::new(); entries.len()]));
     std::thread::scope(|scope| {
         for _ in 0..threads {
             scope.spawn(|| {
                 while let Some(&index) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
                     let Some(entry) = entries.get(index) else { continue };
-                    let report = examine(entry, options);
+                    let (report, facts) = examine(root, entry, options);
                     progress.file(&entry.name, entry.size);
-                    done.lock().unwrap_or_else(PoisonError::into_inner).push((index, report));
+                    let mut done = done.lock().unwrap_or_else(PoisonError::into_inner);
+                    if let Some(place) = done.0.get_mut(index) {
+                        *place = Some(report);
+                    }
+                    if let Some(place) = done.1.get_mut(index) {
+                        *place = facts;
+                    }
                 }
             });
         }
     });
-    let mut files = done.into_inner().unwrap_or_else(PoisonError::into_inner);
-    files.sort_by_key(|(index, _)| *index);
-    files.into_iter().map(|(_, report)| report).collect()
+    let (files, facts) = done.into_inner().unwrap_or_else(PoisonError::into_inner);
+    // INVARIANT: every index was taken by a thread, and a thread that panics takes the scan with it; none is left out.
+    (files.into_iter().flatten().collect(), facts)
 }
 
-fn examine(entry: &Entry, options: &Options) -> (FileReport, folder::Entry) {
-    let (outcome, sha256) = match open(entry, options) {
+fn examine(root: &Path, entry: &Entry, options: &Options) -> (FileReport, Facts) {
+    let (outcome, sha256) = match open(root, entry, options) {
         Ok(done) => done,
         Err(error) => (unreadable(options, &entry.name, &error.to_string()), None),
     };
     let Outcome { findings, unkept, formats, facts } = outcome;
-    let seen = folder::Entry { path: entry.name.clone(), formats: formats.clone(), facts };
     let report = FileReport {
-        path: entry.name.clone(),
+        path: entry.name.to_string(),
         size: entry.size,
         sha256,
         formats: formats.into_iter().map(str::to_owned).collect(),
         findings,
         unkept,
     };
-    (report, seen)
+    (report, facts.into_iter().collect())
 }
 
-fn open(entry: &Entry, options: &Options) -> io::Result<(Outcome, Option<Digest>)> {
-    let file = File::open(&entry.path)?;
+fn open(root: &Path, entry: &Entry, options: &Options) -> io::Result<(Outcome, Option<Digest>)> {
+    let file = open_regular(&entry.path(root))?;
     let before = stamp(&file)?;
+    if before.0 == 0 && source::has_more(&file)? {
+        // Files of the kernel's have content and no length; whoever loads them reads what nobody has examined.
+        return Err(io::Error::other("it has content, but says that it is empty"));
+    }
     let view = View::new(OpenFile::new(file.try_clone()?)?);
     let mut outcome = Examination::run(&options.limits, &entry.name, &view);
     let sha256 = if options.digests { Some(digest(&view)?) } else { None };
@@ -148,10 +168,34 @@ fn open(entry: &Entry, options: &Options) -> io::Result<(Outcome, Option<Digest>
     Ok((outcome, sha256))
 }
 
-/// What changes when a file is written to.
-fn stamp(file: &File) -> io::Result<(u64, Option<std::time::SystemTime>)> {
+/// Opens a file and makes sure that it is one. Should somebody have put a pipe in its place since it was listed, opening
+/// it must not wait for a writer.
+fn open_regular(path: &Path) -> io::Result<File> {
+    let mut options = File::options();
+    options.read(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(&mut options, libc::O_NONBLOCK);
+    let file = options.open(path)?;
+    if !file.metadata()?.is_file() {
+        return Err(io::Error::other("it is no longer a file"));
+    }
+    Ok(file)
+}
+
+/// What changes when a file is written to: its length and times. The last of them, when content or attributes changed,
+/// nobody can set back.
+type Stamp = (u64, Option<std::time::SystemTime>, (i64, i64));
+
+fn stamp(file: &File) -> io::Result<Stamp> {
     let metadata = file.metadata()?;
-    Ok((metadata.len(), metadata.modified().ok()))
+    #[cfg(unix)]
+    let changed = {
+        use std::os::unix::fs::MetadataExt as _;
+        (metadata.ctime(), metadata.ctime_nsec())
+    };
+    #[cfg(not(unix))]
+    let changed = (0, 0);
+    Ok((metadata.len(), metadata.modified().ok(), changed))
 }
 
 fn digest(view: &View) -> io::Result<Digest> {
@@ -200,6 +244,8 @@ fn collect(
         Ok(list) => list,
         Err(error) => return complain(prefix, rules::UNREADABLE, &error.to_string()),
     };
+    // Whether the name of some folder on the way is not UTF-8, so that `prefix` is not where it is.
+    let prefix_is_odd = folder.to_str().is_none();
     let mut folders = Vec::new();
     for entry in list {
         let entry = match entry {
@@ -242,7 +288,11 @@ fn collect(
             }
         }
         match fs::metadata(&path) {
-            Ok(metadata) if metadata.is_file() => entries.push(Entry { path, name, size: metadata.len() }),
+            Ok(metadata) if metadata.is_file() => {
+                let place = entry.file_name().to_str().is_none() || prefix_is_odd;
+                let place = place.then(|| path.into_boxed_path());
+                entries.push(Entry { name: name.into_boxed_str(), place, size: metadata.len() });
+            }
             // A link to a folder inside leads to what is scanned anyway, or in circles.
             Ok(metadata) if metadata.is_dir() && is_link => {}
             Ok(metadata) if metadata.is_dir() => folders.push((path, name)),

@@ -1,14 +1,15 @@
 //! Ed25519 keys: in memory, and as PKCS#8 PEM files that only their owner can read.
 
 use std::fmt;
-use std::fs::{self, OpenOptions};
-use std::io::Write as _;
+use std::fs;
 use std::path::{Path, PathBuf};
 
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
 use ed25519_dalek::pkcs8::{DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey};
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 use ostrom_core::Digest;
+
+use crate::private_file;
 
 /// The SHA-256 digest of a public key's SubjectPublicKeyInfo (DER), which names the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -114,12 +115,7 @@ impl SecretKey {
             .0
             .to_pkcs8_pem(LineEnding::LF)
             .map_err(|_| KeyError::NotAKey { path: path.to_owned(), expected: "secret" })?;
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(path).map_err(file_error)?;
-        file.write_all(pem.as_bytes()).and_then(|()| file.sync_all()).map_err(file_error)
+        private_file::write_new(path, pem.as_bytes()).map_err(file_error)
     }
 
     /// The public half.

@@ -8,6 +8,7 @@ mod dsse;
 mod key;
 pub mod log;
 pub mod oms;
+mod private_file;
 
 pub use canonical::{CanonicalError, canonical_json, digest_of};
 pub use dsse::{Envelope, EnvelopeError, IN_TOTO_PAYLOAD_TYPE, Verified};

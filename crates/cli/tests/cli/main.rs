@@ -13,6 +13,8 @@ mod bad_endpoints;
 mod bundles;
 mod commands;
 mod endpoint;
+#[cfg(unix)]
+mod faults;
 mod guard;
 mod hub;
 mod nodes;

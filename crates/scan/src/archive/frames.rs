@@ -4,7 +4,7 @@ use std::io::{self, Read};
 
 use ruzstd::decoding::{BlockDecodingStrategy, FrameDecoder};
 
-use super::unpack::{Input, WINDOW, conclude, inner_name, rest, unpack};
+use super::unpack::{Input, WINDOW, conclude, inner_name, rest, turn, unpack};
 use super::{UNSUPPORTED, fields};
 use crate::detect::Probe;
 use crate::examination::Examination;
@@ -102,6 +102,7 @@ pub(super) fn unpack_zstd(
     spill: &mut Spill,
     scan: &mut Examination<'_>,
 ) -> Result<(), Trouble> {
+    let _turn = turn(zstd_window(&input.peek(18)?));
     unpack(input, spill, scan, |input| {
         let mut decoder = FrameDecoder::new();
         decoder.set_max_window_size(WINDOW);

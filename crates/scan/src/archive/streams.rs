@@ -3,7 +3,7 @@
 use bzip2::bufread::BzDecoder;
 use lzma_rust2::LzmaReader;
 
-use super::unpack::{Input, WINDOW, conclude, inner_name, rest, unpack};
+use super::unpack::{Input, WINDOW, conclude, inner_name, rest, turn, unpack};
 use super::{UNSUPPORTED, fields};
 use crate::detect::Match;
 use crate::examination::Examination;
@@ -100,6 +100,7 @@ pub(super) fn unpack_lzma(
         return Some(Err(trouble));
     }
     let dictionary = dictionary.max(1 << 12);
+    let _turn = turn(dictionary.into());
     let result = unpack(input, spill, scan, |input| {
         Ok(Box::new(LzmaReader::new_with_props(input, length, properties, dictionary, None)?))
     });

@@ -2,6 +2,7 @@
 
 use std::io::{self, BufRead, Read};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{BOMB, HIDDEN_BYTES, fields};
 use crate::examination::Examination;
@@ -16,8 +17,20 @@ const BOMB_FLOOR: u64 = 512 << 20;
 /// people save stay below the floor.
 const BOMB_RATIO: u64 = 500;
 
-/// The largest window that a decoder may hold in memory.
-pub(super) const WINDOW: u64 = 128 << 20;
+/// The largest window that a decoder may hold in memory: what `xz -9` needs. zstd's documents ask decoders for 8 MiB.
+pub(super) const WINDOW: u64 = 64 << 20;
+
+/// From here on, a window is large.
+const LARGE: u64 = 8 << 20;
+
+/// Held while a decoder has a large window, so that several threads have one between them and not one each.
+static ONE_LARGE: Mutex<()> = Mutex::new(());
+
+/// Waits until no other thread has a large window, if this is one. Hold what it gives as long as the decoder, and not while
+/// members are examined.
+pub(super) fn turn(window: u64) -> Option<MutexGuard<'static, ()>> {
+    (window > LARGE).then(|| ONE_LARGE.lock().unwrap_or_else(PoisonError::into_inner))
+}
 
 /// How many bytes are moved at once.
 const CHUNK: usize = 1 << 16;

@@ -8,7 +8,7 @@ use flate2::Crc;
 use lzma_rust2::Lzma2Reader;
 use sha2::{Digest as _, Sha256};
 
-use super::unpack::{Input, WINDOW, conclude, inner_name, rest, unpack};
+use super::unpack::{Input, WINDOW, conclude, inner_name, rest, turn, unpack};
 use super::{UNSUPPORTED, fields};
 use crate::examination::Examination;
 use crate::source::View;
@@ -106,8 +106,9 @@ fn blocks(
         scan.spend(dictionary)?;
         let before = spill.len();
         let body = input.position();
+        let _turn = turn(dictionary);
         unpack(input, spill, scan, |input| {
-            // INVARIANT: the dictionary is at most 128 MiB, so it fits.
+            // INVARIANT: the dictionary is at most `WINDOW`, so it fits.
             let dictionary = u32::try_from(dictionary).unwrap_or(u32::MAX);
             let inner = Lzma2Reader::new(input, dictionary, None);
             Ok(Box::new(Block { inner, body, check: Some(check.fresh()) }))

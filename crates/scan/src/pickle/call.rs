@@ -7,7 +7,7 @@ use super::judge::{Judge, Mode, Storage};
 use super::machine::{Machine, Step, is_dunder};
 use super::render;
 use super::shape::{Fit, Shape};
-use super::value::{Form, Items, Node, Value};
+use super::value::{Form, INLINE, Items, Node, Value};
 use super::{ARGUMENTS, INDIRECT, PATCH, PERSISTENT, STATE, UNDECIDED};
 
 /// How deep calls may lie in the arguments of calls.
@@ -408,7 +408,9 @@ impl Machine {
         judge.keep(values, self.at);
         let keep = self.heap.keep(self.keep);
         let mut grown = 0;
+        let spare = if values.len() > INLINE { self.heap.spare_values() } else { Vec::new() };
         if let Some(Node::List(items)) = self.heap.get_mut(target) {
+            items.lend(spare);
             let before = items.len;
             for value in values {
                 items.push(*value, keep);
@@ -436,7 +438,11 @@ impl Machine {
         });
         let keep = self.heap.keep(super::value::KEEP);
         let mut grown = 0;
+        let spare = self.heap.spare_pairs();
         if let Some(Node::Dict { entries, len, dunder }) = self.heap.get_mut(target) {
+            if entries.capacity() == 0 {
+                *entries = spare;
+            }
             let room = keep.saturating_sub(entries.len());
             let kept = pairs.iter().take(room).map(|[key, value]| (*key, *value));
             entries.extend(kept);

@@ -65,6 +65,8 @@ pub(crate) struct Machine {
     pub(super) probing: bool,
     /// How much work may go into reading the stream in other ways.
     pub(super) spare: u64,
+    /// Empty: memory for the next row of items.
+    spare_values: Vec<Value>,
 }
 
 impl Machine {
@@ -84,6 +86,7 @@ impl Machine {
             joblib: true,
             probing: false,
             spare,
+            spare_values: Vec::new(),
         }
     }
 
@@ -203,11 +206,22 @@ impl Machine {
         Ok(mark)
     }
 
-    /// The items above the last mark, of which the middle may be missing.
+    /// The items above the last mark, of which the middle may be missing. Give the memory back by [`Machine::done_with`].
     pub(super) fn items(&mut self) -> Step<(Mark, Vec<Value>)> {
         let mark = self.pop_mark()?;
         let at = mark.at.min(self.stack.len());
-        Ok((mark, self.stack.split_off(at)))
+        let mut values = std::mem::take(&mut self.spare_values);
+        values.extend(self.stack.drain(at..));
+        Ok((mark, values))
+    }
+
+    /// Keeps the memory of items for the next ones: rows of items are most of what pickles have.
+    #[inline]
+    pub(super) fn done_with(&mut self, mut values: Vec<Value>) {
+        if values.capacity() <= TOP {
+            values.clear();
+            self.spare_values = values;
+        }
     }
 
     pub(super) fn add(&mut self, node: Node) -> Value {

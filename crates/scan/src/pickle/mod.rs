@@ -68,7 +68,7 @@ fn detect(probe: &Probe<'_>) -> Result<Match, Trouble> {
     let extension = probe.extension();
     let enough = if EXTENSIONS.contains(&extension.as_str()) {
         stream::Enough::End
-    } else if SHARED_EXTENSIONS.contains(&extension.as_str()) {
+    } else if marked || SHARED_EXTENSIONS.contains(&extension.as_str()) {
         stream::Enough::Import
     } else {
         stream::Enough::Call

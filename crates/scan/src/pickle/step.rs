@@ -72,7 +72,9 @@ impl Machine {
             opcode::APPENDS => {
                 let (mark, values) = self.items()?;
                 let target = self.top()?;
-                self.append(target, &values, mark.elided, judge)
+                let done = self.append(target, &values, mark.elided, judge);
+                self.done_with(values);
+                done
             }
             opcode::SETITEM => {
                 let value = self.pop()?;
@@ -85,7 +87,23 @@ impl Machine {
                 let target = self.top()?;
                 self.set_items(target, &values, judge)?;
                 self.set_elided(target, mark, judge);
+                self.done_with(values);
                 Ok(())
+            }
+            opcode::EMPTY_LIST => {
+                let list = self.add(Node::List(Items::default()));
+                self.push(list)
+            }
+            opcode::EMPTY_DICT => {
+                let dict = self.dict();
+                self.push(dict)
+            }
+            opcode::TUPLE => {
+                let (mark, values) = self.items()?;
+                judge.keep(&values, self.at);
+                let tuple = self.tuple(values.iter().copied(), mark.elided);
+                self.done_with(values);
+                self.push(tuple)
             }
             _ => self.seldom(opcode, judge),
         }
@@ -146,25 +164,11 @@ impl Machine {
                 let len = u64::from_le_bytes(self.cursor.array()?);
                 self.text(len, Form::ByteArray)
             }
-            opcode::TUPLE => {
-                let (mark, values) = self.items()?;
-                judge.keep(&values, self.at);
-                let tuple = self.tuple(values, mark.elided);
-                self.push(tuple)
-            }
-            opcode::EMPTY_LIST => {
-                let list = self.add(Node::List(Items::default()));
-                self.push(list)
-            }
             opcode::LIST => {
                 let (mark, values) = self.items()?;
                 let list = self.add(Node::List(Items::default()));
                 self.push(list)?;
                 self.append(list, &values, mark.elided, judge)
-            }
-            opcode::EMPTY_DICT => {
-                let dict = self.dict();
-                self.push(dict)
             }
             opcode::DICT => {
                 let (mark, values) = self.items()?;

@@ -50,17 +50,23 @@ pub(super) enum Enough {
     Call,
 }
 
-/// Whether bytes without a mark are a pickle. What they do before they break off counts.
+/// Whether bytes without a mark are a pickle, or several: the first ones need not do anything. What they do before they break
+/// off counts, and so does that nobody can tell.
 pub(super) fn acts(view: &View, enough: Enough) -> Result<bool, Trouble> {
     let mut judge = Judge::new(view.clone(), Mode::Plain, 1);
     let mut machine = Machine::new(view.clone(), 0);
     machine.probing = true;
-    match machine.run(&mut judge) {
-        Ok(_) => Ok(enough == Enough::End || judge.imports > 0),
-        Err(Halt::Trouble(trouble @ (Trouble::Read(_) | Trouble::Changed))) => Err(trouble),
-        Err(_) => {
-            let imported = enough != Enough::Call && judge.imports > 0;
-            Ok(judge.called > 0 || imported || judge.imported_danger())
+    loop {
+        match machine.run(&mut judge) {
+            Ok(_) if enough == Enough::End || judge.imports > 0 => return Ok(true),
+            Ok(_) if machine.cursor().left() == 0 => return Ok(false),
+            Ok(_) => machine.begin(),
+            Err(Halt::Trouble(trouble @ (Trouble::Read(_) | Trouble::Changed))) => return Err(trouble),
+            Err(Halt::Trouble(Trouble::Limit(_))) => return Ok(true),
+            Err(_) => {
+                let imported = enough != Enough::Call && judge.imports > 0;
+                return Ok(judge.called > 0 || imported || judge.imported_danger());
+            }
         }
     }
 }

@@ -70,7 +70,7 @@ pub(crate) struct Items {
     pub(crate) len: u64,
 }
 
-const INLINE: usize = 4;
+pub(super) const INLINE: usize = 4;
 
 impl Default for Items {
     fn default() -> Self {
@@ -87,6 +87,13 @@ impl Items {
             self.rest.push(value);
         }
         self.len = self.len.saturating_add(1);
+    }
+
+    /// Takes memory for items beyond the first ones, if it has none.
+    pub(crate) fn lend(&mut self, spare: Vec<Value>) {
+        if self.rest.capacity() == 0 {
+            self.rest = spare;
+        }
     }
 
     /// The kept items.
@@ -146,6 +153,9 @@ pub(crate) struct Heap {
     held: usize,
     /// Collecting did not help; nothing more is kept.
     full: bool,
+    /// Empty: memory of what was let go, for what comes.
+    spare_values: Vec<Vec<Value>>,
+    spare_pairs: Vec<Vec<(Value, Value)>>,
 }
 
 /// The most nodes; a node takes about 130 bytes.
@@ -154,6 +164,10 @@ const MAX_NODES: usize = 150_000;
 const SLACK: usize = 16;
 /// The most values beside them, of 16 bytes each.
 const MAX_HELD: usize = 1 << 20;
+/// How much memory of what was let go is kept, of each kind.
+const SPARE: usize = 1 << 16;
+/// Memory for more values than this is given back.
+const SMALL: usize = 8;
 /// How many items of one container are kept.
 pub(crate) const KEEP: usize = 64;
 
@@ -194,6 +208,16 @@ impl Heap {
             Value::Node(id) => self.nodes.get_mut(id as usize),
             _ => None,
         }
+    }
+
+    /// Memory for items of a list.
+    pub(crate) fn spare_values(&mut self) -> Vec<Value> {
+        self.spare_values.pop().unwrap_or_default()
+    }
+
+    /// Memory for the entries of a dict.
+    pub(crate) fn spare_pairs(&mut self) -> Vec<(Value, Value)> {
+        self.spare_pairs.pop().unwrap_or_default()
     }
 
     /// How many items of a container are kept now.
@@ -257,7 +281,22 @@ impl Heap {
                     _ => 0,
                 };
             } else {
-                *node = Node::Free;
+                match std::mem::take(node) {
+                    Node::List(Items { mut rest, .. })
+                    | Node::Tuple { items: Items { mut rest, .. }, .. }
+                        if (1..=SMALL).contains(&rest.capacity()) && self.spare_values.len() < SPARE =>
+                    {
+                        rest.clear();
+                        self.spare_values.push(rest);
+                    }
+                    Node::Dict { mut entries, .. }
+                        if (1..=SMALL).contains(&entries.capacity()) && self.spare_pairs.len() < SPARE =>
+                    {
+                        entries.clear();
+                        self.spare_pairs.push(entries);
+                    }
+                    _ => {}
+                }
                 self.free.push(u32::try_from(id).unwrap_or(u32::MAX));
             }
         }

@@ -4,7 +4,7 @@ use ostrom_core::Severity;
 
 use super::hidden::Sort;
 use super::instructions::addressed;
-use super::{ACTIVE_CONTENT, HIDDEN_INSTRUCTIONS, HIDDEN_STYLE, PROSE, hidden, text_of, yaml};
+use super::{ACTIVE_CONTENT, HIDDEN_INSTRUCTIONS, HIDDEN_STYLE, PROSE, hidden, stream, text_of, yaml};
 use crate::examination::{Examination, escape};
 use crate::source::View;
 use crate::trouble::Trouble;
@@ -45,20 +45,29 @@ pub(super) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Tro
     Ok(())
 }
 
+/// How much of a page is looked at at once, and how much of that once more with what follows, for what lies on the border.
+const PAGE: u64 = PROSE * 16;
+const BORDER: u64 = 64 << 10;
+
 pub(super) fn examine_html(view: &View, scan: &mut Examination<'_>) -> Result<(), Trouble> {
-    if view.len() > PROSE * 16 {
-        // A page of figures; what browsers run in it is not what loads models.
-        scan.report_as(
-            Severity::Info,
-            ACTIVE_CONTENT,
-            None,
-            format!("a page of {} bytes, not looked at", view.len()),
-        );
+    if view.len() <= PAGE {
+        let text = text_of(view, scan)?;
+        hidden::examine(&text, 0, Sort::Prose, scan);
+        markup(&text, 0, true, scan);
         return Ok(());
     }
-    let text = text_of(view, scan)?;
-    hidden::examine(&text, 0, Sort::Prose, scan);
-    markup(&text, true, scan);
+    // A page of figures, say.
+    stream::watch(view, Sort::Prose, scan)?;
+    let mut at = 0;
+    while at < view.len() {
+        let len = PAGE.min(view.len() - at);
+        let part = view.part(at, len).ok_or(Trouble::Changed)?;
+        markup(&text_of(&part, scan)?, at, true, scan);
+        if at + len == view.len() {
+            break;
+        }
+        at += len - BORDER;
+    }
     Ok(())
 }
 
@@ -66,7 +75,7 @@ pub(super) fn examine_html(view: &View, scan: &mut Examination<'_>) -> Result<()
 pub(super) fn prose(text: &str, scan: &mut Examination<'_>) {
     hidden::examine(text, 0, Sort::Prose, scan);
     let outside = without_fences(text);
-    markup(&outside, false, scan);
+    markup(&outside, 0, false, scan);
     for line in outside.lines() {
         let bare = line.trim_start();
         // `[//]: # (text)` and its kin are comments.
@@ -104,17 +113,17 @@ fn without_fences(text: &str) -> String {
     out
 }
 
-fn speaks(text: &str, at: usize, where_: &str, scan: &mut Examination<'_>) {
+fn speaks(text: &str, at: u64, where_: &str, scan: &mut Examination<'_>) {
     let end = text.char_indices().nth(HIDDEN).map_or(text.len(), |(end, _)| end);
     let text = text.get(..end).unwrap_or(text);
     if let Some(phrase) = addressed(text) {
         let what = format!("{where_} speaks to a model ({phrase:?}): {}", escape(text.trim(), 300));
-        scan.report(HIDDEN_INSTRUCTIONS, Some(at as u64), what);
+        scan.report(HIDDEN_INSTRUCTIONS, Some(at), what);
     }
 }
 
-/// Comments, hidden elements and scripts of HTML.
-fn markup(text: &str, page: bool, scan: &mut Examination<'_>) {
+/// Comments, hidden elements and scripts of HTML that begins at `base`.
+fn markup(text: &str, base: u64, page: bool, scan: &mut Examination<'_>) {
     let mut at = 0;
     let mut scripts = 0u32;
     // Where the next tag ends, found once for all that begin before.
@@ -127,7 +136,7 @@ fn markup(text: &str, page: bool, scan: &mut Examination<'_>) {
         let rest = text.get(start..).unwrap_or("");
         if let Some(comment) = rest.strip_prefix("<!--") {
             let len = comment.find("-->").unwrap_or(comment.len());
-            speaks(comment.get(..len).unwrap_or(""), start, "a comment", scan);
+            speaks(comment.get(..len).unwrap_or(""), base + start as u64, "a comment", scan);
             at = start + 4 + len;
             continue;
         }
@@ -160,10 +169,10 @@ fn markup(text: &str, page: bool, scan: &mut Examination<'_>) {
                     (false, true) => Severity::Info,
                 };
                 let what = format!("a browser runs {}", escape(tag, 120));
-                scan.report_as(severity, ACTIVE_CONTENT, Some(start as u64), what);
+                scan.report_as(severity, ACTIVE_CONTENT, Some(base + start as u64), what);
             }
         }
-        hidden_element(&lower, tag, after, start, page, &mut left, scan);
+        hidden_element(&lower, tag, after, base + start as u64, page, &mut left, scan);
         at = start + len + 1;
     }
 }
@@ -190,7 +199,7 @@ fn hidden_element(
     lower: &str,
     tag: &str,
     after: &str,
-    start: usize,
+    start: u64,
     page: bool,
     left: &mut usize,
     scan: &mut Examination<'_>,
@@ -210,7 +219,7 @@ fn hidden_element(
         speaks(&words, start, "an element that does not show", scan);
     } else if hides && !page && words.chars().filter(|c| c.is_alphabetic()).count() >= 20 {
         let what = format!("text that does not show: {}", escape(words.trim(), 200));
-        scan.report(HIDDEN_STYLE, Some(start as u64), what);
+        scan.report(HIDDEN_STYLE, Some(start), what);
     }
 }
 

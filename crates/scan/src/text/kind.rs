@@ -52,15 +52,6 @@ pub(super) fn kind(probe: &Probe<'_>) -> Result<Option<(Kind, Match)>, Trouble> 
     if let Some(sure) = super::native::mark(probe, extension)? {
         return Ok(Some((Kind::Native, sure)));
     }
-    if probe.head.starts_with(b"PAR1")
-        || probe.head.starts_with(b"ARROW1\0\0")
-        || probe.head.starts_with(b"\xff\xff\xff\xff") && extension == "arrow"
-    {
-        return Ok(Some((
-            Kind::Data,
-            if probe.head.starts_with(b"\xff") { Match::Weak } else { Match::Strong },
-        )));
-    }
     if probe.view.len() == 0 {
         return Ok(None);
     }
@@ -70,7 +61,8 @@ pub(super) fn kind(probe: &Probe<'_>) -> Result<Option<(Kind, Match)>, Trouble> 
         .map(|kind| (kind, Match::Weak)))
 }
 
-/// What a loader takes a file of this name for, whatever is in it.
+/// What a loader takes a file of this name for, whatever is in it: a control character at the beginning makes no text
+/// harmless. Only where other formats share the name does the content have a say.
 fn by_name(probe: &Probe<'_>, name: &str, extension: &str, text: bool) -> Option<Kind> {
     if probe.head.starts_with(b"version https://git-lfs.github.com/spec/") {
         return Some(Kind::Pointer);
@@ -79,9 +71,6 @@ fn by_name(probe: &Probe<'_>, name: &str, extension: &str, text: bool) -> Option
         let folders = probe.name.replace('\\', "/");
         let packed = folders.starts_with("code/") || folders.contains("/code/");
         return Some(if packed && is_torchscript(probe) { Kind::TorchScript } else { Kind::Python });
-    }
-    if !text {
-        return None;
     }
     if VOCABULARIES.contains(&name) {
         return Some(Kind::Vocabulary);
@@ -98,10 +87,14 @@ fn by_name(probe: &Probe<'_>, name: &str, extension: &str, text: bool) -> Option
         "sh" | "bash" | "zsh" | "ksh" | "csh" | "fish" | "bat" | "cmd" | "ps1" | "psm1" | "command"
         | "vbs" | "wsf" => Kind::Shell,
         "jinja" | "jinja2" | "j2" => Kind::Template,
-        "pth" => Kind::PathFile,
+        "pth" if text => Kind::PathFile,
         "js" | "mjs" | "cjs" | "ts" | "tsx" | "jsx" | "rb" | "pl" | "php" | "lua" | "java" | "go" | "rs"
         | "c" | "cc" | "cpp" | "cu" | "cuh" | "h" | "hpp" | "swift" | "kt" | "cs" | "m" | "mm" | "jl"
-        | "r" | "cl" | "metal" | "toml" | "cfg" | "ini" => Kind::Code,
+        | "r" | "cl" | "metal" | "toml" | "cfg" | "ini"
+            if text =>
+        {
+            Kind::Code
+        }
         "txt" | "in" if name.contains("requirements") || name.starts_with("constraints") => {
             Kind::Requirements
         }
@@ -147,15 +140,17 @@ fn by_content(probe: &Probe<'_>, extension: &str, text: bool) -> Option<Kind> {
     (!model).then_some(Kind::Text)
 }
 
-/// Whether the beginning of a file is text: UTF-8 or a single-byte encoding without control characters, or UTF-16 with its mark.
+/// Whether the beginning of a file is text: UTF-8 or a single-byte encoding with hardly any control characters, or UTF-16
+/// with its mark.
 fn is_text(head: &[u8]) -> bool {
     if head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") {
         return head.len() > 2;
     }
-    let plain = |byte: &u8| {
-        !byte.is_ascii_control() || matches!(byte, b'\t' | b'\n' | b'\r' | b'\x0c' | b'\x08' | b'\x1b')
+    let odd = |byte: &u8| {
+        byte.is_ascii_control()
+            && !matches!(byte, b'\t' | b'\n' | b'\r' | b'\x0c' | b'\x08' | b'\x1b' | b'\x7f')
     };
-    if !head.iter().all(plain) {
+    if head.iter().filter(|byte| odd(byte)).count() * 64 > head.len() {
         return false;
     }
     match std::str::from_utf8(head) {

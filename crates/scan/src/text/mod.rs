@@ -14,6 +14,7 @@ mod python;
 mod requirements;
 mod script;
 mod shell;
+mod stream;
 mod tokenizer;
 mod torchscript;
 mod yaml;
@@ -25,6 +26,7 @@ use self::hidden::Sort;
 use self::kind::Kind;
 use crate::detect::{Format, Match, Probe};
 use crate::examination::Examination;
+use crate::folder::fact;
 use crate::source::View;
 use crate::trouble::Trouble;
 
@@ -59,8 +61,8 @@ formats! {
     Template = "chat-template" by examine_template,
     PathFile = "path-configuration" by script::examine_path_file,
     Code = "source-code" by examine_code,
-    Text = "text" by examine_text,
-    Data = "data-set" by nothing_more,
+    Text = "text" by stream::examine_text,
+    Data = "data-set" by stream::examine_data,
     Pointer = "git-lfs-pointer" by examine_pointer,
 }
 
@@ -104,7 +106,7 @@ crate::rules::declare! {
     TORCHSCRIPT_OPERATOR = "torchscript-operator",
 }
 
-/// Prose up to this length is looked at for hidden text; longer text is a corpus.
+/// Prose is not longer than this; longer text is a corpus.
 const PROSE: u64 = 1 << 20;
 
 /// All of `view` as text: UTF-8, UTF-16 with a mark, or else bytes as characters.
@@ -161,18 +163,14 @@ fn nothing_more(_: &View, _: &mut Examination<'_>) -> Result<(), Trouble> {
     Ok(())
 }
 
+/// Code that nothing here reads. Only that it is there, and what in it does not show.
 fn examine_code(view: &View, scan: &mut Examination<'_>) -> Result<(), Trouble> {
-    let text = text_of(view, scan)?;
-    hidden::examine(&text, 0, Sort::Code, scan);
-    Ok(())
-}
-
-fn examine_text(view: &View, scan: &mut Examination<'_>) -> Result<(), Trouble> {
-    if view.len() <= PROSE {
-        let text = text_of(view, scan)?;
-        hidden::examine(&text, 0, Sort::Prose, scan);
+    let name = base_name(scan.name()).into_owned();
+    let settings = [".toml", ".cfg", ".ini"].iter().any(|end| name.ends_with(end));
+    if !settings && name.contains('.') {
+        scan.note(fact::CODE, "source");
     }
-    Ok(())
+    stream::watch(view, Sort::Code, scan)
 }
 
 fn examine_pointer(view: &View, scan: &mut Examination<'_>) -> Result<(), Trouble> {

@@ -1,8 +1,8 @@
 //! Elliptic-curve keys on NIST P-256, P-384 and P-521: the only ones that Model Signing v1.0 has.
 
 use std::fmt;
-use std::fs::{self, OpenOptions};
-use std::io::{Read as _, Write as _};
+use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
 use p256::ecdsa::signature::{Signer as _, Verifier as _};
@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 
 use super::pem;
 use super::show::hex;
+use crate::private_file;
 
 /// What is wrong with an elliptic-curve key or its file.
 #[derive(Debug, thiserror::Error)]
@@ -222,12 +223,7 @@ impl EcSecretKey {
     pub fn save(&self, path: &Path, passphrase: Option<&Passphrase>) -> Result<(), EcKeyError> {
         let pem = self.to_pem(passphrase)?;
         let file_error = |source| EcKeyError::File { path: path.to_owned(), source };
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let mut file = options.open(path).map_err(file_error)?;
-        file.write_all(pem.as_bytes()).and_then(|()| file.sync_all()).map_err(file_error)
+        private_file::write_new(path, pem.as_bytes()).map_err(file_error)
     }
 
     /// The public half.

@@ -29,6 +29,8 @@ pub(super) struct Member {
     pub(super) encrypted: bool,
     /// The raw bytes of a tensor.
     pub(super) storage: bool,
+    /// It may be the raw bytes of a tensor, and is examined all the same.
+    pub(super) raw: bool,
     /// PyTorch unpickles it, with its own persistent ids.
     pub(super) unpickled: Option<Mode>,
     /// In an archive of PyTorch's, which does not look at checksums and can be told not to write them.
@@ -77,6 +79,7 @@ pub(super) fn examine(member: &Member, scan: &mut Examination<'_>) -> Result<(),
             let result = pickle::examine_torch(&content, mode, scan);
             scan.settle(result.map(drop));
         }),
+        None if content.len() > 0 && !skip && member.raw => scan.descend_raw(&member.name, &content),
         None if content.len() > 0 && !skip => scan.descend(&member.name, &content),
         None => {}
     }

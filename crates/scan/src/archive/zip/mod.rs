@@ -193,6 +193,7 @@ impl Archive<'_> {
             crc: Some(listed.crc),
             encrypted: listed.is_encrypted() || local.header.is_encrypted(),
             storage: self.torch.is_storage(&listed.name),
+            raw: self.torch.is_export(&listed.name),
             unpickled: self.torch.unpickles(&listed.name),
             pytorch: self.torch.is_any(),
         };
@@ -342,6 +343,7 @@ impl Archive<'_> {
                 method: header.method,
                 encrypted: header.is_encrypted(),
                 storage: torch.is_storage(&header.name),
+                raw: torch.is_export(&header.name),
                 unpickled: torch.unpickles(&header.name),
                 pytorch: torch.is_any(),
             };

@@ -10,6 +10,8 @@ pub(super) struct PyTorch {
     tops: BTreeSet<Vec<u8>>,
     /// The folders that are `torch.package`s.
     packages: BTreeSet<Vec<u8>>,
+    /// The folders that `torch.export` wrote.
+    exports: BTreeSet<Vec<u8>>,
     /// Whether there is TorchScript code.
     pub(super) script: bool,
 }
@@ -32,7 +34,8 @@ impl PyTorch {
             names.clone().any(|name| name.starts_with(&code))
         });
         let packages = &tops_of(b".data/extern_modules") & &tops_of(b".data/version");
-        Self { tops, packages, script }
+        let exports = &tops_of(b"archive_format") & &tops_of(b"models/model.json");
+        Self { tops, packages, exports, script }
     }
 
     /// Whether the archive is PyTorch's.
@@ -40,8 +43,22 @@ impl PyTorch {
         !self.tops.is_empty() || !self.packages.is_empty()
     }
 
-    /// Whether a member is the raw bytes of a storage: `data/0`, `constants/3`, `.data/7.storage`. The weights of
-    /// `torch.export` are not among them, for its configuration can have them unpickled.
+    /// Whether a member may be the raw bytes of a weight of `torch.export`'s. It is examined, for the configuration beside it can
+    /// have it unpickled; that it is in no format says nothing.
+    pub(super) fn is_export(&self, name: &[u8]) -> bool {
+        let Some(slash) = name.iter().rposition(|byte| *byte == b'/') else { return false };
+        let (folder, last) = name.split_at(slash);
+        let kinds = [(&b"data/weights"[..], &b"/weight_"[..]), (b"data/constants", b"/tensor_")];
+        kinds.iter().any(|(kind, start)| {
+            folder.strip_suffix(*kind).is_some_and(|top| self.exports.contains(top))
+                && last
+                    .strip_prefix(*start)
+                    .is_some_and(|number| !number.is_empty() && number.iter().all(u8::is_ascii_digit))
+        })
+    }
+
+    /// Whether a member is the raw bytes of a storage: `data/0`, `constants/3`, `constants/3.storage` (for phones),
+    /// `.data/7.storage`. The weights of `torch.export` are not among them ([`PyTorch::is_export`]).
     ///
     /// PyTorch copies such a member into a tensor's memory, whatever it holds; it hands only `*.pkl` to an unpickler and
     /// only what lies in `code/` to a compiler. No other loader finds it by name: Keras, numpy and scikit-learn ask
@@ -56,7 +73,9 @@ impl PyTorch {
             folder.strip_suffix(kind).is_some_and(|top| tops.contains(top))
         };
         match number.strip_suffix(b".storage") {
-            Some(number) => is_number(number) && lies_in(&self.packages, b".data"),
+            Some(number) => {
+                is_number(number) && (lies_in(&self.packages, b".data") || lies_in(&self.tops, b"constants"))
+            }
             None => {
                 is_number(number)
                     && [&b"data"[..], b"constants", b"tensors"].iter().any(|kind| lies_in(&self.tops, kind))
@@ -109,6 +128,31 @@ mod tests {
         assert!(torch.is_any());
         assert!(torch.is_storage(b"p/.data/0.storage") && !torch.is_storage(b"p/a/0.storage"));
         assert!(!torch.is_storage(b"p/.data/x.storage") && !torch.is_storage(b"p/data/0"));
+    }
+
+    #[test]
+    fn weights_of_exports_are_known_and_not_exempt() {
+        let names = [
+            "m/archive_format",
+            "m/models/model.json",
+            "m/data/weights/weight_0",
+            "m/data/constants/tensor_3",
+        ];
+        let torch = recognise(&names);
+        for name in &names[2..] {
+            assert!(torch.is_export(name.as_bytes()) && !torch.is_storage(name.as_bytes()), "{name}");
+        }
+        for name in [
+            "m/data/weights/weight_",
+            "m/data/weights/x",
+            "n/data/weights/weight_0",
+            "m/data/constants/weight_0",
+        ] {
+            assert!(!torch.is_export(name.as_bytes()), "{name}");
+        }
+        assert!(!recognise(&names[1..]).is_export(names[2].as_bytes()));
+        let phone = recognise(&["m/data.pkl", "m/version", "m/constants/0.storage"]);
+        assert!(phone.is_storage(b"m/constants/0.storage") && !phone.is_storage(b"m/data/0.storage"));
     }
 
     #[test]

@@ -1,5 +1,7 @@
 //! Ways to hide a call, and ways to wear out a scanner.
 
+use ostrom_core::Severity;
+
 use super::{check, clean, critical, findings, named};
 use crate::pickle::asm::Asm;
 use crate::pickle::opcode as op;
@@ -204,6 +206,30 @@ fn what_does_not_fit_in_memory_is_still_followed() {
             .op(op::REDUCE)
             .stop(),
     );
+}
+
+#[test]
+fn what_is_too_large_to_follow_hides_no_pickle_without_a_mark() {
+    // So many marks that nobody follows them all, then a call; loaders get there.
+    let bytes = [vec![b'('; 300_000], b"cos\nsystem\n(S'x'\ntR.".to_vec()].concat();
+    for name in ["weights", "weights.p", "weights.sav", "weights.txt", "weights.pkl"] {
+        let found = named(name, bytes.clone());
+        assert!(found.iter().any(|finding| finding.rule.as_str() == "limit"), "{name}: {found:#?}");
+    }
+}
+
+#[test]
+fn a_pickle_that_does_nothing_hides_none_behind_it() {
+    for first in ["N.", "I1\n.I2\n.", "(lp0\n."] {
+        let bytes = [first.as_bytes(), b"cos\nsystem\n(S'x'\ntR."].concat();
+        for name in ["weights", "weights.txt", "weights.bin", "weights.p"] {
+            let found = named(name, bytes.clone());
+            assert!(found.iter().any(|finding| finding.severity == Severity::Critical), "{name}: {found:#?}");
+        }
+    }
+    // A mark, an import, and nonsense where a sixth opcode would be.
+    let found = named("weights", b"\x80\x04cevil\nx\n\xff".to_vec());
+    assert!(found.iter().any(|finding| finding.rule.as_str() == "pickle-import"), "{found:#?}");
 }
 
 #[test]

@@ -1,0 +1,156 @@
+//! MessagePack, as Flax writes models: read to its end, so that nothing but values is in it.
+//!
+//! Source: the MessagePack specification; Flax's extension types 1 (array), 2 (complex number) and 3 (numpy scalar).
+
+use super::super::rules::UNKNOWN;
+use crate::detect::{Match, Probe};
+use crate::examination::Examination;
+use crate::source::View;
+use crate::trouble::Trouble;
+
+/// How deep values may lie in one another. A level takes one number, so that this bounds time, not memory.
+const DEPTH: usize = 512;
+
+/// There is no mark: what has the name is one.
+pub(super) fn detect(probe: &Probe<'_>) -> Result<Match, Trouble> {
+    Ok(if probe.extension() == "msgpack" && probe.view.len() > 0 { Match::Weak } else { Match::No })
+}
+
+/// What a value is, by its first byte.
+enum Next {
+    /// So many bytes, which hold nothing.
+    Skip(u64),
+    /// So many values follow.
+    Values(u64),
+    /// An extension of this type and length.
+    Extension(i8, u64),
+}
+
+pub(super) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Trouble> {
+    let mut at = 0_u64;
+    // How many values are still to come on each level.
+    let mut open: Vec<u64> = Vec::new();
+    let mut told = false;
+    while at < view.len() {
+        let place = at;
+        match next(view, &mut at)? {
+            Next::Values(0) => {}
+            Next::Values(count) => {
+                if open.len() >= DEPTH {
+                    return Err(Trouble::Limit(format!("values lie more than {DEPTH} deep in one another")));
+                }
+                open.push(count);
+                continue;
+            }
+            Next::Skip(len) => at = skip(view, at, len)?,
+            Next::Extension(kind, len) => {
+                if !(1..=3).contains(&kind) && kind != -1 && !told {
+                    told = true;
+                    scan.report(UNKNOWN, Some(place), format!("a value of the extension type {kind}"));
+                }
+                at = skip(view, at, len)?;
+            }
+        }
+        // A value is whole, and with it perhaps what it was the last of.
+        while let Some(left) = open.last_mut() {
+            *left = left.saturating_sub(1);
+            if *left > 0 {
+                break;
+            }
+            open.pop();
+        }
+    }
+    if open.is_empty() { Ok(()) } else { Err(Trouble::malformed(at, "ends within a value")) }
+}
+
+fn skip(view: &View, at: u64, len: u64) -> Result<u64, Trouble> {
+    let end = at.checked_add(len).filter(|end| *end <= view.len());
+    end.ok_or_else(|| Trouble::malformed(at, "ends within a value"))
+}
+
+fn next(view: &View, at: &mut u64) -> Result<Next, Trouble> {
+    let start = *at;
+    let head = view.bytes(start, 6)?;
+    let first = head.first().copied().unwrap_or_default();
+    let mut size = |width: usize| -> Result<u64, Trouble> {
+        let bytes = head.get(1..=width).ok_or_else(|| Trouble::malformed(start, "ends within a value"))?;
+        *at = start.saturating_add(1 + width as u64);
+        Ok(bytes.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
+    };
+    let low = u64::from(first & 0x0f);
+    Ok(match first {
+        0x00..=0x7f | 0xc0 | 0xc2 | 0xc3 | 0xe0..=0xff => Next::Skip(size(0)?),
+        0x80..=0x8f => {
+            size(0)?;
+            Next::Values(low * 2)
+        }
+        0x90..=0x9f => {
+            size(0)?;
+            Next::Values(low)
+        }
+        0xa0..=0xbf => {
+            size(0)?;
+            Next::Skip(u64::from(first & 0x1f))
+        }
+        0xc4 | 0xd9 => Next::Skip(size(1)?),
+        0xc5 | 0xda => Next::Skip(size(2)?),
+        0xc6 | 0xdb => Next::Skip(size(4)?),
+        0xcc | 0xd0 => Next::Skip(size(0)?.saturating_add(1)),
+        0xcd | 0xd1 => Next::Skip(size(0)?.saturating_add(2)),
+        0xca | 0xce | 0xd2 => Next::Skip(size(0)?.saturating_add(4)),
+        0xcb | 0xcf | 0xd3 => Next::Skip(size(0)?.saturating_add(8)),
+        0xdc => Next::Values(size(2)?),
+        0xdd => Next::Values(size(4)?),
+        0xde => Next::Values(size(2)?.saturating_mul(2)),
+        0xdf => Next::Values(size(4)?.saturating_mul(2)),
+        // The type stands behind the length.
+        0xd4..=0xd8 => {
+            let kind = size(1)?;
+            Next::Extension(kind_of(kind), 1 << (first - 0xd4))
+        }
+        0xc7 => {
+            let both = size(2)?;
+            Next::Extension(kind_of(both), both >> 8)
+        }
+        0xc8 => {
+            let both = size(3)?;
+            Next::Extension(kind_of(both), both >> 8)
+        }
+        0xc9 => {
+            let both = size(5)?;
+            Next::Extension(kind_of(both), both >> 8)
+        }
+        0xc1 => return Err(Trouble::malformed(start, "0xc1 begins no value")),
+    })
+}
+
+fn kind_of(number: u64) -> i8 {
+    i8::from_le_bytes([number.to_le_bytes()[0]])
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use crate::data::columns::tests::verdict;
+
+    #[test]
+    fn a_model_of_flax_is_read_to_its_end() {
+        // {"params": {"w": ext 1 of 5 bytes, "b": [1, -1, 1.5, nil, true, bin]}}
+        let model = b"\x81\xa6params\x82\xa1w\xc7\x05\x01abcde\xa1b\x96\x01\xff\xcb\0\0\0\0\0\0\0\0\xc0\xc3\xc4\x02xy";
+        assert_eq!(verdict("flax_model.msgpack", model), (vec!["msgpack"], vec![]));
+        for len in 1..model.len() {
+            assert_eq!(verdict("flax_model.msgpack", &model[..len]).1, ["malformed"], "{len}");
+        }
+        assert_eq!(verdict("m.msgpack", b"\x81\xa1a\xc1").1, ["malformed"]);
+        assert_eq!(verdict("m.msgpack", b"\xd4\x2ax").1, ["unknown-format"]);
+        assert_eq!(verdict("m.msgpack", &[0x91; 1000]).1, ["limit"]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..80)) {
+            verdict("m.msgpack", &bytes);
+        }
+    }
+}
