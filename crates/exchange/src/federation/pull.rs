@@ -281,6 +281,7 @@ impl Puller {
                 spec_version: facts.spec_version.name().to_owned(),
                 own: narrowed(shared, peer.limits.as_ref()),
                 references: facts.references.iter().cloned().collect(),
+                shared: crate::service::is_shared(&object),
                 owner: shared.owner,
                 person: None,
                 peer: Some(peer.id),

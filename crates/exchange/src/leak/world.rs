@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::model::Place;
 use super::random::Random;
-use crate::service::Actor;
+use crate::service::{Actor, is_shared};
 use crate::stix::marking::{self, Definition, Marker};
 use crate::stix::{Limits, Object};
 use crate::taxii::STIX_MEDIA_TYPE;
@@ -160,6 +160,7 @@ impl World {
                 spec_version: facts.spec_version.name().to_owned(),
                 own: version.own.clone(),
                 references: facts.references.iter().cloned().collect(),
+                shared: is_shared(&version.object),
                 owner: version.owner,
                 person: version.person,
                 peer: None,

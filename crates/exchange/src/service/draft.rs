@@ -91,8 +91,7 @@ impl Exchange {
         let mut count = 0_u64;
         // One by one: what the actor does not see stays.
         for head in &seen {
-            count =
-                count.saturating_add(writing.remove(collection.id, id, Some(head.key.version), why).await?);
+            count = count.saturating_add(u64::from(writing.remove_at(&head.key, why).await?));
         }
         writing.commit().await?;
         let mut deed = Deed::new(actor, "remove", format!("{id} from collection {}", collection.id), now);

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ostrom_core::{CollectionId, ObjectId, Timestamp};
 
-use super::work::{Work, insert};
+use super::work::{Version, Work, insert};
+use super::{Key, MAX_ANCESTORS};
 use crate::db::args;
 use crate::{Error, Writing};
 
@@ -22,14 +23,38 @@ impl Writing {
         version: Option<Timestamp>,
         why: Option<&str>,
     ) -> Result<u64, Error> {
+        self.remove_those(collection, id, why, |found| {
+            version.is_none_or(|version| found.version == version.micros())
+        })
+        .await
+    }
+
+    /// Removes the one version at this place, and nothing that is there beside it under the same id and version. Whether it was there.
+    ///
+    /// # Errors
+    /// As for [`remove`](Self::remove).
+    pub async fn remove_at(&mut self, key: &Key, why: Option<&str>) -> Result<bool, Error> {
+        let sql = "SELECT seq FROM object WHERE id = $1 AND version = $2 AND added = $3";
+        let rows = self.fetch(sql, args![&key.id, key.version, key.added]).await?;
+        let seqs = rows.iter().map(|row| row.int(0)).collect::<Result<BTreeSet<i64>, _>>()?;
+        let removed = self.remove_those(key.collection, &key.id, why, |found| seqs.contains(&found.seq)).await?;
+        Ok(removed > 0)
+    }
+
+    async fn remove_those(
+        &mut self,
+        collection: CollectionId,
+        id: &ObjectId,
+        why: Option<&str>,
+        choose: impl Fn(&Version) -> bool,
+    ) -> Result<u64, Error> {
         let collection = self.collection_key(collection)?;
         let mut work = Work::default();
         work.load(self, [id.clone()]).await?;
         let Some(thing) = work.things.get_mut(id) else { return Ok(0) };
         let all = std::mem::take(&mut thing.versions);
-        let (gone, kept): (Vec<_>, Vec<_>) = all.into_iter().partition(|found| {
-            found.collection == collection && version.is_none_or(|version| found.version == version.micros())
-        });
+        let (gone, kept): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|found| found.collection == collection && choose(found));
         thing.versions = kept;
         if gone.is_empty() {
             return Ok(0);
@@ -47,12 +72,15 @@ impl Writing {
                 removed,
                 version.policy,
                 version.own,
+                version.line,
+                version.owner,
+                version.person,
                 why
             ]);
         }
         let mut db = self.db()?;
-        let columns = "tombstone (seq, id, version, collection, removed, policy, own, why)";
-        insert(&mut db, columns, 8, tombstones).await?;
+        let columns = "tombstone (seq, id, version, collection, removed, policy, own, line, owner, person, why)";
+        insert(&mut db, columns, 11, tombstones).await?;
         for version in &gone {
             let rows = db.fetch("SELECT words FROM object WHERE seq = $1", args![version.seq]).await?;
             let words = rows.first().map_or(Ok(String::new()), |row| row.text(0))?;
@@ -63,7 +91,7 @@ impl Writing {
             db.execute("DELETE FROM object WHERE seq = $1", args![version.seq]).await?;
         }
         let versions: BTreeMap<ObjectId, BTreeSet<i64>> =
-            work.ancestors(self, std::slice::from_ref(id)).await?;
+            work.ancestors(self, gone.iter().map(|version| (id.clone(), version.owner)), MAX_ANCESTORS).await?;
         work.recompute(self, &versions).await?;
         work.flush(self).await?;
         Ok(u64::try_from(gone.len()).unwrap_or(u64::MAX))
