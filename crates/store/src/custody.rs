@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use ostrom_core::handling::Policy;
+use ostrom_core::handling::{Policy, Reader};
 use ostrom_core::{CollectionId, Digest, ObjectId, OrgId, PeerId, PersonId, Timestamp};
 use sqlx::AssertSqlSafe;
 
@@ -59,6 +59,16 @@ pub struct Refused {
     pub count: u64,
 }
 
+impl Kept {
+    /// Whether a reader may see it, or wrote it: that is known even if nobody may read it.
+    pub fn is_known_to(&self, reader: &Reader, now: Timestamp) -> bool {
+        let wrote = self.peer.is_none()
+            && reader.organisation == Some(self.owner)
+            && reader.person == self.person;
+        wrote || self.rule.allows(reader, now)
+    }
+}
+
 impl Custody {
     pub(crate) const fn new(store: Store) -> Self {
         Self { store }
@@ -68,26 +78,24 @@ impl Custody {
         &self.store
     }
 
-    /// What of these objects somebody knows who writes: the versions that the reader is shown, and what the same person (or organisation's machine) wrote, even if
-    /// nobody may read it; the oldest first. So the checks before a write depend on nothing that is hidden from whoever writes.
+    /// What of these objects matters to somebody who writes: the versions that the reader is shown, and all of the reader's own organisation; the oldest first. So
+    /// the checks before a write depend on nothing of others that is hidden from whoever writes.
     ///
     /// # Errors
     /// If the database fails.
     pub async fn known_to(
         &self,
-        reader: &ostrom_core::handling::Reader,
+        reader: &Reader,
         now: Timestamp,
         ids: &[ObjectId],
     ) -> Result<HashMap<ObjectId, Vec<Kept>>, Error> {
         let mut found = self.versions_of(ids).await?;
         for versions in found.values_mut() {
-            let wrote = |kept: &Kept| {
-                kept.peer.is_none() && reader.organisation == Some(kept.owner) && reader.person == kept.person
-            };
-            versions.retain(|kept| wrote(kept) || kept.rule.allows(reader, now));
-            let first = versions.iter().filter(|kept| kept.line > 0).min_by_key(|kept| kept.line);
-            if let Some(owner) = first.map(|kept| kept.owner) {
-                versions.retain(|kept| kept.line <= 0 || kept.owner == owner);
+            let is_own = |kept: &Kept| reader.organisation == Some(kept.owner);
+            versions.retain(|kept| is_own(kept) || kept.is_known_to(reader, now));
+            let seen = versions.iter().filter(|kept| kept.line > 0 && kept.is_known_to(reader, now));
+            if let Some(first) = seen.min_by_key(|kept| kept.line).map(|kept| kept.owner) {
+                versions.retain(|kept| kept.line <= 0 || kept.owner == first || is_own(kept));
             }
         }
         Ok(found)

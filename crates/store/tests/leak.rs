@@ -70,7 +70,7 @@ fn writers() -> Vec<Option<Reader>> {
         Some(member(1)),
         Some(member(2)),
         Some(Reader { groups: [group(1)].into(), ..member(3) }),
-        Some(Reader { person: None, ..member(2) }),
+        Some(Reader { person: None, ..member(4) }),
     ]
 }
 
@@ -81,6 +81,7 @@ fn readers() -> Vec<Reader> {
         member(2),
         Reader { groups: [group(1)].into(), ..member(3) },
         Reader { client_of: [org(2)].into(), ..member(4) },
+        Reader { person: None, ..member(4) },
         Reader { encrypted: false, ..member(2) },
     ]
 }
@@ -144,7 +145,7 @@ struct Case {
 
 fn cases() -> impl Strategy<Value = Case> {
     let now = prop_oneof![Just(250_i64), Just(400), Just(600), Just(1000)];
-    (steps(), 0..6_usize, now, 1..5_usize).prop_map(|(steps, reader, now, limit)| Case {
+    (steps(), 0..7_usize, now, 1..5_usize).prop_map(|(steps, reader, now, limit)| Case {
         steps,
         reader,
         now,
@@ -157,9 +158,9 @@ fn new_object(writer: Option<&Reader>, put: &Put, step: usize, place: usize) -> 
     new.collection = coll(put.collection);
     new.version = put.version.map(at);
     new.shared = new.id.kind() == "software";
-    if let Some(Reader { organisation: Some(owner), person, .. }) = writer {
-        (new.owner, new.person) = (*owner, *person);
-    }
+    // Colleagues are another matter: within an organisation more is told.
+    new.owner = writer.and_then(|writer| writer.organisation).unwrap_or(org(5));
+    new.person = writer.and_then(|writer| writer.person);
     new.references = put.references.iter().map(|n| thing(*n)).collect();
     // No two bodies are the same.
     new.body = format!("{{\"naïve\":\"{step}.{place}\"}}").into_bytes();
@@ -177,6 +178,8 @@ struct Played {
     places: Vec<(usize, usize)>,
     /// What the one who is watched was told when writing.
     answers: Vec<Vec<Outcome>>,
+    /// The places of what the one who is watched could see at some time before.
+    known: BTreeSet<(usize, usize)>,
 }
 
 /// Puts the steps into a store. `keep` says which of the objects that were taken the first time are put at all; whatever the one who is `watched` writes is put.
@@ -190,7 +193,7 @@ async fn play(
     add_collections(&store, &[1, 2]).await;
     let mut model = Model::default();
     let mut places = Vec::new();
-    let mut answers = Vec::new();
+    let (mut answers, mut known) = (Vec::new(), BTreeSet::new());
     for (at_step, step) in steps.iter().enumerate() {
         let now = 10 + 10 * at_step as i64;
         // A view from before each step: it must not stay as it was.
@@ -200,7 +203,8 @@ async fn play(
         match step {
             Step::Batch(writer, puts) => {
                 let writer = writers()[*writer].clone();
-                let is_watched = writer.as_ref().is_some_and(|writer| is_same(writer, watched));
+                let is_watched = writer.as_ref() == Some(watched);
+                known.extend(model.seen(watched, at(now)).into_iter().map(|at| places[at]));
                 let kept: Vec<usize> = (0..puts.len())
                     .filter(|place| is_watched || keep.is_none_or(|keep| keep.contains(&(at_step, *place))))
                     .collect();
@@ -256,12 +260,7 @@ async fn play(
             }
         }
     }
-    Played { store, model, places, answers }
-}
-
-/// Whether these are the same person, or the same machine.
-fn is_same(writer: &Reader, watched: &Reader) -> bool {
-    writer.organisation == watched.organisation && writer.person == watched.person
+    Played { store, model, places, answers, known }
 }
 
 /// Everything that pages give, until the end.
@@ -462,10 +461,12 @@ fn reader_of(reading: &Reading) -> &Reader {
 async fn check(case: &Case, configs: [Config; 2]) {
     let (reader, now) = (&readers()[case.reader], at(case.now));
     let [first, second] = configs;
-    let Played { store, model, places, answers } = play(&first, &case.steps, reader, None).await;
+    let Played { store, model, places, answers, known } = play(&first, &case.steps, reader, None).await;
     let reading = store.reading(reader, now).await.unwrap();
     as_the_model_says(&reading, &model, case.limit).await;
-    let seen: BTreeSet<(usize, usize)> = model.seen(reader, now).into_iter().map(|at| places[at]).collect();
+    let mut seen: BTreeSet<(usize, usize)> = model.seen(reader, now).into_iter().map(|at| places[at]).collect();
+    // What somebody wrote may depend on what could be seen then, though it is hidden now.
+    seen.extend(known);
     let other = play(&second, &case.steps, reader, Some(&seen)).await;
     let without = other.store.reading(reader, now).await.unwrap();
     assert_eq!(answers, other.answers);

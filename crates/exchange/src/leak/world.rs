@@ -196,7 +196,7 @@ fn collections(random: &mut Random, members: &Members, count: usize) -> Vec<Coll
                 title: format!("Collection {number}"),
                 description: String::new(),
                 may_read: (number > 0 && random.chance(60)).then(|| Policy::new([some])),
-                may_write: None,
+                may_write: Some(Policy::new([Handling::new(owner, Tlp::Green)])),
                 handling: random.chance(70).then(|| Handling::new(owner, Tlp::Green)),
                 media_types: vec![STIX_MEDIA_TYPE.to_owned()],
                 created: Timestamp::EPOCH.plus_seconds(BEGIN),
@@ -254,7 +254,7 @@ fn versions(
     collections: &[Collection],
     count: usize,
 ) -> Vec<Version> {
-    let kinds = ["vulnerability", "attack-pattern", "relationship", "report", "note", "x-thing"];
+    let kinds = ["vulnerability", "attack-pattern", "relationship", "report", "note", "x-thing", "software"];
     let mut ids: Vec<String> = Vec::new();
     for _ in 0..count {
         let kind = random.pick(&kinds).copied().unwrap_or("note");
@@ -264,7 +264,7 @@ fn versions(
     let mut definitions: BTreeMap<ObjectId, Definition> = BTreeMap::new();
     let mut added = BEGIN;
     for id in &ids {
-        let Some((owner, person)) = random.pick(&members.persons).copied() else { continue };
+        let Some((mut owner, mut person)) = random.pick(&members.persons).copied() else { continue };
         let mut modified = BEGIN - 1_000_000;
         for _ in 0..=random.below(3) {
             let Some(collection) = random.pick(collections) else { continue };
@@ -272,6 +272,11 @@ fn versions(
                 added += 1 + i64::try_from(random.below(1000)).unwrap_or(0);
             }
             modified += 1 + i64::try_from(random.below(1000)).unwrap_or(0);
+            // What many may share is shared by many.
+            let another = random.pick(&members.persons).copied();
+            if let (Some(another), true) = (another, id.starts_with("software")) {
+                (owner, person) = another;
+            }
             let author = Author { owner, person };
             let (marks, needed) = marks(random, members, &author);
             let time = Timestamp::EPOCH.plus_seconds(added);
@@ -317,6 +322,9 @@ fn object(random: &mut Random, id: &str, modified: i64, ids: &[String], marks: V
         "type": kind, "spec_version": "2.1", "id": id, "created": at(BEGIN - 2_000_000), "modified": at(modified),
         "name": format!("{kind} {modified}"),
     });
+    if let (Value::Object(map), "software") = (&mut value, kind) {
+        map.retain(|name, _| name != "created" && name != "modified");
+    }
     let rest = match kind {
         "relationship" => {
             json!({ "relationship_type": "related-to", "source_ref": other(), "target_ref": other() })

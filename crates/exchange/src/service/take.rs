@@ -253,7 +253,7 @@ impl Exchange {
         let mut brought: HashMap<ObjectId, Policy> = HashMap::new();
         for mut coming in batch {
             let versions = before.get(coming.object.id()).map_or(&[][..], Vec::as_slice);
-            let place = Place { collection, versions };
+            let place = Place { actor, now, collection, versions };
             let earlier = brought.get(coming.object.id()).cloned();
             match place.decide(&mut coming, earlier.as_ref()) {
                 Decided::Take => {
@@ -360,19 +360,29 @@ enum Decided {
 
 /// Where an object would go, and what is there as far as the actor knows.
 struct Place<'a> {
+    actor: &'a Actor,
+    now: Timestamp,
     collection: &'a Collection,
     versions: &'a [Kept],
 }
 
 impl Place<'_> {
+    fn knows(&self, kept: &Kept) -> bool {
+        self.actor.is_node() || kept.is_known_to(&self.actor.reader, self.now)
+    }
+
     fn decide(&self, coming: &mut Coming, brought: Option<&Policy>) -> Decided {
         let digest = coming.object.digest();
         let here = || self.versions.iter().filter(|kept| kept.collection == self.collection.id);
         if is_shared(&coming.object) {
-            return match here().find(|kept| kept.digest == digest) {
+            return match here().find(|kept| kept.digest == digest && self.knows(kept)) {
                 Some(kept) => Decided::Same(kept.version),
                 None => Decided::Take,
             };
+        }
+        if !self.versions.iter().all(|kept| self.knows(kept)) {
+            // It is a colleague's, the only ones that are not left out: nobody opens what he cannot see.
+            return Decided::Refuse(Refusal::NotOwner);
         }
         let Some(last) = self.versions.last() else {
             return self.compare(coming, brought);

@@ -96,7 +96,7 @@ impl Version {
             line,
             owner: row.parsed(11)?,
             person: row.maybe_parsed(12)?,
-            pulled: row.flag(13)?,
+            pulled: row.maybe_text(13)?.is_some(),
             digest: row.blob(8)?,
             references: None,
             stored: Some((policy, newest, oldest, line)),
@@ -211,8 +211,8 @@ impl Work {
             let mut args = args![];
             pad(&mut args, chunk.iter(), size);
             let sql = format!(
-                "SELECT id, seq, collection, version, own, policy, newest, oldest, digest, line, given, owner, person, \
-                 CAST(peer IS NOT NULL AS INT) FROM object WHERE id IN ({})",
+                "SELECT id, seq, collection, version, own, policy, newest, oldest, digest, line, given, owner, person, peer \
+                 FROM object WHERE id IN ({})",
                 places(1, size)
             );
             for id in chunk {
@@ -277,6 +277,8 @@ impl Work {
                 }
             }
         }
+        wanted.sort();
+        wanted.dedup();
         let mut found = HashMap::<i64, Vec<ObjectId>>::new();
         for chunk in wanted.chunks(LIST) {
             let size = padded(chunk.len());
