@@ -383,8 +383,11 @@ async fn as_the_model_says(reading: &Reading, model: &Model, limit: usize) {
             visible.iter().map(|known| &known.key).filter(|key| key.collection == collection).collect();
         let edge = |first: bool| -> Vec<Key> {
             let is_edge = |key: &&&Key| {
-                let same = here.iter().filter(|other| other.id == key.id).map(|other| other.version);
-                if first { same.min() == Some(key.version) } else { same.max() == Some(key.version) }
+                // Of several with the same version, which only what many share can have, the one that came last is the last.
+                let place = |key: &Key| (key.version, key.added);
+                let same = here.iter().filter(|other| other.id == key.id).map(|other| place(other));
+                let edge = if first { same.min() } else { same.max() };
+                edge == Some(place(key))
             };
             here.iter().filter(is_edge).map(|key| (*key).clone()).collect()
         };

@@ -104,7 +104,7 @@ pub async fn compare_writes(
     now: Timestamp,
 ) -> Result<usize, Box<Leak>> {
     let mut asked = 0;
-    for (second, post) in (1..).zip(world.posts()) {
+    for (second, post) in (1..).zip(world.posts(writer)) {
         let now = now.plus_seconds(second);
         let (left, right) = (whole.post(writer, &post, now).await, without.post(writer, &post, now).await);
         asked += 1;
@@ -114,7 +114,7 @@ pub async fn compare_writes(
         }
     }
     let later = now.plus_seconds(10_000);
-    for question in world.statuses() {
+    for question in world.statuses(writer) {
         let (left, right) = (whole.ask(writer, &question, later).await, without.ask(writer, &question, later).await);
         asked += 1;
         if left != right {

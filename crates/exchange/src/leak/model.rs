@@ -37,11 +37,13 @@ impl World {
         hidden
     }
 
-    /// What is hidden from somebody who writes, but for what that person or machine wrote, and, since within an organisation more is told, its colleagues.
+    /// What is hidden from somebody who writes, but for what that person or machine wrote.
     pub fn hidden_from_writer(&self, reader: &Reader, now: Timestamp) -> BTreeSet<Place> {
         let mut hidden = self.hidden(reader, now);
-        for version in self.versions().filter(|version| reader.organisation == Some(version.owner)) {
-            hidden.remove(&version.place());
+        for version in self.versions() {
+            if reader.organisation == Some(version.owner) && reader.person == version.person {
+                hidden.remove(&version.place());
+            }
         }
         hidden
     }
@@ -54,8 +56,7 @@ impl World {
         }
         let mut here = Here::default();
         for batch in batches.into_values() {
-            let given: Vec<Option<Policy>> =
-                batch.iter().map(|version| self.given(version, &batch, &here)).collect();
+            let given: Vec<Option<Policy>> = batch.iter().map(|version| self.given(version, &here)).collect();
             for (version, given) in batch.into_iter().zip(given) {
                 here.versions.entry(version.object.id()).or_default().push((version, given));
             }
@@ -63,27 +64,25 @@ impl World {
         here
     }
 
-    /// What held for others' objects that something refers to when it came: the last version in each collection. The worlds are filled by the node, which sees all.
-    fn given(&self, from: &Version, batch: &[&Version], here: &Here<'_>) -> Option<Policy> {
+    /// What held for others' objects that something refers to when it came, as far as its author could see them: the last version in each collection.
+    fn given(&self, from: &Version, here: &Here<'_>) -> Option<Policy> {
+        let author = self.author(from);
         let mut given: Option<Policy> = None;
         for id in &from.object.facts().references {
-            let before = here.versions.get(id).into_iter().flatten();
-            let before = before.map(|(version, given)| (*version, Some(given.as_ref())));
-            let beside = batch.iter().filter(|version| version.object.id() == id);
-            let mut last: BTreeMap<CollectionId, (&Version, Option<Option<&Policy>>)> = BTreeMap::new();
-            for (version, known) in before.chain(beside.map(|version| (*version, None))) {
-                if version.owner != from.owner && !is_shared(&version.object) {
-                    let best = last.entry(version.collection).or_insert((version, known));
-                    if version.version() > best.0.version() {
-                        *best = (version, known);
-                    }
+            let mut last: BTreeMap<CollectionId, (&Version, Policy)> = BTreeMap::new();
+            for (version, known) in here.versions.get(id).into_iter().flatten() {
+                if version.owner == from.owner || is_shared(&version.object) {
+                    continue;
+                }
+                let policy = self.effective(version, known.as_ref(), here);
+                if author.as_ref().is_some_and(|author| !policy.allows(author, from.added)) {
+                    continue;
+                }
+                if last.get(&version.collection).is_none_or(|(best, _)| version.version() > best.version()) {
+                    last.insert(version.collection, (version, policy));
                 }
             }
-            for (version, known) in last.into_values() {
-                let policy = match known {
-                    Some(given) => self.effective(version, given, here),
-                    None => self.own(version),
-                };
+            for (_, policy) in last.into_values() {
                 given = Some(given.map_or_else(|| policy.clone(), |given| given.and(&policy)));
             }
         }

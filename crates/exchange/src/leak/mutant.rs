@@ -115,18 +115,19 @@ impl<T: Target> Target for Mutant<T> {
     }
 
     async fn post(&self, actor: &Actor, post: &Post, now: Timestamp) -> Seen {
-        let mut taken = false;
+        let mut taken = 0_usize;
         if self.mistake == Mistake::Taken {
             let envelope: serde_json::Value = serde_json::from_slice(&post.body).unwrap_or_default();
             for object in envelope.get("objects").and_then(|all| all.as_array()).into_iter().flatten() {
                 let id = object.get("id").and_then(|id| id.as_str()).and_then(|id| id.parse().ok());
                 let Some(id): Option<ObjectId> = id else { continue };
-                taken |= self.store.custody().versions(&id).await.is_ok_and(|found| !found.is_empty());
+                let found = self.store.custody().versions(&id).await;
+                taken = taken.saturating_add(found.map_or(0, |found| usize::from(!found.is_empty())));
             }
         }
         let mut seen = self.target.post(actor, post, now).await;
-        if taken {
-            seen.status = 422;
+        if self.mistake == Mistake::Taken {
+            seen.body.extend_from_slice(format!("<!-- {taken} taken -->").as_bytes());
         }
         seen
     }

@@ -1,7 +1,9 @@
 //! What is written, to find out by it what is hidden: ids that are taken, ids that are guessed, references to what cannot be seen.
 
+use std::collections::BTreeSet;
+
 use ostrom_core::handling::{Reader, Tlp};
-use ostrom_core::{Timestamp, TokenId, Uuid};
+use ostrom_core::{ObjectId, Timestamp, TokenId, Uuid};
 use ostrom_store::{Role, Token};
 use serde_json::{Value, json};
 
@@ -51,8 +53,9 @@ impl World {
         writers
     }
 
-    /// What a writer posts: under new ids and under each that is taken, referring to each and to some that are not there, and observables that others may have.
-    pub fn posts(&self) -> Vec<Post> {
+    /// What a writer posts: under new ids and under each that is taken, referring to each and to some that are not there, and observables that others may have. What
+    /// colleagues have is left out: within an organisation more is told.
+    pub fn posts(&self, writer: &Actor) -> Vec<Post> {
         let number = |n: u64| Random::new(n).uuid();
         let marks = |n: u64| {
             let all = [Tlp::Clear, Tlp::Clear, Tlp::Green, Tlp::Amber];
@@ -65,7 +68,12 @@ impl World {
         };
         let mut objects: Vec<Value> = Vec::new();
         let mut n = 0_u64;
-        for version in self.versions() {
+        let own: BTreeSet<&ObjectId> = self
+            .versions()
+            .filter(|version| Some(version.owner) == writer.organisation && !is_shared(&version.object))
+            .map(|version| version.object.id())
+            .collect();
+        for version in self.versions().filter(|version| !own.contains(version.object.id())) {
             n = n.saturating_add(1);
             let id = version.object.id();
             let relation = json!({ "type": "relationship", "spec_version": "2.1", "id": format!("relationship--{}", number(n)),
@@ -96,8 +104,8 @@ impl World {
     }
 
     /// What is asked about posts afterwards.
-    pub fn statuses(&self) -> Vec<Question> {
+    pub fn statuses(&self, writer: &Actor) -> Vec<Question> {
         let path = |post: Post| format!("{}status/{}/", self.root, post.id);
-        self.posts().into_iter().map(|post| Question::new(path(post), "")).collect()
+        self.posts(writer).into_iter().map(|post| Question::new(path(post), "")).collect()
     }
 }

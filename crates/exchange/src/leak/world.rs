@@ -140,6 +140,14 @@ impl World {
         self.versions.iter().map(|version| version.object.id()).collect()
     }
 
+    /// Who wrote a version.
+    pub(super) fn author(&self, version: &Version) -> Option<Reader> {
+        let is_author = |reader: &&Reader| {
+            reader.organisation == Some(version.owner) && reader.person == version.person
+        };
+        self.actors.iter().map(|actor| &actor.reader).find(is_author).cloned()
+    }
+
     /// Puts all but these versions into an empty store, at the same times whatever is left out.
     ///
     /// # Errors
@@ -174,7 +182,12 @@ impl World {
         }
         for (added, objects) in batches {
             let mut writing = store.writing(added).await?;
-            writing.put(objects).await?;
+            // A batch has one author.
+            let author = self.versions().find(|version| version.added == added);
+            match author.and_then(|version| self.author(version)) {
+                Some(author) => writing.put_for(&author, objects).await?,
+                None => writing.put(objects).await?,
+            };
             writing.commit().await?;
         }
         Ok(())
@@ -263,6 +276,7 @@ fn versions(
     let mut values: Vec<(Author, CollectionId, Timestamp, Value)> = Vec::new();
     let mut definitions: BTreeMap<ObjectId, Definition> = BTreeMap::new();
     let mut added = BEGIN;
+    let mut last = None;
     for id in &ids {
         let Some((mut owner, mut person)) = random.pick(&members.persons).copied() else { continue };
         let mut modified = BEGIN - 1_000_000;
@@ -276,6 +290,10 @@ fn versions(
             let another = random.pick(&members.persons).copied();
             if let (Some(another), true) = (another, id.starts_with("software")) {
                 (owner, person) = another;
+            }
+            // A batch has one author.
+            if last.replace(person) != Some(person) {
+                added += 1;
             }
             let author = Author { owner, person };
             let (marks, needed) = marks(random, members, &author);

@@ -380,6 +380,15 @@ impl Place<'_> {
                 None => Decided::Take,
             };
         }
+        if class(coming.object.kind()) == Class::Marking {
+            // A marking definition never changes: what it marks would mean something else.
+            let known = || self.versions.iter().filter(|kept| self.knows(kept));
+            if known().any(|kept| kept.digest != digest) {
+                return Decided::Refuse(Refusal::Conflict);
+            }
+            let same = known().find(|kept| kept.collection == self.collection.id);
+            return same.map_or(Decided::Take, |kept| Decided::Same(kept.version));
+        }
         if !self.versions.iter().all(|kept| self.knows(kept)) {
             // It is a colleague's, the only ones that are not left out: nobody opens what he cannot see.
             return Decided::Refuse(Refusal::NotOwner);
@@ -387,13 +396,6 @@ impl Place<'_> {
         let Some(last) = self.versions.last() else {
             return self.compare(coming, brought);
         };
-        if class(coming.object.kind()) == Class::Marking {
-            // A marking definition never changes: what it marks would mean something else.
-            if self.versions.iter().any(|kept| kept.digest != digest) {
-                return Decided::Refuse(Refusal::Conflict);
-            }
-            return here().next().map_or(Decided::Take, |kept| Decided::Same(kept.version));
-        }
         if last.owner != coming.owner {
             return Decided::Refuse(Refusal::NotOwner);
         }
