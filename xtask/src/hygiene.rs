@@ -13,13 +13,14 @@ use crate::repo;
 const MAX_LINES: usize = 800;
 
 /// Which of Ostrom's crates a crate may use: the table of the architecture. `None`: any.
-const EDGES: [(&str, Option<&[&str]>); 14] = [
+const EDGES: [(&str, Option<&[&str]>); 15] = [
     ("core", Some(&[])),
     ("trust", Some(&["core"])),
     ("store", Some(&["core"])),
+    ("http", Some(&[])),
     ("models", Some(&["core"])),
     ("lab", Some(&["core", "trust", "models"])),
-    ("guard", Some(&["core", "trust"])),
+    ("guard", Some(&["core", "trust", "http"])),
     ("scan", Some(&["core", "trust", "models"])),
     ("exchange", Some(&["core", "trust", "store"])),
     ("reference", Some(&["core"])),
@@ -31,6 +32,7 @@ const EDGES: [(&str, Option<&[&str]>); 14] = [
             "core",
             "trust",
             "store",
+            "http",
             "models",
             "lab",
             "guard",
@@ -51,7 +53,7 @@ const CONFINED: [(&str, &[&str]); 7] = [
     ("candle-core", &["models"]),
     ("cedar-policy", &["guard"]),
     ("sqlx", &["store"]),
-    ("axum", &["node", "guard"]),
+    ("axum", &["node", "guard", "http"]),
     ("clap", &["cli"]),
     ("indicatif", &["cli"]),
 ];

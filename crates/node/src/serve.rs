@@ -6,16 +6,17 @@ use std::net::SocketAddr;
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::Response;
+use ostrom_http::Connections;
 
 use crate::ticks::Ticks;
-use crate::web::{Listener, doors, secure, visit};
+use crate::web::{doors, listen, secure, visit};
 use crate::{App, BaseUrl, Config, Failure, StartError};
 
 /// A node that listens already and serves once it runs.
 #[derive(Debug)]
 pub struct Node {
     app: App,
-    listener: Listener,
+    listener: Connections,
     first: Option<String>,
 }
 
@@ -25,7 +26,7 @@ impl Node {
     /// # Errors
     /// If others could reach it and nobody chose how, or something that it needs cannot be had.
     pub async fn start(mut config: Config) -> Result<Self, StartError> {
-        let listener = Listener::bind(&config).await?;
+        let listener = listen(&config).await?;
         config.listen = listener.address();
         let base = config.base.clone().unwrap_or_else(|| BaseUrl::local(config.listen.port()));
         let app = App::open(config, base).await?;
@@ -55,7 +56,7 @@ impl Node {
     pub async fn run(self, stop: impl Future<Output = ()> + Send) {
         let router = router(&self.app);
         let ticks = Ticks::start(&self.app);
-        self.listener.run(router, stop).await;
+        self.listener.run(router, |what| eprintln!("ostrom node: {what}"), stop).await;
         drop(ticks);
         self.app.close().await;
     }

@@ -1,10 +1,11 @@
 //! From where a request comes, and how its answer travels.
 
-use std::net::{IpAddr, SocketAddr};
+use std::net::IpAddr;
 
 use axum::extract::FromRequestParts;
 use http::HeaderMap;
 use http::request::Parts;
+use ostrom_http::Peer;
 
 use super::single;
 use crate::{App, Config, Exposure, Failure};
@@ -17,10 +18,6 @@ pub struct Caller {
     /// The answer travels encrypted, or does not leave the machine.
     pub encrypted: bool,
 }
-
-/// What a connection knows about its other end; an extension of its requests.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Connection(pub(super) SocketAddr);
 
 impl Caller {
     pub(super) fn new(connection: IpAddr, headers: &HeaderMap, config: &Config) -> Self {
@@ -53,7 +50,7 @@ impl FromRequestParts<App> for Caller {
     type Rejection = Failure;
 
     async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
-        let connection = parts.extensions.get::<Connection>();
+        let connection = parts.extensions.get::<Peer>();
         let connection = connection.ok_or_else(|| Failure::internal("a request without a connection"))?;
         Ok(Self::new(connection.0.ip(), &parts.headers, &app.config))
     }

@@ -17,7 +17,7 @@ pub use cookie::{Cookie, cookie};
 pub use csrf::{Checked, Csrf};
 pub use floods::{Floods, Key as FloodKey};
 pub use headers::CONTENT_SECURITY_POLICY;
-pub use listen::Listener;
+pub use listen::listen;
 pub use query::{Named, Named2, Query};
 
 pub(crate) use csrf::visit;

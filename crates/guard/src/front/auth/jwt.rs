@@ -5,7 +5,8 @@ use std::str::FromStr as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
-use jsonwebtoken::{Algorithm, Header, Validation};
+use jsonwebtoken::{Algorithm, Header};
+use ostrom_http::{ASYMMETRIC, validation};
 use serde_json::{Map, Value};
 
 use super::keys::Keys;
@@ -22,18 +23,6 @@ const REMEMBERED: usize = 1024;
 /// How many signatures of unknown tokens are checked in a second, from all clients together. Each costs a good part of a
 /// millisecond, and anybody can make us check one.
 const CHECKS: u32 = 200;
-
-const ASYMMETRIC: [Algorithm; 9] = [
-    Algorithm::ES256,
-    Algorithm::ES384,
-    Algorithm::EdDSA,
-    Algorithm::RS256,
-    Algorithm::RS384,
-    Algorithm::RS512,
-    Algorithm::PS256,
-    Algorithm::PS384,
-    Algorithm::PS512,
-];
 
 /// Checks the tokens of one authorization server.
 #[derive(Debug)]
@@ -97,14 +86,12 @@ impl Verifier {
         let header = jsonwebtoken::decode_header(token).map_err(|_| Denied::Invalid)?;
         self.check_header(&header)?;
         let mut keys = keys;
-        if keys.candidates(&header).next().is_none() {
+        if !keys.keys.has_key_for(&header) {
             // The server may have a new key.
             keys = self.keys.current(true).await.map_err(Denied::Unavailable)?;
         }
-        let validation = self.validation(header.alg);
-        let claims = keys.candidates(&header).find_map(|key| {
-            jsonwebtoken::decode::<Map<String, Value>>(token, key, &validation).ok().map(|data| data.claims)
-        });
+        let validation = validation(header.alg, &self.settings.issuer, &self.settings.resource);
+        let claims: Option<Map<String, Value>> = keys.keys.claims(token, &header, &validation);
         let claims = claims.ok_or(Denied::Invalid)?;
         let principal = claims.get(&self.settings.claim).and_then(Value::as_str).filter(|name| is_name(name));
         let principal = principal.ok_or(Denied::Invalid)?;
@@ -128,16 +115,6 @@ impl Verifier {
         (is_access_token && is_plain && self.algorithms.contains(&header.alg))
             .then_some(())
             .ok_or(Denied::Invalid)
-    }
-
-    fn validation(&self, algorithm: Algorithm) -> Validation {
-        let mut validation = Validation::new(algorithm);
-        validation.leeway = LEEWAY.as_secs();
-        validation.validate_nbf = true;
-        validation.set_issuer(&[&self.settings.issuer]);
-        validation.set_audience(&[&self.settings.resource]);
-        validation.set_required_spec_claims(&["exp", "iss", "aud"]);
-        validation
     }
 
     fn recall(&self, digest: &[u8; 32], generation: u64) -> Option<Identity> {

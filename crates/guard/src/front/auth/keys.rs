@@ -4,9 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, PublicKeyUse};
-use jsonwebtoken::{Algorithm, DecodingKey, Header};
-use serde_json::Value;
+use ostrom_http::KeySet;
 use tokio::sync::Mutex;
 
 use super::{AuthError, OAuth, is_safe_url};
@@ -14,8 +12,6 @@ use crate::wire;
 
 /// The largest key set, in bytes.
 const LARGEST: usize = 256 << 10;
-/// The most keys that are looked at.
-const MOST_KEYS: usize = 64;
 /// After how long keys are read again.
 const FRESH: Duration = Duration::from_secs(300);
 /// How long keys are used that cannot be read again.
@@ -39,7 +35,7 @@ pub(super) struct Keys {
 
 #[derive(Debug, Default)]
 struct State {
-    set: Option<Arc<KeySet>>,
+    set: Option<Arc<Dated>>,
     /// The text the set was made from, to see whether it has changed.
     text: Vec<u8>,
     /// When it was last read.
@@ -50,43 +46,10 @@ struct State {
 }
 
 /// A set of keys as it was at some time.
-pub(super) struct KeySet {
+#[derive(Debug)]
+pub(super) struct Dated {
     pub(super) generation: u64,
-    keys: Vec<Key>,
-}
-
-struct Key {
-    id: Option<String>,
-    /// What it is for, if it says so.
-    algorithm: Option<String>,
-    key: DecodingKey,
-}
-
-impl std::fmt::Debug for KeySet {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("KeySet")
-            .field("generation", &self.generation)
-            .field("keys", &self.keys.len())
-            .finish()
-    }
-}
-
-impl KeySet {
-    /// The keys that may have signed a token with this header.
-    pub(super) fn candidates<'a>(&'a self, header: &'a Header) -> impl Iterator<Item = &'a DecodingKey> {
-        let name = format!("{:?}", header.alg);
-        let fits = move |key: &&Key| {
-            (header.kid.is_none() || header.kid == key.id)
-                && key.algorithm.as_ref().is_none_or(|algorithm| *algorithm == name)
-                && key.key.family() == family(header.alg)
-        };
-        // Each try costs a signature's check.
-        self.keys.iter().filter(fits).map(|key| &key.key).take(4)
-    }
-}
-
-fn family(algorithm: Algorithm) -> jsonwebtoken::AlgorithmFamily {
-    algorithm.family()
+    pub(super) keys: KeySet,
 }
 
 impl Keys {
@@ -101,7 +64,7 @@ impl Keys {
     }
 
     /// The keys as they are now. `missing` says that a token names one that is not among them.
-    pub(super) async fn current(&self, missing: bool) -> Result<Arc<KeySet>, String> {
+    pub(super) async fn current(&self, missing: bool) -> Result<Arc<Dated>, String> {
         // Whoever waits here wants what the one before is reading.
         let mut state = self.state.lock().await;
         let now = Instant::now();
@@ -150,35 +113,16 @@ impl State {
         }
         if let Ok(keys) = read_keys(&text) {
             self.generation = self.generation.wrapping_add(1);
-            self.set = Some(Arc::new(KeySet { generation: self.generation, keys }));
+            self.set = Some(Arc::new(Dated { generation: self.generation, keys }));
             self.text = text;
         }
     }
 }
 
-/// Reads a JWK set. Keys that cannot check signatures here are left out, as RFC 7517, section 5, has it.
-fn read_keys(text: &[u8]) -> Result<Vec<Key>, String> {
+fn read_keys(text: &[u8]) -> Result<KeySet, String> {
     let limits = wire::Limits { bytes: LARGEST, depth: 16, values: 1 << 14 };
-    let mut set = wire::parse_value(text, &limits).map_err(|error| error.to_string())?;
-    let Some(Value::Array(list)) = set.get_mut("keys").map(Value::take) else {
-        return Err("not a JWK set: no list of keys".to_owned());
-    };
-    let keys: Vec<Key> = list
-        .into_iter()
-        .take(MOST_KEYS)
-        .filter_map(|value| {
-            let algorithm = value.get("alg").and_then(Value::as_str).map(str::to_owned);
-            let jwk: Jwk = serde_json::from_value(value).ok()?;
-            let is_secret = matches!(jwk.algorithm, AlgorithmParameters::OctetKey(_));
-            let is_for_signatures =
-                jwk.common.public_key_use.as_ref().is_none_or(|purpose| *purpose == PublicKeyUse::Signature);
-            if is_secret || !is_for_signatures {
-                return None;
-            }
-            Some(Key { id: jwk.common.key_id.clone(), algorithm, key: DecodingKey::from_jwk(&jwk).ok()? })
-        })
-        .collect();
-    if keys.is_empty() { Err("no key that can check signatures here".to_owned()) } else { Ok(keys) }
+    let set = wire::parse_value(text, &limits).map_err(|error| error.to_string())?;
+    KeySet::read(set).map_err(|error| error.to_string())
 }
 
 fn client() -> Result<reqwest::Client, AuthError> {

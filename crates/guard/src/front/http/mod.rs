@@ -16,13 +16,8 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::{any, get};
 use http::{HeaderMap, StatusCode, Uri};
-use hyper::server::conn::http1;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::service::TowerToHyperService;
+use ostrom_http::{Bounds, Connections};
 use serde::Deserialize;
-use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
-use tokio::task::JoinSet;
 
 use self::budget::{Account, Budgets};
 use self::headers::Doors;
@@ -94,10 +89,8 @@ pub enum StartError {
 /// A server that listens already and serves once it runs.
 #[derive(Debug)]
 pub struct Server {
-    listener: TcpListener,
-    address: SocketAddr,
+    connections: Connections,
     router: Router,
-    connections: usize,
     log: LogField,
 }
 
@@ -126,91 +119,32 @@ impl Server {
     /// If the settings would let in everybody or nobody, or the address cannot be had.
     pub async fn bind<H: Handler>(handler: Arc<H>, settings: Settings, log: Log) -> Result<Self, StartError> {
         let router = router(handler, &settings, Arc::clone(&log))?;
-        let failed = |error| StartError::Listen(settings.listen, error);
-        let listener = TcpListener::bind(settings.listen).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, address, router, connections: settings.limits.connections, log: LogField(log) })
+        let connections = connections(settings.listen, settings.limits.connections).await;
+        let connections = connections.map_err(|error| StartError::Listen(settings.listen, error))?;
+        Ok(Self::of(connections, router, log))
     }
 
     /// A server of other routes than the front's, with the same care for connections.
-    pub(crate) fn of(
-        listener: TcpListener,
-        router: Router,
-        connections: usize,
-        log: Log,
-    ) -> std::io::Result<Self> {
-        let address = listener.local_addr()?;
-        Ok(Self { listener, address, router, connections, log: LogField(log) })
+    pub(crate) fn of(connections: Connections, router: Router, log: Log) -> Self {
+        Self { connections, router, log: LogField(log) }
     }
 
     /// The address, with the port that was given if any was asked for.
     #[must_use]
     pub const fn address(&self) -> SocketAddr {
-        self.address
+        self.connections.address()
     }
 
     /// Serves until `stop`.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) {
-        let places = Arc::new(Semaphore::new(self.connections.clamp(1, Semaphore::MAX_PERMITS)));
-        let (stopping, _) = watch::channel(false);
-        let mut connections = JoinSet::new();
-        tokio::pin!(stop);
-        loop {
-            let accepted = tokio::select! {
-                () = &mut stop => break,
-                Some(_ended) = connections.join_next() => continue,
-                accepted = accept(&self.listener, &places) => accepted,
-            };
-            match accepted {
-                Ok((stream, place)) => {
-                    let (router, stopping) = (self.router.clone(), stopping.subscribe());
-                    connections.spawn(async move {
-                        serve_connection(stream, router, stopping).await;
-                        drop(place);
-                    });
-                }
-                Err(error) => {
-                    // Most likely there are no more file descriptors; that passes when connections end.
-                    (self.log.0)(&format!("cannot accept a connection: {error}"));
-                    tokio::time::sleep(Duration::from_millis(100)).await;
-                }
-            }
-        }
-        drop(self.listener);
-        stopping.send_replace(true);
-        let all = async { while connections.join_next().await.is_some() {} };
-        // What does not end by itself (streams of changes do not) ends with the set.
-        let _in_time = tokio::time::timeout(GRACE, all).await;
+        let log = self.log.0;
+        self.connections.run(self.router, move |what| log(what), stop).await;
     }
 }
 
-async fn accept(
-    listener: &TcpListener,
-    places: &Arc<Semaphore>,
-) -> std::io::Result<(TcpStream, tokio::sync::OwnedSemaphorePermit)> {
-    // Those who find no place wait in the operating system's queue.
-    let place = Arc::clone(places).acquire_owned().await.map_err(std::io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    // Answers are small and wanted at once.
-    stream.set_nodelay(true)?;
-    Ok((stream, place))
-}
-
-async fn serve_connection(stream: TcpStream, router: Router, mut stopping: watch::Receiver<bool>) {
-    let connection = http1::Builder::new()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD)
-        .max_buf_size(64 << 10)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
-    tokio::pin!(connection);
-    // A connection that breaks is its client's affair: whatever was under way on it is dropped, and so cancelled.
-    tokio::select! {
-        _ended = connection.as_mut() => {}
-        () = async { drop(stopping.wait_for(|stop| *stop).await) } => {
-            connection.as_mut().graceful_shutdown();
-            let _ended = connection.await;
-        }
-    }
+/// Listens, for so many connections at the same time.
+pub(crate) async fn connections(listen: SocketAddr, most: usize) -> std::io::Result<Connections> {
+    Connections::bind(listen, Bounds { connections: most, head: HEAD, grace: GRACE }).await
 }
 
 /// The routes, for a server of one's own. It must listen where `settings` say.

@@ -20,14 +20,13 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use http::StatusCode;
 use reqwest::Url;
-use tokio::net::TcpListener;
 
 pub(super) use page::Page;
 
 use self::webhook::{Key, Webhook};
 use super::ServeError;
 use super::servers::Log;
-use crate::front::http::Server;
+use crate::front::http::{Server, connections};
 use crate::gateway::Gateway;
 use crate::policy::config::{Channel, Config};
 
@@ -96,8 +95,8 @@ impl Approval {
         }
         let failed =
             |source| ServeError::File { path: format!("approval.web-listen {listen}").into(), source };
-        let listener = TcpListener::bind(listen).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
+        let connections = connections(listen, CONNECTIONS).await.map_err(failed)?;
+        let address = connections.address();
         let page = settings.web.then(|| Arc::new(Page::new(gateway.clone(), address)));
         let webhook = match settings.webhook {
             None => None,
@@ -109,7 +108,7 @@ impl Approval {
         };
         let app = Arc::new(App { page: page.clone(), webhook: webhook.clone() });
         let router = Router::new().fallback(endpoint).with_state(app);
-        let server = Server::of(listener, router, CONNECTIONS, log.clone()).map_err(failed)?;
+        let server = Server::of(connections, router, log.clone());
         Ok(Self { server, page, webhook })
     }
 

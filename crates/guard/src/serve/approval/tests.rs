@@ -451,11 +451,11 @@ async fn service(failures: &[u16]) -> Service {
         send.send((headers, body)).unwrap();
         StatusCode::from_u16(fails.unwrap_or(202)).unwrap()
     };
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/ask", listener.local_addr().unwrap());
+    let connections = connections(([127, 0, 0, 1], 0).into(), 8).await.unwrap();
+    let url = format!("http://{}/ask", connections.address());
     let router = Router::new().route("/ask", post(take));
     let log: Log = Arc::new(|_: &str| {});
-    let server = Server::of(listener, router, 8, log).unwrap();
+    let server = Server::of(connections, router, log);
     tokio::spawn(server.run(pending()));
     Service { url, got }
 }

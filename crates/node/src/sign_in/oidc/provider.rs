@@ -4,8 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::HeaderMap;
-use jsonwebtoken::jwk::{AlgorithmParameters, Jwk, PublicKeyUse};
-use jsonwebtoken::{Algorithm, DecodingKey, Header};
+use ostrom_http::KeySet;
 use reqwest::{Method, Url};
 use serde::Deserialize;
 use serde_json::Value;
@@ -20,8 +19,6 @@ use crate::web::json;
 const FRESH: Duration = Duration::from_secs(300);
 /// How often, at most, it is read because a token names a key that is not known.
 const PAUSE: Duration = Duration::from_secs(30);
-/// The most keys that are looked at.
-const MOST_KEYS: usize = 64;
 
 /// A provider.
 pub(super) struct Provider {
@@ -35,13 +32,7 @@ pub(super) struct Provider {
 pub(super) struct Known {
     pub(super) authorization: String,
     pub(super) token: String,
-    keys: Vec<Key>,
-}
-
-struct Key {
-    id: Option<String>,
-    algorithm: Option<String>,
-    key: DecodingKey,
+    pub(super) keys: KeySet,
 }
 
 #[derive(Deserialize)]
@@ -92,7 +83,7 @@ impl Provider {
         for endpoint in [&document.token_endpoint, &document.jwks_uri] {
             self.is_its_own(endpoint)?;
         }
-        let keys = keys(self.get(&document.jwks_uri).await?)?;
+        let keys = KeySet::read(self.get(&document.jwks_uri).await?).map_err(|e| e.to_string())?;
         Ok(Known { authorization: document.authorization_endpoint, token: document.token_endpoint, keys })
     }
 
@@ -116,42 +107,4 @@ impl Provider {
         json::check(&reply.body, 16)?;
         serde_json::from_slice(&reply.body).map_err(|error| error.to_string())
     }
-}
-
-impl Known {
-    /// The keys that may have signed a token with this header.
-    pub(super) fn candidates<'a>(&'a self, header: &'a Header) -> impl Iterator<Item = &'a DecodingKey> {
-        let name = format!("{:?}", header.alg);
-        let fits = move |key: &&Key| {
-            (header.kid.is_none() || header.kid == key.id)
-                && key.algorithm.as_ref().is_none_or(|algorithm| *algorithm == name)
-                && key.key.family() == family(header.alg)
-        };
-        // Each try costs a signature's check.
-        self.keys.iter().filter(fits).map(|key| &key.key).take(4)
-    }
-}
-
-fn family(algorithm: Algorithm) -> jsonwebtoken::AlgorithmFamily {
-    algorithm.family()
-}
-
-/// Reads a JWK set. Keys that cannot check signatures here are left out, as RFC 7517, section 5, has it.
-fn keys(mut set: Value) -> Result<Vec<Key>, String> {
-    let Some(Value::Array(list)) = set.get_mut("keys").map(Value::take) else {
-        return Err("not a JWK set: no list of keys".to_owned());
-    };
-    let read = |value: Value| {
-        let algorithm = value.get("alg").and_then(Value::as_str).map(str::to_owned);
-        let jwk: Jwk = serde_json::from_value(value).ok()?;
-        let secret = matches!(jwk.algorithm, AlgorithmParameters::OctetKey(_));
-        let signs =
-            jwk.common.public_key_use.as_ref().is_none_or(|purpose| *purpose == PublicKeyUse::Signature);
-        if secret || !signs {
-            return None;
-        }
-        Some(Key { id: jwk.common.key_id.clone(), algorithm, key: DecodingKey::from_jwk(&jwk).ok()? })
-    };
-    let keys: Vec<Key> = list.into_iter().take(MOST_KEYS).filter_map(read).collect();
-    if keys.is_empty() { Err("no key that can check signatures here".to_owned()) } else { Ok(keys) }
 }

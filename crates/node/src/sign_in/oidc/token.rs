@@ -1,23 +1,11 @@
 //! ID tokens (OpenID Connect Core, section 3.1.3.7).
 
-use jsonwebtoken::{Algorithm, Validation};
+use ostrom_http::{ASYMMETRIC, validation};
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::provider::Known;
 use crate::Failure;
-
-const ASYMMETRIC: [Algorithm; 9] = [
-    Algorithm::ES256,
-    Algorithm::ES384,
-    Algorithm::EdDSA,
-    Algorithm::RS256,
-    Algorithm::RS384,
-    Algorithm::RS512,
-    Algorithm::PS256,
-    Algorithm::PS384,
-    Algorithm::PS512,
-];
 
 /// Who somebody is for the provider.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,7 +16,7 @@ pub(crate) struct Identity {
     pub(crate) email: Option<String>,
 }
 
-#[derive(Deserialize)]
+#[derive(Clone, Deserialize)]
 struct Claims {
     sub: String,
     aud: Value,
@@ -41,7 +29,7 @@ struct Claims {
 impl Known {
     /// Whether there is a key that may have signed this.
     pub(super) fn has_key_for(&self, token: &str) -> bool {
-        jsonwebtoken::decode_header(token).is_ok_and(|header| self.candidates(&header).next().is_some())
+        jsonwebtoken::decode_header(token).is_ok_and(|header| self.keys.has_key_for(&header))
     }
 
     /// Who the token is about, if it is good.
@@ -58,17 +46,9 @@ impl Known {
         if !ASYMMETRIC.contains(&header.alg) || header.crit.is_some() {
             return Err(refused());
         }
-        let mut validation = Validation::new(header.alg);
-        validation.leeway = 30;
-        validation.validate_nbf = true;
-        validation.set_issuer(&[issuer]);
-        validation.set_audience(&[client]);
-        validation.set_required_spec_claims(&["exp", "iss", "aud", "sub"]);
-        let claims = self
-            .candidates(&header)
-            .find_map(|key| jsonwebtoken::decode::<Claims>(token, key, &validation).ok())
-            .map(|data| data.claims)
-            .ok_or_else(refused)?;
+        let mut validation = validation(header.alg, issuer, client);
+        validation.required_spec_claims.insert("sub".to_owned());
+        let claims: Claims = self.keys.claims(token, &header, &validation).ok_or_else(refused)?;
         let several = claims.aud.as_array().is_some_and(|list| list.len() > 1);
         let for_us = claims.azp.as_ref().map_or(!several, |party| party == client);
         let plain = !claims.sub.is_empty() && claims.sub.len() <= 255;
