@@ -178,7 +178,7 @@ struct Played {
     places: Vec<(usize, usize)>,
     /// What the one who is watched was told when writing.
     answers: Vec<Vec<Outcome>>,
-    /// The places of what the one who is watched could see at some time before.
+    /// The places of what the one who is watched could see when writing.
     known: BTreeSet<(usize, usize)>,
 }
 
@@ -204,7 +204,9 @@ async fn play(
             Step::Batch(writer, puts) => {
                 let writer = writers()[*writer].clone();
                 let is_watched = writer.as_ref() == Some(watched);
-                known.extend(model.seen(watched, at(now)).into_iter().map(|at| places[at]));
+                if is_watched {
+                    known.extend(model.seen(watched, at(now)).into_iter().map(|at| places[at]));
+                }
                 let kept: Vec<usize> = (0..puts.len())
                     .filter(|place| is_watched || keep.is_none_or(|keep| keep.contains(&(at_step, *place))))
                     .collect();
@@ -467,9 +469,12 @@ async fn check(case: &Case, configs: [Config; 2]) {
     let Played { store, model, places, answers, known } = play(&first, &case.steps, reader, None).await;
     let reading = store.reading(reader, now).await.unwrap();
     as_the_model_says(&reading, &model, case.limit).await;
-    let mut seen: BTreeSet<(usize, usize)> = model.seen(reader, now).into_iter().map(|at| places[at]).collect();
-    // What somebody wrote may depend on what could be seen then, though it is hidden now.
-    seen.extend(known);
+    let seen: BTreeSet<(usize, usize)> = model.seen(reader, now).into_iter().map(|at| places[at]).collect();
+    if !known.is_subset(&seen) {
+        // What somebody wrote may depend on what could be seen then and is hidden now: there is no world to compare this one with.
+        store.close().await;
+        return;
+    }
     let other = play(&second, &case.steps, reader, Some(&seen)).await;
     let without = other.store.reading(reader, now).await.unwrap();
     assert_eq!(answers, other.answers);
@@ -516,13 +521,13 @@ fn run(count: u32, configs: impl Fn(u32) -> [Config; 2]) {
 #[test]
 fn what_is_hidden_changes_nothing_that_is_told_on_sqlite() {
     let folder = tempfile::tempdir().unwrap();
-    run(60, |n| ["a", "b"].map(|world| Config::folder(&folder.path().join(format!("{world}{n}")))));
+    run(120, |n| ["a", "b"].map(|world| Config::folder(&folder.path().join(format!("{world}{n}")))));
 }
 
 #[test]
 fn what_is_hidden_changes_nothing_that_is_told_on_postgres() {
     let postgres = Postgres::start().unwrap_or_else(|error| panic!("{error}"));
-    run(12, |n| ["a", "b"].map(|world| postgres.create(&format!("{world}{n}")).unwrap().parse().unwrap()));
+    run(20, |n| ["a", "b"].map(|world| postgres.create(&format!("{world}{n}")).unwrap().parse().unwrap()));
 }
 
 /// The test must be able to fail: a world in which something hidden was not left out.
