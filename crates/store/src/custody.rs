@@ -62,9 +62,8 @@ pub struct Refused {
 impl Kept {
     /// Whether a reader may see it, or wrote it: that is known even if nobody may read it.
     pub fn is_known_to(&self, reader: &Reader, now: Timestamp) -> bool {
-        let wrote = self.peer.is_none()
-            && reader.organisation == Some(self.owner)
-            && reader.person == self.person;
+        let wrote =
+            self.peer.is_none() && reader.organisation == Some(self.owner) && reader.person == self.person;
         wrote || self.rule.allows(reader, now)
     }
 }

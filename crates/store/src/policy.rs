@@ -11,9 +11,9 @@ use crate::Error;
 use crate::db::{Db, args, json};
 
 /// The most policies that a node keeps: a view costs a byte for each.
-pub(crate) const MAX_POLICIES: usize = 1 << 17;
+const MAX_POLICIES: usize = 1 << 17;
 /// The most that one organisation brings.
-pub(crate) const MAX_BROUGHT: usize = MAX_POLICIES / 8;
+const MAX_BROUGHT: usize = MAX_POLICIES / 8;
 
 /// What has a number: a policy, and what lets whoever wrote something read it nevertheless.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -66,15 +66,36 @@ impl Rule {
 }
 
 /// All policies that the database has.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct Policies {
+    most: usize,
+    share: usize,
     by_key: BTreeMap<i64, Arc<Rule>>,
     by_rule: HashMap<Arc<Rule>, i64>,
     /// How many each organisation brought.
     brought: HashMap<OrgId, usize>,
 }
 
+impl Default for Policies {
+    fn default() -> Self {
+        let (by_key, by_rule, brought) = (BTreeMap::new(), HashMap::new(), HashMap::new());
+        Self { most: MAX_POLICIES, share: MAX_BROUGHT, by_key, by_rule, brought }
+    }
+}
+
 impl Policies {
+    /// Whether there is room for one more beside `here` others, brought by this organisation.
+    pub(crate) fn has_room(&self, here: usize, bringer: Option<OrgId>) -> bool {
+        let brought = bringer.map_or(0, |bringer| self.brought_by(bringer).saturating_add(here));
+        self.by_key.len().saturating_add(here) < self.most && brought < self.share
+    }
+
+    /// With other limits.
+    #[cfg(test)]
+    pub(crate) const fn limit(&mut self, most: usize, share: usize) {
+        (self.most, self.share) = (most, share);
+    }
+
     /// Reads them.
     pub(crate) async fn load(db: &mut Db<'_>) -> Result<Self, Error> {
         let mut all = Self::default();
@@ -101,11 +122,7 @@ impl Policies {
         self.by_rule.get(rule).copied()
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.by_key.len()
-    }
-
-    pub(crate) fn brought_by(&self, bringer: OrgId) -> usize {
+    fn brought_by(&self, bringer: OrgId) -> usize {
         self.brought.get(&bringer).copied().unwrap_or_default()
     }
 

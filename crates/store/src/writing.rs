@@ -35,7 +35,17 @@ pub struct Writing {
 impl Writing {
     pub(crate) fn new(store: Store, writer: OwnedMutexGuard<Writer>, now: Timestamp) -> Self {
         let (next_seq, last_added) = (writer.next_seq, writer.last_added);
-        Self { store, writer, now, next_seq, last_added, policies: Vec::new(), fresh: HashMap::new(), bringer: None, collections: None }
+        Self {
+            store,
+            writer,
+            now,
+            next_seq,
+            last_added,
+            policies: Vec::new(),
+            fresh: HashMap::new(),
+            bringer: None,
+            collections: None,
+        }
     }
 
     /// The time that it was begun with.
@@ -116,20 +126,14 @@ impl Writing {
 
     /// The same for a rule whose policies are not empty.
     pub(crate) async fn intern_rule(&mut self, rule: Rule) -> Result<i64, Error> {
-        let (key, many, brought) = {
+        let (key, room) = {
             let known = self.store.policies();
-            let brought = self.bringer.map_or(0, |bringer| known.brought_by(bringer));
-            (known.key(&rule), known.len(), brought)
+            (known.key(&rule), known.has_room(self.policies.len(), self.bringer))
         };
-        if let Some(key) = key {
+        if let Some(key) = key.or_else(|| self.fresh.get(&rule).copied()) {
             return Ok(key);
         }
-        if let Some(key) = self.fresh.get(&rule) {
-            return Ok(*key);
-        }
-        let here = self.policies.len();
-        let mine = if self.bringer.is_some() { brought.saturating_add(here) } else { 0 };
-        if many.saturating_add(here) >= policy::MAX_POLICIES || mine >= policy::MAX_BROUGHT {
+        if !room {
             return Err(Error::Refused(
                 "too many different marks are in use: take recipients, embargoes and exchange policies that were used before"
                     .to_owned(),
@@ -205,5 +209,56 @@ impl Writing {
 impl std::fmt::Debug for Writing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Writing").field("now", &self.now).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly")]
+mod tests {
+    use ostrom_core::handling::{Embargo, Reader, Tlp};
+
+    use super::*;
+    use crate::Config;
+
+    fn org(n: u128) -> OrgId {
+        OrgId::new(Uuid::from_u128(n))
+    }
+
+    fn until(n: u128, second: i64) -> Policy {
+        let embargo = Embargo { until: Timestamp::EPOCH.plus_seconds(second), parties: [].into() };
+        Policy::new([Handling { embargo: Some(embargo), ..Handling::new(org(n), Tlp::Clear) }])
+    }
+
+    #[tokio::test]
+    async fn nobody_brings_more_marks_than_a_share() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config::folder(folder.path());
+        let store = Store::open(&config).await.unwrap();
+        store.policies_mut().limit(6, 3);
+        let writes = async |who: u128, seconds: &[i64]| {
+            let mut writing = store.writing(Timestamp::EPOCH).await.unwrap();
+            writing.bring_for(Some(org(who)));
+            for second in seconds {
+                writing.intern(&until(who, *second)).await?;
+            }
+            writing.commit().await
+        };
+        assert!(matches!(writes(1, &[1, 2, 3, 4]).await, Err(Error::Refused(_))), "in one transaction");
+        writes(1, &[1, 2]).await.unwrap();
+        writes(1, &[2, 3]).await.unwrap();
+        assert!(matches!(writes(1, &[4]).await, Err(Error::Refused(_))), "in several");
+        writes(1, &[3, 1]).await.unwrap();
+        writes(2, &[1, 2]).await.unwrap();
+        writes(3, &[1]).await.unwrap();
+        assert!(matches!(writes(4, &[1]).await, Err(Error::Refused(_))), "no room for anybody");
+        writes(2, &[2]).await.unwrap();
+        // Who brought what is known after a restart, too.
+        store.close().await;
+        let store = Store::open(&config).await.unwrap();
+        store.policies_mut().limit(100, 3);
+        assert!(!store.policies().has_room(0, Some(org(1))) && store.policies().has_room(0, Some(org(2))));
+        // A reader's view knows them all.
+        let reading = store.reading(&Reader::anonymous(true), Timestamp::EPOCH).await.unwrap();
+        assert_eq!(reading.viewer().len(), 7);
     }
 }

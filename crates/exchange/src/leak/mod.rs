@@ -115,7 +115,8 @@ pub async fn compare_writes(
     }
     let later = now.plus_seconds(10_000);
     for question in world.statuses(writer) {
-        let (left, right) = (whole.ask(writer, &question, later).await, without.ask(writer, &question, later).await);
+        let (left, right) =
+            (whole.ask(writer, &question, later).await, without.ask(writer, &question, later).await);
         asked += 1;
         if left != right {
             return Err(Box::new(Leak { question, whole: left, without: right }));

@@ -105,7 +105,8 @@ impl World {
             }
             let mut last: BTreeMap<CollectionId, &(&Version, Option<Policy>)> = BTreeMap::new();
             for found in here.versions.get(id).into_iter().flatten() {
-                let counts = found.0.owner == owner && (!is_shared(&found.0.object) || found.0.person == person);
+                let counts =
+                    found.0.owner == owner && (!is_shared(&found.0.object) || found.0.person == person);
                 if counts {
                     let best = last.entry(found.0.collection).or_insert(found);
                     if found.0.version() > best.0.version() {

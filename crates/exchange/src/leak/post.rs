@@ -81,15 +81,21 @@ impl World {
                 "target_ref": format!("vulnerability--{}", number(n.saturating_add(1_000_000))), "object_marking_refs": marks(n) });
             objects.push(relation);
             if is_shared(&version.object) {
-                objects.push(json!({ "type": id.kind(), "spec_version": "2.1", "id": id, "name": format!("posted {n}"),
-                    "object_marking_refs": marks(n) }));
+                objects.push(
+                    json!({ "type": id.kind(), "spec_version": "2.1", "id": id, "name": format!("posted {n}"),
+                    "object_marking_refs": marks(n) }),
+                );
                 objects.push(serde_json::from_slice(version.object.bytes()).unwrap_or_default());
             } else if ["vulnerability", "attack-pattern"].contains(&id.kind()) {
                 // Exactly where something is, and after everything.
                 objects.push(thing(id.as_str(), version.version(), n));
                 objects.push(thing(id.as_str(), self.now.plus_seconds(1), n));
             }
-            objects.push(thing(&format!("vulnerability--{}", number(n.saturating_add(2_000_000))), self.now, n));
+            objects.push(thing(
+                &format!("vulnerability--{}", number(n.saturating_add(2_000_000))),
+                self.now,
+                n,
+            ));
         }
         let collections = self.collections.iter().cycle();
         let mut posts = Vec::new();

@@ -210,7 +210,11 @@ async fn nothing_hidden_shows_in_as_many_worlds_as_you_like() {
     let range = std::env::var("OSTROM_WORLDS").unwrap_or_else(|_| "1000..1010".to_owned());
     let (from, to) = range.split_once("..").unwrap();
     for seed in from.parse::<u64>().unwrap()..to.parse().unwrap() {
-        println!("world {seed}: {:?}, {} after writing", check_world(seed).await, check_writes(seed, 1).await);
+        println!(
+            "world {seed}: {:?}, {} after writing",
+            check_world(seed).await,
+            check_writes(seed, 1).await
+        );
     }
 }
 

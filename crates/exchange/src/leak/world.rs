@@ -142,9 +142,8 @@ impl World {
 
     /// Who wrote a version.
     pub(super) fn author(&self, version: &Version) -> Option<Reader> {
-        let is_author = |reader: &&Reader| {
-            reader.organisation == Some(version.owner) && reader.person == version.person
-        };
+        let is_author =
+            |reader: &&Reader| reader.organisation == Some(version.owner) && reader.person == version.person;
         self.actors.iter().map(|actor| &actor.reader).find(is_author).cloned()
     }
 

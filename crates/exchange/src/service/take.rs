@@ -209,11 +209,8 @@ impl Exchange {
             }
             // The node itself sees what nobody may read; another one makes that this one is refused below, so it must not count.
             let digest = object.digest();
-            let here = if actor.is_node() {
-                self.store.custody().versions(object.id()).await?
-            } else {
-                Vec::new()
-            };
+            let here =
+                if actor.is_node() { self.store.custody().versions(object.id()).await? } else { Vec::new() };
             if here.iter().all(|kept| kept.digest == digest) {
                 known.insert(object.id().clone(), said);
             }
@@ -276,7 +273,11 @@ impl Exchange {
         };
         let new =
             taken.iter().map(|coming| new_object(coming, collection, actor.reader.person, peer)).collect();
-        let put = if actor.is_node() { writing.put(new).await? } else { writing.put_for(&actor.reader, new).await? };
+        let put = if actor.is_node() {
+            writing.put(new).await?
+        } else {
+            writing.put_for(&actor.reader, new).await?
+        };
         let mut count = 0;
         for (coming, put) in taken.iter().zip(put) {
             match put {

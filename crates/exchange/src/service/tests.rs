@@ -315,7 +315,8 @@ async fn an_id_that_is_taken_by_something_hidden_is_free(node: Node) {
     assert_eq!(reading.search("else", &[], None, 10).await.unwrap().rows.len(), 0);
     // Each goes on with its own, and removes its own.
     assert!(take(&node, &contributor(1), &[flaw(1, 9, Some(Tlp::Amber))]).await[0].result.is_ok());
-    let removed = node.exchange.remove(&contributor(2), &node.collection, &strict_id, None, None, at(3000)).await;
+    let removed =
+        node.exchange.remove(&contributor(2), &node.collection, &strict_id, None, None, at(3000)).await;
     assert_eq!(removed.unwrap(), 2);
     assert_eq!(name_of(&node, &member(2), id(&strict)).await, None);
     assert_eq!(name_of(&node, &member(1), id(&strict)).await.unwrap(), "Flaw 1");
@@ -356,7 +357,9 @@ async fn a_reference_to_something_hidden_is_one_to_nothing(node: Node) {
     take(&node, &contributor(1), &[flaw(3, 1, Some(Tlp::Green))]).await;
     let about = relation(9, id(&flaw(3, 1, None)), id(&flaw(2, 1, None)));
     take(&node, &contributor(2), std::slice::from_ref(&about)).await;
-    assert!(sees(&node, &member(3), id(&about)).await && !sees(&node, &Reader::anonymous(true), id(&about)).await);
+    assert!(
+        sees(&node, &member(3), id(&about)).await && !sees(&node, &Reader::anonymous(true), id(&about)).await
+    );
     // But what its owner does later changes nothing about what others wrote.
     take(&node, &contributor(1), &[flaw(3, 2, Some(Tlp::Red))]).await;
     assert!(sees(&node, &member(3), id(&about)).await);
@@ -373,8 +376,19 @@ async fn what_somebody_wrote_does_not_vanish_for_that_person(node: Node) {
     // It is found everywhere, and nothing says what else there is.
     let reading = node.exchange.store().reading(&member(1), at(2000)).await.unwrap();
     assert_eq!(reading.counts().await.unwrap().get("relationship"), Some(&1));
-    assert_eq!(reading.search("related", &["relationship"], None, 9).await.unwrap().rows.len(), reading.list(&["relationship"], None, 9).await.unwrap().rows.len());
-    assert_eq!(reading.manifest(node.collection.id, &ostrom_store::Filter::default(), None, 9).await.unwrap().rows.len(), 1);
+    assert_eq!(
+        reading.search("related", &["relationship"], None, 9).await.unwrap().rows.len(),
+        reading.list(&["relationship"], None, 9).await.unwrap().rows.len()
+    );
+    assert_eq!(
+        reading
+            .manifest(node.collection.id, &ostrom_store::Filter::default(), None, 9)
+            .await
+            .unwrap()
+            .rows
+            .len(),
+        1
+    );
     assert_eq!(reading.history(&relation).await.unwrap().len(), 1);
     let found = node.exchange.explain(&contributor(1), &relation, at(2000)).await.unwrap().unwrap();
     assert!(found.decision.allowed() && found.policy.tlp() == Tlp::Clear, "{found:?}");
@@ -383,8 +397,10 @@ async fn what_somebody_wrote_does_not_vanish_for_that_person(node: Node) {
 }
 
 async fn the_second_thousand_says_nothing_either(node: Node) {
-    let model = |name: &str| json!({ "type": "software", "spec_version": "2.1", "id": format!("software--{}", uuid(5000)), "name": name,
-        "object_marking_refs": [marking::tlp_id(Tlp::Amber)] });
+    let model = |name: &str| {
+        json!({ "type": "software", "spec_version": "2.1", "id": format!("software--{}", uuid(5000)), "name": name,
+        "object_marking_refs": [marking::tlp_id(Tlp::Amber)] })
+    };
     let definition = json!({ "type": "marking-definition", "spec_version": "2.1", "id": format!("marking-definition--{}", uuid(5001)), "created": at(0),
         "definition_type": "statement", "definition": { "statement": "x" }, "object_marking_refs": [marking::tlp_id(Tlp::Amber)] });
     take(&node, &contributor(1), &[model("a"), definition.clone()]).await;
@@ -400,7 +416,8 @@ async fn the_second_thousand_says_nothing_either(node: Node) {
 
 async fn nobody_takes_the_place_of_a_derived_mark(node: Node) {
     // The id that a mark of organisation 2 is going to have, with something that everybody reads by.
-    let handling = Handling { audience: [Party::Organisation(org(3))].into(), ..Handling::new(org(2), Tlp::Amber) };
+    let handling =
+        Handling { audience: [Party::Organisation(org(3))].into(), ..Handling::new(org(2), Tlp::Amber) };
     let marks = marking::marks(&handling).unwrap();
     let squat = json!({ "type": "marking-definition", "spec_version": "2.1", "id": marks.definitions[0]["id"], "created": at(0),
         "definition_type": "statement", "definition": { "statement": "Free for all" } });
@@ -431,7 +448,11 @@ async fn an_ended_embargo_is_new_to_who_polls(node: Node) {
     waits.record = Record::Flaw(Flaw::new(common, "Under embargo"));
     node.exchange.write(&contributor(1), &node.collection, waits, at(6)).await.unwrap();
     let new = async |since, now| {
-        let filter = ostrom_store::Filter { added_after: Some(since), kinds: vec!["vulnerability".to_owned()], ..Default::default() };
+        let filter = ostrom_store::Filter {
+            added_after: Some(since),
+            kinds: vec!["vulnerability".to_owned()],
+            ..Default::default()
+        };
         let reading = node.exchange.store().reading(&member(2), now).await.unwrap();
         reading.page(node.collection.id, &filter, None, 10).await.unwrap().rows.len()
     };

@@ -64,6 +64,7 @@ impl From<&ServiceError> for Answer {
                 answer.headers.push(("retry-after", "2".to_owned()));
                 answer
             }
+            ServiceError::Store(ostrom_store::Error::Refused(why)) => Self::error(422, why),
             // What went wrong inside is for the log, not for whoever asks.
             ServiceError::Store(_)
             | ServiceError::Log(_)

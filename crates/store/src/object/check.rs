@@ -114,7 +114,14 @@ async fn objects(
         *sums.tally.entry((id.kind().to_owned(), thing.policies())).or_default() += 1;
         for version in &thing.versions {
             all.entry(id.clone()).or_default().insert(version.seq);
-            let facts = (id.clone(), version.policy, version.newest, version.oldest, version.line, version.digest.clone());
+            let facts = (
+                id.clone(),
+                version.policy,
+                version.newest,
+                version.oldest,
+                version.line,
+                version.digest.clone(),
+            );
             kept.insert(version.seq, facts);
         }
         thing.edges();

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use ostrom_core::handling::{Decision, Policy, Reader};
 use ostrom_core::{ObjectId, Timestamp};
 
-use super::line::{SHARED, shown};
 use super::MAX_CLOSURE;
+use super::line::{SHARED, shown};
 use crate::db::{Row, args};
 use crate::policy::seen;
 use crate::{Error, Reading};

@@ -39,7 +39,8 @@ impl Sight {
         writer: Option<(OrgId, Option<PersonId>)>,
     ) -> Result<bool, Error> {
         let Some((reader, now)) = &self.reader else { return Ok(true) };
-        if writer.is_some_and(|(owner, person)| reader.organisation == Some(owner) && reader.person == person) {
+        if writer.is_some_and(|(owner, person)| reader.organisation == Some(owner) && reader.person == person)
+        {
             return Ok(true);
         }
         if let Some(known) = self.known.get(&policy) {

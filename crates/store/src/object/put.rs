@@ -181,7 +181,8 @@ impl Writing {
                     && version.collection == new.collection
                     && whose.counts(version.line, version.owner, version.person)
             });
-            let before = before.max_by_key(|version| (version.version, version.seq)).map(|version| version.seq);
+            let before =
+                before.max_by_key(|version| (version.version, version.seq)).map(|version| version.seq);
             compared.push((whose, *seq, before));
         }
         let wanted: HashSet<i64> = compared.iter().filter_map(|(_, _, before)| *before).collect();

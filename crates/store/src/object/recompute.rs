@@ -6,8 +6,8 @@ use ostrom_core::handling::{Handling, Policy};
 use ostrom_core::{ObjectId, OrgId, Uuid};
 use sqlx::AssertSqlSafe;
 
-use super::work::{LIST, Version, Whose, Work};
 use super::MAX_CLOSURE;
+use super::work::{LIST, Version, Whose, Work};
 use crate::db::{args, pad, padded, places};
 use crate::policy::{Rule, Written};
 use crate::{Error, Writing};
@@ -63,9 +63,13 @@ impl Work {
             self.load(writing, new.keys().cloned()).await?;
             for (id, seqs) in new {
                 let thing = self.things.get(&id);
-                let versions = thing.into_iter().flat_map(|thing| thing.versions.iter().map(move |version| (thing, version)));
+                let versions = thing
+                    .into_iter()
+                    .flat_map(|thing| thing.versions.iter().map(move |version| (thing, version)));
                 let mut versions = versions.filter(|(_, version)| seqs.contains(&version.seq));
-                if versions.any(|(thing, version)| thing.is_counted(&id, version)) && known.insert((id.clone(), owner)) {
+                if versions.any(|(thing, version)| thing.is_counted(&id, version))
+                    && known.insert((id.clone(), owner))
+                {
                     queue.entry(owner).or_default().push(id.clone());
                 }
                 found.entry(id).or_default().extend(seqs);
@@ -208,5 +212,68 @@ impl Writing {
             work.recompute(self, &versions).await?;
             work.flush(self).await?;
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly")]
+mod tests {
+    use ostrom_core::Timestamp;
+    use ostrom_core::handling::Tlp;
+
+    use super::*;
+    use crate::{Collection, Config, NewObject, Store};
+
+    fn id(n: u128) -> ObjectId {
+        ObjectId::new("note", Uuid::from_u128(n)).unwrap()
+    }
+
+    fn note(n: u128, owner: OrgId, references: Vec<ObjectId>) -> NewObject {
+        NewObject {
+            collection: ostrom_core::CollectionId::new(Uuid::from_u128(1)),
+            id: id(n),
+            version: Some(Timestamp::EPOCH),
+            spec_version: "2.1".to_owned(),
+            own: Policy::new([Handling::new(owner, Tlp::Clear)]),
+            references,
+            shared: false,
+            owner,
+            person: None,
+            peer: None,
+            body: b"{}".to_vec(),
+            title: String::new(),
+            text: String::new(),
+            salt: None,
+            leaf: None,
+            aside: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn more_that_refers_to_something_than_the_bound_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&Config::folder(folder.path())).await.unwrap();
+        let (me, other) = (OrgId::new(Uuid::from_u128(1)), OrgId::new(Uuid::from_u128(2)));
+        let mut writing = store.writing(Timestamp::EPOCH).await.unwrap();
+        let collection = Collection {
+            id: ostrom_core::CollectionId::new(Uuid::from_u128(1)),
+            alias: None,
+            title: String::new(),
+            description: String::new(),
+            may_read: None,
+            may_write: None,
+            handling: None,
+            media_types: Vec::new(),
+            created: Timestamp::EPOCH,
+        };
+        writing.put_collection(&collection).await.unwrap();
+        // Three refer to the first, one of them at second hand; and many of another organisation, which do not count.
+        let mut notes = vec![note(2, me, vec![id(1)]), note(3, me, vec![id(1)]), note(4, me, vec![id(2)])];
+        notes.extend((10..30).map(|n| note(n, other, vec![id(1)])));
+        writing.put(notes).await.unwrap();
+        let found = Work::default().ancestors(&mut writing, [(id(1), me)], 3).await.unwrap();
+        assert_eq!(found.keys().collect::<Vec<_>>(), [&id(2), &id(3), &id(4)]);
+        let refused = Work::default().ancestors(&mut writing, [(id(1), me)], 2).await;
+        assert!(matches!(refused, Err(Error::Refused(why)) if why.contains("refer to it")));
     }
 }

@@ -37,7 +37,8 @@ impl Writing {
         let sql = "SELECT seq FROM object WHERE id = $1 AND version = $2 AND added = $3";
         let rows = self.fetch(sql, args![&key.id, key.version, key.added]).await?;
         let seqs = rows.iter().map(|row| row.int(0)).collect::<Result<BTreeSet<i64>, _>>()?;
-        let removed = self.remove_those(key.collection, &key.id, why, |found| seqs.contains(&found.seq)).await?;
+        let removed =
+            self.remove_those(key.collection, &key.id, why, |found| seqs.contains(&found.seq)).await?;
         Ok(removed > 0)
     }
 
@@ -79,7 +80,8 @@ impl Writing {
             ]);
         }
         let mut db = self.db()?;
-        let columns = "tombstone (seq, id, version, collection, removed, policy, own, line, owner, person, why)";
+        let columns =
+            "tombstone (seq, id, version, collection, removed, policy, own, line, owner, person, why)";
         insert(&mut db, columns, 11, tombstones).await?;
         for version in &gone {
             let rows = db.fetch("SELECT words FROM object WHERE seq = $1", args![version.seq]).await?;
@@ -90,8 +92,9 @@ impl Writing {
             db.execute("DELETE FROM reference WHERE source = $1", args![version.seq]).await?;
             db.execute("DELETE FROM object WHERE seq = $1", args![version.seq]).await?;
         }
-        let versions: BTreeMap<ObjectId, BTreeSet<i64>> =
-            work.ancestors(self, gone.iter().map(|version| (id.clone(), version.owner)), MAX_ANCESTORS).await?;
+        let versions: BTreeMap<ObjectId, BTreeSet<i64>> = work
+            .ancestors(self, gone.iter().map(|version| (id.clone(), version.owner)), MAX_ANCESTORS)
+            .await?;
         work.recompute(self, &versions).await?;
         work.flush(self).await?;
         Ok(u64::try_from(gone.len()).unwrap_or(u64::MAX))

@@ -2,8 +2,8 @@
 //!
 //! Whoever asks for what was added since the last time would never hear of them. So they are added once more, as of then.
 
-use ostrom_core::handling::Policy;
 use ostrom_core::Timestamp;
+use ostrom_core::handling::Policy;
 
 use super::Key;
 use super::work::insert;
@@ -26,11 +26,7 @@ impl Custody {
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn released(
-        &self,
-        now: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<Key>, Error> {
+    pub async fn released(&self, now: Timestamp, limit: usize) -> Result<Vec<Key>, Error> {
         let changed: Vec<(i64, Timestamp)> = {
             let policies = self.store().policies();
             let all = policies.iter();
@@ -64,7 +60,8 @@ impl Writing {
     pub async fn renew(&mut self, key: &Key) -> Result<bool, Error> {
         let Key { added, id, version, collection } = key;
         let collection = self.collection_key(*collection)?;
-        let sql = "SELECT seq, words FROM object WHERE id = $1 AND collection = $2 AND version = $3 AND added = $4";
+        let sql =
+            "SELECT seq, words FROM object WHERE id = $1 AND collection = $2 AND version = $3 AND added = $4";
         let rows = self.fetch(sql, args![id, collection, *version, *added]).await?;
         let Some(row) = rows.first() else { return Ok(false) };
         let (old, words) = (row.int(0)?, row.text(1)?);

@@ -57,8 +57,9 @@ impl Reading {
         for word in others {
             args.push(word.into());
             let place = args.len().saturating_add(3);
-            condition
-                .push_str(&format!(" AND EXISTS (SELECT 1 FROM word x WHERE x.word = ${place} AND x.seq = w.seq)"));
+            condition.push_str(&format!(
+                " AND EXISTS (SELECT 1 FROM word x WHERE x.word = ${place} AND x.seq = w.seq)"
+            ));
         }
         let from = From { tables: "word w CROSS JOIN object o", place: "w.seq", condition, args };
         self.newest_first(from, kinds, after, limit).await

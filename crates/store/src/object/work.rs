@@ -314,7 +314,8 @@ impl Work {
         let mut counted = HashSet::new();
         for whose in &new {
             let thing = self.things.get(&whose.id);
-            counted.extend(thing.into_iter().flat_map(|thing| thing.newest_of(whose)).map(|newest| newest.seq));
+            counted
+                .extend(thing.into_iter().flat_map(|thing| thing.newest_of(whose)).map(|newest| newest.seq));
         }
         self.load_references(writing, &ids, |version| counted.contains(&version.seq)).await?;
         for whose in new {

@@ -155,7 +155,11 @@ impl Model {
     }
 
     /// Takes what came in one batch.
-    pub fn put(&mut self, batch: Vec<(NewObject, Timestamp, Timestamp)>, writer: Option<(&Reader, Timestamp)>) {
+    pub fn put(
+        &mut self,
+        batch: Vec<(NewObject, Timestamp, Timestamp)>,
+        writer: Option<(&Reader, Timestamp)>,
+    ) {
         let new: Vec<Instance> = batch
             .into_iter()
             .map(|(object, added, version)| {
