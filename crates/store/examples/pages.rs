@@ -87,6 +87,7 @@ fn object(n: u64) -> NewObject {
         spec_version: "2.1".to_owned(),
         own,
         references: Vec::new(),
+        shared: false,
         owner,
         person: None,
         peer: None,

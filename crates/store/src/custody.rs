@@ -1,13 +1,15 @@
 //! The door of those who keep what is here.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
-use ostrom_core::handling::Policy;
-use ostrom_core::{CollectionId, Digest, ObjectId, OrgId, PersonId, Timestamp};
+use ostrom_core::handling::{Policy, Reader};
+use ostrom_core::{CollectionId, Digest, ObjectId, OrgId, PeerId, PersonId, Timestamp};
 use sqlx::AssertSqlSafe;
 
 use crate::case::{due, event};
 use crate::db::{Row, args, pad, padded, places};
+use crate::policy::Rule;
 use crate::{CaseEvent, CaseFile, Due, Error, Page, Store, object};
 use ostrom_core::CaseId;
 
@@ -43,6 +45,9 @@ pub struct Kept {
     pub digest: Digest,
     /// What the exchange keeps beside it.
     pub aside: Option<String>,
+    peer: Option<PeerId>,
+    line: i64,
+    rule: Arc<Rule>,
 }
 
 /// Objects that nobody may read, for one reason.
@@ -54,6 +59,15 @@ pub struct Refused {
     pub count: u64,
 }
 
+impl Kept {
+    /// Whether a reader may see it, or wrote it: that is known even if nobody may read it.
+    pub fn is_known_to(&self, reader: &Reader, now: Timestamp) -> bool {
+        let wrote =
+            self.peer.is_none() && reader.organisation == Some(self.owner) && reader.person == self.person;
+        wrote || self.rule.allows(reader, now)
+    }
+}
+
 impl Custody {
     pub(crate) const fn new(store: Store) -> Self {
         Self { store }
@@ -61,6 +75,29 @@ impl Custody {
 
     pub(crate) const fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// What of these objects matters to somebody who writes: the versions that the reader is shown, and all of the reader's own organisation; the oldest first. So
+    /// the checks before a write depend on nothing of others that is hidden from whoever writes.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn known_to(
+        &self,
+        reader: &Reader,
+        now: Timestamp,
+        ids: &[ObjectId],
+    ) -> Result<HashMap<ObjectId, Vec<Kept>>, Error> {
+        let mut found = self.versions_of(ids).await?;
+        for versions in found.values_mut() {
+            let is_own = |kept: &Kept| reader.organisation == Some(kept.owner);
+            versions.retain(|kept| is_own(kept) || kept.is_known_to(reader, now));
+            let seen = versions.iter().filter(|kept| kept.line > 0 && kept.is_known_to(reader, now));
+            if let Some(first) = seen.min_by_key(|kept| kept.line).map(|kept| kept.owner) {
+                versions.retain(|kept| kept.line <= 0 || kept.owner == first || is_own(kept));
+            }
+        }
+        Ok(found)
     }
 
     /// All versions of an object, in all collections; the oldest first.
@@ -83,7 +120,7 @@ impl Custody {
             let mut args = args![];
             pad(&mut args, chunk.iter(), size);
             let sql = format!(
-                "SELECT collection, id, version, added, owner, person, own, policy, digest, aside FROM object \
+                "SELECT collection, id, version, added, owner, person, own, policy, digest, aside, peer, line FROM object \
                  WHERE id IN ({}) ORDER BY version, seq",
                 places(1, size)
             );
@@ -106,6 +143,9 @@ impl Custody {
     }
 
     fn kept(&self, row: &Row) -> Result<Kept, Error> {
+        let policy = row.int(7)?;
+        let rule = self.store.policies().get(policy).map(Arc::clone);
+        let rule = rule.ok_or_else(|| Error::damaged(format!("there is no policy {policy}")))?;
         Ok(Kept {
             collection: self.store.collection_id(row.int(0)?)?,
             id: row.parsed(1)?,
@@ -114,9 +154,12 @@ impl Custody {
             owner: row.parsed(4)?,
             person: row.maybe_parsed(5)?,
             own: self.store.policy(row.int(6)?)?,
-            effective: self.store.policy(row.int(7)?)?,
+            effective: rule.policy().clone(),
             digest: object::digest(row, 8)?,
             aside: row.maybe_text(9)?,
+            peer: row.maybe_parsed(10)?,
+            line: row.int(11)?,
+            rule,
         })
     }
 

@@ -4,43 +4,130 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use ostrom_core::handling::{Policy, Reader};
-use ostrom_core::{Digest, Timestamp};
+use ostrom_core::{Digest, OrgId, PersonId, Timestamp};
+use serde::{Deserialize, Serialize};
 
 use crate::Error;
 use crate::db::{Db, args, json};
 
+/// The most policies that a node keeps: a view costs a byte for each.
+const MAX_POLICIES: usize = 1 << 17;
+/// The most that one organisation brings.
+const MAX_BROUGHT: usize = MAX_POLICIES / 8;
+
+/// What has a number: a policy, and what lets whoever wrote something read it nevertheless.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(crate) enum Rule {
+    /// A policy and nothing else.
+    Plain(Policy),
+    /// What something refers to makes it stricter than its own marks, but it is no secret from whoever wrote it.
+    Written(Box<Written>),
+}
+
+/// See [`Rule::Written`].
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub(crate) struct Written {
+    /// What holds for all others.
+    pub(crate) policy: Policy,
+    /// What holds for whoever wrote it: its own marks and its collection's.
+    pub(crate) own: Policy,
+    /// The organisation of whoever wrote it.
+    pub(crate) owner: OrgId,
+    /// The person; `None`: a machine.
+    pub(crate) person: Option<PersonId>,
+}
+
+impl Rule {
+    /// What holds for all but whoever wrote it.
+    pub(crate) const fn policy(&self) -> &Policy {
+        match self {
+            Self::Plain(policy) => policy,
+            Self::Written(written) => &written.policy,
+        }
+    }
+
+    /// What holds for this reader.
+    pub(crate) fn policy_for(&self, reader: &Reader) -> &Policy {
+        match self {
+            Self::Written(written)
+                if reader.organisation == Some(written.owner) && reader.person == written.person =>
+            {
+                &written.own
+            }
+            _ => self.policy(),
+        }
+    }
+
+    /// Whether it lets somebody read.
+    pub(crate) fn allows(&self, reader: &Reader, now: Timestamp) -> bool {
+        self.policy_for(reader).allows(reader, now)
+    }
+}
+
 /// All policies that the database has.
-#[derive(Debug, Default, Clone)]
+#[derive(Debug, Clone)]
 pub(crate) struct Policies {
-    by_key: BTreeMap<i64, Arc<Policy>>,
-    by_policy: HashMap<Arc<Policy>, i64>,
+    most: usize,
+    share: usize,
+    by_key: BTreeMap<i64, Arc<Rule>>,
+    by_rule: HashMap<Arc<Rule>, i64>,
+    /// How many each organisation brought.
+    brought: HashMap<OrgId, usize>,
+}
+
+impl Default for Policies {
+    fn default() -> Self {
+        let (by_key, by_rule, brought) = (BTreeMap::new(), HashMap::new(), HashMap::new());
+        Self { most: MAX_POLICIES, share: MAX_BROUGHT, by_key, by_rule, brought }
+    }
 }
 
 impl Policies {
+    /// Whether there is room for one more beside `here` others, brought by this organisation.
+    pub(crate) fn has_room(&self, here: usize, bringer: Option<OrgId>) -> bool {
+        let brought = bringer.map_or(0, |bringer| self.brought_by(bringer).saturating_add(here));
+        self.by_key.len().saturating_add(here) < self.most && brought < self.share
+    }
+
+    /// With other limits.
+    #[cfg(test)]
+    pub(crate) const fn limit(&mut self, most: usize, share: usize) {
+        (self.most, self.share) = (most, share);
+    }
+
     /// Reads them.
     pub(crate) async fn load(db: &mut Db<'_>) -> Result<Self, Error> {
         let mut all = Self::default();
-        for row in db.fetch("SELECT key, json FROM policy ORDER BY key", args![]).await? {
-            all.add(row.int(0)?, Arc::new(row.json(1)?));
+        for row in db.fetch("SELECT key, json, bringer FROM policy ORDER BY key", args![]).await? {
+            all.add(row.int(0)?, Arc::new(row.json(1)?), row.maybe_parsed(2)?);
         }
         Ok(all)
     }
 
-    pub(crate) fn add(&mut self, key: i64, policy: Arc<Policy>) {
-        self.by_key.insert(key, Arc::clone(&policy));
-        self.by_policy.insert(policy, key);
+    pub(crate) fn add(&mut self, key: i64, rule: Arc<Rule>, bringer: Option<OrgId>) {
+        self.by_key.insert(key, Arc::clone(&rule));
+        self.by_rule.insert(rule, key);
+        if let Some(bringer) = bringer {
+            let count = self.brought.entry(bringer).or_default();
+            *count = count.saturating_add(1);
+        }
     }
 
-    pub(crate) fn get(&self, key: i64) -> Option<&Arc<Policy>> {
+    pub(crate) fn get(&self, key: i64) -> Option<&Arc<Rule>> {
         self.by_key.get(&key)
     }
 
-    pub(crate) fn key(&self, policy: &Policy) -> Option<i64> {
-        self.by_policy.get(policy).copied()
+    pub(crate) fn key(&self, rule: &Rule) -> Option<i64> {
+        self.by_rule.get(rule).copied()
+    }
+
+    fn brought_by(&self, bringer: OrgId) -> usize {
+        self.brought.get(&bringer).copied().unwrap_or_default()
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (i64, &Policy)> {
-        self.by_key.iter().map(|(key, policy)| (*key, &**policy))
+        self.by_key.iter().map(|(key, rule)| (*key, rule.policy()))
     }
 
     /// How long the bytes of a view are that knows them all.
@@ -55,12 +142,17 @@ impl Policies {
 }
 
 /// Writes a policy down under a number.
-pub(crate) async fn write(db: &mut Db<'_>, key: i64, policy: &Policy) -> Result<(), Error> {
+pub(crate) async fn write(
+    db: &mut Db<'_>,
+    key: i64,
+    rule: &Rule,
+    bringer: Option<OrgId>,
+) -> Result<(), Error> {
     // The parts of a policy stand in a fixed order, so that the same policy is always the same text.
-    let text = json(policy)?;
+    let text = json(rule)?;
     let digest = Digest::of(text.as_bytes());
-    let sql = "INSERT INTO policy (key, json, digest) VALUES ($1, $2, $3)";
-    db.execute(sql, args![key, text, &digest]).await?;
+    let sql = "INSERT INTO policy (key, json, digest, bringer) VALUES ($1, $2, $3, $4)";
+    db.execute(sql, args![key, text, &digest, bringer]).await?;
     Ok(())
 }
 
@@ -85,8 +177,8 @@ impl View {
     /// Adds the policies that came later.
     fn extend(&mut self, policies: &Policies) {
         let known = i64::try_from(self.bits.len()).unwrap_or(i64::MAX);
-        for (key, policy) in policies.by_key.range(known..) {
-            let decision = policy.decide(&self.reader, self.from);
+        for (key, rule) in policies.by_key.range(known..) {
+            let decision = rule.policy_for(&self.reader).decide(&self.reader, self.from);
             self.until = [self.until, decision.changes()].into_iter().flatten().min();
             // Numbers follow each other; a gap, if there were one, would be read by nobody.
             let place = usize::try_from(*key).unwrap_or(usize::MAX);

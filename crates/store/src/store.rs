@@ -326,7 +326,7 @@ impl Store {
 
     /// The policy with this number.
     pub(crate) fn policy(&self, key: i64) -> Result<Policy, Error> {
-        let policy = self.policies().get(key).map(|policy| Policy::clone(policy));
+        let policy = self.policies().get(key).map(|rule| rule.policy().clone());
         policy.ok_or_else(|| Error::damaged(format!("there is no policy {key}")))
     }
 

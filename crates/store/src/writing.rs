@@ -1,5 +1,6 @@
 //! A transaction that writes.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use ostrom_core::handling::{Handling, Policy};
@@ -8,6 +9,7 @@ use sqlx::SqlSafeStr;
 use tokio::sync::OwnedMutexGuard;
 
 use crate::db::{Arg, Db, Row};
+use crate::policy::Rule;
 use crate::store::{Collections, Writer};
 use crate::{Error, Store, policy};
 
@@ -21,7 +23,11 @@ pub struct Writing {
     next_seq: i64,
     last_added: i64,
     /// The policies that this transaction brought.
-    policies: Vec<(i64, Arc<Policy>)>,
+    policies: Vec<(i64, Arc<Rule>, Option<OrgId>)>,
+    /// Their numbers.
+    fresh: HashMap<Arc<Rule>, i64>,
+    /// Whose write it is: who brings the policies that it needs.
+    bringer: Option<OrgId>,
     /// The collections as this transaction leaves them, if it changed any.
     collections: Option<Collections>,
 }
@@ -29,7 +35,17 @@ pub struct Writing {
 impl Writing {
     pub(crate) fn new(store: Store, writer: OwnedMutexGuard<Writer>, now: Timestamp) -> Self {
         let (next_seq, last_added) = (writer.next_seq, writer.last_added);
-        Self { store, writer, now, next_seq, last_added, policies: Vec::new(), collections: None }
+        Self {
+            store,
+            writer,
+            now,
+            next_seq,
+            last_added,
+            policies: Vec::new(),
+            fresh: HashMap::new(),
+            bringer: None,
+            collections: None,
+        }
     }
 
     /// The time that it was begun with.
@@ -51,8 +67,8 @@ impl Writing {
         }
         if !self.policies.is_empty() {
             let mut known = self.store.policies_mut();
-            for (key, policy) in self.policies.drain(..) {
-                known.add(key, policy);
+            for (key, rule, bringer) in self.policies.drain(..) {
+                known.add(key, rule, bringer);
             }
         }
         Ok(())
@@ -91,31 +107,60 @@ impl Writing {
         number
     }
 
+    /// From here on, new policies count as brought by this organisation.
+    pub(crate) const fn bring_for(&mut self, bringer: Option<OrgId>) {
+        self.bringer = bringer;
+    }
+
     /// The number of a policy, which it gets if it is new. The empty policy, which lets nobody read, becomes one that stays so when others are added to it.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if there are too many already.
     pub(crate) async fn intern(&mut self, policy: &Policy) -> Result<i64, Error> {
         if policy.handlings().next().is_none() {
             let nobody = Handling::unreadable(OrgId::new(Uuid::nil()), "no mark");
-            return Box::pin(self.intern(&Policy::new([nobody]))).await;
+            return self.intern_rule(Rule::Plain(Policy::new([nobody]))).await;
         }
-        if let Some(key) = self.store.policies().key(policy) {
+        self.intern_rule(Rule::Plain(policy.clone())).await
+    }
+
+    /// The same for a rule whose policies are not empty.
+    pub(crate) async fn intern_rule(&mut self, rule: Rule) -> Result<i64, Error> {
+        let (key, room) = {
+            let known = self.store.policies();
+            (known.key(&rule), known.has_room(self.policies.len(), self.bringer))
+        };
+        if let Some(key) = key.or_else(|| self.fresh.get(&rule).copied()) {
             return Ok(key);
         }
-        if let Some((key, _)) = self.policies.iter().find(|(_, known)| **known == *policy) {
-            return Ok(*key);
+        if !room {
+            return Err(Error::Refused(
+                "too many different marks are in use: take recipients, embargoes and exchange policies that were used before"
+                    .to_owned(),
+            ));
         }
-        let next = self.policies.last().map(|(key, _)| key.saturating_add(1));
+        let next = self.policies.last().map(|(key, ..)| key.saturating_add(1));
         let key = next.unwrap_or_else(|| self.store.policies().next());
-        policy::write(&mut self.writer.db()?, key, policy).await?;
-        self.policies.push((key, Arc::new(policy.clone())));
+        policy::write(&mut self.writer.db()?, key, &rule, self.bringer).await?;
+        let rule = Arc::new(rule);
+        self.fresh.insert(Arc::clone(&rule), key);
+        self.policies.push((key, rule, self.bringer));
         Ok(key)
     }
 
     /// The policy with this number.
     pub(crate) fn policy_of(&self, key: i64) -> Result<Policy, Error> {
-        match self.policies.iter().find(|(known, _)| *known == key) {
-            Some((_, policy)) => Ok(Policy::clone(policy)),
-            None => self.store.policy(key),
-        }
+        Ok(self.rule_of(key)?.policy().clone())
+    }
+
+    /// The rule with this number.
+    pub(crate) fn rule_of(&self, key: i64) -> Result<Arc<Rule>, Error> {
+        // Numbers follow each other.
+        let first = self.policies.first().map_or(i64::MAX, |(key, ..)| *key);
+        let at = key.checked_sub(first).and_then(|at| usize::try_from(at).ok());
+        let here = at.and_then(|at| self.policies.get(at)).map(|(_, rule, _)| Arc::clone(rule));
+        let rule = here.or_else(|| self.store.policies().get(key).map(Arc::clone));
+        rule.ok_or_else(|| Error::damaged(format!("there is no policy {key}")))
     }
 
     /// The number of a collection.
@@ -164,5 +209,56 @@ impl Writing {
 impl std::fmt::Debug for Writing {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Writing").field("now", &self.now).finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly")]
+mod tests {
+    use ostrom_core::handling::{Embargo, Reader, Tlp};
+
+    use super::*;
+    use crate::Config;
+
+    fn org(n: u128) -> OrgId {
+        OrgId::new(Uuid::from_u128(n))
+    }
+
+    fn until(n: u128, second: i64) -> Policy {
+        let embargo = Embargo { until: Timestamp::EPOCH.plus_seconds(second), parties: [].into() };
+        Policy::new([Handling { embargo: Some(embargo), ..Handling::new(org(n), Tlp::Clear) }])
+    }
+
+    #[tokio::test]
+    async fn nobody_brings_more_marks_than_a_share() {
+        let folder = tempfile::tempdir().unwrap();
+        let config = Config::folder(folder.path());
+        let store = Store::open(&config).await.unwrap();
+        store.policies_mut().limit(6, 3);
+        let writes = async |who: u128, seconds: &[i64]| {
+            let mut writing = store.writing(Timestamp::EPOCH).await.unwrap();
+            writing.bring_for(Some(org(who)));
+            for second in seconds {
+                writing.intern(&until(who, *second)).await?;
+            }
+            writing.commit().await
+        };
+        assert!(matches!(writes(1, &[1, 2, 3, 4]).await, Err(Error::Refused(_))), "in one transaction");
+        writes(1, &[1, 2]).await.unwrap();
+        writes(1, &[2, 3]).await.unwrap();
+        assert!(matches!(writes(1, &[4]).await, Err(Error::Refused(_))), "in several");
+        writes(1, &[3, 1]).await.unwrap();
+        writes(2, &[1, 2]).await.unwrap();
+        writes(3, &[1]).await.unwrap();
+        assert!(matches!(writes(4, &[1]).await, Err(Error::Refused(_))), "no room for anybody");
+        writes(2, &[2]).await.unwrap();
+        // Who brought what is known after a restart, too.
+        store.close().await;
+        let store = Store::open(&config).await.unwrap();
+        store.policies_mut().limit(100, 3);
+        assert!(!store.policies().has_room(0, Some(org(1))) && store.policies().has_room(0, Some(org(2))));
+        // A reader's view knows them all.
+        let reading = store.reading(&Reader::anonymous(true), Timestamp::EPOCH).await.unwrap();
+        assert_eq!(reading.viewer().len(), 7);
     }
 }

@@ -340,10 +340,11 @@ async fn what_is_released_is_added_once_more(world: World) {
     let custody = store.custody();
     assert_eq!(custody.released(at(499), 10).await.unwrap(), []);
     let released = custody.released(at(510), 10).await.unwrap();
-    assert_eq!(released, [(coll(1), id("note", 1), at(1))]);
+    let key = Key { added: at(10), id: id("note", 1), version: at(1), collection: coll(1) };
+    assert_eq!(released, [key.clone()]);
     let mut writing = store.writing(at(510)).await.unwrap();
-    assert!(writing.renew(coll(1), &id("note", 1), at(1)).await.unwrap());
-    assert!(!writing.renew(coll(1), &id("note", 5), at(1)).await.unwrap());
+    assert!(writing.renew(&key).await.unwrap());
+    assert!(!writing.renew(&Key { id: id("note", 5), ..key }).await.unwrap());
     writing.commit().await.unwrap();
     assert_eq!(custody.released(at(510), 10).await.unwrap(), []);
     let reading = store.reading(&anybody(), at(520)).await.unwrap();

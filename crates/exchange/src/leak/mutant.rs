@@ -3,7 +3,7 @@
 use ostrom_core::{CollectionId, ObjectId, Timestamp};
 use ostrom_store::Store;
 
-use super::{Question, Seen, Target};
+use super::{Post, Question, Seen, Target};
 use crate::service::Actor;
 use crate::taxii::DATE_LAST;
 
@@ -20,11 +20,21 @@ pub enum Mistake {
     Count,
     /// An older version that may be seen is left out where a newer one is hidden.
     Newest,
+    /// Whoever posts under an id that is taken is told so.
+    Taken,
+}
+
+impl Mistake {
+    /// Whether it shows only when something is written.
+    pub const fn is_in_writing(self) -> bool {
+        matches!(self, Self::Taken)
+    }
 }
 
 impl Mistake {
     /// All of them.
-    pub const ALL: [Self; 5] = [Self::More, Self::Forbidden, Self::Date, Self::Count, Self::Newest];
+    pub const ALL: [Self; 6] =
+        [Self::More, Self::Forbidden, Self::Date, Self::Count, Self::Newest, Self::Taken];
 }
 
 /// A server with a mistake.
@@ -102,5 +112,23 @@ impl<T: Target> Target for Mutant<T> {
     async fn ask(&self, actor: &Actor, question: &Question, now: Timestamp) -> Seen {
         let seen = self.target.ask(actor, question, now).await;
         self.spoil(question, seen).await
+    }
+
+    async fn post(&self, actor: &Actor, post: &Post, now: Timestamp) -> Seen {
+        let mut taken = 0_usize;
+        if self.mistake == Mistake::Taken {
+            let envelope: serde_json::Value = serde_json::from_slice(&post.body).unwrap_or_default();
+            for object in envelope.get("objects").and_then(|all| all.as_array()).into_iter().flatten() {
+                let id = object.get("id").and_then(|id| id.as_str()).and_then(|id| id.parse().ok());
+                let Some(id): Option<ObjectId> = id else { continue };
+                let found = self.store.custody().versions(&id).await;
+                taken = taken.saturating_add(found.map_or(0, |found| usize::from(!found.is_empty())));
+            }
+        }
+        let mut seen = self.target.post(actor, post, now).await;
+        if self.mistake == Mistake::Taken {
+            seen.body.extend_from_slice(format!("<!-- {taken} taken -->").as_bytes());
+        }
+        seen
     }
 }

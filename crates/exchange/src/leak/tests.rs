@@ -94,6 +94,57 @@ async fn nothing_hidden_shows_on_postgres() {
     }
 }
 
+/// Writes into a world and what is left of it for each writer. Returns how many questions were asked.
+async fn check_writes(seed: u64, every: usize) -> usize {
+    let world = World::random(seed, Size { objects: 12, ..Size::default() });
+    let mut asked = 0;
+    for writer in world.writers().iter().step_by(every) {
+        let hidden = world.hidden_from_writer(&writer.reader, world.now);
+        if hidden.is_empty() {
+            continue;
+        }
+        let (whole, without) = (server(&world, &BTreeSet::new()).await, server(&world, &hidden).await);
+        match compare_writes(&world, writer, &whole.taxii, &without.taxii, world.now).await {
+            Ok(count) => asked += count,
+            Err(leak) => panic!("world {seed}, {:?}: {leak:#?}", writer.reader),
+        }
+        let counts = whole.store.reading(&writer.reader, world.now.plus_seconds(20_000)).await.unwrap();
+        assert!(!counts.counts().await.unwrap().is_empty(), "nothing was written");
+        let report = whole.store.custody().check().await.unwrap();
+        assert!(report.is_sound(), "{report:?}");
+    }
+    asked
+}
+
+macro_rules! writes {
+    ($($name:ident: $seed:expr, $every:expr;)*) => {$(
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            assert!(check_writes($seed, $every).await > 500);
+        }
+    )*};
+}
+
+writes! {
+    nothing_hidden_shows_to_who_writes_in_world_11: 11, 2;
+    nothing_hidden_shows_to_who_writes_in_world_12: 12, 3;
+    nothing_hidden_shows_to_who_writes_in_world_13: 13, 3;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nothing_hidden_shows_to_who_writes_on_postgres() {
+    let postgres = Postgres::start().unwrap_or_else(|error| panic!("{error}"));
+    let world = World::random(14, Size { objects: 8, ..Size::default() });
+    let database = |name: &str| postgres.create(name).unwrap().parse::<Config>().unwrap();
+    let writer = world.writers().pop().unwrap();
+    let hidden = world.hidden_from_writer(&writer.reader, world.now);
+    assert!(!hidden.is_empty());
+    let whole = server_on(tempfile::tempdir().unwrap(), &database("whole"), &world, &BTreeSet::new()).await;
+    let without = server_on(tempfile::tempdir().unwrap(), &database("without"), &world, &hidden).await;
+    let found = compare_writes(&world, &writer, &whole.taxii, &without.taxii, world.now).await;
+    assert!(found.is_ok(), "{:?}: {found:#?}", writer.reader);
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn every_mistake_is_noticed() {
     for mistake in Mistake::ALL {
@@ -103,6 +154,9 @@ async fn every_mistake_is_noticed() {
             let whole = server(&world, &BTreeSet::new()).await;
             let spoilt = Mutant::new(whole.taxii.clone(), whole.store.clone(), mistake);
             for actor in &world.actors {
+                if mistake.is_in_writing() {
+                    continue;
+                }
                 let without = server(&world, &world.hidden(&actor.reader, world.now)).await;
                 let other = Mutant::new(without.taxii.clone(), without.store.clone(), mistake);
                 if compare(&world, actor, &spoilt, &other, world.now).await.is_err() {
@@ -110,6 +164,15 @@ async fn every_mistake_is_noticed() {
                     break 'worlds;
                 }
             }
+        }
+        if mistake.is_in_writing() {
+            let world = World::random(7, Size::default());
+            let writer = &world.writers()[0];
+            let whole = server(&world, &BTreeSet::new()).await;
+            let without = server(&world, &world.hidden_from_writer(&writer.reader, world.now)).await;
+            let spoilt = Mutant::new(whole.taxii, whole.store, mistake);
+            let other = Mutant::new(without.taxii, without.store, mistake);
+            noticed = compare_writes(&world, writer, &spoilt, &other, world.now).await.is_err();
         }
         assert!(noticed, "{mistake:?} went unnoticed");
     }
@@ -147,7 +210,11 @@ async fn nothing_hidden_shows_in_as_many_worlds_as_you_like() {
     let range = std::env::var("OSTROM_WORLDS").unwrap_or_else(|_| "1000..1010".to_owned());
     let (from, to) = range.split_once("..").unwrap();
     for seed in from.parse::<u64>().unwrap()..to.parse().unwrap() {
-        println!("world {seed}: {:?}", check_world(seed).await);
+        println!(
+            "world {seed}: {:?}, {} after writing",
+            check_world(seed).await,
+            check_writes(seed, 1).await
+        );
     }
 }
 

@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::model::Place;
 use super::random::Random;
-use crate::service::Actor;
+use crate::service::{Actor, is_shared};
 use crate::stix::marking::{self, Definition, Marker};
 use crate::stix::{Limits, Object};
 use crate::taxii::STIX_MEDIA_TYPE;
@@ -140,6 +140,13 @@ impl World {
         self.versions.iter().map(|version| version.object.id()).collect()
     }
 
+    /// Who wrote a version.
+    pub(super) fn author(&self, version: &Version) -> Option<Reader> {
+        let is_author =
+            |reader: &&Reader| reader.organisation == Some(version.owner) && reader.person == version.person;
+        self.actors.iter().map(|actor| &actor.reader).find(is_author).cloned()
+    }
+
     /// Puts all but these versions into an empty store, at the same times whatever is left out.
     ///
     /// # Errors
@@ -160,6 +167,7 @@ impl World {
                 spec_version: facts.spec_version.name().to_owned(),
                 own: version.own.clone(),
                 references: facts.references.iter().cloned().collect(),
+                shared: is_shared(&version.object),
                 owner: version.owner,
                 person: version.person,
                 peer: None,
@@ -173,7 +181,12 @@ impl World {
         }
         for (added, objects) in batches {
             let mut writing = store.writing(added).await?;
-            writing.put(objects).await?;
+            // A batch has one author.
+            let author = self.versions().find(|version| version.added == added);
+            match author.and_then(|version| self.author(version)) {
+                Some(author) => writing.put_for(&author, objects).await?,
+                None => writing.put(objects).await?,
+            };
             writing.commit().await?;
         }
         Ok(())
@@ -195,7 +208,7 @@ fn collections(random: &mut Random, members: &Members, count: usize) -> Vec<Coll
                 title: format!("Collection {number}"),
                 description: String::new(),
                 may_read: (number > 0 && random.chance(60)).then(|| Policy::new([some])),
-                may_write: None,
+                may_write: Some(Policy::new([Handling::new(owner, Tlp::Green)])),
                 handling: random.chance(70).then(|| Handling::new(owner, Tlp::Green)),
                 media_types: vec![STIX_MEDIA_TYPE.to_owned()],
                 created: Timestamp::EPOCH.plus_seconds(BEGIN),
@@ -253,7 +266,7 @@ fn versions(
     collections: &[Collection],
     count: usize,
 ) -> Vec<Version> {
-    let kinds = ["vulnerability", "attack-pattern", "relationship", "report", "note", "x-thing"];
+    let kinds = ["vulnerability", "attack-pattern", "relationship", "report", "note", "x-thing", "software"];
     let mut ids: Vec<String> = Vec::new();
     for _ in 0..count {
         let kind = random.pick(&kinds).copied().unwrap_or("note");
@@ -262,8 +275,9 @@ fn versions(
     let mut values: Vec<(Author, CollectionId, Timestamp, Value)> = Vec::new();
     let mut definitions: BTreeMap<ObjectId, Definition> = BTreeMap::new();
     let mut added = BEGIN;
+    let mut last = None;
     for id in &ids {
-        let Some((owner, person)) = random.pick(&members.persons).copied() else { continue };
+        let Some((mut owner, mut person)) = random.pick(&members.persons).copied() else { continue };
         let mut modified = BEGIN - 1_000_000;
         for _ in 0..=random.below(3) {
             let Some(collection) = random.pick(collections) else { continue };
@@ -271,6 +285,15 @@ fn versions(
                 added += 1 + i64::try_from(random.below(1000)).unwrap_or(0);
             }
             modified += 1 + i64::try_from(random.below(1000)).unwrap_or(0);
+            // What many may share is shared by many.
+            let another = random.pick(&members.persons).copied();
+            if let (Some(another), true) = (another, id.starts_with("software")) {
+                (owner, person) = another;
+            }
+            // A batch has one author.
+            if last.replace(person) != Some(person) {
+                added += 1;
+            }
             let author = Author { owner, person };
             let (marks, needed) = marks(random, members, &author);
             let time = Timestamp::EPOCH.plus_seconds(added);
@@ -316,6 +339,9 @@ fn object(random: &mut Random, id: &str, modified: i64, ids: &[String], marks: V
         "type": kind, "spec_version": "2.1", "id": id, "created": at(BEGIN - 2_000_000), "modified": at(modified),
         "name": format!("{kind} {modified}"),
     });
+    if let (Value::Object(map), "software") = (&mut value, kind) {
+        map.retain(|name, _| name != "created" && name != "modified");
+    }
     let rest = match kind {
         "relationship" => {
             json!({ "relationship_type": "related-to", "source_ref": other(), "target_ref": other() })

@@ -127,6 +127,11 @@ impl Actor {
         }
     }
 
+    /// Whether it is the node itself, or a peer for which the node acts.
+    pub(super) const fn is_node(&self) -> bool {
+        matches!(self.who, Who::Node | Who::Peer(_))
+    }
+
     fn has(&self, scope: Scope) -> bool {
         self.scopes.as_ref().is_none_or(|scopes| scopes.contains(scope.name()))
     }

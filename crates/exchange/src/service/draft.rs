@@ -102,9 +102,8 @@ impl Exchange {
         });
         // One by one: what the actor does not see stays.
         for (head, logged) in seen.iter().zip(logged.await??) {
-            let version = Some(head.key.version);
-            let removed = writing.remove_logged(collection.id, id, version, why, Some(&logged)).await?;
-            count = count.saturating_add(removed);
+            let removed = writing.remove_at(&head.key, why, Some(&logged)).await?;
+            count = count.saturating_add(u64::from(removed));
         }
         writing.commit().await?;
         let mut deed = Deed::new(actor, "remove", format!("{id} from collection {}", collection.id), now);

@@ -32,6 +32,7 @@ pub use draft::Draft;
 pub use explain::Explanation;
 pub use outcome::{FULL, Outcome, Refusal, ServiceError, Took};
 pub use strictness::is_no_wider;
+pub(crate) use take::is_shared;
 pub use take::{Incoming, Strictness};
 
 /// Gives the salt for an object's commitment.
@@ -115,8 +116,8 @@ impl Exchange {
             return Ok(0);
         }
         let mut writing = self.store.writing(now).await?;
-        for (collection, id, version) in &ended {
-            writing.renew(*collection, id, *version).await?;
+        for key in &ended {
+            writing.renew(key).await?;
         }
         writing.commit().await?;
         Ok(ended.len())

@@ -62,8 +62,6 @@ struct Coming {
     owner: OrgId,
     provenance: Option<serde_json::Value>,
     downgrade: bool,
-    /// A version that it would not have by itself.
-    version: Option<Timestamp>,
     salt: Option<Salt>,
     leaf: Option<u64>,
 }
@@ -116,7 +114,7 @@ impl Exchange {
                 Err(refusal) => outcomes.push(refused(index, incoming.object.as_ref().ok(), refusal)),
             }
         }
-        let known = self.definitions(&reading, &checked).await?;
+        let known = self.definitions(actor, &reading, &checked).await?;
         let mut coming = Vec::with_capacity(checked.len());
         for (index, incoming, defects) in checked {
             let Ok(object) = incoming.object else { continue };
@@ -141,7 +139,6 @@ impl Exchange {
                 owner,
                 provenance: incoming.provenance,
                 downgrade: false,
-                version: None,
                 salt: None,
                 leaf: None,
             });
@@ -149,7 +146,7 @@ impl Exchange {
         while !coming.is_empty() {
             let rest = coming.split_off(coming.len().min(BATCH));
             let batch = std::mem::replace(&mut coming, rest);
-            self.take_batch(actor, collection, batch, &reading, now, &mut outcomes).await?;
+            self.take_batch(actor, collection, batch, now, &mut outcomes).await?;
         }
         outcomes.sort_by_key(|outcome| outcome.index);
         Ok(outcomes)
@@ -176,9 +173,10 @@ impl Exchange {
         }
     }
 
-    /// What the definitions say that the objects are marked with: those in the store first, so that nobody can put another in their place.
+    /// What the definitions say that the objects are marked with: those in the store first, so that nobody can put another in the place of one that is seen.
     async fn definitions(
         &self,
+        actor: &Actor,
         reading: &Reading,
         checked: &[(usize, Incoming, Vec<Defect>)],
     ) -> Result<BTreeMap<ObjectId, Definition>, ServiceError> {
@@ -209,9 +207,10 @@ impl Exchange {
             if known.contains_key(object.id()) {
                 continue;
             }
-            // Another one that is here, but not for this actor, makes that this one is refused below: it must not count.
+            // The node itself sees what nobody may read; another one makes that this one is refused below, so it must not count.
             let digest = object.digest();
-            let here = self.store.custody().versions(object.id()).await?;
+            let here =
+                if actor.is_node() { self.store.custody().versions(object.id()).await? } else { Vec::new() };
             if here.iter().all(|kept| kept.digest == digest) {
                 known.insert(object.id().clone(), said);
             }
@@ -219,11 +218,20 @@ impl Exchange {
         Ok(known)
     }
 
-    /// The versions that are here, whoever may see them.
-    async fn before(&self, batch: &[Coming]) -> Result<HashMap<ObjectId, Vec<Kept>>, ServiceError> {
+    /// The versions that are here, as far as the actor knows: what is hidden from the actor must not be felt. The node itself knows all.
+    async fn before(
+        &self,
+        actor: &Actor,
+        batch: &[Coming],
+        now: Timestamp,
+    ) -> Result<HashMap<ObjectId, Vec<Kept>>, ServiceError> {
         let ids: BTreeSet<ObjectId> = batch.iter().map(|coming| coming.object.id().clone()).collect();
         let ids: Vec<ObjectId> = ids.into_iter().collect();
-        Ok(self.store.custody().versions_of(&ids).await?)
+        let custody = self.store.custody();
+        if actor.is_node() {
+            return Ok(custody.versions_of(&ids).await?);
+        }
+        Ok(custody.known_to(&actor.reader, now, &ids).await?)
     }
 
     async fn take_batch(
@@ -231,19 +239,18 @@ impl Exchange {
         actor: &Actor,
         collection: &Collection,
         batch: Vec<Coming>,
-        reading: &Reading,
         now: Timestamp,
         outcomes: &mut Vec<Outcome>,
     ) -> Result<(), ServiceError> {
         // From here on nobody else writes: what was before stays so until this is done.
         let mut writing = self.store.writing(now).await?;
-        let before = self.before(&batch).await?;
+        let before = self.before(actor, &batch, now).await?;
         let mut taken = Vec::with_capacity(batch.len());
         // What this batch itself brings counts as being before, too.
         let mut brought: HashMap<ObjectId, Policy> = HashMap::new();
         for mut coming in batch {
             let versions = before.get(coming.object.id()).map_or(&[][..], Vec::as_slice);
-            let place = Place { actor, collection, reading, versions };
+            let place = Place { actor, now, collection, versions };
             let earlier = brought.get(coming.object.id()).cloned();
             match place.decide(&mut coming, earlier.as_ref()) {
                 Decided::Take => {
@@ -251,7 +258,6 @@ impl Exchange {
                     taken.push(coming);
                 }
                 Decided::Same(version) => outcomes.push(same(&coming, version)),
-                Decided::Hidden(version) => outcomes.push(took(&coming, version, Some(now))),
                 Decided::Refuse(refusal) => {
                     outcomes.push(refused(coming.index, Some(&coming.object), refusal))
                 }
@@ -267,7 +273,11 @@ impl Exchange {
         };
         let new =
             taken.iter().map(|coming| new_object(coming, collection, actor.reader.person, peer)).collect();
-        let put = writing.put(new).await?;
+        let put = if actor.is_node() {
+            writing.put(new).await?
+        } else {
+            writing.put_for(&actor.reader, new).await?
+        };
         let mut count = 0;
         for (coming, put) in taken.iter().zip(put) {
             match put {
@@ -345,48 +355,49 @@ fn unmarked(owner: OrgId) -> ostrom_core::handling::Handling {
 
 enum Decided {
     Take,
-    /// It is here, which the actor is not to know: as if it had been taken.
-    Hidden(Timestamp),
     Same(Timestamp),
     Refuse(Refusal),
 }
 
-/// Where an object would go, and what is there.
+/// Where an object would go, and what is there as far as the actor knows.
 struct Place<'a> {
     actor: &'a Actor,
+    now: Timestamp,
     collection: &'a Collection,
-    reading: &'a Reading,
     versions: &'a [Kept],
 }
 
 impl Place<'_> {
-    fn is_visible(&self, kept: &Kept) -> bool {
-        kept.effective.allows(self.reading.reader(), self.reading.now())
+    fn knows(&self, kept: &Kept) -> bool {
+        self.actor.is_node() || kept.is_known_to(&self.actor.reader, self.now)
     }
 
     fn decide(&self, coming: &mut Coming, brought: Option<&Policy>) -> Decided {
-        let by_node = matches!(self.actor.who, Who::Peer(_) | Who::Node);
         let digest = coming.object.digest();
         let here = || self.versions.iter().filter(|kept| kept.collection == self.collection.id);
-        if class(coming.object.kind()) == Class::Observable || coming.object.facts().version().is_none() {
-            // Its id follows from what it is: many may share it, each for itself. What is hidden must not be felt.
-            let seen = here().find(|kept| kept.digest == digest && (by_node || self.is_visible(kept)));
-            if let Some(kept) = seen {
-                return Decided::Same(kept.version);
+        if is_shared(&coming.object) {
+            return match here().find(|kept| kept.digest == digest && self.knows(kept)) {
+                Some(kept) => Decided::Same(kept.version),
+                None => Decided::Take,
+            };
+        }
+        if class(coming.object.kind()) == Class::Marking {
+            // A marking definition never changes: what it marks would mean something else.
+            let known = || self.versions.iter().filter(|kept| self.knows(kept));
+            if known().any(|kept| kept.digest != digest) {
+                return Decided::Refuse(Refusal::Conflict);
             }
-            if coming.object.facts().version().is_none() && here().next().is_some() {
-                coming.version = Some(self.reading.now().max(self.after_all()));
-            }
-            return Decided::Take;
+            let same = known().find(|kept| kept.collection == self.collection.id);
+            return same.map_or(Decided::Take, |kept| Decided::Same(kept.version));
+        }
+        if !self.versions.iter().all(|kept| self.knows(kept)) {
+            // It is a colleague's, the only ones that are not left out: nobody opens what he cannot see.
+            return Decided::Refuse(Refusal::NotOwner);
         }
         let Some(last) = self.versions.last() else {
             return self.compare(coming, brought);
         };
-        if class(coming.object.kind()) == Class::Marking {
-            return self.marking(&digest);
-        }
-        let may_see = by_node || self.is_visible(last);
-        if last.owner != coming.owner || !may_see {
+        if last.owner != coming.owner {
             return Decided::Refuse(Refusal::NotOwner);
         }
         let version = coming.object.facts().version();
@@ -398,24 +409,6 @@ impl Place<'_> {
             };
         }
         self.compare(coming, brought.or(Some(&last.own)))
-    }
-
-    /// A marking definition never changes: what it marks would mean something else.
-    fn marking(&self, digest: &Digest) -> Decided {
-        if self.versions.iter().any(|kept| kept.digest != *digest) {
-            return Decided::Refuse(Refusal::Conflict);
-        }
-        match self.versions.iter().find(|kept| kept.collection == self.collection.id) {
-            Some(kept) if self.is_visible(kept) => Decided::Same(kept.version),
-            Some(kept) => Decided::Hidden(kept.version),
-            None => Decided::Take,
-        }
-    }
-
-    /// A version later than all that are here, so that nothing that is hidden stands in the way.
-    fn after_all(&self) -> Timestamp {
-        let last = self.versions.iter().map(|kept| kept.version).max().unwrap_or(Timestamp::MIN);
-        Timestamp::from_micros(last.micros().saturating_add(1)).unwrap_or(Timestamp::MAX)
     }
 
     /// Is it marked more openly than what was before?
@@ -433,6 +426,11 @@ impl Place<'_> {
     }
 }
 
+/// Whether its id follows from what it is, so that many may share it, each for itself.
+pub(crate) fn is_shared(object: &Object) -> bool {
+    class(object.kind()) == Class::Observable || object.facts().version().is_none()
+}
+
 fn new_object(
     coming: &Coming,
     collection: &Collection,
@@ -447,10 +445,11 @@ fn new_object(
     NewObject {
         collection: collection.id,
         id: facts.id.clone(),
-        version: coming.version.or_else(|| facts.version()),
+        version: facts.version(),
         spec_version: facts.spec_version.name().to_owned(),
         own: coming.own.clone(),
         references: facts.references.iter().cloned().collect(),
+        shared: is_shared(&coming.object),
         owner: coming.owner,
         person,
         peer,

@@ -39,6 +39,13 @@ on_both! {
     removing_is_for_the_owner_and_says_nothing_of_what_is_hidden,
     why_and_who_else,
     a_relation_is_as_strict_as_its_ends,
+    an_id_that_is_taken_by_something_hidden_is_free,
+    somebody_elses_observable_hides_nothing,
+    a_reference_to_something_hidden_is_one_to_nothing,
+    what_somebody_wrote_does_not_vanish_for_that_person,
+    the_second_thousand_says_nothing_either,
+    nobody_takes_the_place_of_a_derived_mark,
+    an_ended_embargo_is_new_to_who_polls,
 }
 
 async fn take(node: &Node, actor: &Actor, objects: &[Value]) -> Vec<Outcome> {
@@ -271,4 +278,188 @@ async fn a_relation_is_as_strict_as_its_ends(node: Node) {
     take(&node, &contributor(1), &[flaw(2, 1, Some(Tlp::Amber))]).await;
     assert!(!sees(&node, &member(2), id(&relation)).await);
     assert!(sees(&node, &member(1), id(&relation)).await);
+}
+
+fn relation(n: u128, source: &str, target: &str) -> Value {
+    json!({ "type": "relationship", "spec_version": "2.1", "id": format!("relationship--{}", uuid(n)), "created": at(0), "modified": at(0),
+        "relationship_type": "related-to", "source_ref": source, "target_ref": target, "object_marking_refs": [marking::tlp_id(Tlp::Clear)] })
+}
+
+async fn name_of(node: &Node, reader: &Reader, id: &str) -> Option<String> {
+    let reading = node.exchange.store().reading(reader, at(2000)).await.unwrap();
+    let found = reading.get(&id.parse().unwrap(), None).await.unwrap()?;
+    serde_json::from_slice::<Value>(&found.body).unwrap()["name"].as_str().map(ToOwned::to_owned)
+}
+
+async fn an_id_that_is_taken_by_something_hidden_is_free(node: Node) {
+    let strict = flaw(1, 1, Some(Tlp::Amber));
+    take(&node, &contributor(1), std::slice::from_ref(&strict)).await;
+    // Exactly the same id and version, and a later one: as if nothing were there.
+    for second in [1, 5] {
+        let mut other = flaw(1, second, Some(Tlp::Clear));
+        other["name"] = json!("Something else");
+        let outcomes = take(&node, &contributor(2), &[other]).await;
+        let took = outcomes[0].result.as_ref().unwrap();
+        assert!(took.added.is_some() && !took.downgrade, "{took:?}");
+    }
+    assert_eq!(name_of(&node, &member(2), id(&strict)).await.unwrap(), "Something else");
+    assert_eq!(name_of(&node, &Reader::anonymous(true), id(&strict)).await.unwrap(), "Something else");
+    // Nobody takes the place of what somebody sees.
+    assert_eq!(name_of(&node, &member(1), id(&strict)).await.unwrap(), "Flaw 1");
+    let reading = node.exchange.store().reading(&member(1), at(2000)).await.unwrap();
+    let strict_id: ObjectId = id(&strict).parse().unwrap();
+    assert_eq!(reading.history(&strict_id).await.unwrap().len(), 1);
+    assert_eq!(reading.counts().await.unwrap()["vulnerability"], 1);
+    let page = reading.page(node.collection.id, &ostrom_store::Filter::default(), None, 10).await.unwrap();
+    assert_eq!((page.rows.len(), page.rows[0].body.as_ref()), (1, strict.to_string().as_bytes()));
+    assert_eq!(reading.search("else", &[], None, 10).await.unwrap().rows.len(), 0);
+    // Each goes on with its own, and removes its own.
+    assert!(take(&node, &contributor(1), &[flaw(1, 9, Some(Tlp::Amber))]).await[0].result.is_ok());
+    let removed =
+        node.exchange.remove(&contributor(2), &node.collection, &strict_id, None, None, at(3000)).await;
+    assert_eq!(removed.unwrap(), 2);
+    assert_eq!(name_of(&node, &member(2), id(&strict)).await, None);
+    assert_eq!(name_of(&node, &member(1), id(&strict)).await.unwrap(), "Flaw 1");
+    assert!(node.exchange.store().custody().check().await.unwrap().is_sound());
+}
+
+fn software(name: &str, tlp: Tlp) -> Value {
+    json!({ "type": "software", "spec_version": "2.1", "id": "software--a1827f6d-ca53-5605-9e93-4316cd22a00a", "name": name,
+        "object_marking_refs": [marking::tlp_id(tlp)] })
+}
+
+async fn somebody_elses_observable_hides_nothing(node: Node) {
+    let model = software("model", Tlp::Clear);
+    let mine = relation(8, id(&flaw(1, 1, None)), id(&model));
+    take(&node, &contributor(1), &[flaw(1, 1, Some(Tlp::Clear)), model.clone(), mine.clone()]).await;
+    let anybody = Reader::anonymous(true);
+    assert!(sees(&node, &anybody, id(&mine)).await);
+    // Another one posts it as strictly as can be: before, and after.
+    take(&node, &contributor(2), &[software("model of another", Tlp::Red)]).await;
+    assert!(sees(&node, &anybody, id(&mine)).await);
+    let later = relation(9, id(&flaw(1, 1, None)), id(&model));
+    take(&node, &contributor(1), std::slice::from_ref(&later)).await;
+    assert!(sees(&node, &anybody, id(&later)).await);
+    // One's own counts.
+    take(&node, &contributor(1), &[software("my model", Tlp::Amber)]).await;
+    assert!(!sees(&node, &anybody, id(&mine)).await && sees(&node, &member(1), id(&mine)).await);
+}
+
+async fn a_reference_to_something_hidden_is_one_to_nothing(node: Node) {
+    let hidden = flaw(1, 1, Some(Tlp::Amber));
+    take(&node, &contributor(1), std::slice::from_ref(&hidden)).await;
+    let guess = relation(8, id(&hidden), id(&flaw(2, 1, None)));
+    take(&node, &contributor(2), std::slice::from_ref(&guess)).await;
+    for reader in [member(2), member(3), Reader::anonymous(true)] {
+        assert!(sees(&node, &reader, id(&guess)).await, "{reader:?}");
+    }
+    // What could be seen counts, and goes on to count.
+    take(&node, &contributor(1), &[flaw(3, 1, Some(Tlp::Green))]).await;
+    let about = relation(9, id(&flaw(3, 1, None)), id(&flaw(2, 1, None)));
+    take(&node, &contributor(2), std::slice::from_ref(&about)).await;
+    assert!(
+        sees(&node, &member(3), id(&about)).await && !sees(&node, &Reader::anonymous(true), id(&about)).await
+    );
+    // But what its owner does later changes nothing about what others wrote.
+    take(&node, &contributor(1), &[flaw(3, 2, Some(Tlp::Red))]).await;
+    assert!(sees(&node, &member(3), id(&about)).await);
+}
+
+async fn what_somebody_wrote_does_not_vanish_for_that_person(node: Node) {
+    let mine = relation(8, id(&flaw(1, 1, None)), id(&flaw(2, 1, None)));
+    take(&node, &contributor(1), std::slice::from_ref(&mine)).await;
+    let reader = Reader { person: Some(person(5)), ..member(1) };
+    let colleague = Actor { who: Who::Person(person(5)), reader: reader.clone(), ..contributor(1) };
+    take(&node, &colleague, &[flaw(2, 1, Some(Tlp::Red))]).await;
+    let relation: ObjectId = id(&mine).parse().unwrap();
+    assert!(sees(&node, &member(1), id(&mine)).await && !sees(&node, &member(2), id(&mine)).await);
+    // It is found everywhere, and nothing says what else there is.
+    let reading = node.exchange.store().reading(&member(1), at(2000)).await.unwrap();
+    assert_eq!(reading.counts().await.unwrap().get("relationship"), Some(&1));
+    assert_eq!(
+        reading.search("related", &["relationship"], None, 9).await.unwrap().rows.len(),
+        reading.list(&["relationship"], None, 9).await.unwrap().rows.len()
+    );
+    assert_eq!(
+        reading
+            .manifest(node.collection.id, &ostrom_store::Filter::default(), None, 9)
+            .await
+            .unwrap()
+            .rows
+            .len(),
+        1
+    );
+    assert_eq!(reading.history(&relation).await.unwrap().len(), 1);
+    let found = node.exchange.explain(&contributor(1), &relation, at(2000)).await.unwrap().unwrap();
+    assert!(found.decision.allowed() && found.policy.tlp() == Tlp::Clear, "{found:?}");
+    let who = node.exchange.who_could_see(&contributor(1), &relation, at(2000)).await.unwrap().unwrap();
+    assert!(who.iter().all(|(_, decision)| decision.allowed()));
+}
+
+async fn the_second_thousand_says_nothing_either(node: Node) {
+    let model = |name: &str| {
+        json!({ "type": "software", "spec_version": "2.1", "id": format!("software--{}", uuid(5000)), "name": name,
+        "object_marking_refs": [marking::tlp_id(Tlp::Amber)] })
+    };
+    let definition = json!({ "type": "marking-definition", "spec_version": "2.1", "id": format!("marking-definition--{}", uuid(5001)), "created": at(0),
+        "definition_type": "statement", "definition": { "statement": "x" }, "object_marking_refs": [marking::tlp_id(Tlp::Amber)] });
+    take(&node, &contributor(1), &[model("a"), definition.clone()]).await;
+    let mut batch: Vec<Value> = (0..1000).map(|n| flaw(10_000 + n, 1, Some(Tlp::Green))).collect();
+    let mut free = model("free");
+    free["id"] = json!(format!("software--{}", uuid(5002)));
+    batch.extend([free, model("b"), definition]);
+    let outcomes = take(&node, &contributor(2), &batch).await;
+    let took = |at: usize| outcomes[at].result.as_ref().unwrap();
+    assert_eq!((took(1000).version, took(1000).added), (took(1001).version, took(1001).added));
+    assert_eq!(took(1000).added, took(1002).added, "as if it were not there");
+}
+
+async fn nobody_takes_the_place_of_a_derived_mark(node: Node) {
+    // The id that a mark of organisation 2 is going to have, with something that everybody reads by.
+    let handling =
+        Handling { audience: [Party::Organisation(org(3))].into(), ..Handling::new(org(2), Tlp::Amber) };
+    let marks = marking::marks(&handling).unwrap();
+    let squat = json!({ "type": "marking-definition", "spec_version": "2.1", "id": marks.definitions[0]["id"], "created": at(0),
+        "definition_type": "statement", "definition": { "statement": "Free for all" } });
+    take(&node, &contributor(1), &[squat]).await;
+    let mut marked = flaw(1, 1, None);
+    marked["object_marking_refs"] = json!(marks.refs);
+    // With its definition beside it, or without.
+    take(&node, &contributor(2), &[marks.definitions[0].clone(), marked.clone()]).await;
+    let mut alone = flaw(2, 1, None);
+    alone["object_marking_refs"] = json!(marks.refs);
+    take(&node, &contributor(2), &[alone.clone()]).await;
+    for (reader, object, expect) in [
+        (member(3), &marked, true),
+        (member(4), &marked, false),
+        (Reader::anonymous(true), &marked, false),
+        (member(4), &alone, false),
+        (Reader::anonymous(true), &alone, false),
+    ] {
+        assert_eq!(sees(&node, &reader, id(object)).await, expect, "{reader:?} {object}");
+    }
+}
+
+async fn an_ended_embargo_is_new_to_who_polls(node: Node) {
+    let embargo = Some(ostrom_core::handling::Embargo { until: at(5000), parties: [].into() });
+    let handling = Handling { embargo, ..Handling::new(org(1), Tlp::Clear) };
+    let mut waits = draft(handling);
+    let common = Common::new("vulnerability", uuid(44), at(5), org(1).into()).unwrap();
+    waits.record = Record::Flaw(Flaw::new(common, "Under embargo"));
+    node.exchange.write(&contributor(1), &node.collection, waits, at(6)).await.unwrap();
+    let new = async |since, now| {
+        let filter = ostrom_store::Filter {
+            added_after: Some(since),
+            kinds: vec!["vulnerability".to_owned()],
+            ..Default::default()
+        };
+        let reading = node.exchange.store().reading(&member(2), now).await.unwrap();
+        reading.page(node.collection.id, &filter, None, 10).await.unwrap().rows.len()
+    };
+    assert_eq!(node.exchange.let_go(at(4999)).await.unwrap(), 0);
+    assert_eq!(new(at(4000), at(5001)).await, 0, "it can be seen, but nobody who polls would hear of it");
+    // The marking definition is under the same embargo.
+    assert_eq!(node.exchange.let_go(at(5001)).await.unwrap(), 2);
+    assert_eq!(new(at(4000), at(5002)).await, 1);
+    assert_eq!(node.exchange.let_go(at(5003)).await.unwrap(), 0);
 }

@@ -72,6 +72,7 @@ impl From<&ServiceError> for Answer {
                 answer.headers.push(("retry-after", "2".to_owned()));
                 answer
             }
+            ServiceError::Store(ostrom_store::Error::Refused(why)) => Self::error(422, why),
             ServiceError::Store(_)
             | ServiceError::Log(_)
             | ServiceError::Commitment(_)

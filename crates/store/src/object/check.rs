@@ -114,18 +114,25 @@ async fn objects(
         *sums.tally.entry((id.kind().to_owned(), thing.policies())).or_default() += 1;
         for version in &thing.versions {
             all.entry(id.clone()).or_default().insert(version.seq);
-            let facts = (id.clone(), version.policy, version.newest, version.oldest, version.digest.clone());
+            let facts = (
+                id.clone(),
+                version.policy,
+                version.newest,
+                version.oldest,
+                version.line,
+                version.digest.clone(),
+            );
             kept.insert(version.seq, facts);
         }
         thing.edges();
     }
     work.recompute(writing, &all).await?;
     for version in ids.iter().filter_map(|id| work.things.get(id)).flat_map(|thing| &thing.versions) {
-        let Some((id, policy, newest, oldest, _)) = kept.get(&version.seq) else { continue };
+        let Some((id, policy, newest, oldest, line, _)) = kept.get(&version.seq) else { continue };
         if *policy != version.policy {
             report.tell(format!("{id}: its effective policy does not follow from the marks"));
         }
-        if (*newest, *oldest) != (version.newest, version.oldest) {
+        if (*newest, *oldest, *line) != (version.newest, version.oldest, version.line) {
             report.tell(format!("{id}: which version is the newest or oldest is not as noted"));
         }
     }
@@ -137,7 +144,7 @@ async fn objects(
         pad(&mut args, chunk.iter().copied(), size);
         let sql = format!("SELECT seq, body, words FROM object WHERE seq IN ({})", places(1, size));
         for row in writing.fetch(AssertSqlSafe(sql), args).await? {
-            let Some((id, _, _, _, digest)) = kept.get(&row.int(0)?) else { continue };
+            let Some((id, _, _, _, _, digest)) = kept.get(&row.int(0)?) else { continue };
             if Digest::of(row.text(1)?.as_bytes()).as_bytes().as_slice() != digest {
                 report.tell(format!("{id}: its bytes do not have the digest that was noted when they came"));
             }

@@ -1,7 +1,10 @@
 //! Shared things: bytes with a few indexed facts.
 
 mod check;
+mod explain;
 mod filter;
+mod given;
+pub(crate) mod line;
 mod page;
 mod put;
 mod read;
@@ -26,6 +29,8 @@ pub const MAX_BODY: usize = 8 << 20;
 pub const MAX_REFERENCES: usize = 4096;
 /// The most objects that one refers to, directly or not; beyond, nobody may read it.
 pub const MAX_CLOSURE: usize = 4096;
+/// The most objects of one organisation that are looked at again because one that they refer to, directly or not, has changed.
+pub const MAX_ANCESTORS: usize = 65_536;
 /// The most words of one object that search knows.
 pub const MAX_WORDS: usize = 128;
 
@@ -45,6 +50,8 @@ pub struct NewObject {
     pub own: Policy,
     /// What it refers to and is as strict as; repetitions do no harm. At most [`MAX_REFERENCES`].
     pub references: Vec<ObjectId>,
+    /// Whether anybody may share it, each for itself, since its id follows from what it is (a cyber-observable).
+    pub shared: bool,
     /// The organisation that put it here.
     pub owner: OrgId,
     /// The person who did.
@@ -80,7 +87,7 @@ pub enum Outcome {
         /// The version they have here.
         version: Timestamp,
     },
-    /// Other bytes are there under this id and version: not taken. (Telling this to somebody who may not see what is there tells them that something is.)
+    /// Other bytes are there under this id and version, and whoever puts it can see them: not taken.
     Conflict,
 }
 

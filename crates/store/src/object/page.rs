@@ -9,6 +9,7 @@ use bytes::Bytes;
 use ostrom_core::{CollectionId, ObjectId, Timestamp};
 use sqlx::AssertSqlSafe;
 
+use super::line::{same_line, shown};
 use super::read::{after_batch, cut, list_clause, position};
 use super::{Entry, Filter, Key, ManifestEntry, Page, Versions};
 use crate::db::{Arg, args, pad, padded, places};
@@ -66,7 +67,8 @@ fn versions_clause(versions: &Versions, sql: &mut String, args: &mut Vec<Arg>) {
     let edge = |flag: &str, than: &str| {
         format!(
             "o.{flag} = 1 OR NOT EXISTS (SELECT 1 FROM object l WHERE l.id = o.id AND l.collection = o.collection \
-             AND l.version {than} o.version AND {})",
+             AND (l.version {than} o.version OR (l.version = o.version AND l.seq {than} o.seq)) AND {} AND {})",
+            same_line!(),
             seen!("l.policy", "$3")
         )
     };
@@ -118,7 +120,7 @@ impl Question<'_> {
         // A plus keeps the databases from going by the index of a column where another one is meant.
         let collection = if kind.is_some() { "+o.collection" } else { "o.collection" };
         let seq = if by_id { "+o.seq" } else { "o.seq" };
-        let mut sql = format!(" FROM object o WHERE {collection} = $1 AND {}", seen!("o.policy", "$3"));
+        let mut sql = format!(" FROM object o WHERE {collection} = $1 AND {}", shown!("$3"));
         match start {
             Start::After(_) => sql.push_str(&format!(" AND {seq} > $2")),
             Start::Place(key) => {
@@ -333,7 +335,7 @@ pub(crate) async fn page_of_all(
     let most = i64::try_from(limit.saturating_add(1)).unwrap_or(i64::MAX);
     let mut found = Vec::new();
     let sql = format!(
-        "SELECT string_agg(p.line, '') FROM (SELECT {WITH_BODY} AS line FROM object o WHERE o.collection = $1 AND o.newest = 1 \
+        "SELECT string_agg(p.line, '') FROM (SELECT {WITH_BODY} AS line FROM object o WHERE o.collection = $1 AND (o.newest = 1 OR o.line > 0) \
          AND o.seq > coalesce((SELECT q.seq FROM object q WHERE q.id = $3 AND q.collection = $1 AND q.version = $4 AND q.added = $5), $2) \
          ORDER BY o.seq LIMIT $6 + 0) AS p"
     );

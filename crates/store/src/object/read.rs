@@ -3,10 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use bytes::Bytes;
-use ostrom_core::handling::{Decision, Policy, Reader};
 use ostrom_core::{Digest, ObjectId, Timestamp};
 use sqlx::AssertSqlSafe;
 
+use super::line::{same_line, shown};
 use super::page::{fitting, may_be_large};
 use super::{Filter, Head, Key, Logged, Object, Page, Removal};
 use crate::db::{Arg, Row, args, pad, padded, places};
@@ -18,14 +18,14 @@ macro_rules! last {
     ($view:literal) => {
         concat!(
             "NOT EXISTS (SELECT 1 FROM object l WHERE l.id = o.id \
-             AND (l.version > o.version OR (l.version = o.version AND l.seq > o.seq)) \
-             AND ",
+             AND (l.version > o.version OR (l.version = o.version AND l.seq > o.seq)) AND ",
+            same_line!(),
+            " AND ",
             seen!("l.policy", $view),
             ")"
         )
     };
 }
-pub(super) use last;
 
 /// The columns of a head, from place 0 on.
 macro_rules! head {
@@ -33,7 +33,6 @@ macro_rules! head {
         "o.added, o.id, o.version, o.collection, o.spec_version, o.owner, o.person, o.peer, o.title, o.digest, o.leaf, o.salt, o.aside"
     };
 }
-pub(super) use head;
 
 /// The place after the columns of a head.
 const AFTER_HEAD: usize = 13;
@@ -53,7 +52,7 @@ fn key(store: &Store, row: &Row) -> Result<Key, Error> {
     })
 }
 
-pub(super) fn head_of(store: &Store, row: &Row) -> Result<Head, Error> {
+fn head_of(store: &Store, row: &Row) -> Result<Head, Error> {
     Ok(Head {
         key: key(store, row)?,
         spec_version: row.text(4)?,
@@ -124,13 +123,28 @@ pub(super) fn list_clause<T: Clone>(
     sql: &mut String,
     args: &mut Vec<Arg>,
 ) where
-    Arg: From<T>,
+    Arg: std::convert::From<T>,
 {
     if members.len() > 0 {
         let size = padded(members.len());
         sql.push_str(&format!(" AND {column} IN ({})", places(args.len().saturating_add(1), size)));
         pad(args, members, size);
     }
+}
+
+/// Where heads come from: tables with an object `o`, the column that orders them, what else must hold, and the arguments for that, from the fourth on.
+pub(super) struct From {
+    pub(super) tables: &'static str,
+    pub(super) place: &'static str,
+    pub(super) condition: String,
+    pub(super) args: Vec<Arg>,
+}
+
+fn few(kinds: usize) -> Result<(), Error> {
+    if kinds > Filter::MAX {
+        return Err(Error::Refused(format!("at most {} types", Filter::MAX)));
+    }
+    Ok(())
 }
 
 impl Reading {
@@ -143,7 +157,7 @@ impl Reading {
             "SELECT ",
             head!(),
             ", o.own, o.body FROM object o WHERE o.id = $1 AND o.version >= $2 AND o.version <= $3 AND ",
-            seen!("o.policy", "$4"),
+            shown!("$4"),
             " ORDER BY o.version DESC, o.seq DESC LIMIT 1"
         );
         let (low, high) = (version.unwrap_or(Timestamp::MIN), version.unwrap_or(Timestamp::MAX));
@@ -156,24 +170,8 @@ impl Reading {
     /// # Errors
     /// If the database fails.
     pub async fn objects(&self, ids: &[ObjectId]) -> Result<Vec<Object>, Error> {
-        let mut found = HashMap::new();
-        for chunk in ids.chunks(256) {
-            let mut args = args![self.viewer()];
-            let size = padded(chunk.len());
-            pad(&mut args, chunk.iter(), size);
-            let sql = format!(
-                "SELECT {}, o.own, o.body FROM object o WHERE o.id IN ({}) AND {} AND {}",
-                head!(),
-                places(2, size),
-                seen!("o.policy", "$1"),
-                last!("$1")
-            );
-            for row in self.fetch(AssertSqlSafe(sql), args).await? {
-                let object = object_of(self.store(), &row)?;
-                found.insert(object.head.key.id.clone(), object);
-            }
-        }
-        Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
+        let columns = concat!(head!(), ", o.own, o.body");
+        self.last_of(ids, columns, object_of, |object| &object.head.key.id).await
     }
 
     /// The same as [`objects`](Self::objects), without the bodies.
@@ -181,21 +179,30 @@ impl Reading {
     /// # Errors
     /// If the database fails.
     pub async fn heads(&self, ids: &[ObjectId]) -> Result<Vec<Head>, Error> {
+        self.last_of(ids, head!(), head_of, |head| &head.key.id).await
+    }
+
+    async fn last_of<T>(
+        &self,
+        ids: &[ObjectId],
+        columns: &'static str,
+        read: fn(&Store, &Row) -> Result<T, Error>,
+        id: fn(&T) -> &ObjectId,
+    ) -> Result<Vec<T>, Error> {
         let mut found = HashMap::new();
         for chunk in ids.chunks(256) {
             let mut args = args![self.viewer()];
             let size = padded(chunk.len());
             pad(&mut args, chunk.iter(), size);
             let sql = format!(
-                "SELECT {} FROM object o WHERE o.id IN ({}) AND {} AND {}",
-                head!(),
+                "SELECT {columns} FROM object o WHERE o.id IN ({}) AND {} AND {}",
                 places(2, size),
-                seen!("o.policy", "$1"),
+                shown!("$1"),
                 last!("$1")
             );
             for row in self.fetch(AssertSqlSafe(sql), args).await? {
-                let head = head_of(self.store(), &row)?;
-                found.insert(head.key.id.clone(), head);
+                let row = read(self.store(), &row)?;
+                found.insert(id(&row).clone(), row);
             }
         }
         Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
@@ -210,7 +217,7 @@ impl Reading {
             "SELECT ",
             head!(),
             " FROM object o WHERE o.id = $1 AND ",
-            seen!("o.policy", "$2"),
+            shown!("$2"),
             " ORDER BY o.version DESC, o.seq DESC"
         );
         let rows = self.fetch(sql, args![id, self.viewer()]).await?;
@@ -222,48 +229,58 @@ impl Reading {
     /// # Errors
     /// As for [`page`](Self::page).
     pub async fn list(&self, kinds: &[&str], after: Option<&Key>, limit: usize) -> Result<Page<Head>, Error> {
-        if kinds.len() > Filter::MAX {
-            return Err(Error::Refused(format!("at most {} types", Filter::MAX)));
+        let kinds: BTreeSet<&str> = kinds.iter().copied().collect();
+        if kinds.is_empty() {
+            let from = From { tables: "object o", place: "o.seq", condition: String::new(), args: args![] };
+            return self.newest_first(from, &[], after, limit).await;
         }
+        few(kinds.len())?;
+        // Each type by itself has an index to go by.
+        let mut found = Vec::new();
+        let mut more = false;
+        for kind in &kinds {
+            let condition = " AND o.kind = $4".to_owned();
+            let from = From { tables: "object o", place: "o.seq", condition, args: args![*kind] };
+            let page = self.newest_first(from, &[], after, limit).await?;
+            more |= page.more();
+            found.extend(page.rows);
+        }
+        found.sort_by(|a, b| b.key.cmp(&a.key));
+        let limit = self.most(limit);
+        more |= found.len() > limit;
+        found.truncate(limit);
+        let next = found.last().filter(|_| more).map(|head| head.key.clone());
+        Ok(Page { rows: found, next })
+    }
+
+    /// Heads of the last visible versions of objects, the one that was added last first: at most `limit` after the place `after`; only these types, if any is named.
+    pub(super) async fn newest_first(
+        &self,
+        from: From,
+        kinds: &[&str],
+        after: Option<&Key>,
+        limit: usize,
+    ) -> Result<Page<Head>, Error> {
+        few(kinds.len())?;
         let end = match after {
             Some(after) => self.upper(after).await?,
             None => i64::MAX,
         };
-        let most = self.limit(limit).saturating_add(1);
-        let kinds: BTreeSet<&str> = kinds.iter().copied().collect();
-        let mut found = Vec::new();
-        if kinds.is_empty() {
-            let sql = concat!(
-                "SELECT ",
-                head!(),
-                " FROM object o WHERE o.seq < $1 AND ",
-                seen!("o.policy", "$2"),
-                " AND ",
-                last!("$2"),
-                " ORDER BY o.seq DESC LIMIT $3 + 0"
-            );
-            for row in self.fetch(sql, args![end, self.viewer(), most]).await? {
-                found.push(head_of(self.store(), &row)?);
-            }
-        }
-        for kind in &kinds {
-            let sql = concat!(
-                "SELECT ",
-                head!(),
-                " FROM object o WHERE o.kind = $4 AND o.seq < $1 AND ",
-                seen!("o.policy", "$2"),
-                " AND ",
-                last!("$2"),
-                " ORDER BY o.seq DESC LIMIT $3 + 0"
-            );
-            for row in self.fetch(sql, args![end, self.viewer(), most, *kind]).await? {
-                found.push(head_of(self.store(), &row)?);
-            }
-        }
-        if kinds.len() > 1 {
-            found.sort_by(|a, b| b.key.cmp(&a.key));
-        }
-        Ok(cut(found, self.most(limit), |head| &head.key))
+        let From { tables, place, condition, args: more } = from;
+        let mut args = args![end, self.viewer(), self.limit(limit).saturating_add(1)];
+        args.extend(more);
+        let mut sql = format!(
+            "SELECT {} FROM {tables} WHERE {place} < $1 AND {} AND {}{condition}",
+            head!(),
+            shown!("$2"),
+            last!("$2")
+        );
+        list_clause("o.kind", kinds.iter().copied(), &mut sql, &mut args);
+        sql.push_str(&format!(" ORDER BY {place} DESC LIMIT $3 + 0"));
+        // Nothing but fixed texts is in it.
+        let rows = self.fetch(AssertSqlSafe(sql), args).await?;
+        let rows = rows.iter().map(|row| head_of(self.store(), row)).collect::<Result<_, _>>()?;
+        Ok(cut(rows, self.most(limit), |head: &Head| &head.key))
     }
 
     /// The number of the first object at or after this place: where a list that goes backwards goes on before.
@@ -290,7 +307,7 @@ impl Reading {
             "SELECT ",
             head!(),
             ", o.own, o.body FROM object o WHERE o.seq > $1 AND ",
-            seen!("o.policy", "$2"),
+            shown!("$2"),
             " ORDER BY o.seq LIMIT $3 + 0"
         );
         let mut most = self.limit(limit).saturating_add(1);
@@ -299,7 +316,7 @@ impl Reading {
         if may_be_large(largest, most) {
             let sizes = concat!(
                 "SELECT CAST(octet_length(o.body) AS BIGINT) FROM object o WHERE o.seq > $1 AND ",
-                seen!("o.policy", "$2"),
+                shown!("$2"),
                 " ORDER BY o.seq LIMIT $3 + 0"
             );
             let rows = self.fetch(sizes, args![start, self.viewer(), most]).await?;
@@ -364,7 +381,7 @@ impl Reading {
     pub async fn refers_to(&self, id: &ObjectId) -> Result<Vec<Head>, Error> {
         let last = concat!(
             "SELECT o.seq FROM object o WHERE o.id = $1 AND ",
-            seen!("o.policy", "$2"),
+            shown!("$2"),
             " ORDER BY o.version DESC, o.seq DESC LIMIT 1"
         );
         let Some(row) = self.store().first(last, args![id, self.viewer()]).await? else {
@@ -374,7 +391,7 @@ impl Reading {
             "SELECT ",
             head!(),
             " FROM reference r CROSS JOIN object o WHERE r.source = $1 AND o.id = r.target AND ",
-            seen!("o.policy", "$2"),
+            shown!("$2"),
             " AND ",
             last!("$2"),
             " ORDER BY o.id"
@@ -395,62 +412,10 @@ impl Reading {
         after: Option<&Key>,
         limit: usize,
     ) -> Result<Page<Head>, Error> {
-        if kinds.len() > Filter::MAX {
-            return Err(Error::Refused(format!("at most {} types", Filter::MAX)));
-        }
-        let end = match after {
-            Some(after) => self.upper(after).await?,
-            None => i64::MAX,
-        };
-        let most = self.limit(limit).saturating_add(1);
-        let mut args = args![id, end, self.viewer(), most];
-        let mut sql = format!(
-            "SELECT {} FROM reference r CROSS JOIN object o WHERE r.target = $1 AND r.source < $2 AND o.seq = r.source AND {} AND {}",
-            head!(),
-            seen!("o.policy", "$3"),
-            last!("$3")
-        );
-        list_clause("o.kind", kinds.iter().copied(), &mut sql, &mut args);
-        sql.push_str(" ORDER BY r.source DESC LIMIT $4 + 0");
-        let rows = self.fetch(AssertSqlSafe(sql), args).await?;
-        let rows = rows.iter().map(|row| head_of(self.store(), row)).collect::<Result<_, _>>()?;
-        Ok(cut(rows, self.most(limit), |head: &Head| &head.key))
-    }
-
-    /// Why the reader may see an object, in this version or the last visible one: what holds for it, and what that says. `None` for what the reader may not see.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn explain(
-        &self,
-        id: &ObjectId,
-        version: Option<Timestamp>,
-    ) -> Result<Option<(Policy, Decision)>, Error> {
-        let sql = concat!(
-            "SELECT o.policy FROM object o WHERE o.id = $1 AND o.version >= $2 AND o.version <= $3 AND ",
-            seen!("o.policy", "$4"),
-            " ORDER BY o.version DESC, o.seq DESC LIMIT 1"
-        );
-        let (low, high) = (version.unwrap_or(Timestamp::MIN), version.unwrap_or(Timestamp::MAX));
-        let row = self.store().first(sql, args![id, low, high, self.viewer()]).await?;
-        let Some(row) = row else { return Ok(None) };
-        let policy = self.store().policy(row.int(0)?)?;
-        let decision = policy.decide(self.reader(), self.now());
-        Ok(Some((policy, decision)))
-    }
-
-    /// Who of these could see the last version of an object that this reader may see, and why each could or not. `None` if this reader may not see the object.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn who_could_read<T: Clone>(
-        &self,
-        id: &ObjectId,
-        readers: &[(T, Reader)],
-    ) -> Result<Option<Vec<(T, Decision)>>, Error> {
-        let Some((policy, _)) = self.explain(id, None).await? else { return Ok(None) };
-        let decide = |(who, reader): &(T, Reader)| (who.clone(), policy.decide(reader, self.now()));
-        Ok(Some(readers.iter().map(decide).collect()))
+        let condition = " AND r.target = $4 AND o.seq = r.source".to_owned();
+        let tables = "reference r CROSS JOIN object o";
+        let from = From { tables, place: "r.source", condition, args: args![id] };
+        self.newest_first(from, kinds, after, limit).await
     }
 
     pub(super) fn most(&self, limit: usize) -> usize {

@@ -1,4 +1,4 @@
-//! Effective policies: an object's own marks, its collection's, and those of all that it refers to.
+//! Effective policies: an object's own marks, its collection's, and those of what it refers to.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
@@ -7,39 +7,72 @@ use ostrom_core::{ObjectId, OrgId, Uuid};
 use sqlx::AssertSqlSafe;
 
 use super::MAX_CLOSURE;
-use super::work::{LIST, Work};
+use super::work::{LIST, Version, Whose, Work};
 use crate::db::{args, pad, padded, places};
+use crate::policy::{Rule, Written};
 use crate::{Error, Writing};
 
 /// How many objects of a collection are computed again at a time.
 const CHUNK: i64 = 5_000;
 
 impl Work {
-    /// The versions whose effective policy depends on these objects' newest versions: those that refer to them, and, where these are the newest of their collections,
-    /// those that refer to those, and so on.
+    /// The versions whose effective policy depends on the newest versions that these organisations have of these objects: those of the same organisation that refer to them,
+    /// and, where these count themselves, those that refer to those, and so on.
+    ///
+    /// # Errors
+    /// [`Error::Refused`] if there are more than `most`.
     pub(super) async fn ancestors(
         &mut self,
         writing: &mut Writing,
-        changed: &[ObjectId],
+        changed: impl IntoIterator<Item = (ObjectId, OrgId)>,
+        most: usize,
     ) -> Result<BTreeMap<ObjectId, BTreeSet<i64>>, Error> {
         let mut found = BTreeMap::<ObjectId, BTreeSet<i64>>::new();
-        let mut known: HashSet<ObjectId> = changed.iter().cloned().collect();
-        let mut queue: Vec<ObjectId> = known.iter().cloned().collect();
-        while !queue.is_empty() {
-            let chunk = queue.split_off(queue.len().saturating_sub(LIST));
+        let mut count = 0_usize;
+        let mut known: HashSet<(ObjectId, OrgId)> = changed.into_iter().collect();
+        let mut queue = BTreeMap::<OrgId, Vec<ObjectId>>::new();
+        for (id, owner) in &known {
+            queue.entry(*owner).or_default().push(id.clone());
+        }
+        while let Some(mut entry) = queue.first_entry() {
+            let owner = *entry.key();
+            let waiting = entry.get_mut();
+            let chunk = waiting.split_off(waiting.len().saturating_sub(LIST));
+            if waiting.is_empty() {
+                entry.remove();
+            }
             let size = padded(chunk.len());
-            let mut args = args![];
+            let left = most.saturating_sub(count).saturating_add(1);
+            let mut args = args![owner, i64::try_from(left).unwrap_or(i64::MAX)];
             pad(&mut args, chunk.iter(), size);
             let sql = format!(
-                "SELECT o.id, o.seq, o.newest FROM reference r CROSS JOIN object o WHERE r.target IN ({}) AND o.seq = r.source",
-                places(1, size)
+                "SELECT o.id, o.seq FROM reference r CROSS JOIN object o WHERE r.owner = $1 AND r.target IN ({}) AND o.seq = r.source LIMIT $2 + 0",
+                places(3, size)
             );
+            let mut new = BTreeMap::<ObjectId, BTreeSet<i64>>::new();
             for row in writing.fetch(AssertSqlSafe(sql), args).await? {
-                let id: ObjectId = row.parsed(0)?;
-                found.entry(id.clone()).or_default().insert(row.int(1)?);
-                if row.flag(2)? && known.insert(id.clone()) {
-                    queue.push(id);
+                let (id, seq): (ObjectId, i64) = (row.parsed(0)?, row.int(1)?);
+                count = count.saturating_add(1);
+                new.entry(id).or_default().insert(seq);
+            }
+            if count > most {
+                return Err(Error::Refused(format!(
+                    "more than {most} of your objects would have to be looked at again, since they refer to it: share it under a new id"
+                )));
+            }
+            self.load(writing, new.keys().cloned()).await?;
+            for (id, seqs) in new {
+                let thing = self.things.get(&id);
+                let versions = thing
+                    .into_iter()
+                    .flat_map(|thing| thing.versions.iter().map(move |version| (thing, version)));
+                let mut versions = versions.filter(|(_, version)| seqs.contains(&version.seq));
+                if versions.any(|(thing, version)| thing.is_counted(&id, version))
+                    && known.insert((id.clone(), owner))
+                {
+                    queue.entry(owner).or_default().push(id.clone());
                 }
+                found.entry(id).or_default().extend(seqs);
             }
         }
         Ok(found)
@@ -55,15 +88,16 @@ impl Work {
         self.load(writing, ids.iter().cloned()).await?;
         let wanted: HashSet<i64> = versions.values().flatten().copied().collect();
         self.load_references(writing, &ids, |version| wanted.contains(&version.seq)).await?;
-        let mut direct = Vec::new();
+        let mut direct = BTreeSet::new();
         for id in &ids {
             for version in self.things.get(id).into_iter().flat_map(|thing| &thing.versions) {
                 if wanted.contains(&version.seq) {
-                    direct.extend(version.references.iter().flatten().cloned());
+                    direct.extend(version.references.iter().flatten().map(|id| version.refers(id)));
                 }
             }
         }
         // The first step for all at once; most closures end there.
+        let direct: Vec<Whose> = direct.into_iter().collect();
         self.load_nodes(writing, &direct).await?;
         for id in &ids {
             let count = self.things.get(id).map_or(0, |thing| thing.versions.len());
@@ -72,8 +106,7 @@ impl Work {
                 let Some(version) = version.filter(|version| wanted.contains(&version.seq)).cloned() else {
                     continue;
                 };
-                let references = version.references.unwrap_or_default();
-                let policy = self.effective(writing, version.own, version.collection, references).await?;
+                let policy = self.effective(writing, &version).await?;
                 if let Some(version) = self.things.get_mut(id).and_then(|thing| thing.versions.get_mut(at)) {
                     version.policy = policy;
                 }
@@ -82,22 +115,19 @@ impl Work {
         Ok(())
     }
 
-    /// The effective policy of something with these marks, in this collection, that refers to these objects.
-    async fn effective(
-        &mut self,
-        writing: &mut Writing,
-        own: i64,
-        collection: i64,
-        references: Vec<ObjectId>,
-    ) -> Result<i64, Error> {
-        let mut policies = BTreeSet::from([own]);
-        if let Some(may_read) = writing.collection_may_read(collection) {
-            policies.insert(writing.intern(&may_read).await?);
+    /// The number of what holds for a version.
+    async fn effective(&mut self, writing: &mut Writing, version: &Version) -> Result<i64, Error> {
+        let mut own = BTreeSet::from([version.own]);
+        if let Some(may_read) = writing.collection_may_read(version.collection) {
+            own.insert(writing.intern(&may_read).await?);
         }
+        let mut policies = own.clone();
+        policies.extend((version.given != 0).then_some(version.given));
         let mut visited = BTreeSet::new();
-        let mut frontier: Vec<ObjectId> = references;
+        let mut frontier: Vec<Whose> =
+            version.references.iter().flatten().map(|id| version.refers(id)).collect();
         while !frontier.is_empty() {
-            frontier.retain(|id| visited.insert(id.clone()));
+            frontier.retain(|whose| visited.insert(whose.clone()));
             if visited.len() > MAX_CLOSURE {
                 let why = format!("it refers to more than {MAX_CLOSURE} objects");
                 let nobody = Handling::unreadable(OrgId::new(Uuid::nil()), why);
@@ -105,36 +135,56 @@ impl Work {
             }
             self.load_nodes(writing, &frontier).await?;
             let mut next = Vec::new();
-            for node in frontier.iter().filter_map(|id| self.nodes.get(id)) {
+            for node in frontier.iter().filter_map(|whose| self.nodes.get(whose)) {
                 policies.extend(&node.policies);
-                next.extend(node.references.iter().filter(|id| !visited.contains(*id)).cloned());
+                next.extend(node.references.iter().filter(|whose| !visited.contains(*whose)).cloned());
             }
             frontier = next;
         }
-        self.join(writing, policies).await
+        let writer = (!version.pulled).then_some((version.owner, version.person));
+        self.join(writing, policies, own, writer).await
     }
 
-    /// The policy that is all of these.
-    async fn join(&mut self, writing: &mut Writing, policies: BTreeSet<i64>) -> Result<i64, Error> {
+    /// The number of what is all of these policies, but only `own` for whoever wrote it.
+    async fn join(
+        &mut self,
+        writing: &mut Writing,
+        policies: BTreeSet<i64>,
+        own: BTreeSet<i64>,
+        writer: Option<(OrgId, Option<ostrom_core::PersonId>)>,
+    ) -> Result<i64, Error> {
         if let (Some(only), 1) = (policies.first(), policies.len()) {
             return Ok(*only);
         }
-        if let Some(key) = self.joined.get(&policies) {
+        let asked = (policies, own, writer);
+        if let Some(key) = self.joined.get(&asked) {
             return Ok(*key);
         }
-        let mut all: Option<Policy> = None;
-        for key in &policies {
-            let policy = writing.policy_of(*key)?;
-            all = Some(match all {
-                Some(all) => all.and(&policy),
-                None => Policy::clone(&policy),
-            });
-        }
-        let all = all.unwrap_or_default();
-        let key = writing.intern(&all).await?;
-        self.joined.insert(policies, key);
+        let all = join_of(writing, &asked.0)?;
+        let alone = join_of(writing, &asked.1)?;
+        let rule = match writer {
+            Some((owner, person)) if all != alone => {
+                Rule::Written(Box::new(Written { policy: all, own: alone, owner, person }))
+            }
+            _ => Rule::Plain(all),
+        };
+        let key = writing.intern_rule(rule).await?;
+        self.joined.insert(asked, key);
         Ok(key)
     }
+}
+
+/// All of these policies at once.
+pub(super) fn join_of(writing: &Writing, policies: &BTreeSet<i64>) -> Result<Policy, Error> {
+    let mut all: Option<Policy> = None;
+    for key in policies {
+        let policy = writing.policy_of(*key)?;
+        all = Some(match all {
+            Some(all) => all.and(&policy),
+            None => policy,
+        });
+    }
+    Ok(all.unwrap_or_default())
 }
 
 impl Writing {
@@ -142,23 +192,88 @@ impl Writing {
     pub(crate) async fn recompute_collection(&mut self, collection: i64) -> Result<(), Error> {
         let mut last = 0;
         loop {
-            let sql = "SELECT o.seq, o.id FROM object o WHERE o.collection = $1 AND o.seq > $2 ORDER BY o.seq LIMIT $3 + 0";
+            let sql = "SELECT o.seq, o.id, o.owner FROM object o WHERE o.collection = $1 AND o.seq > $2 ORDER BY o.seq LIMIT $3 + 0";
             let rows = self.fetch(sql, args![collection, last, CHUNK]).await?;
             let mut versions = BTreeMap::<ObjectId, BTreeSet<i64>>::new();
+            let mut changed = Vec::new();
             for row in &rows {
                 last = row.int(0)?;
                 versions.entry(row.parsed(1)?).or_default().insert(last);
+                changed.push((row.parsed(1)?, row.parsed(2)?));
             }
             if rows.is_empty() {
                 return Ok(());
             }
             let mut work = Work::default();
-            let ids: Vec<ObjectId> = versions.keys().cloned().collect();
-            for (id, seqs) in work.ancestors(self, &ids).await? {
+            // An administrator's decision is not refused for the sake of its size.
+            for (id, seqs) in work.ancestors(self, changed, usize::MAX).await? {
                 versions.entry(id).or_default().extend(seqs);
             }
             work.recompute(self, &versions).await?;
             work.flush(self).await?;
         }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly")]
+mod tests {
+    use ostrom_core::Timestamp;
+    use ostrom_core::handling::Tlp;
+
+    use super::*;
+    use crate::{Collection, Config, NewObject, Store};
+
+    fn id(n: u128) -> ObjectId {
+        ObjectId::new("note", Uuid::from_u128(n)).unwrap()
+    }
+
+    fn note(n: u128, owner: OrgId, references: Vec<ObjectId>) -> NewObject {
+        NewObject {
+            collection: ostrom_core::CollectionId::new(Uuid::from_u128(1)),
+            id: id(n),
+            version: Some(Timestamp::EPOCH),
+            spec_version: "2.1".to_owned(),
+            own: Policy::new([Handling::new(owner, Tlp::Clear)]),
+            references,
+            shared: false,
+            owner,
+            person: None,
+            peer: None,
+            body: b"{}".to_vec(),
+            title: String::new(),
+            text: String::new(),
+            salt: None,
+            leaf: None,
+            aside: None,
+        }
+    }
+
+    #[tokio::test]
+    async fn more_that_refers_to_something_than_the_bound_is_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&Config::folder(folder.path())).await.unwrap();
+        let (me, other) = (OrgId::new(Uuid::from_u128(1)), OrgId::new(Uuid::from_u128(2)));
+        let mut writing = store.writing(Timestamp::EPOCH).await.unwrap();
+        let collection = Collection {
+            id: ostrom_core::CollectionId::new(Uuid::from_u128(1)),
+            alias: None,
+            title: String::new(),
+            description: String::new(),
+            may_read: None,
+            may_write: None,
+            handling: None,
+            media_types: Vec::new(),
+            created: Timestamp::EPOCH,
+        };
+        writing.put_collection(&collection).await.unwrap();
+        // Three refer to the first, one of them at second hand; and many of another organisation, which do not count.
+        let mut notes = vec![note(2, me, vec![id(1)]), note(3, me, vec![id(1)]), note(4, me, vec![id(2)])];
+        notes.extend((10..30).map(|n| note(n, other, vec![id(1)])));
+        writing.put(notes).await.unwrap();
+        let found = Work::default().ancestors(&mut writing, [(id(1), me)], 3).await.unwrap();
+        assert_eq!(found.keys().collect::<Vec<_>>(), [&id(2), &id(3), &id(4)]);
+        let refused = Work::default().ancestors(&mut writing, [(id(1), me)], 2).await;
+        assert!(matches!(refused, Err(Error::Refused(why)) if why.contains("refer to it")));
     }
 }

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ostrom_core::{CollectionId, ObjectId, Timestamp};
 
-use super::Logged;
-use super::work::{Work, insert};
+use super::work::{Version, Work, insert};
+use super::{Key, Logged, MAX_ANCESTORS};
 use crate::db::args;
 use crate::{Error, Writing};
 
@@ -38,14 +38,43 @@ impl Writing {
         why: Option<&str>,
         logged: Option<&Logged>,
     ) -> Result<u64, Error> {
+        let choose = |found: &Version| version.is_none_or(|version| found.version == version.micros());
+        self.remove_those(collection, id, why, logged, choose).await
+    }
+
+    /// Removes the one version at this place, and nothing that is there beside it under the same id and version. Whether it was there.
+    ///
+    /// # Errors
+    /// As for [`remove`](Self::remove).
+    pub async fn remove_at(
+        &mut self,
+        key: &Key,
+        why: Option<&str>,
+        logged: Option<&Logged>,
+    ) -> Result<bool, Error> {
+        let sql = "SELECT seq FROM object WHERE id = $1 AND version = $2 AND added = $3";
+        let rows = self.fetch(sql, args![&key.id, key.version, key.added]).await?;
+        let seqs = rows.iter().map(|row| row.int(0)).collect::<Result<BTreeSet<i64>, _>>()?;
+        let choose = |found: &Version| seqs.contains(&found.seq);
+        let removed = self.remove_those(key.collection, &key.id, why, logged, choose).await?;
+        Ok(removed > 0)
+    }
+
+    async fn remove_those(
+        &mut self,
+        collection: CollectionId,
+        id: &ObjectId,
+        why: Option<&str>,
+        logged: Option<&Logged>,
+        choose: impl Fn(&Version) -> bool,
+    ) -> Result<u64, Error> {
         let collection = self.collection_key(collection)?;
         let mut work = Work::default();
         work.load(self, [id.clone()]).await?;
         let Some(thing) = work.things.get_mut(id) else { return Ok(0) };
         let all = std::mem::take(&mut thing.versions);
-        let (gone, kept): (Vec<_>, Vec<_>) = all.into_iter().partition(|found| {
-            found.collection == collection && version.is_none_or(|version| found.version == version.micros())
-        });
+        let (gone, kept): (Vec<_>, Vec<_>) =
+            all.into_iter().partition(|found| found.collection == collection && choose(found));
         thing.versions = kept;
         if gone.is_empty() {
             return Ok(0);
@@ -63,14 +92,18 @@ impl Writing {
                 removed,
                 version.policy,
                 version.own,
+                version.line,
+                version.owner,
+                version.person,
                 why,
                 logged.map(|logged| i64::try_from(logged.leaf).unwrap_or(i64::MAX)),
                 logged.map(|logged| logged.salt.clone()),
             ]);
         }
         let mut db = self.db()?;
-        let columns = "tombstone (seq, id, version, collection, removed, policy, own, why, leaf, salt)";
-        insert(&mut db, columns, 10, tombstones).await?;
+        let columns =
+            "tombstone (seq, id, version, collection, removed, policy, own, line, owner, person, why, leaf, salt)";
+        insert(&mut db, columns, 13, tombstones).await?;
         for version in &gone {
             let rows = db.fetch("SELECT words FROM object WHERE seq = $1", args![version.seq]).await?;
             let words = rows.first().map_or(Ok(String::new()), |row| row.text(0))?;
@@ -80,8 +113,9 @@ impl Writing {
             db.execute("DELETE FROM reference WHERE source = $1", args![version.seq]).await?;
             db.execute("DELETE FROM object WHERE seq = $1", args![version.seq]).await?;
         }
-        let versions: BTreeMap<ObjectId, BTreeSet<i64>> =
-            work.ancestors(self, std::slice::from_ref(id)).await?;
+        let versions: BTreeMap<ObjectId, BTreeSet<i64>> = work
+            .ancestors(self, gone.iter().map(|version| (id.clone(), version.owner)), MAX_ANCESTORS)
+            .await?;
         work.recompute(self, &versions).await?;
         work.flush(self).await?;
         Ok(u64::try_from(gone.len()).unwrap_or(u64::MAX))

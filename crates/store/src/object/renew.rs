@@ -2,11 +2,12 @@
 //!
 //! Whoever asks for what was added since the last time would never hear of them. So they are added once more, as of then.
 
+use ostrom_core::Timestamp;
 use ostrom_core::handling::Policy;
-use ostrom_core::{CollectionId, ObjectId, Timestamp};
 
+use super::Key;
 use super::work::insert;
-use crate::db::args;
+use crate::db::{Row, args};
 use crate::{Custody, Error, Writing};
 
 /// The last of the times in a policy that has passed.
@@ -25,11 +26,7 @@ impl Custody {
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn released(
-        &self,
-        now: Timestamp,
-        limit: usize,
-    ) -> Result<Vec<(CollectionId, ObjectId, Timestamp)>, Error> {
+    pub async fn released(&self, now: Timestamp, limit: usize) -> Result<Vec<Key>, Error> {
         let changed: Vec<(i64, Timestamp)> = {
             let policies = self.store().policies();
             let all = policies.iter();
@@ -41,9 +38,14 @@ impl Custody {
             if left == 0 {
                 break;
             }
-            let sql = "SELECT collection, id, version FROM object WHERE policy = $1 AND added < $2 ORDER BY added LIMIT $3 + 0";
+            let sql = "SELECT collection, id, version, added FROM object WHERE policy = $1 AND added < $2 ORDER BY added LIMIT $3 + 0";
             for row in self.store().fetch(sql, args![policy, time, left]).await? {
-                found.push((self.store().collection_id(row.int(0)?)?, row.parsed(1)?, row.time(2)?));
+                found.push(Key {
+                    collection: self.store().collection_id(row.int(0)?)?,
+                    id: row.parsed(1)?,
+                    version: row.time(2)?,
+                    added: row.time(3)?,
+                });
             }
         }
         Ok(found)
@@ -55,27 +57,24 @@ impl Writing {
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn renew(
-        &mut self,
-        collection: CollectionId,
-        id: &ObjectId,
-        version: Timestamp,
-    ) -> Result<bool, Error> {
-        let collection = self.collection_key(collection)?;
-        let sql = "SELECT seq, words FROM object WHERE id = $1 AND collection = $2 AND version = $3";
-        let rows = self.fetch(sql, args![id, collection, version]).await?;
+    pub async fn renew(&mut self, key: &Key) -> Result<bool, Error> {
+        let Key { added, id, version, collection } = key;
+        let collection = self.collection_key(*collection)?;
+        let sql =
+            "SELECT seq, words FROM object WHERE id = $1 AND collection = $2 AND version = $3 AND added = $4";
+        let rows = self.fetch(sql, args![id, collection, *version, *added]).await?;
         let Some(row) = rows.first() else { return Ok(false) };
         let (old, words) = (row.int(0)?, row.text(1)?);
         let (added, new) = self.new_batch();
         let seq = self.number();
         self.execute("INSERT INTO batch (added, first_seq) VALUES ($1, $2)", args![added, new]).await?;
         // References hang on the number, so they step aside meanwhile.
-        let targets = self.fetch("SELECT target FROM reference WHERE source = $1", args![old]).await?;
-        let targets =
-            targets.iter().map(|row| Ok(args![row.text(0)?, seq])).collect::<Result<Vec<_>, Error>>()?;
+        let targets = self.fetch("SELECT target, owner FROM reference WHERE source = $1", args![old]).await?;
+        let target = |row: &Row| Ok::<_, Error>(args![row.text(0)?, seq, row.text(1)?]);
+        let targets = targets.iter().map(target).collect::<Result<Vec<_>, _>>()?;
         self.execute("DELETE FROM reference WHERE source = $1", args![old]).await?;
         self.execute("UPDATE object SET seq = $2, added = $3 WHERE seq = $1", args![old, seq, added]).await?;
-        insert(&mut self.db()?, "reference (target, source)", 2, targets).await?;
+        insert(&mut self.db()?, "reference (target, source, owner)", 3, targets).await?;
         for word in words.split(' ').filter(|word| !word.is_empty()) {
             self.execute("UPDATE word SET seq = $3 WHERE word = $1 AND seq = $2", args![word, old, seq])
                 .await?;

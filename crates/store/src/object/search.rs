@@ -2,12 +2,9 @@
 
 use std::collections::BTreeSet;
 
-use sqlx::AssertSqlSafe;
-
-use super::read::{cut, head, head_of, last};
-use super::{Filter, Head, Key, MAX_WORDS, Page};
-use crate::db::{args, pad, padded, places};
-use crate::policy::seen;
+use super::read::From;
+use super::{Head, Key, MAX_WORDS, Page};
+use crate::db::args;
 use crate::{Error, Reading};
 
 /// The most letters of a word; longer ones are cut.
@@ -53,39 +50,19 @@ impl Reading {
         after: Option<&Key>,
         limit: usize,
     ) -> Result<Page<Head>, Error> {
-        if kinds.len() > Filter::MAX {
-            return Err(Error::Refused(format!("at most {} types", Filter::MAX)));
-        }
         let words = self.rarest_first(words(&[query], MAX_QUERY)).await?;
         let Some((first, others)) = words.split_first() else { return Ok(Page::empty()) };
-        let end = match after {
-            Some(after) => self.upper(after).await?,
-            None => i64::MAX,
-        };
-        let most = self.limit(limit).saturating_add(1);
-        let mut args = args![first, end, self.viewer(), most];
-        let mut sql = format!(
-            "SELECT {} FROM word w CROSS JOIN object o WHERE w.word = $1 AND w.seq < $2 AND o.seq = w.seq AND {} AND {}",
-            head!(),
-            seen!("o.policy", "$3"),
-            last!("$3")
-        );
+        let mut condition = " AND w.word = $4 AND o.seq = w.seq".to_owned();
+        let mut args = args![first];
         for word in others {
             args.push(word.into());
-            sql.push_str(&format!(
-                " AND EXISTS (SELECT 1 FROM word x WHERE x.word = ${} AND x.seq = w.seq)",
-                args.len()
+            let place = args.len().saturating_add(3);
+            condition.push_str(&format!(
+                " AND EXISTS (SELECT 1 FROM word x WHERE x.word = ${place} AND x.seq = w.seq)"
             ));
         }
-        if !kinds.is_empty() {
-            let size = padded(kinds.len());
-            sql.push_str(&format!(" AND o.kind IN ({})", places(args.len().saturating_add(1), size)));
-            pad(&mut args, kinds.iter().copied(), size);
-        }
-        sql.push_str(" ORDER BY w.seq DESC LIMIT $4 + 0");
-        let rows = self.fetch(AssertSqlSafe(sql), args).await?;
-        let rows = rows.iter().map(|row| head_of(self.store(), row)).collect::<Result<_, _>>()?;
-        Ok(cut(rows, self.most(limit), |head: &Head| &head.key))
+        let from = From { tables: "word w CROSS JOIN object o", place: "w.seq", condition, args };
+        self.newest_first(from, kinds, after, limit).await
     }
 
     /// The rarest word first: the search goes through its objects. What is found does not depend on it.

@@ -2,9 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 
-use ostrom_core::ObjectId;
+use ostrom_core::{ObjectId, OrgId, PersonId};
 use sqlx::AssertSqlSafe;
 
+use super::line;
 use crate::db::{Arg, Db, Row, args, pad, padded, places};
 use crate::{Error, Writing};
 
@@ -40,6 +41,21 @@ pub(crate) async fn insert(
     }
 }
 
+/// What somebody says about an object when referring to it: the organisation's own versions count. Of what many share, each for itself, only the
+/// very person's.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Whose {
+    pub(super) id: ObjectId,
+    pub(super) owner: OrgId,
+    pub(super) person: Option<PersonId>,
+}
+
+impl Whose {
+    pub(super) fn counts(&self, line: i64, owner: OrgId, person: Option<PersonId>) -> bool {
+        self.owner == owner && (line != line::SHARED || self.person == person)
+    }
+}
+
 /// One version of an object in one collection.
 #[derive(Debug, Clone)]
 pub(super) struct Version {
@@ -47,61 +63,73 @@ pub(super) struct Version {
     pub(super) collection: i64,
     pub(super) version: i64,
     pub(super) own: i64,
+    /// What held for others' objects that it refers to when it came; 0 for nothing.
+    pub(super) given: i64,
     pub(super) policy: i64,
     pub(super) newest: bool,
     pub(super) oldest: bool,
+    /// See [`line`].
+    pub(super) line: i64,
+    pub(super) owner: OrgId,
+    pub(super) person: Option<PersonId>,
+    /// Whether it came from a peer: then nobody here wrote it.
+    pub(super) pulled: bool,
     pub(super) digest: Vec<u8>,
     /// What it refers to, once that is known.
     pub(super) references: Option<Vec<ObjectId>>,
-    /// What the database has: policy, newest, oldest. Nothing of a version that is not there yet.
-    stored: Option<(i64, bool, bool)>,
+    /// What the database has: policy, newest, oldest, line. Nothing of a version that is not there yet.
+    pub(super) stored: Option<(i64, bool, bool, i64)>,
 }
 
 impl Version {
-    /// One that is not in the database yet. Its policy and its flags come later.
-    pub(super) fn new(
-        seq: i64,
-        collection: i64,
-        version: i64,
-        own: i64,
-        digest: Vec<u8>,
-        references: Vec<ObjectId>,
-    ) -> Self {
-        Self {
-            seq,
-            collection,
-            version,
-            own,
-            policy: own,
-            newest: false,
-            oldest: false,
-            digest,
-            references: Some(references),
-            stored: None,
-        }
-    }
-
     fn of(row: &Row) -> Result<Self, Error> {
-        let (policy, newest, oldest) = (row.int(5)?, row.flag(6)?, row.flag(7)?);
+        let (policy, newest, oldest, line) = (row.int(5)?, row.flag(6)?, row.flag(7)?, row.int(9)?);
         Ok(Self {
             seq: row.int(1)?,
             collection: row.int(2)?,
             version: row.int(3)?,
             own: row.int(4)?,
+            given: row.int(10)?,
             policy,
             newest,
             oldest,
+            line,
+            owner: row.parsed(11)?,
+            person: row.maybe_parsed(12)?,
+            pulled: row.maybe_text(13)?.is_some(),
             digest: row.blob(8)?,
             references: None,
-            stored: Some((policy, newest, oldest)),
+            stored: Some((policy, newest, oldest, line)),
         })
     }
+
+    /// What it counts, referring to something.
+    pub(super) fn refers(&self, id: &ObjectId) -> Whose {
+        Whose { id: id.clone(), owner: self.owner, person: self.person }
+    }
+
+    /// Where it stands among the lines of its object.
+    pub(super) const fn place(&self) -> i64 {
+        if self.line > 0 { self.line } else { self.seq }
+    }
+}
+
+/// What is left of a version that was removed.
+#[derive(Debug, Clone)]
+pub(super) struct Gone {
+    pub(super) collection: i64,
+    pub(super) policy: i64,
+    pub(super) line: i64,
+    pub(super) owner: OrgId,
+    pub(super) person: Option<PersonId>,
 }
 
 /// An object: all its versions in all collections.
 #[derive(Debug, Default)]
 pub(super) struct Thing {
     pub(super) versions: Vec<Version>,
+    /// What was removed, the earliest version first, once that is known.
+    pub(super) gone: Option<Vec<Gone>>,
     /// The policies that its versions had, as the tally writes them.
     before: String,
 }
@@ -113,18 +141,43 @@ impl Thing {
         keys.into_iter().map(|key| key.to_string()).collect::<Vec<_>>().join(",")
     }
 
-    /// Which versions are the newest and the oldest of their collections.
+    /// Which versions are certainly the newest and the oldest of their collections, whoever looks; and whether several organisations have the id.
     pub(super) fn edges(&mut self) {
-        let mut edges = BTreeMap::<i64, (i64, i64)>::new();
+        let own = self.versions.iter().filter(|version| version.line != line::SHARED);
+        let contested = own.map(|version| version.owner).collect::<BTreeSet<_>>().len() > 1;
+        let mut edges = BTreeMap::<i64, BTreeMap<i64, usize>>::new();
         for version in &self.versions {
-            let edge = edges.entry(version.collection).or_insert((version.version, version.version));
-            *edge = (edge.0.min(version.version), edge.1.max(version.version));
+            let count = edges.entry(version.collection).or_default().entry(version.version).or_default();
+            *count = count.saturating_add(1);
         }
         for version in &mut self.versions {
+            if contested && version.line == line::ALONE {
+                version.line = version.seq;
+            }
             let edge = edges.get(&version.collection);
-            version.oldest = edge.is_some_and(|(oldest, _)| *oldest == version.version);
-            version.newest = edge.is_some_and(|(_, newest)| *newest == version.version);
+            let is = |edge: Option<(&i64, &usize)>| !contested && edge == Some((&version.version, &1));
+            version.oldest = is(edge.and_then(BTreeMap::first_key_value));
+            version.newest = is(edge.and_then(BTreeMap::last_key_value));
         }
+    }
+
+    /// The versions that count for those that refer to the object so: the newest in each collection.
+    pub(super) fn newest_of(&self, whose: &Whose) -> impl Iterator<Item = &Version> {
+        let mut newest = BTreeMap::<i64, &Version>::new();
+        for version in &self.versions {
+            if whose.counts(version.line, version.owner, version.person) {
+                let last = newest.entry(version.collection).or_insert(version);
+                if (version.version, version.seq) > (last.version, last.seq) {
+                    *last = version;
+                }
+            }
+        }
+        newest.into_values()
+    }
+
+    /// Whether a version counts for those of its organisation that refer to the object.
+    pub(super) fn is_counted(&self, id: &ObjectId, version: &Version) -> bool {
+        self.newest_of(&version.refers(id)).any(|newest| newest.seq == version.seq)
     }
 }
 
@@ -132,16 +185,16 @@ impl Thing {
 #[derive(Debug, Clone, Default)]
 pub(super) struct Node {
     pub(super) policies: Vec<i64>,
-    pub(super) references: Vec<ObjectId>,
+    pub(super) references: Vec<Whose>,
 }
 
 /// The objects that a write deals with.
 #[derive(Debug, Default)]
 pub(super) struct Work {
     pub(super) things: HashMap<ObjectId, Thing>,
-    pub(super) nodes: HashMap<ObjectId, Node>,
-    /// The policies that are several at once.
-    pub(super) joined: HashMap<BTreeSet<i64>, i64>,
+    pub(super) nodes: HashMap<Whose, Node>,
+    /// The numbers of rules: for these policies of all, for these of whoever wrote it.
+    pub(super) joined: HashMap<(BTreeSet<i64>, BTreeSet<i64>, Option<(OrgId, Option<PersonId>)>), i64>,
 }
 
 impl Work {
@@ -158,7 +211,8 @@ impl Work {
             let mut args = args![];
             pad(&mut args, chunk.iter(), size);
             let sql = format!(
-                "SELECT id, seq, collection, version, own, policy, newest, oldest, digest FROM object WHERE id IN ({})",
+                "SELECT id, seq, collection, version, own, policy, newest, oldest, digest, line, given, owner, person, peer \
+                 FROM object WHERE id IN ({})",
                 places(1, size)
             );
             for id in chunk {
@@ -171,6 +225,37 @@ impl Work {
             for id in chunk {
                 if let Some(thing) = self.things.get_mut(id) {
                     thing.before = thing.policies();
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Loads what was removed of loaded objects, as far as it is not known.
+    pub(super) async fn load_gone(&mut self, writing: &mut Writing, ids: &[ObjectId]) -> Result<(), Error> {
+        let unknown = |id: &&ObjectId| self.things.get(*id).is_some_and(|thing| thing.gone.is_none());
+        let ids: Vec<ObjectId> = ids.iter().filter(unknown).cloned().collect();
+        for chunk in ids.chunks(LIST) {
+            let size = padded(chunk.len());
+            let mut args = args![];
+            pad(&mut args, chunk.iter(), size);
+            let sql = format!(
+                "SELECT id, collection, policy, line, owner, person FROM tombstone WHERE id IN ({}) ORDER BY version, seq",
+                places(1, size)
+            );
+            let mut found = HashMap::<ObjectId, Vec<Gone>>::new();
+            for row in writing.fetch(AssertSqlSafe(sql), args).await? {
+                found.entry(row.parsed(0)?).or_default().push(Gone {
+                    collection: row.int(1)?,
+                    policy: row.int(2)?,
+                    line: row.int(3)?,
+                    owner: row.parsed(4)?,
+                    person: row.maybe_parsed(5)?,
+                });
+            }
+            for id in chunk {
+                if let Some(thing) = self.things.get_mut(id) {
+                    thing.gone = Some(found.remove(id).unwrap_or_default());
                 }
             }
         }
@@ -192,6 +277,8 @@ impl Work {
                 }
             }
         }
+        wanted.sort();
+        wanted.dedup();
         let mut found = HashMap::<i64, Vec<ObjectId>>::new();
         for chunk in wanted.chunks(LIST) {
             let size = padded(chunk.len());
@@ -213,44 +300,44 @@ impl Work {
         Ok(())
     }
 
-    /// Loads what these objects add to those that refer to them. Changes to objects come before this.
-    pub(super) async fn load_nodes(&mut self, writing: &mut Writing, ids: &[ObjectId]) -> Result<(), Error> {
-        let ids: BTreeSet<&ObjectId> = ids.iter().filter(|id| !self.nodes.contains_key(*id)).collect();
-        let ids: Vec<ObjectId> = ids.into_iter().cloned().collect();
-        if ids.is_empty() {
+    /// Loads what objects add to those that refer to them so. Changes to objects come before this.
+    pub(super) async fn load_nodes(&mut self, writing: &mut Writing, whose: &[Whose]) -> Result<(), Error> {
+        let new: BTreeSet<&Whose> = whose.iter().filter(|whose| !self.nodes.contains_key(*whose)).collect();
+        let new: Vec<Whose> = new.into_iter().cloned().collect();
+        if new.is_empty() {
             return Ok(());
         }
+        let ids: BTreeSet<ObjectId> = new.iter().map(|whose| whose.id.clone()).collect();
+        let ids: Vec<ObjectId> = ids.into_iter().collect();
         self.load(writing, ids.iter().cloned()).await?;
-        self.load_references(writing, &ids, |version| version.newest).await?;
-        // Where all versions in a collection were removed, the last tombstone there says how strict they were.
-        let mut tombstones = HashMap::<ObjectId, BTreeMap<i64, i64>>::new();
-        for chunk in ids.chunks(LIST) {
-            let size = padded(chunk.len());
-            let mut args = args![];
-            pad(&mut args, chunk.iter(), size);
-            let sql = format!(
-                "SELECT id, collection, policy FROM tombstone WHERE id IN ({}) ORDER BY version, seq",
-                places(1, size)
-            );
-            for row in writing.fetch(AssertSqlSafe(sql), args).await? {
-                tombstones.entry(row.parsed(0)?).or_default().insert(row.int(1)?, row.int(2)?);
-            }
+        self.load_gone(writing, &ids).await?;
+        let mut counted = HashSet::new();
+        for whose in &new {
+            let thing = self.things.get(&whose.id);
+            counted
+                .extend(thing.into_iter().flat_map(|thing| thing.newest_of(whose)).map(|newest| newest.seq));
         }
-        for id in ids {
+        self.load_references(writing, &ids, |version| counted.contains(&version.seq)).await?;
+        for whose in new {
             let mut node = Node::default();
-            let mut gone = tombstones.remove(&id).unwrap_or_default();
-            for version in self.things.get(&id).into_iter().flat_map(|thing| &thing.versions) {
-                gone.remove(&version.collection);
-                if version.newest {
+            if let Some(thing) = self.things.get(&whose.id) {
+                // Where all versions in a collection were removed, the last tombstone there says how strict they were.
+                let gone = thing.gone.iter().flatten();
+                let gone = gone.filter(|gone| whose.counts(gone.line, gone.owner, gone.person));
+                let mut gone: BTreeMap<i64, i64> = gone.map(|gone| (gone.collection, gone.policy)).collect();
+                for version in thing.newest_of(&whose) {
+                    gone.remove(&version.collection);
                     node.policies.push(version.own);
+                    node.policies.extend((version.given != 0).then_some(version.given));
                     if let Some(may_read) = writing.collection_may_read(version.collection) {
                         node.policies.push(writing.intern(&may_read).await?);
                     }
-                    node.references.extend(version.references.iter().flatten().cloned());
+                    let references = version.references.iter().flatten();
+                    node.references.extend(references.map(|id| version.refers(id)));
                 }
+                node.policies.extend(gone.into_values());
             }
-            node.policies.extend(gone.into_values());
-            self.nodes.insert(id, node);
+            self.nodes.insert(whose, node);
         }
         Ok(())
     }
@@ -260,10 +347,11 @@ impl Work {
         let mut policies = BTreeMap::<i64, Vec<i64>>::new();
         let mut newest = BTreeMap::<bool, Vec<i64>>::new();
         let mut oldest = BTreeMap::<bool, Vec<i64>>::new();
+        let mut lines = Vec::new();
         let mut tally = BTreeMap::<(String, String), i64>::new();
         for (id, thing) in &mut self.things {
             for version in &mut thing.versions {
-                let now = (version.policy, version.newest, version.oldest);
+                let now = (version.policy, version.newest, version.oldest, version.line);
                 let Some(stored) = version.stored.replace(now) else { continue };
                 if stored.0 != now.0 {
                     policies.entry(now.0).or_default().push(version.seq);
@@ -273,6 +361,9 @@ impl Work {
                 }
                 if stored.2 != now.2 {
                     oldest.entry(now.2).or_default().push(version.seq);
+                }
+                if stored.3 != now.3 {
+                    lines.push(version.seq);
                 }
             }
             let after = thing.policies();
@@ -296,6 +387,8 @@ impl Work {
         for (flag, seqs) in oldest {
             update(writing, "UPDATE object SET oldest = $1 WHERE seq IN", flag.into(), &seqs).await?;
         }
+        // It is its number at the time when another's came.
+        update(writing, "UPDATE object SET line = seq + $1 WHERE seq IN", 0, &lines).await?;
         let mut less = false;
         for ((kind, policies), change) in tally {
             less |= change < 0;

@@ -53,7 +53,8 @@ CREATE TABLE link (
 ){clustered};
 CREATE INDEX link_expires ON link (expires);
 
-CREATE TABLE policy (key {key}, json {text} NOT NULL, digest {blob} NOT NULL UNIQUE);
+-- Whoever needed it first is its bringer: nobody needs more than a share.
+CREATE TABLE policy (key {key}, json {text} NOT NULL, digest {blob} NOT NULL UNIQUE, bringer {text});
 
 CREATE TABLE collection (
     key {key}, id {text} NOT NULL UNIQUE, alias {text} UNIQUE, title {text} NOT NULL, description {text} NOT NULL,
@@ -65,23 +66,26 @@ CREATE TABLE batch (added {int} PRIMARY KEY, first_seq {int} NOT NULL){clustered
 -- The body comes late, so that what stands before it is read without it.
 CREATE TABLE object (
     seq {key}, collection {int} NOT NULL, version {int} NOT NULL, added {int} NOT NULL, newest {int} NOT NULL, oldest {int} NOT NULL,
-    policy {int} NOT NULL, own {int} NOT NULL, kind {text} NOT NULL, spec_version {text} NOT NULL, id {text} NOT NULL,
+    line {int} NOT NULL, policy {int} NOT NULL, own {int} NOT NULL, given {int} NOT NULL, kind {text} NOT NULL, spec_version {text} NOT NULL, id {text} NOT NULL,
     owner {text} NOT NULL, person {text}, peer {text}, digest {blob} NOT NULL, leaf {int}, salt {blob}, title {text} NOT NULL,
     aside {text}, body {text} NOT NULL, words {text} NOT NULL
 );
-CREATE UNIQUE INDEX object_id ON object (id, collection, version);
+-- Not unique: who cannot see what is there puts something beside it.
+CREATE INDEX object_id ON object (id, collection, version);
 CREATE INDEX object_page ON object (collection, seq, newest, oldest, policy);
 CREATE INDEX object_kind ON object (kind, seq, newest, policy, collection);
 CREATE INDEX object_policy ON object (policy, added);
 CREATE TABLE reference (
-    target {text} NOT NULL, source {int} NOT NULL REFERENCES object(seq) ON DELETE CASCADE, PRIMARY KEY (target, source)
+    target {text} NOT NULL, source {int} NOT NULL REFERENCES object(seq) ON DELETE CASCADE, owner {text} NOT NULL,
+    PRIMARY KEY (target, source)
 ){clustered};
 CREATE INDEX reference_source ON reference (source);
+CREATE INDEX reference_owner ON reference (target, owner, source);
 CREATE TABLE word (word {text} NOT NULL, seq {int} NOT NULL, PRIMARY KEY (word, seq)){clustered};
 CREATE TABLE tally (kind {text} NOT NULL, policies {text} NOT NULL, number {int} NOT NULL, PRIMARY KEY (kind, policies)){clustered};
 CREATE TABLE tombstone (
     seq {key}, id {text} NOT NULL, version {int} NOT NULL, collection {int} NOT NULL, removed {int} NOT NULL,
-    policy {int} NOT NULL, own {int} NOT NULL, why {text}
+    policy {int} NOT NULL, own {int} NOT NULL, line {int} NOT NULL, owner {text} NOT NULL, person {text}, why {text}
 );
 CREATE INDEX tombstone_id ON tombstone (id, collection, version);
 CREATE INDEX tombstone_removed ON tombstone (removed, id, version);

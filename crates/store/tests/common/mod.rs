@@ -121,6 +121,7 @@ pub fn object(id: ObjectId, version: i64, own: Policy) -> NewObject {
         spec_version: "2.1".to_owned(),
         own,
         references: Vec::new(),
+        shared: false,
         owner: org(1),
         person: None,
         peer: None,

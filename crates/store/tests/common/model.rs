@@ -11,12 +11,25 @@ use ostrom_store::{Key, NewObject};
 pub struct Instance {
     pub object: NewObject,
     pub key: Key,
+    /// What held for others' objects that it refers to when it was written, as far as its writer could see them.
+    pub given: Option<Policy>,
     /// What held for it when it was removed, and when that was.
     pub removed: Option<(Policy, Timestamp)>,
 }
 
+impl Instance {
+    fn counts_for(&self, from: &NewObject) -> bool {
+        self.object.owner == from.owner && (!self.object.shared || self.object.person == from.person)
+    }
+
+    pub fn is_by(&self, reader: &Reader) -> bool {
+        reader.organisation == Some(self.object.owner) && reader.person == self.object.person
+    }
+}
+
 #[derive(Debug, Clone, Default)]
 pub struct Model {
+    /// In the order in which they came.
     pub instances: Vec<Instance>,
     pub may_read: BTreeMap<CollectionId, Policy>,
     /// How many were removed so far.
@@ -32,6 +45,7 @@ fn strict(policy: &Policy) -> Policy {
 }
 
 impl Model {
+    /// Its own marks and its collection's.
     fn alone(&self, instance: &Instance) -> Policy {
         let own = strict(&instance.object.own);
         match self.may_read.get(&instance.key.collection) {
@@ -40,41 +54,121 @@ impl Model {
         }
     }
 
-    fn collections(&self, id: &ObjectId) -> BTreeSet<CollectionId> {
-        self.instances.iter().filter(|known| known.key.id == *id).map(|known| known.key.collection).collect()
+    fn of<'a>(&'a self, id: &'a ObjectId) -> impl Iterator<Item = (usize, &'a Instance)> {
+        self.instances.iter().enumerate().filter(move |(_, known)| known.key.id == *id)
     }
 
-    /// What holds for it, by the definition.
+    /// The last of these in each collection; if all that were there are gone, the last of those.
+    fn last<'a>(&self, all: impl Iterator<Item = (usize, &'a Instance)>) -> Vec<&'a Instance> {
+        let mut last = BTreeMap::<CollectionId, (usize, &Instance)>::new();
+        let rank = |at: usize, known: &Instance| {
+            (known.removed.is_none(), known.key.version, self.order.get(&at).copied(), at)
+        };
+        for (at, known) in all {
+            let best = last.entry(known.key.collection).or_insert((at, known));
+            if rank(at, known) > rank(best.0, best.1) {
+                *best = (at, known);
+            }
+        }
+        last.into_values().map(|(_, known)| known).collect()
+    }
+
+    /// What holds for it for all but whoever wrote it, by the definition.
     pub fn effective(&self, instance: &Instance) -> Policy {
         let mut policy = self.alone(instance);
         let mut seen = BTreeSet::new();
-        let mut stack = instance.object.references.clone();
-        while let Some(id) = stack.pop() {
-            if !seen.insert(id.clone()) {
-                continue;
+        let mut stack = vec![instance];
+        while let Some(from) = stack.pop() {
+            if let Some(given) = &from.given {
+                policy = policy.and(given);
             }
-            for collection in self.collections(&id) {
-                let here = || {
-                    let all = self.instances.iter().enumerate();
-                    all.filter(|(_, known)| known.key.id == id && known.key.collection == collection)
-                };
-                let alive = here().filter(|(_, known)| known.removed.is_none());
-                if let Some((_, newest)) = alive.max_by_key(|(_, known)| known.key.version) {
-                    policy = policy.and(&self.alone(newest));
-                    stack.extend(newest.object.references.iter().cloned());
-                } else if let Some((_, gone)) =
-                    here().max_by_key(|(at, known)| (known.key.version, self.order.get(at)))
-                {
-                    policy = policy.and(&gone.removed.as_ref().unwrap().0);
+            for id in &from.object.references {
+                if !seen.insert((id, from.object.person)) {
+                    continue;
+                }
+                for known in self.last(self.of(id).filter(|(_, known)| known.counts_for(&from.object))) {
+                    match &known.removed {
+                        Some((removed, _)) => policy = policy.and(removed),
+                        None => {
+                            policy = policy.and(&self.alone(known));
+                            stack.push(known);
+                        }
+                    }
                 }
             }
         }
         policy
     }
 
-    pub fn put(&mut self, object: NewObject, added: Timestamp, version: Timestamp) {
-        let key = Key { added, id: object.id.clone(), version, collection: object.collection };
-        self.instances.push(Instance { object, key, removed: None });
+    /// Whether anything of others is, or could be, part of what holds for an object.
+    pub fn is_given(&self, id: &ObjectId) -> bool {
+        let mut seen = BTreeSet::new();
+        let mut stack = vec![id];
+        while let Some(id) = stack.pop() {
+            if !seen.insert(id) {
+                continue;
+            }
+            for (_, known) in self.of(id) {
+                if known.given.is_some() {
+                    return true;
+                }
+                stack.extend(&known.object.references);
+            }
+        }
+        false
+    }
+
+    fn allows(&self, instance: &Instance, reader: &Reader, now: Timestamp) -> bool {
+        match &instance.removed {
+            Some((policy, _)) => policy.allows(reader, now),
+            None if instance.is_by(reader) => self.alone(instance).allows(reader, now),
+            None => self.effective(instance).allows(reader, now),
+        }
+    }
+
+    /// What is given for something that a writer writes now.
+    fn given(&self, object: &NewObject, writer: Option<(&Reader, Timestamp)>) -> Option<Policy> {
+        let sees = |known: &Instance| {
+            writer.is_none_or(|(reader, now)| {
+                (known.removed.is_none() && known.is_by(reader)) || self.allows(known, reader, now)
+            })
+        };
+        let mut given: Option<Policy> = None;
+        for id in &object.references {
+            let all = || self.of(id).filter(|(_, known)| !known.object.shared && sees(known));
+            let shown = all().find(|(_, known)| known.removed.is_none()).map(|(_, known)| known.object.owner);
+            let owners: BTreeSet<OrgId> = match shown {
+                Some(owner) => [owner].into(),
+                None => all().map(|(_, known)| known.object.owner).collect(),
+            };
+            for owner in owners.into_iter().filter(|owner| *owner != object.owner) {
+                for known in self.last(all().filter(|(_, known)| known.object.owner == owner)) {
+                    let policy = match &known.removed {
+                        Some((policy, _)) => policy.clone(),
+                        None => self.effective(known),
+                    };
+                    given = Some(given.map_or_else(|| policy.clone(), |given| given.and(&policy)));
+                }
+            }
+        }
+        given
+    }
+
+    /// Takes what came in one batch.
+    pub fn put(
+        &mut self,
+        batch: Vec<(NewObject, Timestamp, Timestamp)>,
+        writer: Option<(&Reader, Timestamp)>,
+    ) {
+        let new: Vec<Instance> = batch
+            .into_iter()
+            .map(|(object, added, version)| {
+                let key = Key { added, id: object.id.clone(), version, collection: object.collection };
+                let given = self.given(&object, writer);
+                Instance { object, key, given, removed: None }
+            })
+            .collect();
+        self.instances.extend(new);
     }
 
     pub fn remove(
@@ -102,23 +196,22 @@ impl Model {
         doomed.len() as u64
     }
 
-    /// Which instances this reader sees at this time: those that are here, and those that are gone.
+    /// Which instances this reader may see at this time: those that are here, and those that are gone.
     pub fn seen(&self, reader: &Reader, now: Timestamp) -> BTreeSet<usize> {
-        let sees = |at: &usize| {
-            let instance = &self.instances[*at];
-            match &instance.removed {
-                Some((policy, _)) => policy.allows(reader, now),
-                None => self.effective(instance).allows(reader, now),
-            }
-        };
-        (0..self.instances.len()).filter(sees).collect()
+        (0..self.instances.len()).filter(|at| self.allows(&self.instances[*at], reader, now)).collect()
     }
 
-    /// The visible ones that are here, in the order of pages.
+    /// The ones that are here and are shown to this reader, in the order of pages.
     pub fn visible(&self, reader: &Reader, now: Timestamp) -> Vec<&Instance> {
         let seen = self.seen(reader, now);
         let mut all: Vec<&Instance> =
             seen.into_iter().map(|at| &self.instances[at]).filter(|known| known.removed.is_none()).collect();
+        // Of what is not shared by many, the organisation whose first visible version came first.
+        let mut lines = BTreeMap::<ObjectId, OrgId>::new();
+        for known in all.iter().filter(|known| !known.object.shared) {
+            lines.entry(known.key.id.clone()).or_insert(known.object.owner);
+        }
+        all.retain(|known| known.object.shared || lines.get(&known.key.id) == Some(&known.object.owner));
         all.sort_by(|a, b| a.key.cmp(&b.key));
         all
     }

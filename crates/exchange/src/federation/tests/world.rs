@@ -185,6 +185,7 @@ impl Node {
             spec_version: "2.1".to_owned(),
             own: own.clone(),
             references,
+            shared: false,
             owner: org(self.number),
             person: None,
             peer: None,
