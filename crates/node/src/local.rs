@@ -11,7 +11,6 @@ use std::time::Duration;
 use http::HeaderMap;
 use ostrom_core::{OrgId, PeerId};
 use ostrom_exchange::federation::PeerKey;
-use ostrom_exchange::service::{Actor as Asker, Deed};
 use ostrom_store::Peer;
 use reqwest::Method;
 use serde::{Deserialize, Serialize};
@@ -21,6 +20,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::task::JoinHandle;
 
 use crate::api::peers;
+use crate::note::{self, By};
 use crate::{App, BaseUrl, Config, Failure};
 
 /// The socket's name in the data folder.
@@ -222,21 +222,8 @@ pub async fn alone(config: Config, command: Command) -> Result<Value, LocalError
     done
 }
 
-/// What a command's deed is called in the audit log; what only looks is not written down.
-fn deed(command: &Command) -> Option<String> {
-    Some(match command {
-        Command::Identity | Command::Look { .. } | Command::Peers => return None,
-        Command::Add { url, .. } => format!("peer {url} added"),
-        Command::Remove { peer } => format!("peer {peer} removed"),
-        Command::Sync { peer } => format!("peer {peer} pulled from"),
-        Command::State { peer, active: true } => format!("peer {peer} allowed"),
-        Command::State { peer, active: false } => format!("peer {peer} paused"),
-    })
-}
-
 async fn perform(app: &App, command: Command) -> Result<Value, Failure> {
-    let deed = deed(&command);
-    let answer = match command {
+    Ok(match command {
         Command::Identity => {
             let key = crate::federation::key(app)?;
             json!({ "name": key.name(), "key": key.to_string(), "fingerprint": key.fingerprint() })
@@ -248,15 +235,17 @@ async fn perform(app: &App, command: Command) -> Result<Value, Failure> {
         }
         Command::Add { url, name, public_key, token, organisation } => {
             let form = peers::PeerForm { url, name, public_key, token, organisation, limits: None };
-            told(&peers::add(app, form).await?)?
+            told(&peers::add(app, By::CommandLine, form).await?)?
         }
         Command::Remove { peer } => {
             let peer = find(app, &peer).await?;
-            peers::forget(app, peer.id).await?;
+            peers::forget(app, By::CommandLine, peer.id).await?;
             json!({ "id": peer.id, "url": peer.url, "name": peer.name })
         }
         Command::Sync { peer } => {
             let peer = find(app, &peer).await?;
+            let what = format!("peer {}: pulled from now", peer.id);
+            note::administration(app, By::CommandLine, None, what).await?;
             let pulled = crate::federation::pull(app, peer.id).await?;
             let skipped: Vec<Value> = pulled
                 .skipped
@@ -268,16 +257,9 @@ async fn perform(app: &App, command: Command) -> Result<Value, Failure> {
         }
         Command::State { peer, active } => {
             let peer = find(app, &peer).await?;
-            told(&peers::set_state(app, peer.id, active).await?)?
+            told(&peers::set_state(app, By::CommandLine, peer.id, active).await?)?
         }
-    };
-    if let Some(what) = deed {
-        let mut deed = Deed::new(&Asker::nobody(true), "administer", what, app.clock().now());
-        deed.who = "command-line".to_owned();
-        deed.count = 1;
-        app.exchange.note(deed).await?;
-    }
-    Ok(answer)
+    })
 }
 
 fn told<T: Serialize>(view: &T) -> Result<Value, Failure> {

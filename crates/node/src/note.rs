@@ -3,7 +3,7 @@
 //! *Invariant:* a deed is written before what it tells of takes effect, or is answered. Names of people and groups may stand in it, secrets and addresses never.
 
 use ostrom_core::{CaseId, OrgId};
-use ostrom_exchange::service::Deed;
+use ostrom_exchange::service::{Actor as Asker, Deed};
 
 use crate::who::Actor;
 use crate::{App, Failure};
@@ -17,15 +17,38 @@ pub(crate) const TOKEN: &str = "token";
 /// Something happens in a case, or somebody looks at one.
 pub(crate) const CASE: &str = "case";
 
+/// Who administers.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum By<'a> {
+    /// Somebody who has signed in.
+    Actor(&'a Actor),
+    /// Whoever runs the node, on its own machine.
+    CommandLine,
+}
+
+impl<'a> From<&'a Actor> for By<'a> {
+    fn from(actor: &'a Actor) -> Self {
+        Self::Actor(actor)
+    }
+}
+
 /// Writes down what an administrator does; `concerns` is the organisation that it is done to, if it is one.
 pub(crate) async fn administration(
     app: &App,
-    actor: &Actor,
+    by: impl Into<By<'_>>,
     concerns: Option<OrgId>,
     what: String,
 ) -> Result<(), Failure> {
-    let mut deed = Deed::new(&actor.asker(), ADMINISTER, what, app.clock().now());
-    deed.concerns = concerns.filter(|concerned| Some(*concerned) != actor.organisation());
+    let now = app.clock().now();
+    let (mut deed, own) = match by.into() {
+        By::Actor(actor) => (Deed::new(&actor.asker(), ADMINISTER, what, now), actor.organisation()),
+        By::CommandLine => {
+            let mut deed = Deed::new(&Asker::nobody(true), ADMINISTER, what, now);
+            deed.who = "command-line".to_owned();
+            (deed, None)
+        }
+    };
+    deed.concerns = concerns.filter(|concerned| Some(*concerned) != own);
     Ok(app.exchange.note(deed).await?)
 }
 

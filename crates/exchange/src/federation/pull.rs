@@ -312,7 +312,7 @@ impl Puller {
                 spec_version: facts.spec_version.name().to_owned(),
                 own,
                 references: facts.references.iter().cloned().collect(),
-                shared: crate::service::is_shared(&object),
+                shared: crate::service::is_shared(&taken.object),
                 owner: taken.speaker.organisation(taken.owner),
                 person: None,
                 peer: Some(peer.id),

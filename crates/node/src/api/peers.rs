@@ -12,7 +12,7 @@ use utoipa::ToSchema;
 use zeroize::Zeroizing;
 
 use super::administrator;
-use crate::note;
+use crate::note::{self, By};
 use crate::sign_in::{name, secret};
 use crate::web::{Json, Named};
 use crate::who::Actor;
@@ -102,11 +102,11 @@ pub(super) async fn new_peer(
     Json(form): Json<PeerForm>,
 ) -> Result<(StatusCode, Answer<PeerView>), Failure> {
     administrator(&actor)?;
-    Ok((StatusCode::CREATED, Answer(add(&app, form).await?)))
+    Ok((StatusCode::CREATED, Answer(add(&app, By::Actor(&actor), form).await?)))
 }
 
 /// Adds a peer, whoever may say so.
-pub(crate) async fn add(app: &App, form: PeerForm) -> Result<PeerView, Failure> {
+pub(crate) async fn add(app: &App, by: By<'_>, form: PeerForm) -> Result<PeerView, Failure> {
     let wrong = |why: String| Failure::Unprocessable(why);
     let base: crate::BaseUrl =
         form.url.parse().map_err(|error: crate::base::BaseUrlError| wrong(error.to_string()))?;
@@ -140,7 +140,7 @@ pub(crate) async fn add(app: &App, form: PeerForm) -> Result<PeerView, Failure> 
     writing.put_peer(&peer).await?;
     writing.set_setting(&token_setting(peer.id), Some(&token)).await?;
     let what = format!("peer {}: {} at {}, key {}", peer.id, peer.name, peer.url, peer.public_key);
-    note::administration(&app, &actor, peer.organisation, what).await?;
+    note::administration(app, by, peer.organisation, what).await?;
     writing.commit().await?;
     Ok(view(peer))
 }
@@ -159,17 +159,17 @@ pub(super) async fn remove_peer(
     Named(id): Named<PeerId>,
 ) -> Result<StatusCode, Failure> {
     administrator(&actor)?;
-    forget(&app, id).await.map(|()| StatusCode::NO_CONTENT)
+    forget(&app, By::Actor(&actor), id).await.map(|()| StatusCode::NO_CONTENT)
 }
 
 /// Forgets a peer, whoever may say so.
-pub(crate) async fn forget(app: &App, id: PeerId) -> Result<(), Failure> {
+pub(crate) async fn forget(app: &App, by: By<'_>, id: PeerId) -> Result<(), Failure> {
     let mut writing = app.store.writing(app.clock().now()).await?;
     if !writing.remove_peer(id).await? {
         return Err(Failure::NotFound);
     }
     writing.set_setting(&token_setting(id), None).await?;
-    note::administration(&app, &actor, None, format!("peer {id} removed")).await?;
+    note::administration(app, by, None, format!("peer {id} removed")).await?;
     writing.commit().await?;
     Ok(())
 }
@@ -225,17 +225,22 @@ pub(super) async fn state(
     Json(form): Json<StateForm>,
 ) -> Result<Answer<PeerView>, Failure> {
     administrator(&actor)?;
-    set_state(&app, id, form.active).await.map(Answer)
+    set_state(&app, By::Actor(&actor), id, form.active).await.map(Answer)
 }
 
 /// Pauses a peer, or allows it again, whoever may say so.
-pub(crate) async fn set_state(app: &App, id: PeerId, active: bool) -> Result<PeerView, Failure> {
+pub(crate) async fn set_state(
+    app: &App,
+    by: By<'_>,
+    id: PeerId,
+    active: bool,
+) -> Result<PeerView, Failure> {
     let mut peer = app.store.peer(id).await?.ok_or(Failure::NotFound)?;
     peer.state = if active { PeerState::Active } else { PeerState::Paused };
     let mut writing = app.store.writing(app.clock().now()).await?;
     writing.put_peer(&peer).await?;
-    let what = format!("peer {id}: {}", if form.active { "active" } else { "paused" });
-    note::administration(&app, &actor, peer.organisation, what).await?;
+    let what = format!("peer {id}: {}", if active { "active" } else { "paused" });
+    note::administration(app, by, peer.organisation, what).await?;
     writing.commit().await?;
     Ok(view(peer))
 }
