@@ -68,7 +68,7 @@ fn done(here: &Here, told: &Value, what: &str) -> Result<ExitCode, Failure> {
 async fn add(options: AddOptions) -> Result<ExitCode, Failure> {
     let token = std::env::var(&options.token_env).map_err(|_| {
         Failure::new(format!(
-            "the environment variable {} holds no token: the peer's people make one\nof the scope federate for you on their node (--token-env names another\nvariable)",
+            "the environment variable {} holds no token:\nthe peer's people make one of the scope federate for you on their node\n(--token-env names another variable)",
             options.token_env
         ))
     })?;
@@ -118,7 +118,7 @@ fn compare(found: &Value) -> Result<(), Failure> {
     eprintln!("Compare the fingerprint with what its people read to you over the telephone.");
     if !std::io::stdin().is_terminal() {
         return Err(Failure::new(
-            "nobody is here to compare the key: run it again with --key and the key that its\npeople told you",
+            "nobody is here to compare the key: run it again with --key and the key\nthat its people told you",
         ));
     }
     eprint!("Is it the same? Type yes: ");

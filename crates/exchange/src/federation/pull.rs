@@ -175,6 +175,12 @@ impl Puller {
         Ok(pulled)
     }
 
+    /// What an administrator said of the peer while it was pulled from stands: it may be paused now, or gone. Called by whoever writes.
+    async fn still(&self, peer: &mut Peer) -> Result<(), PullError> {
+        peer.state = self.store.peer(peer.id).await?.ok_or(PullError::NoPeer)?.state;
+        Ok(())
+    }
+
     /// Notes that it went wrong.
     async fn failed(&self, mut peer: Peer, now: Timestamp, error: PullError) -> Result<Pulled, PullError> {
         if matches!(error, PullError::Store(_)) {
@@ -186,6 +192,11 @@ impl Puller {
         peer.tried = Some(now);
         peer.problem = Some(error.to_string());
         let mut writing = self.store.writing(now).await?;
+        let distrusted = peer.state == PeerState::Distrusted;
+        self.still(&mut peer).await?;
+        if distrusted {
+            peer.state = PeerState::Distrusted;
+        }
         writing.put_peer(&peer).await?;
         writing.commit().await?;
         Err(error)
@@ -232,6 +243,7 @@ impl Puller {
         after.checkpoint = Some(checkpoint.to_string());
         (after.tried, after.succeeded, after.problem) = (Some(now), Some(now), None);
         let mut writing = self.store.writing(now).await?;
+        self.still(&mut after).await?;
         let mut taken = 0;
         if !objects.is_empty() {
             for outcome in writing.put(objects).await? {

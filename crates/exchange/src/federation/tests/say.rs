@@ -224,3 +224,37 @@ async fn pages_that_end_within_one_batch_lose_nothing_and_a_second_pull_finds_no
     let again = b.pull(&a.wire(1, at(3)), 0).await.unwrap();
     assert_eq!((again.taken, again.skipped.len(), again.pages), (0, 0, 1));
 }
+
+/// A wire on which an administrator of the pulling node does something while it waits.
+struct Meanwhile<'a>(Wire, &'a Node, bool, bool);
+
+impl Transport for Meanwhile<'_> {
+    async fn fetch(&self, request: &Request) -> Result<Vec<u8>, TransportError> {
+        let Self(wire, puller, remove, cut) = self;
+        let mut writing = puller.store.writing(at(2)).await.unwrap();
+        if *remove {
+            writing.remove_peer(peer_id(0)).await.unwrap();
+        } else {
+            let paused =
+                ostrom_store::Peer { state: ostrom_store::PeerState::Paused, ..puller.peer(0).await };
+            writing.put_peer(&paused).await.unwrap();
+        }
+        writing.commit().await.unwrap();
+        if *cut { Err(TransportError("cut".to_owned())) } else { wire.fetch(request).await }
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_is_paused_or_removed_while_it_is_pulled_from_stays_so() {
+    for (remove, cut) in [(false, false), (false, true), (true, false), (true, true)] {
+        let (a, b) = (Node::new(0).await, Node::new(1).await);
+        b.trust(&a, None).await;
+        a.write(&id(1), at(1), &clear(0), at(1)).await;
+        let (store, log, key) = (b.store.clone(), b.log.clone(), b.key.clone());
+        let puller = Puller::new(store, log, key, COLLECTION, Default::default());
+        let pulled = puller.pull(peer_id(0), &Meanwhile(a.wire(1, at(2)), &b, remove, cut), at(2)).await;
+        assert_eq!(pulled.is_ok(), !remove && !cut, "{pulled:?}");
+        let state = b.store.peer(peer_id(0)).await.unwrap().map(|peer| peer.state);
+        assert_eq!(state, (!remove).then_some(ostrom_store::PeerState::Paused), "{remove} {cut}");
+    }
+}
