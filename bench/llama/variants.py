@@ -1,4 +1,4 @@
-"""Writes whole models in every quantisation that the issue names, so that check.py can compare them with llama.cpp.
+"""Writes whole models in every quantisation that Ostrom promises to run, so that check.py can compare them with llama.cpp.
 
     python bench/llama/variants.py SmolLM2-135M-Instruct.Q4_1.gguf FOLDER [--kinds Q4_0 Q5_K_M …]
     python bench/llama/check.py FOLDER/*.gguf --exact FOLDER/exact --tokens 32 --positions 200
