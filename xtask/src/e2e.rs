@@ -35,10 +35,7 @@ impl Job {
     /// # Errors
     /// If there is no binary, or the folder cannot be made.
     pub fn new() -> Result<Self, String> {
-        let metadata = repo::metadata()?;
-        let target =
-            metadata.get("target_directory").and_then(Value::as_str).ok_or("there is no target directory")?;
-        let target = Path::new(target);
+        let target = repo::target()?;
         let binary = target.join("release").join(format!("ostrom{}", std::env::consts::EXE_SUFFIX));
         if !binary.is_file() {
             return Err(format!("{} was not built", binary.display()));

@@ -26,6 +26,16 @@ pub fn cargo() -> Command {
     command(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()))
 }
 
+/// Cargo's target folder.
+///
+/// # Errors
+/// If cargo does not say where it is.
+pub fn target() -> Result<PathBuf, String> {
+    let metadata = metadata()?;
+    let target = metadata.get("target_directory").and_then(Value::as_str);
+    target.map(PathBuf::from).ok_or_else(|| "there is no target directory".to_owned())
+}
+
 /// Whether a command starts and succeeds; it prints nothing.
 pub fn works(mut command: Command) -> bool {
     command.stdout(Stdio::null()).stderr(Stdio::null()).status().is_ok_and(|status| status.success())

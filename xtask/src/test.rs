@@ -98,6 +98,7 @@ pub fn run(options: Options) -> ExitCode {
         steps.step("test", "cargo nextest run --workspace", || {
             cargo(&["nextest", "run", "--workspace", "--no-fail-fast"])
         });
+        steps.step("postgresql", "the tests of exchange and node again, on PostgreSQL", on_postgresql);
     } else {
         steps.step("test", "cargo test --workspace", || {
             cargo(&["test", "--workspace", "--all-targets", "--no-fail-fast"])
@@ -151,6 +152,18 @@ fn end_to_end(steps: &mut Steps) {
     } else {
         println!("    no Chromium here: the report was not opened");
     }
+}
+
+/// What runs on SQLite by itself. The store's own tests run on both in one go. The server comes from an example that the step
+/// before has built.
+fn on_postgresql() -> Result<(), String> {
+    let server =
+        repo::target()?.join("debug/examples").join(format!("on_postgres{}", std::env::consts::EXE_SUFFIX));
+    let mut command = repo::command(server);
+    // The whole workspace, or features and with them the build would be others.
+    let tests = "(package(ostrom-exchange) | package(ostrom-node)) - binary(postgres)";
+    command.arg("cargo").args(["nextest", "run", "--workspace", "--no-fail-fast", "-E", tests]);
+    repo::run(command)
 }
 
 fn cargo(args: &[&str]) -> Result<(), String> {

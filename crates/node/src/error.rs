@@ -6,6 +6,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, HeaderValue, StatusCode};
+use ostrom_exchange::service::FULL;
 use serde::Serialize;
 
 /// Why a request is not answered with what it asks for.
@@ -53,6 +54,9 @@ pub enum Failure {
     /// Busy, or a part that is needed cannot be reached.
     #[error("the node cannot do this at the moment: try again")]
     Unavailable,
+    /// A disk is full.
+    #[error("{}", FULL)]
+    Full,
     /// A fault of the node. The text is for its log alone.
     #[error("the node failed; its log says more")]
     Internal(String),
@@ -95,6 +99,7 @@ impl Failure {
             Self::Method(_) => StatusCode::METHOD_NOT_ALLOWED,
             Self::Timeout => StatusCode::REQUEST_TIMEOUT,
             Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Full => StatusCode::INSUFFICIENT_STORAGE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -150,7 +155,11 @@ impl From<ostrom_store::Error> for Failure {
             Error::Busy => Self::Unavailable,
             Error::Taken { .. } => Self::Conflict(error.to_string()),
             Error::Missing { .. } | Error::Refused(_) => Self::Unprocessable(error.to_string()),
-            Error::DiskFull | Error::Unreachable { .. } => {
+            Error::DiskFull => {
+                Self::Internal(error.to_string()).log();
+                Self::Full
+            }
+            Error::Unreachable { .. } => {
                 Self::Internal(error.to_string()).log();
                 Self::Unavailable
             }
@@ -169,6 +178,10 @@ impl From<ostrom_exchange::service::ServiceError> for Failure {
                 Self::Unprocessable(error.to_string())
             }
             ServiceError::Store(error) => error.into(),
+            full if full.is_full() => {
+                Self::Internal(full.to_string()).log();
+                Self::Full
+            }
             error => Self::Internal(error.to_string()),
         }
     }

@@ -81,7 +81,10 @@ fn accept(headers: &HeaderMap) -> Option<String> {
     (!lines.is_empty()).then(|| lines.join(","))
 }
 
-fn carried(answer: Answer) -> Response {
+fn carried(mut answer: Answer) -> Response {
+    if let Some(cause) = answer.cause.take() {
+        Failure::internal(cause).log();
+    }
     let kind = HeaderValue::from_static(answer.content_type());
     let mut response = Response::new(Body::from(answer.body));
     *response.status_mut() = StatusCode::from_u16(answer.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);

@@ -10,46 +10,14 @@
 mod common;
 
 use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use common::{Browser, PASSWORD};
+use common::process::Process;
 use ostrom_node::client::{Client, NewObject};
 use reqwest::Method;
 use serde_json::json;
-use tokio::io::{AsyncBufReadExt as _, BufReader};
-use tokio::process::{Child, Command};
-
-/// The example that runs a node, which is built with the tests.
-fn program() -> PathBuf {
-    let tests = std::env::current_exe().unwrap();
-    let program = tests.parent().and_then(Path::parent).unwrap().join("examples/serve");
-    assert!(program.exists(), "{} is missing: cargo build -p ostrom-node --example serve", program.display());
-    program
-}
-
-struct Process {
-    child: Child,
-    url: String,
-    link: Option<String>,
-}
-
-async fn start(data: &Path, first: bool) -> Process {
-    let mut child = Command::new(program())
-        .arg(data)
-        .arg("127.0.0.1:0")
-        .env("OSTROM_UNLIMITED", "1")
-        .stdout(Stdio::piped())
-        .kill_on_drop(true)
-        .spawn()
-        .unwrap();
-    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-    let url = lines.next_line().await.unwrap().expect("the node does not start");
-    let link = if first { lines.next_line().await.unwrap() } else { None };
-    Process { child, url, link }
-}
+use tokio::process::Command;
 
 /// Writes one object after another until the node is gone, and notes what was acknowledged.
 async fn load(url: String, token: String, worker: usize, acknowledged: Arc<Mutex<Vec<String>>>) {
@@ -68,17 +36,8 @@ async fn acknowledged_writes_survive_kill_9() {
     let rounds = std::env::var("OSTROM_KILLS").ok().and_then(|text| text.parse().ok()).unwrap_or(3_u64);
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("data");
-    let mut process = start(&data, true).await;
-    let mut ada = Browser::at(&process.url);
-    let secret = process.link.as_deref().unwrap().rsplit('/').next().unwrap().to_owned();
-    let form = [
-        ("secret", &*secret),
-        ("organisation", "I"),
-        ("name", "Ada"),
-        ("email", "ada@i.example"),
-        ("password", PASSWORD),
-    ];
-    assert_eq!(ada.form("/auth/invitation", &form).await.status, 303);
+    let mut process = Process::start(&data, true).await;
+    let mut ada = process.administrator().await;
     let made =
         ada.api(Method::POST, "/api/v1/collections", &json!({"title": "Flaws", "alias": "flaws"})).await;
     assert_eq!(made.status, 201);
@@ -98,7 +57,7 @@ async fn acknowledged_writes_survive_kill_9() {
         for worker in workers {
             worker.await.unwrap();
         }
-        process = start(&data, false).await;
+        process = Process::start(&data, false).await;
     }
     let acknowledged = acknowledged.lock().unwrap().clone();
     assert!(acknowledged.len() as u64 >= rounds, "nothing was written");

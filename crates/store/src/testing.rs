@@ -1,5 +1,7 @@
 //! A throw-away PostgreSQL for the tests of this and other crates, from the programs of the Debian package `postgresql`.
 //!
+//! Tests of other crates take their database from [`database`]: then `examples/on_postgres` runs them all on PostgreSQL.
+//!
 //! Feature `testing`; not for anything else.
 
 use std::fs;
@@ -9,7 +11,31 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use ostrom_core::Digest;
 use tempfile::TempDir;
+
+use crate::{Config, Location};
+
+/// The environment variable with the URL of a [`Postgres`] for all tests, without a database's name.
+pub const SERVER: &str = "OSTROM_TEST_POSTGRES";
+
+/// The database of a test that has this folder to itself: a file in it, or a database of the server that [`SERVER`] names.
+/// For the same folder it is the same database.
+///
+/// # Errors
+/// If the server makes no database; the message says why.
+pub fn database(folder: &Path) -> Result<Config, String> {
+    let Ok(server) = std::env::var(SERVER) else {
+        return Ok(Config::folder(folder));
+    };
+    let name = format!("test_{}", Digest::of(folder.as_os_str().as_encoded_bytes()).short());
+    let mut create = Command::new(programs().ok_or(INSTALL)?.join("createdb"));
+    create.arg(format!("--maintenance-db={server}/postgres")).arg(&name);
+    match run(create, None) {
+        Err(error) if !error.contains("already exists") => Err(error),
+        _ => Ok(Config::new(Location::Postgres(format!("{server}/{name}")))),
+    }
+}
 
 /// What to do if there is none.
 const INSTALL: &str = "no PostgreSQL here, and these tests need one: apt-get install postgresql";
@@ -76,7 +102,12 @@ impl Postgres {
 
     /// The URL of a database of that name.
     pub fn url_of(&self, database: &str) -> String {
-        format!("postgres://ostrom@127.0.0.1:{}/{database}", self.port)
+        format!("{}/{database}", self.server())
+    }
+
+    /// Its URL, without a database's name: what [`SERVER`] holds.
+    pub fn server(&self) -> String {
+        format!("postgres://ostrom@127.0.0.1:{}", self.port)
     }
 
     /// Makes another, empty database and gives its URL.

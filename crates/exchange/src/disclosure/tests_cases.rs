@@ -3,7 +3,8 @@ use std::sync::Arc;
 
 use ostrom_core::handling::{Party, Reader};
 use ostrom_core::{CaseId, OrgId, PersonId, Severity, Timestamp, Uuid};
-use ostrom_store::{Config, Organisation, Person, Store};
+use ostrom_store::testing::database;
+use ostrom_store::{Organisation, Person, Store};
 use ostrom_trust::SecretKey;
 use ostrom_trust::log::{Log, Options};
 
@@ -49,7 +50,7 @@ struct World {
 
 async fn world() -> World {
     let folder = tempfile::tempdir().unwrap();
-    let store = Store::open(&Config::folder(folder.path())).await.unwrap();
+    let store = Store::open(&database(folder.path()).unwrap()).await.unwrap();
     let mut writing = store.writing(at(0)).await.unwrap();
     for number in [REPORTERS, COORDINATOR, VENDOR, OTHER] {
         let organisation = Organisation {
@@ -230,7 +231,7 @@ async fn a_case_is_the_same_after_a_restart() {
     let case = world.notified(false).await;
     let before = world.cases.get(&reader(COORDINATOR), case, at(9)).await.unwrap();
     world.store.close().await;
-    let store = Store::open(&Config::folder(world.folder.path())).await.unwrap();
+    let store = Store::open(&database(world.folder.path()).unwrap()).await.unwrap();
     let again = Cases::new(store, Arc::clone(&world.log));
     assert_eq!(again.get(&reader(COORDINATOR), case, at(9)).await.unwrap(), before);
 }

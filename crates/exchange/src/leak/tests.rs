@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ostrom_store::testing::Postgres;
+use ostrom_store::testing::{Postgres, database};
 use ostrom_store::{Config, Head, Store};
 use ostrom_trust::SecretKey;
 use ostrom_trust::log::{Durability, Log, Options};
@@ -22,7 +22,7 @@ struct Server {
 
 async fn server(world: &World, without: &BTreeSet<Place>) -> Server {
     let folder = tempfile::tempdir().unwrap();
-    let config = Config::folder(folder.path());
+    let config = database(folder.path()).unwrap();
     server_on(folder, &config, world, without).await
 }
 

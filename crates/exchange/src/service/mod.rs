@@ -30,7 +30,7 @@ pub use actor::{Actor, Scope, Who};
 pub use audit::{Audit, Deed};
 pub use draft::Draft;
 pub use explain::Explanation;
-pub use outcome::{Outcome, Refusal, ServiceError, Took};
+pub use outcome::{FULL, Outcome, Refusal, ServiceError, Took};
 pub use strictness::is_no_wider;
 pub(crate) use take::is_shared;
 pub use take::{Incoming, Strictness};

@@ -41,6 +41,21 @@ pub enum ServiceError {
     Internal(String),
 }
 
+/// What is said to those who ask while a disk is full.
+pub const FULL: &str = "the disk of this node is full, so it takes nothing, and shows nothing that must be on record: tell whoever runs it";
+
+impl ServiceError {
+    /// Whether a disk is full. What is shown and sent must be on record, so that this stops reading too.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        match self {
+            Self::Store(error) => matches!(error, StoreError::DiskFull),
+            Self::Log(error) => error.is_full(),
+            _ => false,
+        }
+    }
+}
+
 /// Why one object was not taken.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {

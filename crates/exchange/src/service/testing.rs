@@ -55,7 +55,7 @@ pub(crate) struct Node {
 impl Node {
     pub(crate) async fn start() -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let config = Config::folder(folder.path());
+        let config = ostrom_store::testing::database(folder.path()).unwrap();
         Self::start_on(folder, &config, None).await
     }
 

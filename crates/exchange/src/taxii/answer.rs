@@ -5,7 +5,7 @@ use ostrom_store::{Entry, Key, ManifestEntry};
 use serde_json::{Value, json};
 
 use super::{DATE_FIRST, DATE_LAST, MEDIA_TYPE};
-use crate::service::ServiceError;
+use crate::service::{FULL, ServiceError};
 
 /// An answer, for HTTP to carry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,12 +16,14 @@ pub struct Answer {
     pub headers: Vec<(&'static str, String)>,
     /// The body.
     pub body: Vec<u8>,
+    /// What went wrong inside: for the node's log, never for whoever asks.
+    pub cause: Option<String>,
 }
 
 impl Answer {
     /// A resource.
     pub(super) fn json(status: u16, value: &Value) -> Self {
-        Self { status, headers: Vec::new(), body: value.to_string().into_bytes() }
+        Self { status, headers: Vec::new(), body: value.to_string().into_bytes(), cause: None }
     }
 
     /// An error (TAXII 2.1, section 3.6.1).
@@ -37,6 +39,11 @@ impl Answer {
     /// The content type.
     pub const fn content_type(&self) -> &'static str {
         MEDIA_TYPE
+    }
+
+    fn because(mut self, error: &ServiceError) -> Self {
+        self.cause = Some(error.to_string());
+        self
     }
 
     fn dated(mut self, dates: Option<(Timestamp, Timestamp)>) -> Self {
@@ -59,17 +66,19 @@ impl From<&ServiceError> for Answer {
             ServiceError::Read(error) => Self::error(422, &error.to_string()),
             ServiceError::Type(error) => Self::error(422, &error.to_string()),
             ServiceError::Marks(error) => Self::error(422, &error.to_string()),
+            full if full.is_full() => Self::error(507, FULL).because(full),
             ServiceError::Store(error) if error.is_temporary() => {
                 let mut answer = Self::error(503, "this node is busy: try again");
                 answer.headers.push(("retry-after", "2".to_owned()));
                 answer
             }
             ServiceError::Store(ostrom_store::Error::Refused(why)) => Self::error(422, why),
-            // What went wrong inside is for the log, not for whoever asks.
             ServiceError::Store(_)
             | ServiceError::Log(_)
             | ServiceError::Commitment(_)
-            | ServiceError::Internal(_) => Self::error(500, "this node failed: ask whoever runs it"),
+            | ServiceError::Internal(_) => {
+                Self::error(500, "this node failed: ask whoever runs it").because(error)
+            }
         }
     }
 }
@@ -87,7 +96,8 @@ pub(super) fn micros(time: Timestamp) -> String {
 pub(super) fn envelope(rows: &[Entry], next: Option<&str>) -> Answer {
     let bodies = rows.iter().map(|row| row.body.as_ref());
     let dates = dates(rows.iter().map(|row| &row.key));
-    Answer { status: 200, headers: Vec::new(), body: listed("objects", bodies, next) }.dated(dates)
+    Answer { status: 200, headers: Vec::new(), body: listed("objects", bodies, next), cause: None }
+        .dated(dates)
 }
 
 /// A manifest.
@@ -106,7 +116,7 @@ pub(super) fn manifest(rows: &[ManifestEntry], next: Option<&str>) -> Answer {
         .collect();
     let dates = dates(rows.iter().map(|row| &row.key));
     let body = listed("objects", records.iter().map(String::as_bytes), next);
-    Answer { status: 200, headers: Vec::new(), body }.dated(dates)
+    Answer { status: 200, headers: Vec::new(), body, cause: None }.dated(dates)
 }
 
 /// Versions of one object.
@@ -114,7 +124,7 @@ pub(super) fn versions(rows: &[ManifestEntry], next: Option<&str>) -> Answer {
     let records: Vec<String> = rows.iter().map(|row| json!(row.key.version).to_string()).collect();
     let dates = dates(rows.iter().map(|row| &row.key));
     let body = listed("versions", records.iter().map(String::as_bytes), next);
-    Answer { status: 200, headers: Vec::new(), body }.dated(dates)
+    Answer { status: 200, headers: Vec::new(), body, cause: None }.dated(dates)
 }
 
 fn dates<'a>(keys: impl Iterator<Item = &'a Key>) -> Option<(Timestamp, Timestamp)> {

@@ -340,7 +340,9 @@ impl Taxii {
         let Ok(id) = Uuid::try_parse(id) else { return Ok(Answer::not_found()) };
         let found = self.exchange.store().posting(id, &actor.who.to_string()).await?;
         Ok(match found {
-            Some(posting) => Answer { status: 200, headers: Vec::new(), body: posting.body.into_bytes() },
+            Some(posting) => {
+                Answer { status: 200, headers: Vec::new(), body: posting.body.into_bytes(), cause: None }
+            }
             None => Answer::not_found(),
         })
     }
@@ -363,7 +365,7 @@ impl Taxii {
         let mut writing = self.exchange.store().writing(now).await?;
         writing.put_posting(&posting).await?;
         writing.commit().await?;
-        Ok(Answer { status: 202, headers: Vec::new(), body: posting.body.into_bytes() })
+        Ok(Answer { status: 202, headers: Vec::new(), body: posting.body.into_bytes(), cause: None })
     }
 
     async fn delete(

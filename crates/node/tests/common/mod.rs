@@ -1,12 +1,15 @@
 //! A real node on a free port, and somebody who talks to it.
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
+pub mod process;
+
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use ostrom_core::Timestamp;
 use ostrom_node::{App, Clock, Config, Limits, Node};
+use ostrom_store::Location;
 use reqwest::Method;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -51,6 +54,10 @@ impl TestNode {
         config.limits = limits();
         config.private_peers = true;
         change(&mut config);
+        let database = ostrom_store::testing::database(&config.data).unwrap();
+        if let (Location::Postgres(url), None) = (database.location, &config.database) {
+            config.database = Some(url.into());
+        }
         let clock = config.clock.clone();
         let node = Node::start(config).await.unwrap();
         let (address, app, link) = (node.address(), node.app().clone(), node.first_link().map(str::to_owned));

@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex};
 
 use ostrom_core::handling::{Handling, Party, Policy, Reader, Tlp};
 use ostrom_core::{CollectionId, Digest, ObjectId, OrgId, PeerId, Timestamp, Uuid};
-use ostrom_store::{Collection, Config, Kept, NewObject, Organisation, Peer, PeerState, Store};
+use ostrom_store::testing::database;
+use ostrom_store::{Collection, Kept, NewObject, Organisation, Peer, PeerState, Store};
 use ostrom_trust::SecretKey;
 use ostrom_trust::log::{Log, Options};
 
@@ -86,7 +87,7 @@ impl Node {
     }
 
     async fn open(number: usize, folder: Arc<tempfile::TempDir>, key: Arc<SecretKey>) -> Self {
-        let store = Store::open(&Config::folder(folder.path())).await.unwrap();
+        let store = Store::open(&database(folder.path()).unwrap()).await.unwrap();
         let log = Log::open(&folder.path().join("log"), Arc::clone(&key), &name(number), &Options::default());
         Self { number, store, log: Arc::new(log.unwrap()), key, folder }
     }

@@ -75,6 +75,7 @@ fn text(status: StatusCode, detail: &str) -> (&'static str, String) {
         StatusCode::CONFLICT => ("It has changed in the meantime", sentence(detail)),
         StatusCode::TOO_MANY_REQUESTS => ("Too many requests", sentence(detail)),
         StatusCode::PAYLOAD_TOO_LARGE => ("This is too large", sentence(detail)),
+        StatusCode::INSUFFICIENT_STORAGE => ("No room left", sentence(detail)),
         StatusCode::SERVICE_UNAVAILABLE => ("Not at the moment", sentence(detail)),
         status if status.is_server_error() => (
             "The node failed",
