@@ -188,13 +188,16 @@ pub(super) struct Node {
     pub(super) references: Vec<Whose>,
 }
 
+/// What a rule is made of: policies for all, those for whoever wrote it, and who that is.
+pub(super) type Joined = (BTreeSet<i64>, BTreeSet<i64>, Option<(OrgId, Option<PersonId>)>);
+
 /// The objects that a write deals with.
 #[derive(Debug, Default)]
 pub(super) struct Work {
     pub(super) things: HashMap<ObjectId, Thing>,
     pub(super) nodes: HashMap<Whose, Node>,
     /// The numbers of rules: for these policies of all, for these of whoever wrote it.
-    pub(super) joined: HashMap<(BTreeSet<i64>, BTreeSet<i64>, Option<(OrgId, Option<PersonId>)>), i64>,
+    pub(super) joined: HashMap<Joined, i64>,
 }
 
 impl Work {
