@@ -174,6 +174,12 @@ fn on_postgresql() -> Result<(), String> {
 fn cargo(args: &[&str]) -> Result<(), String> {
     let mut command = repo::cargo();
     command.args(args);
+    let tests = args.first().is_some_and(|first| ["nextest", "test"].contains(first));
+    if tests && !tools::driver() {
+        // Only `--fast` comes here without one.
+        println!("    no chromedriver here: the node's pages are not tried in a browser");
+        command.env("OSTROM_NO_BROWSER", "1");
+    }
     repo::run(command)
 }
 

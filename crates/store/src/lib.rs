@@ -46,8 +46,8 @@ pub use error::Error;
 pub use member::{Group, Organisation, Person, Role, UnknownRole};
 pub use note::{NewNotification, Notification, Subject};
 pub use object::{
-    CheckReport, Entry, Filter, Head, Key, Logged, MAX_ANCESTORS, MAX_BODY, MAX_CLOSURE, MAX_REFERENCES, MAX_WORDS,
-    ManifestEntry, NewObject, Object, Outcome, Page, Removal, Versions,
+    CheckReport, Entry, Filter, Head, Key, Logged, MAX_ANCESTORS, MAX_BODY, MAX_CLOSURE, MAX_REFERENCES,
+    MAX_WORDS, ManifestEntry, NewObject, Object, Outcome, Page, Removal, Versions,
 };
 pub use peer::{Peer, PeerState};
 pub use posting::Posting;

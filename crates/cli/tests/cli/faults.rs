@@ -42,13 +42,13 @@ fn held_back(place: &Place, args: &[&str]) -> Ran {
 #[test]
 fn what_may_not_be_read_is_named_and_fails() {
     let place = signed();
-    fs::set_permissions(place.path("model/notes.txt"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(place.path("model/notes.txt"), fs::Permissions::from_mode(0o0)).unwrap();
     held_back(&place, &["scan", "model"]).exits(1).says("notes.txt").says("Permission denied");
     held_back(&place, &VERIFY).exits(1).complains("notes.txt").complains("Permission denied");
     held_back(&place, &["sign", "model", "--key", "k.pem"]).exits(1).complains("notes.txt");
     fs::set_permissions(place.path("model/notes.txt"), fs::Permissions::from_mode(0o644)).unwrap();
     fs::create_dir(place.path("model/sub")).unwrap();
-    fs::set_permissions(place.path("model/sub"), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(place.path("model/sub"), fs::Permissions::from_mode(0o0)).unwrap();
     held_back(&place, &["scan", "model"]).exits(1).says("sub").says("Permission denied");
     held_back(&place, &VERIFY).exits(1).complains("sub").complains("Permission denied");
     fs::set_permissions(place.path("model/sub"), fs::Permissions::from_mode(0o755)).unwrap();

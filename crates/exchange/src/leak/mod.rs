@@ -54,7 +54,10 @@ impl fmt::Debug for Seen {
 pub trait Target: Sync {
     /// Asks it something for somebody, at the world's time.
     fn ask(&self, actor: &Actor, question: &Question, now: Timestamp) -> impl Future<Output = Seen> + Send;
+}
 
+/// A server that takes things, and calls the status of what it takes after [`Post::id`].
+pub trait Taking: Target {
     /// Sends it something.
     fn post(&self, actor: &Actor, post: &Post, now: Timestamp) -> impl Future<Output = Seen> + Send;
 }
@@ -71,7 +74,9 @@ impl Target for Taxii {
         let request = Request::get(&question.path, &question.query);
         self.answer(actor, &request, now, Uuid::nil()).await.into()
     }
+}
 
+impl Taking for Taxii {
     async fn post(&self, actor: &Actor, post: &Post, now: Timestamp) -> Seen {
         let request = Request {
             method: Method::Post,
@@ -99,8 +104,8 @@ pub struct Leak {
 pub async fn compare_writes(
     world: &World,
     writer: &Actor,
-    whole: &impl Target,
-    without: &impl Target,
+    whole: &impl Taking,
+    without: &impl Taking,
     now: Timestamp,
 ) -> Result<usize, Box<Leak>> {
     let mut asked = 0;

@@ -3,7 +3,7 @@
 use ostrom_core::{CollectionId, ObjectId, Timestamp};
 use ostrom_store::Store;
 
-use super::{Post, Question, Seen, Target};
+use super::{Post, Question, Seen, Taking, Target};
 use crate::service::Actor;
 use crate::taxii::DATE_LAST;
 
@@ -113,7 +113,9 @@ impl<T: Target> Target for Mutant<T> {
         let seen = self.target.ask(actor, question, now).await;
         self.spoil(question, seen).await
     }
+}
 
+impl<T: Taking> Taking for Mutant<T> {
     async fn post(&self, actor: &Actor, post: &Post, now: Timestamp) -> Seen {
         let mut taken = 0_usize;
         if self.mistake == Mistake::Taken {

@@ -229,12 +229,7 @@ pub(super) async fn state(
 }
 
 /// Pauses a peer, or allows it again, whoever may say so.
-pub(crate) async fn set_state(
-    app: &App,
-    by: By<'_>,
-    id: PeerId,
-    active: bool,
-) -> Result<PeerView, Failure> {
+pub(crate) async fn set_state(app: &App, by: By<'_>, id: PeerId, active: bool) -> Result<PeerView, Failure> {
     let mut peer = app.store.peer(id).await?.ok_or(Failure::NotFound)?;
     peer.state = if active { PeerState::Active } else { PeerState::Paused };
     let mut writing = app.store.writing(app.clock().now()).await?;

@@ -101,8 +101,7 @@ impl Writing {
             ]);
         }
         let mut db = self.db()?;
-        let columns =
-            "tombstone (seq, id, version, collection, removed, policy, own, line, owner, person, why, leaf, salt)";
+        let columns = "tombstone (seq, id, version, collection, removed, policy, own, line, owner, person, why, leaf, salt)";
         insert(&mut db, columns, 13, tombstones).await?;
         for version in &gone {
             let rows = db.fetch("SELECT words FROM object WHERE seq = $1", args![version.seq]).await?;
