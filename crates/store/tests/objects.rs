@@ -341,7 +341,7 @@ async fn what_is_released_is_added_once_more(world: World) {
     assert_eq!(custody.released(at(499), 10).await.unwrap(), []);
     let released = custody.released(at(510), 10).await.unwrap();
     let key = Key { added: at(10), id: id("note", 1), version: at(1), collection: coll(1) };
-    assert_eq!(released, [key.clone()]);
+    assert_eq!(released, std::slice::from_ref(&key));
     let mut writing = store.writing(at(510)).await.unwrap();
     assert!(writing.renew(&key).await.unwrap());
     assert!(!writing.renew(&Key { id: id("note", 5), ..key }).await.unwrap());
