@@ -131,7 +131,7 @@ impl App {
         sign_in::first_link(self).await.map_err(|error| StartError::State(error.to_string()))
     }
 
-    /// Does now what else happens by itself after a while: the clocks of cases, advisories of published cases that are still to be opened, and
+    /// Does now what else happens by itself after a while: the clocks of cases, ended embargoes, advisories of published cases that are still to be opened, and
     /// the count of what people read who are not signed in.
     ///
     /// # Errors
@@ -139,6 +139,7 @@ impl App {
     pub async fn settle(&self) -> Result<(), String> {
         publish::tick(self).await?;
         publish::catch_up(self, &mut std::collections::BTreeMap::new()).await?;
+        while self.exchange.let_go(self.clock().now()).await.map_err(|error| error.to_string())? > 0 {}
         ticks::sum_up(self).await
     }
 

@@ -103,12 +103,16 @@ impl Chromium {
     }
 
     async fn text(&self) -> String {
-        let body = self.find("body").await;
-        self.ask(Method::GET, &format!("/element/{body}/text"), Value::Null)
-            .await
-            .as_str()
-            .unwrap()
-            .to_owned()
+        for _ in 0..LOOKS {
+            let body = self.find("body").await;
+            match self.try_ask(Method::GET, &format!("/element/{body}/text"), Value::Null).await {
+                Ok(text) => return text.as_str().unwrap().to_owned(),
+                // Another page came in between.
+                Err(error) if error["error"] == "stale element reference" => {}
+                Err(error) => panic!("{error}"),
+            }
+        }
+        panic!("no page stays");
     }
 
     async fn find(&self, selector: &str) -> String {

@@ -45,6 +45,8 @@ async fn server(world: &World, without: &BTreeSet<Place>) -> Server {
     .await;
     members(world, &node.app.store).await;
     world.fill(&node.app.store, without).await.unwrap();
+    // What happens by itself from time to time has happened on both.
+    node.app.settle().await.unwrap();
     Server { node, _folder: folder }
 }
 

@@ -211,7 +211,9 @@ async fn peers_are_managed_on_the_nodes_own_machine_while_it_runs_and_while_it_d
         .map(|entry| String::from_utf8(entry.unwrap().bytes).unwrap())
         .filter(|deed| deed.contains("command-line"))
         .collect();
-    assert!(audit.iter().any(|deed| deed.contains(&format!("peer {url} added"))), "{audit:?}");
+    for done in [&*format!("at {url}, key "), "pulled from now", "paused"] {
+        assert!(audit.iter().any(|deed| deed.contains(done)), "{done}: {audit:?}");
+    }
     assert!(audit.iter().all(|deed| !deed.contains("ost_")), "{audit:?}");
 
     let none = local::ask(&data, &Command::Peers).await.unwrap();
