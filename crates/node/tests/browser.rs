@@ -103,16 +103,17 @@ impl Chromium {
     }
 
     async fn text(&self) -> String {
+        let script = json!({"script": "return document.body.innerText", "args": []});
+        let mut last = Value::Null;
         for _ in 0..LOOKS {
-            let body = self.find("body").await;
-            match self.try_ask(Method::GET, &format!("/element/{body}/text"), Value::Null).await {
+            match self.try_ask(Method::POST, "/execute/sync", script.clone()).await {
                 Ok(text) => return text.as_str().unwrap().to_owned(),
-                // Another page came in between.
-                Err(error) if error["error"] == "stale element reference" => {}
-                Err(error) => panic!("{error}"),
+                // Most likely another page is coming.
+                Err(error) => last = error,
             }
+            tokio::time::sleep(PAUSE).await;
         }
-        panic!("no page stays");
+        panic!("no page stays: {} {}", last["error"], last["message"]);
     }
 
     async fn find(&self, selector: &str) -> String {
