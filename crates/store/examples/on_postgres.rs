@@ -1,7 +1,6 @@
 //! Runs a command whose tests take their databases from a throw-away PostgreSQL, and ends with its status.
 //!
 //!     cargo run -p ostrom-store --example on_postgres -- cargo nextest run -p ostrom-exchange -p ostrom-node
-#![allow(clippy::unwrap_used, reason = "an example for tests")]
 
 use std::process::{Command, ExitCode};
 

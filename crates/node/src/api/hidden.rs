@@ -12,7 +12,7 @@ use crate::who::Actor;
 use crate::{App, Failure};
 
 /// What stands in the place of an id.
-pub(crate) const PLACEHOLDER: &str = "(not for you)";
+pub(crate) const REDACTED: &str = "(not for you)";
 /// How long a UUID is, in characters.
 const UUID: usize = 36;
 
@@ -124,7 +124,7 @@ fn names(text: &str) -> Vec<Name> {
     found
 }
 
-/// The text with placeholders for what is not visible, and whether there is one.
+/// The text without the names of what is not visible, and whether there were any.
 fn without(text: &str, visible: &BTreeSet<String>) -> (String, bool) {
     let (mut clean, mut from, mut hidden) = (String::with_capacity(text.len()), 0, false);
     for name in names(text) {
@@ -132,7 +132,7 @@ fn without(text: &str, visible: &BTreeSet<String>) -> (String, bool) {
             continue;
         }
         clean.push_str(text.get(from..name.start).unwrap_or_default());
-        clean.push_str(PLACEHOLDER);
+        clean.push_str(REDACTED);
         (from, hidden) = (name.end, true);
     }
     clean.push_str(text.get(from..).unwrap_or_default());
@@ -193,7 +193,7 @@ mod tests {
         ] {
             let (clean, hidden) = without(&decoded(&text), &BTreeSet::new());
             assert!(hidden && !clean.to_lowercase().contains("0c7b5b88"), "{text}: {clean}");
-            assert!(clean.contains(PLACEHOLDER));
+            assert!(clean.contains(REDACTED));
         }
         let visible = BTreeSet::from([ID.to_owned()]);
         assert_eq!(without(&format!("page /flaws/{ID}"), &visible), (format!("page /flaws/{ID}"), false));
