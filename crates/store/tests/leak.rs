@@ -410,6 +410,15 @@ async fn as_the_model_says(reading: &Reading, model: &Model, limit: usize) {
             }
         }
     }
+    let gone = model.seen(reader_of(reading), reading.now()).into_iter().map(|at| &model.instances[at]);
+    let mut gone: Vec<Key> = gone
+        .filter_map(|known| {
+            known.removed.as_ref().map(|removed| Key { added: removed.when, ..known.key.clone() })
+        })
+        .collect();
+    gone.sort();
+    let (rows, _) = walk(async |after| reading.removals(after.as_ref(), limit).await.unwrap()).await;
+    assert_eq!(rows.into_iter().map(|removal| removal.key).collect::<Vec<_>>(), gone);
     // The last visible version of each object, wherever it is.
     let mut last = BTreeMap::<&ObjectId, &common::model::Instance>::new();
     for known in &visible {
@@ -499,7 +508,10 @@ async fn check(case: &Case, configs: [Config; 2]) {
     other.close().await;
 }
 
+/// `OSTROM_WORLDS` asks for another number of worlds than `count`.
 fn run(count: u32, configs: impl Fn(u32) -> [Config; 2]) {
+    let count = std::env::var("OSTROM_WORLDS")
+        .map_or(count, |worlds| worlds.parse().expect("OSTROM_WORLDS: a number"));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     let mut runner = TestRunner::new(Cases {
         cases: count,

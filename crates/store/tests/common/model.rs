@@ -13,8 +13,18 @@ pub struct Instance {
     pub key: Key,
     /// What held for others' objects that it refers to when it was written, as far as its writer could see them.
     pub given: Option<Policy>,
-    /// What held for it when it was removed, and when that was.
-    pub removed: Option<(Policy, Timestamp)>,
+    /// Once it is removed.
+    pub removed: Option<Removed>,
+}
+
+/// What held for a version when it was removed.
+#[derive(Debug, Clone)]
+pub struct Removed {
+    pub when: Timestamp,
+    /// For all.
+    pub effective: Policy,
+    /// For whoever wrote it.
+    pub alone: Policy,
 }
 
 impl Instance {
@@ -88,7 +98,7 @@ impl Model {
                 }
                 for known in self.last(self.of(id).filter(|(_, known)| known.counts_for(&from.object))) {
                     match &known.removed {
-                        Some((removed, _)) => policy = policy.and(removed),
+                        Some(removed) => policy = policy.and(&removed.effective),
                         None => {
                             policy = policy.and(&self.alone(known));
                             stack.push(known);
@@ -120,7 +130,8 @@ impl Model {
 
     fn allows(&self, instance: &Instance, reader: &Reader, now: Timestamp) -> bool {
         match &instance.removed {
-            Some((policy, _)) => policy.allows(reader, now),
+            Some(removed) if instance.is_by(reader) => removed.alone.allows(reader, now),
+            Some(removed) => removed.effective.allows(reader, now),
             None if instance.is_by(reader) => self.alone(instance).allows(reader, now),
             None => self.effective(instance).allows(reader, now),
         }
@@ -144,7 +155,7 @@ impl Model {
             for owner in owners.into_iter().filter(|owner| *owner != object.owner) {
                 for known in self.last(all().filter(|(_, known)| known.object.owner == owner)) {
                     let policy = match &known.removed {
-                        Some((policy, _)) => policy.clone(),
+                        Some(removed) => removed.effective.clone(),
                         None => self.effective(known),
                     };
                     given = Some(given.map_or_else(|| policy.clone(), |given| given.and(&policy)));
@@ -187,9 +198,13 @@ impl Model {
                     && version.is_none_or(|version| known.key.version == version)
             })
             .collect();
-        let policies: Vec<Policy> = doomed.iter().map(|at| self.effective(&self.instances[*at])).collect();
-        for (at, policy) in doomed.iter().zip(policies) {
-            self.instances[*at].removed = Some((policy, when));
+        let held = |at: &usize| {
+            let known = &self.instances[*at];
+            Removed { when, effective: self.effective(known), alone: self.alone(known) }
+        };
+        let held: Vec<Removed> = doomed.iter().map(held).collect();
+        for (at, removed) in doomed.iter().zip(held) {
+            self.instances[*at].removed = Some(removed);
             let next = self.order.len();
             self.order.insert(*at, next);
         }
