@@ -39,7 +39,7 @@ mod writing;
 pub use backup::{backup_file, restore};
 pub use case::{CaseEvent, CaseFile, CaseMessage, Due, NewDue, NewEvent, NewMessage};
 pub use collection::Collection;
-pub use config::{Config, ConfigError, Location};
+pub use config::{Config, ConfigError, Location, Lookup};
 pub use credential::{Link, OidcLink, Passkey, Session, Token};
 pub use custody::{Custody, Kept, Refused};
 pub use error::Error;

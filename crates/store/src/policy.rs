@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ostrom_core::handling::{Policy, Reader};
 use ostrom_core::{Digest, OrgId, PersonId, Timestamp};
@@ -165,13 +166,51 @@ pub(crate) struct View {
     until: Option<Timestamp>,
     /// A byte for each policy, at the place of its number: 1 if it lets the reader read, else 0. At place 0, which is nobody's, a 1.
     bits: Vec<u8>,
+    judgement: Judgement,
+}
+
+/// Whether a reader sees little of what there is, and after how many commits that was found out. It only says which way to the same answer is the shorter one.
+#[derive(Debug, Default)]
+struct Judgement(AtomicU64);
+
+impl Judgement {
+    /// For so many commits it holds.
+    const HOLDS: u64 = 512;
+
+    fn get(&self, commits: u64) -> Option<bool> {
+        // 0: not found out yet. Otherwise twice the commits, one added, and one more if it is little.
+        let known = self.0.load(Ordering::Relaxed).checked_sub(1)?;
+        (commits < (known >> 1).saturating_add(Self::HOLDS)).then_some(known & 1 == 1)
+    }
+
+    fn set(&self, commits: u64, little: bool) {
+        self.0.store((commits << 1 | u64::from(little)).saturating_add(1), Ordering::Relaxed);
+    }
 }
 
 impl View {
     fn new(reader: &Reader, from: Timestamp, policies: &Policies) -> Self {
-        let mut view = Self { reader: reader.clone(), from, until: None, bits: vec![1] };
+        let judgement = Judgement::default();
+        let mut view = Self { reader: reader.clone(), from, until: None, bits: vec![1], judgement };
         view.extend(policies);
         view
+    }
+
+    /// The same, to be extended.
+    fn copy(&self) -> Self {
+        let Self { reader, from, until, bits, judgement } = self;
+        let judgement = Judgement(AtomicU64::new(judgement.0.load(Ordering::Relaxed)));
+        Self { reader: reader.clone(), from: *from, until: *until, bits: bits.clone(), judgement }
+    }
+
+    /// Whether the reader sees little of what there is, if that was found out not too many commits ago.
+    pub(crate) fn judged(&self, commits: u64) -> Option<bool> {
+        self.judgement.get(commits)
+    }
+
+    /// Notes whether the reader sees little.
+    pub(crate) fn judge(&self, commits: u64, little: bool) {
+        self.judgement.set(commits, little);
     }
 
     /// Adds the policies that came later.
@@ -240,9 +279,7 @@ impl Views {
                 if view.bits.len() == policies.places() {
                     return Arc::clone(view);
                 }
-                let View { reader, from, until, bits } = &**view;
-                let mut longer =
-                    View { reader: reader.clone(), from: *from, until: *until, bits: bits.clone() };
+                let mut longer = view.copy();
                 longer.extend(policies);
                 if longer.holds(now) {
                     *view = Arc::new(longer);

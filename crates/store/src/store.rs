@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -40,6 +41,8 @@ struct Inner {
     policies: RwLock<Policies>,
     collections: RwLock<Collections>,
     views: Mutex<Views>,
+    /// How many transactions were committed since the store was opened.
+    commits: AtomicU64,
 }
 
 /// What has to be known of collections to read and write objects.
@@ -195,6 +198,7 @@ impl Store {
                 policies: RwLock::new(policies),
                 collections: RwLock::new(collections),
                 views: Mutex::new(Views::default()),
+                commits: AtomicU64::new(0),
             }),
         })
     }
@@ -246,6 +250,19 @@ impl Store {
     /// Where the database is.
     pub fn location(&self) -> &Location {
         &self.inner.config.location
+    }
+
+    pub(crate) fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    /// How many transactions were committed since the store was opened, more or less.
+    pub(crate) fn commits(&self) -> u64 {
+        self.inner.commits.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn count_commit(&self) {
+        self.inner.commits.fetch_add(1, Ordering::Relaxed);
     }
 
     /// How many readers' views are ready: what the cache holds.

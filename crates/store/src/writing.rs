@@ -60,6 +60,7 @@ impl Writing {
     pub async fn commit(mut self) -> Result<(), Error> {
         self.writer.commit().await?;
         // No await from here on: what is in memory follows at once.
+        self.store.count_commit();
         self.writer.next_seq = self.next_seq;
         self.writer.last_added = self.last_added;
         if let Some(collections) = self.collections.take() {
