@@ -45,7 +45,7 @@ impl Reading {
         let mut more = String::new();
         if let Some(collection) = collection {
             args.push(collection.into());
-            more.push_str(" AND t.collection = $5");
+            more.push_str(" AND +t.collection = $5");
         }
         list_clause("t.kind", kinds.iter().copied(), &mut more, &mut args);
         // A question for each mark, so that both databases go by the index of marks, whatever they think of its members.
