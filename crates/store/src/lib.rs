@@ -28,6 +28,7 @@ mod peer;
 mod policy;
 mod posting;
 mod reading;
+mod reclaim;
 mod saved;
 mod sealing;
 mod setting;

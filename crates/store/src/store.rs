@@ -16,7 +16,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::db::{Arg, ReadConn, Readers, Row, WriteConn, args};
 use crate::policy::{Policies, Views};
-use crate::{Config, Custody, Error, Location, Reading, Writing, migrate, policy};
+use crate::{Config, Custody, Error, Location, Reading, Writing, migrate, policy, reclaim};
 
 /// How long a write waits for those before it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -99,6 +99,8 @@ pub(crate) struct Writer {
     pub(crate) last_added: i64,
     /// How many transactions were committed.
     pub(crate) generation: u64,
+    /// Up to this number it was looked which policies nothing has.
+    pub(crate) reclaimed: i64,
 }
 
 /// How the last transaction ended.
@@ -180,6 +182,7 @@ impl Store {
         };
         let mut conn = connect(config).await.map_err(|error| error.about(&what))?;
         migrate::migrate(&mut conn.db(), &what).await.map_err(|error| error.about(&what))?;
+        reclaim::all(&mut conn.db()).await.map_err(|error| error.about(&what))?;
         let readers = readers(config).await?;
         let mut writer = Writer {
             conn: Some(conn),
@@ -188,8 +191,9 @@ impl Store {
             next_seq: 1,
             last_added: i64::MIN,
             generation: 0,
+            reclaimed: 0,
         };
-        let (policies, collections) = load(&mut writer).await?;
+        let (policies, collections) = load(&mut writer, None).await?;
         Ok(Self {
             inner: Arc::new(Inner {
                 config: config.clone(),
@@ -301,7 +305,8 @@ impl Store {
         if writer.conn.is_none() {
             writer.conn = Some(connect(&self.inner.config).await?);
         }
-        let (policies, collections) = load(writer).await?;
+        let known = self.policies().clone();
+        let (policies, collections) = load(writer, Some(&known)).await?;
         *self.policies_mut() = policies;
         *self.collections_mut() = collections;
         self.views().clear();
@@ -447,9 +452,9 @@ fn postgres_options(url: &str) -> Result<PgConnectOptions, Error> {
 }
 
 /// Reads what is kept in memory.
-async fn load(writer: &mut Writer) -> Result<(Policies, Collections), Error> {
+async fn load(writer: &mut Writer, known: Option<&Policies>) -> Result<(Policies, Collections), Error> {
     let mut db = writer.db()?;
-    let policies = policy::Policies::load(&mut db).await?;
+    let policies = policy::Policies::load(&mut db, known).await?;
     let mut collections = Collections::default();
     for row in db.fetch("SELECT id, key, may_read, largest FROM collection", args![]).await? {
         collections.add(row.parsed(0)?, row.int(1)?, row.maybe_json(2)?);
