@@ -11,6 +11,7 @@ use super::page::{fitting, may_be_large};
 use super::search::SAMPLE;
 use super::sparse::{Among, CHUNK};
 use super::{Filter, Head, Key, Logged, Object, Page, Removal};
+use crate::config::Lookup;
 use crate::db::{Arg, Row, args, pad, padded, places};
 use crate::policy::seen;
 use crate::{Error, Reading, Store};
@@ -274,7 +275,7 @@ impl Reading {
             None => i64::MAX,
         };
         let most = self.limit(limit).saturating_add(1);
-        let numbers = match from.common {
+        let numbers = match from.common || self.store().config().lookup == Lookup::ByMark {
             true => self.little(Among { before: end, kinds, ..Among::default() }).await?,
             false => None,
         };

@@ -92,3 +92,89 @@ impl Reading {
         Ok(little)
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic, reason = "a test may fail loudly")]
+mod tests {
+    use ostrom_core::handling::{Handling, Policy, Reader, Tlp};
+    use ostrom_core::{CollectionId, ObjectId, OrgId, Timestamp, Uuid};
+
+    use super::*;
+    use crate::{Collection, Config, NewObject, Store};
+
+    fn org(n: u128) -> OrgId {
+        OrgId::new(Uuid::from_u128(n))
+    }
+
+    async fn put(store: &Store, first: u128, last: u128, owner: u128) {
+        let note = |n| NewObject {
+            collection: CollectionId::new(Uuid::from_u128(1)),
+            id: ObjectId::new("note", Uuid::from_u128(n)).unwrap(),
+            version: Some(Timestamp::EPOCH),
+            spec_version: "2.1".to_owned(),
+            own: Policy::new([Handling::new(org(owner), Tlp::AmberStrict)]),
+            references: Vec::new(),
+            shared: false,
+            owner: org(owner),
+            person: None,
+            peer: None,
+            body: b"{}".to_vec(),
+            title: String::new(),
+            text: String::new(),
+            salt: None,
+            leaf: None,
+            aside: None,
+        };
+        let mut writing = store.writing(Timestamp::EPOCH).await.unwrap();
+        writing.put((first..last).map(note).collect()).await.unwrap();
+        writing.commit().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn who_sees_little_of_much_is_told_from_who_sees_much_of_little() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::open(&Config::folder(folder.path())).await.unwrap();
+        let mut writing = store.writing(Timestamp::EPOCH).await.unwrap();
+        let collection = Collection {
+            id: CollectionId::new(Uuid::from_u128(1)),
+            alias: None,
+            title: String::new(),
+            description: String::new(),
+            may_read: None,
+            may_write: None,
+            handling: None,
+            media_types: Vec::new(),
+            created: Timestamp::EPOCH,
+        };
+        writing.put_collection(&collection).await.unwrap();
+        writing.commit().await.unwrap();
+        let reading = async |n| {
+            let reader = Reader { organisation: Some(org(n)), ..Reader::anonymous(true) };
+            store.reading(&reader, Timestamp::EPOCH).await.unwrap()
+        };
+        put(&store, 0, 96, 1).await;
+        put(&store, 96, 99, 2).await;
+        assert!(!reading(1).await.sees_little().await.unwrap());
+        assert_eq!(reading(1).await.little(Among::default()).await.unwrap(), None);
+        assert!(reading(2).await.sees_little().await.unwrap());
+        assert_eq!(reading(2).await.little(Among::default()).await.unwrap().unwrap().len(), 3);
+        assert!(reading(3).await.sees_little().await.unwrap());
+        // It is not asked again and again, but it is after a while.
+        put(&store, 99, 103, 2).await;
+        assert!(reading(2).await.sees_little().await.unwrap());
+        for n in 0..600 {
+            put(&store, 103 + n, 104 + n, 3).await;
+        }
+        assert!(!reading(3).await.sees_little().await.unwrap());
+        put(&store, 1_000, 20_000, 1).await;
+        for n in 0..600 {
+            put(&store, 20_000 + n, 20_001 + n, 3).await;
+        }
+        assert!(reading(2).await.sees_little().await.unwrap());
+        // Who has come to see more than little is noticed at once.
+        put(&store, 30_000, 30_000 + LITTLE as u128, 2).await;
+        assert_eq!(reading(2).await.little(Among::default()).await.unwrap(), None);
+        assert!(!reading(2).await.sees_little().await.unwrap());
+        store.close().await;
+    }
+}
