@@ -67,18 +67,20 @@ async fn what_is_sealed_is_nowhere_in_the_clear_but_with_its_recipients() {
     let reporter = Client::new(&ada.origin, &token).unwrap();
     let recipient = Client::new(&ada.origin, &pat.token(&["read", "write"]).await).unwrap();
     let to = [Party::Organisation(partner.parse().unwrap())];
-    let refused = reporter.seal(&draft("vulnerability", Tlp::Amber, &to, &one)).await.unwrap_err();
+    let refused = reporter.seal(&draft("vulnerability", Tlp::Amber, &to, &one), None).await.unwrap_err();
     assert!(matches!(&refused, ClientError::Seal(why) if why.contains("has given out no key")), "{refused}");
 
     let (key, stranger) = (OpeningKey::generate().unwrap(), OpeningKey::generate().unwrap());
     recipient.give_sealing_key(&key.public(), "Partner's desk").await.unwrap();
     assert!(recipient.give_sealing_key(&key.public(), "again").await.is_err(), "a key is given out once");
-    for kind in ["vulnerability", "incident"] {
-        let sealed_to = reporter.seal(&draft(kind, Tlp::Amber, &to, &one)).await.unwrap();
+    let senders = OpeningKey::generate().unwrap();
+    for (kind, sender) in [("vulnerability", Some(&senders)), ("incident", None)] {
+        let sealed_to = reporter.seal(&draft(kind, Tlp::Amber, &to, &one), sender).await.unwrap();
         assert_eq!(sealed_to.keys, [(key.public().id(), Some("Partner's desk".to_owned()))]);
         let bytes = recipient.object(&sealed_to.written.id).await.unwrap().unwrap();
         let opened = sealed::open(&bytes, &key).unwrap();
-        assert_eq!(opened["description"], SECRET);
+        assert_eq!(opened.object["description"], SECRET);
+        assert_eq!(opened.sender, sender.map(OpeningKey::public));
         assert_eq!(sealed::open(&bytes, &stranger), Err(SealError::NotARecipient));
         let moved = String::from_utf8(bytes).unwrap().replace("Sealed report", "Opened report");
         assert!(matches!(sealed::open(moved.as_bytes(), &key), Err(SealError::Context { .. })));
@@ -92,6 +94,7 @@ async fn what_is_sealed_is_nowhere_in_the_clear_but_with_its_recipients() {
         let page = pat.get(&format!("/{kind}/{}", sealed_to.written.id)).await;
         let page = String::from_utf8(page.body).unwrap();
         assert!(page.contains("Sealed to") && page.contains("ostrom open "), "{page}");
+        assert_eq!(page.contains(&senders.public().id().to_string()), sender.is_some(), "{page}");
     }
 
     // Another node relays it, and a backup has it: neither can read it.
@@ -137,23 +140,41 @@ async fn keys_are_their_owners_and_red_is_for_persons() {
         assert_eq!(pat.api(Method::POST, "/api/v1/sealing-keys", &form).await.status, 422, "{bad}");
     }
     let to = [Party::Organisation(partner.parse().unwrap())];
-    let refused = reporter.seal(&draft("vulnerability", Tlp::Red, &to, &node)).await.unwrap_err();
+    let refused = reporter.seal(&draft("vulnerability", Tlp::Red, &to, &node), None).await.unwrap_err();
     assert!(refused.to_string().contains("TLP:RED is sealed to persons"), "{refused}");
     let to = [Party::Person(person.parse().unwrap())];
-    let sealed_to = reporter.seal(&draft("vulnerability", Tlp::Red, &to, &node)).await.unwrap();
+    let sealed_to = reporter.seal(&draft("vulnerability", Tlp::Red, &to, &node), None).await.unwrap();
     assert_eq!(sealed_to.keys.len(), 1);
     // A token does not see it, the person does, as the page's export gives it.
     assert_eq!(organisation.object(&sealed_to.written.id).await.unwrap(), None);
     let bundle = pat.get(&format!("/flaws/{}/stix", sealed_to.written.id)).await.body;
     let (_, bytes) = sealed::find(&bundle).unwrap();
-    assert_eq!(sealed::open(&bytes, &own).unwrap()["name"], SECRET);
+    assert_eq!(sealed::open(&bytes, &own).unwrap().object["name"], SECRET);
     assert_eq!(sealed::open(&bytes, &shared), Err(SealError::NotARecipient));
+    // Whoever is a recipient in several ways has it once: by name, by a group, as the sender's own organisation.
+    let institute = reporter.organisation().await.unwrap();
+    let ours = OpeningKey::generate().unwrap();
+    reporter.give_sealing_key(&ours.public(), "our desk").await.unwrap();
+    let form =
+        json!({"name": "All", "description": "", "organisations": [partner, institute], "persons": []});
+    let group = ada.api(Method::POST, "/api/v1/groups", &form).await;
+    assert_eq!(group.status, 201, "{group:?}");
+    let group = Party::Group(group.json()["id"].as_str().unwrap().parse().unwrap());
+    let to = [Party::Organisation(institute), Party::Organisation(partner.parse().unwrap()), group];
+    let sealed_to =
+        reporter.seal(&draft("vulnerability", Tlp::Amber, &to, &node), Some(&ours)).await.unwrap();
+    let mut keys: Vec<_> = sealed_to.keys.iter().map(|(id, _)| *id).collect();
+    keys.sort();
+    // Pat's own key is of the partner's as well.
+    let mut expected = [own.public().id(), shared.public().id(), ours.public().id()];
+    expected.sort();
+    assert_eq!(keys, expected);
     // Nobody retires another's key.
     let id = made.json()["id"].as_str().unwrap().to_owned();
     let path = format!("/api/v1/sealing-keys/{id}");
     assert_eq!(ada.api(Method::DELETE, &path, &json!({})).await.status, 404);
     assert_eq!(pat.api(Method::DELETE, &path, &json!({})).await.status, 204);
-    assert_eq!(reporter.sealing_keys().await.unwrap().len(), 1);
+    assert_eq!(reporter.sealing_keys().await.unwrap().len(), 2);
     assert_eq!(node.browser().get("/api/v1/sealing-keys").await.status, 401);
     let page = String::from_utf8(pat.get("/sealing-keys").await.body).unwrap();
     assert!(page.contains("desk") && page.contains(&shared.public().id().to_string()), "{page}");

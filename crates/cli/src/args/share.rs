@@ -36,6 +36,9 @@ pub struct Marks {
     /// With --seal: a public key to seal to, instead of those that the node names.
     #[arg(long, value_name = "KEY", requires = "seal")]
     pub to_key: Vec<String>,
+    /// With --seal: your own key's file. Recipients then know that its owner sealed it.
+    #[arg(long, value_name = "FILE", requires = "seal")]
+    pub from: Option<PathBuf>,
     /// With --seal: the title that stays in the clear.
     #[arg(long, value_name = "TEXT", default_value = "Sealed report")]
     pub open_title: String,
