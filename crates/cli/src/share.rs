@@ -1,4 +1,4 @@
-//! `ostrom report`, `incident`, `publish` and `sync`: what talks to a node.
+//! `ostrom report`, `incident`, `publish`, `import` and `sync`: what talks to a node.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -13,7 +13,8 @@ use ostrom_node::client::{Client, ClientError, NewObject, Place, Written};
 use serde_json::{Map, Value, json};
 
 use crate::args::{
-    FlawOptions, IncidentOptions, Marks, NodeAddress, PublishOptions, SeverityName, SyncOptions,
+    FlawOptions, ImportOptions, IncidentOptions, Marks, NodeAddress, PublishOptions, SeverityName,
+    SourceName, SyncOptions,
 };
 use crate::eval::opened;
 use crate::fail::{Failure, io};
@@ -21,6 +22,8 @@ use crate::{sealing, show};
 
 /// The longest description, in bytes.
 const MAX_DESCRIPTION: u64 = 1 << 20;
+/// The largest file that is imported, in bytes: what a node takes at once.
+const MAX_IMPORT: u64 = 32 << 20;
 /// Objects that one page of a collection has.
 const PAGE: usize = 500;
 /// Where a synchronised folder keeps where to go on.
@@ -95,6 +98,50 @@ pub async fn publish(options: PublishOptions) -> Result<ExitCode, Failure> {
     draft.along = vec![software];
     let written = node.publish(&draft).await?;
     told("Published", &written, options.json)
+}
+
+/// `ostrom import`.
+pub async fn import(options: ImportOptions) -> Result<ExitCode, Failure> {
+    use std::io::Read as _;
+    let node = client(&options.node)?;
+    let name = options.file.display().to_string();
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(&options.file).map_err(io(&name))?;
+    file.take(MAX_IMPORT.saturating_add(1)).read_to_end(&mut bytes).map_err(io(&name))?;
+    if bytes.len() as u64 > MAX_IMPORT {
+        return Err(Failure::new(format!(
+            "{name} has more than 32 MiB, which no node takes at once: split it"
+        )));
+    }
+    let source = match options.source {
+        SourceName::Stix => "stix",
+        SourceName::GenaiIncidents => "genai-incidents",
+        SourceName::Avid => "avid",
+    };
+    let report = node.import(source, &options.collection, &options.tlp, bytes).await?;
+    let number = |name: &str| report.get(name).and_then(Value::as_u64).unwrap_or_default();
+    if options.json {
+        show::json(&report)?;
+    } else {
+        for problem in report.get("problems").and_then(Value::as_array).into_iter().flatten().take(20) {
+            let text = |name: &str| problem.get(name).and_then(Value::as_str).map(show::printable);
+            let kept = problem.get("kept").and_then(Value::as_bool) == Some(true);
+            let why =
+                problem.get("why").and_then(|why| why.get(0)).and_then(Value::as_str).map(show::printable);
+            let (record, why) = (text("record").unwrap_or_default(), why.unwrap_or_default());
+            eprintln!("{record}: {}: {why}", if kept { "kept, with defects" } else { "refused" });
+        }
+        println!(
+            "{} records, {} taken ({} were there already), {} with defects, {} refused",
+            number("read"),
+            number("taken"),
+            number("same"),
+            number("defective"),
+            number("refused")
+        );
+    }
+    // What was left out must not be taken for brought in.
+    Ok(if number("refused") > 0 { ExitCode::from(4) } else { ExitCode::SUCCESS })
 }
 
 /// `ostrom sync`.

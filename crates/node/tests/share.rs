@@ -403,6 +403,35 @@ async fn a_restored_node_serves_what_was_backed_up_and_its_log_goes_on() {
     restored.stop().await;
 }
 
+#[tokio::test]
+async fn a_check_says_what_was_changed_behind_the_nodes_back_while_it_runs_and_while_it_does_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let node = TestNode::with(|config| config.data.clone_from(&data)).await;
+    let mut ada = node.administrator().await;
+    flaws(&mut ada).await;
+    let flaw =
+        json!({"collection": "flaws", "handling": {"tlp": "clear"}, "object": {"name": "Kept as it was"}});
+    assert_eq!(ada.api(Method::POST, "/api/v1/flaws", &flaw).await.status, 201);
+    let told = local::ask(&data, &Command::Check).await.unwrap().unwrap();
+    assert_eq!((&told["sound"], told["objects"].as_u64() > Some(0)), (&json!(true), true), "{told}");
+    let config = node.app.config.clone();
+    node.stop().await;
+    assert_eq!(local::alone(config.clone(), Command::Check).await.unwrap()["sound"], true);
+    if config.database.is_some() {
+        return; // PostgreSQL keeps its files elsewhere.
+    }
+    let file = data.join("ostrom.db");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let needle = br#""name":"Kept as it was""#;
+    let at = bytes.windows(needle.len()).position(|window| window == needle).unwrap();
+    bytes[at + needle.len() - 2] = b'z';
+    std::fs::write(&file, bytes).unwrap();
+    let told = local::alone(config, Command::Check).await.unwrap();
+    assert_eq!(told["sound"], false, "{told}");
+    assert!(told["problems"][0].as_str().unwrap().contains("vulnerability--"), "{told}");
+}
+
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {

@@ -131,6 +131,38 @@ pub struct PublishOptions {
     pub json: bool,
 }
 
+/// Forms of what others have published.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum SourceName {
+    /// A STIX bundle, such as MITRE ATLAS's.
+    Stix,
+    /// incidents.min.json of genai-incidents.
+    GenaiIncidents,
+    /// AVID's reports or vulnerabilities: one, a list, or one on each line.
+    Avid,
+}
+
+/// `ostrom import`.
+#[derive(Debug, Args)]
+pub struct ImportOptions {
+    /// The file.
+    pub file: PathBuf,
+    /// What it is.
+    #[arg(long = "as", value_enum, default_value = "stix")]
+    pub source: SourceName,
+    /// How public it is. A STIX bundle keeps its own marks.
+    #[arg(long, default_value = "amber")]
+    pub tlp: String,
+    /// The collection, by its id or alias.
+    #[arg(long, default_value = "shared", value_name = "NAME")]
+    pub collection: String,
+    #[command(flatten)]
+    pub node: NodeAddress,
+    /// Print the node's report as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// `ostrom sync`.
 #[derive(Debug, Args)]
 pub struct SyncOptions {
