@@ -109,10 +109,6 @@ async fn upload(browser: &mut Browser, token: &str, fields: &[(&str, &str)], fil
     browser.send(Method::POST, "/evaluations/new", &headers, body).await
 }
 
-fn html(answer: &Answer) -> String {
-    String::from_utf8(answer.body.clone()).unwrap()
-}
-
 /// What a hidden field of a page holds.
 fn hidden(page: &str, name: &str) -> String {
     let start = format!("name=\"{name}\" value=\"");
@@ -132,8 +128,7 @@ struct Place {
 async fn place() -> Place {
     let node = TestNode::start().await;
     let mut ada = node.administrator().await;
-    let made = ada.api(Method::POST, "/api/v1/collections", &json!({"title": "Evaluations"})).await;
-    let collection = made.json()["id"].as_str().unwrap().to_owned();
+    let collection = ada.collection("evaluations").await;
     let folder = tempfile::tempdir().unwrap();
     bundle_in(&folder.path().join("run")).await;
     Place { node, ada, collection, folder }
@@ -143,13 +138,13 @@ async fn place() -> Place {
 async fn a_bundle_is_verified_shown_and_published_once_by_the_pages_alone() {
     let Place { node, mut ada, collection, folder } = place().await;
     let archive = packed(&folder.path().join("run"));
-    assert!(html(&ada.get("/evaluations").await).contains("href=\"/evaluations/new\""));
-    let form = html(&ada.get("/evaluations/new").await);
+    assert!(ada.get("/evaluations").await.text().contains("href=\"/evaluations/new\""));
+    let form = ada.get("/evaluations/new").await.text();
     assert!(form.contains("enctype=\"multipart/form-data\"") && form.contains("type=\"file\""), "{form}");
     let fields = [("tlp", "green"), ("collection", &*collection)];
     let token = ada.csrf().await;
     let review = upload(&mut ada, &token, &fields, &archive).await;
-    let page = html(&review);
+    let page = review.text();
     assert_eq!(review.status, 200, "{page}");
     assert!(page.contains("idle &#60;b onclick=x&#62;") && !page.contains("<b onclick"), "{page}");
     assert!(page.contains("Benign utility") && page.contains("every outcome and figure"), "{page}");
@@ -163,9 +158,9 @@ async fn a_bundle_is_verified_shown_and_published_once_by_the_pages_alone() {
     let (verified, tag) = (hidden(&page, "verified"), hidden(&page, "tag"));
     let all = [("tlp", "green"), ("collection", &*collection), ("verified", &*verified), ("tag", &*tag)];
     let published = ada.form("/evaluations/publish", &all).await;
-    assert_eq!(published.status, 303, "{}", html(&published));
+    assert_eq!(published.status, 303, "{}", published.text());
     let at = published.header("location").unwrap().to_owned();
-    let page = html(&ada.get(&at).await);
+    let page = ada.get(&at).await.text();
     assert!(page.contains("Attack success rate") && page.contains("TLP:GREEN"), "{page}");
     // The same bundle again is the same evaluation, whether by a page or by the API.
     assert_eq!(ada.form("/evaluations/publish", &all).await.header("location").unwrap(), at);
@@ -212,7 +207,7 @@ async fn what_is_no_whole_bundle_is_refused_with_a_reason_and_leaves_nothing() {
         ("an unfinished one", archive("suite.json"), "is no bundle"),
     ] {
         let answer = upload(&mut ada, &token, &fields, &file).await;
-        let page = html(&answer);
+        let page = answer.text();
         assert_eq!(answer.status, 422, "{what}: {page}");
         assert!(page.contains(says), "{what}: {page}");
         assert!(
@@ -226,11 +221,11 @@ async fn what_is_no_whole_bundle_is_refused_with_a_reason_and_leaves_nothing() {
         let answer = upload(&mut ada, &token, &fields, &bytes).await;
         assert!(answer.status == 422 || answer.status == 200, "{at}: {answer:?}");
         // A changed byte that changes nothing of what is packed is no change.
-        assert!(answer.status == 422 || html(&answer).contains("every outcome and figure"));
+        assert!(answer.status == 422 || answer.text().contains("every outcome and figure"));
     }
     // Marks that will not do come back with the form, before anything is verified.
     let answer = upload(&mut ada, &token, &[("tlp", "ultra"), ("collection", &collection)], &good).await;
-    assert!(answer.status == 422 && html(&answer).contains("Choose a mark"));
+    assert!(answer.status == 422 && answer.text().contains("Choose a mark"));
     // Without the form's token, from somewhere else, or by who may not write.
     assert_eq!(upload(&mut ada, "", &fields, &good).await.status, 403);
     assert_eq!(upload(&mut ada, &"A".repeat(43), &fields, &good).await.status, 403);

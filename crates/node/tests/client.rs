@@ -18,10 +18,7 @@ use serde_json::json;
 async fn it_reports_lists_and_syncs() {
     let node = TestNode::start().await;
     let mut ada = node.administrator().await;
-    let made =
-        ada.api(Method::POST, "/api/v1/collections", &json!({"title": "Flaws", "alias": "flaws"})).await;
-    assert_eq!(made.status, 201);
-    let collection = made.json()["id"].as_str().unwrap().to_owned();
+    let collection = ada.collection("flaws").await;
     let token = ada.token(&["read", "write", "report"]).await;
     let client = Client::new(&ada.origin, &token).unwrap();
     let flaw = |name: &str| NewObject::new("flaws", "amber", json!({"name": name}));

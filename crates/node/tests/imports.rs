@@ -36,8 +36,7 @@ fn bundle() -> Vec<u8> {
 async fn what_others_have_published_is_taken_with_its_defects_on_record_and_once() {
     let node = TestNode::start().await;
     let mut ada = node.administrator().await;
-    let form = json!({"title": "Public", "alias": "public"});
-    assert_eq!(ada.api(Method::POST, "/api/v1/collections", &form).await.status, 201);
+    ada.collection("public").await;
     let client = Client::new(&ada.origin, &ada.token(&["read", "write"]).await).unwrap();
     let counts = |report: &Value| {
         ["read", "taken", "same", "defective", "refused"].map(|name| report[name].as_u64().unwrap())

@@ -164,9 +164,7 @@ async fn send(
         // Forms are bound to a visit, which would be another one each time.
         browser.cookies.insert("ostrom-visit".to_owned(), "A".repeat(24));
     }
-    let mut answer = browser.send(method, target, &headers, body).await;
-    answer.headers.remove("date");
-    answer
+    browser.send(method, target, &headers, body).await.undated()
 }
 
 async fn ask(browser: &Browser, actor: &Actor, target: &str) -> Answer {

@@ -15,9 +15,7 @@ async fn people_sign_in_and_share_over_postgresql() {
     let node = TestNode::with(|config| config.database = Some(url.into())).await;
     let mut ada = node.administrator().await;
     assert_eq!(ada.sign_in("ada@institute.example", PASSWORD).await.status, 303);
-    let made =
-        ada.api(Method::POST, "/api/v1/collections", &json!({"title": "Flaws", "alias": "flaws"})).await;
-    assert_eq!(made.status, 201, "{made:?}");
+    ada.collection("flaws").await;
     for (tlp, name) in [("clear", "Open"), ("red", "Secret")] {
         let form = json!({"collection": "flaws", "handling": {"tlp": tlp}, "object": {"name": name}});
         assert_eq!(ada.api(Method::POST, "/api/v1/flaws", &form).await.status, 201);
@@ -70,8 +68,6 @@ async fn the_way_to_postgresql_is_encrypted_to_the_server_that_its_certificate_n
     }
     let node = TestNode::with(|config| config.database = Some(url("localhost", full(&right)).into())).await;
     let mut ada = node.administrator().await;
-    let made =
-        ada.api(Method::POST, "/api/v1/collections", &json!({"title": "Flaws", "alias": "flaws"})).await;
-    assert_eq!(made.status, 201, "{made:?}");
+    ada.collection("flaws").await;
     node.stop().await;
 }

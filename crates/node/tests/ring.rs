@@ -81,9 +81,7 @@ impl Member {
         let mut process = Self::start(&data, &line, true).await;
         process.url.clone_from(&line.url);
         let mut boss = process.administrator().await;
-        let made =
-            boss.api(Method::POST, "/api/v1/collections", &json!({"title": "Flaws", "alias": "flaws"})).await;
-        assert_eq!(made.status, 201, "{made:?}");
+        boss.collection("flaws").await;
         Self { data, line, process, boss, pull: None }
     }
 

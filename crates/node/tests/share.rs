@@ -23,13 +23,6 @@ use serde_json::{Value, json};
 
 const SECRET: &str = "it obeys invoices in mauve";
 
-async fn flaws(ada: &mut Browser) -> String {
-    let form = json!({"title": "Flaws", "alias": "flaws", "default_tlp": "amber"});
-    let made = ada.api(Method::POST, "/api/v1/collections", &form).await;
-    assert_eq!(made.status, 201, "{made:?}");
-    made.json()["id"].as_str().unwrap().to_owned()
-}
-
 /// Whether any file in a folder holds these bytes.
 fn holds(folder: &Path, needle: &[u8]) -> bool {
     std::fs::read_dir(folder).unwrap().any(|entry| {
@@ -60,7 +53,7 @@ fn draft(kind: &str, tlp: Tlp, to: &[Party], node: &TestNode) -> SealedDraft {
 async fn what_is_sealed_is_nowhere_in_the_clear_but_with_its_recipients() {
     let (one, relay) = (TestNode::start().await, TestNode::start().await);
     let (mut ada, mut bea) = (one.administrator().await, relay.administrator().await);
-    flaws(&mut ada).await;
+    ada.collection("flaws").await;
     let partner = ada.organisation("Partner").await;
     let mut pat = ada.invite(&one, &partner, "pat@partner.example", &["contributor", "coordinator"]).await;
     let token = ada.token(&["read", "write"]).await;
@@ -123,7 +116,7 @@ async fn what_is_sealed_is_nowhere_in_the_clear_but_with_its_recipients() {
 async fn keys_are_their_owners_and_red_is_for_persons() {
     let node = TestNode::start().await;
     let mut ada = node.administrator().await;
-    flaws(&mut ada).await;
+    ada.collection("flaws").await;
     let partner = ada.organisation("Partner").await;
     let mut pat = ada.invite(&node, &partner, "pat@partner.example", &["contributor"]).await;
     let token = ada.token(&["read", "write"]).await;
@@ -185,7 +178,7 @@ async fn keys_are_their_owners_and_red_is_for_persons() {
 async fn peers_are_managed_on_the_nodes_own_machine_while_it_runs_and_while_it_does_not() {
     let other = TestNode::start().await;
     let mut ada = other.administrator().await;
-    flaws(&mut ada).await;
+    ada.collection("flaws").await;
     let flaw = json!({"collection": "flaws", "handling": {"tlp": "clear"}, "object": {"name": "Open"}});
     assert_eq!(ada.api(Method::POST, "/api/v1/flaws", &flaw).await.status, 201);
     let partner = ada.organisation("Partner").await;
@@ -256,7 +249,7 @@ async fn peers_are_managed_on_the_nodes_own_machine_while_it_runs_and_while_it_d
 async fn exports_sightings_and_relations_by_the_api() {
     let node = TestNode::start().await;
     let mut ada = node.administrator().await;
-    flaws(&mut ada).await;
+    ada.collection("flaws").await;
     let ai = "extension-definition--44656ee4-853a-4211-99af-2d7a49789c44";
     let post = async |ada: &mut Browser, list: &str, tlp: &str, object: Value| {
         let form = json!({"collection": "flaws", "handling": {"tlp": tlp}, "object": object});
@@ -325,7 +318,7 @@ async fn exports_sightings_and_relations_by_the_api() {
 async fn a_copy_goes_on_where_it_ended_and_loses_nothing_of_a_batch() {
     let node = TestNode::start().await;
     let mut ada = node.administrator().await;
-    let collection = flaws(&mut ada).await;
+    let collection = ada.collection("flaws").await;
     let token = ada.token(&["read", "write"]).await;
     // Seven objects of one batch: all were added at the same time.
     let objects: Vec<Value> = (0..7)
@@ -377,7 +370,7 @@ async fn a_restored_node_serves_what_was_backed_up_and_its_log_goes_on() {
         return; // PostgreSQL has tools of its own.
     }
     let mut ada = node.administrator().await;
-    flaws(&mut ada).await;
+    ada.collection("flaws").await;
     let flaw = json!({"collection": "flaws", "handling": {"tlp": "clear"}, "object": {"name": "Kept"}});
     let id = ada.api(Method::POST, "/api/v1/flaws", &flaw).await.json()["id"].as_str().unwrap().to_owned();
     let folder = tempfile::tempdir().unwrap();
@@ -409,7 +402,7 @@ async fn a_check_says_what_was_changed_behind_the_nodes_back_while_it_runs_and_w
     let data = folder.path().join("data");
     let node = TestNode::with(|config| config.data.clone_from(&data)).await;
     let mut ada = node.administrator().await;
-    flaws(&mut ada).await;
+    ada.collection("flaws").await;
     let flaw =
         json!({"collection": "flaws", "handling": {"tlp": "clear"}, "object": {"name": "Kept as it was"}});
     assert_eq!(ada.api(Method::POST, "/api/v1/flaws", &flaw).await.status, 201);
@@ -449,7 +442,7 @@ fn copy(from: &Path, to: &Path) {
 async fn another_node_cosigns_the_log_by_pulling() {
     let (one, two) = (TestNode::start().await, TestNode::start().await);
     let (mut ada, mut bea) = (one.administrator().await, two.administrator().await);
-    flaws(&mut ada).await;
+    ada.collection("flaws").await;
     let flaw = json!({"collection": "flaws", "handling": {"tlp": "clear"}, "object": {"name": "Open"}});
     assert_eq!(ada.api(Method::POST, "/api/v1/flaws", &flaw).await.status, 201);
     // Each is a peer of the other, and its member.
