@@ -270,6 +270,8 @@ async fn perform(app: &App, command: Command) -> Result<Value, Failure> {
 /// Reads everything that is kept.
 async fn check(app: &App) -> Result<Value, Failure> {
     let database = app.exchange.check().await?;
+    // What has come since the last checkpoint is signed now, so that it is looked at too.
+    app.logs.checkpoint().await.map_err(Failure::internal)?;
     let data = app.data().clone();
     let logs = move || {
         let key = ostrom_trust::SecretKey::load(&data.join("keys/node.pem")).map_err(Failure::internal)?;

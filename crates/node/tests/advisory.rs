@@ -9,7 +9,7 @@
 
 mod common;
 
-use common::{Answer, Browser, TestNode};
+use common::{Browser, TestNode};
 use ostrom_core::{CaseId, Digest};
 use ostrom_exchange::disclosure::What;
 use ostrom_exchange::types::{Affected, BundleFacts, Evaluation, Mechanism, Rate, Suite};

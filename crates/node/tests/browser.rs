@@ -254,7 +254,7 @@ async fn nothing_that_somebody_wrote_runs_in_the_browser_of_whoever_looks_at_it(
     let mut ada = node.administrator().await;
     let hostile = VECTORS.join("\n\n");
     let line = |n: usize| VECTORS[n % VECTORS.len()].replace('\n', " ");
-    let collection = json!({"title": line(0), "alias": "shared", "description": hostile});
+    let collection = json!({"title": line(0), "alias": "hostile", "description": hostile});
     assert_eq!(ada.api(Method::POST, "/api/v1/collections", &collection).await.status, 201);
     let organisation =
         ada.api(Method::POST, "/api/v1/organisations", &json!({"name": line(1), "sectors": [line(2)]})).await;

@@ -21,7 +21,6 @@ use ostrom_lab::suite::Suite;
 use ostrom_lab::trial::Trial;
 use ostrom_models::{BoxFuture, Model, ModelError, ModelIdentity, Request, Response, StopReason, Usage};
 use reqwest::Method;
-use serde_json::json;
 
 /// A model that does no work and has a hostile name.
 struct Idle;
@@ -203,7 +202,7 @@ async fn what_is_no_whole_bundle_is_refused_with_a_reason_and_leaves_nothing() {
         ("changed", changed, "trials.jsonl was changed"),
         ("another file", archive("evil.txt"), "no part of a bundle"),
         ("a path", archive("../evil.txt"), "no part of a bundle"),
-        ("an absolute path", archive("/tmp/evil.txt"), "no part of a bundle"),
+        ("an absolute path", archive("/etc/evil.txt"), "no part of a bundle"),
         ("an unfinished one", archive("suite.json"), "is no bundle"),
     ] {
         let answer = upload(&mut ada, &token, &fields, &file).await;

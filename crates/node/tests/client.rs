@@ -11,7 +11,6 @@ mod common;
 
 use common::TestNode;
 use ostrom_node::client::{Client, ClientError, NewObject};
-use reqwest::Method;
 use serde_json::json;
 
 #[tokio::test]

@@ -11,7 +11,7 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Browser, TestNode};
+use common::TestNode;
 use reqwest::Method;
 use serde_json::{Value, json};
 

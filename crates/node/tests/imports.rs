@@ -37,7 +37,8 @@ async fn what_others_have_published_is_taken_with_its_defects_on_record_and_once
     let node = TestNode::start().await;
     let mut ada = node.administrator().await;
     ada.collection("public").await;
-    let client = Client::new(&ada.origin, &ada.token(&["read", "write"]).await).unwrap();
+    let token = ada.token(&["read", "write"]).await;
+    let client = Client::new(&ada.origin, &token).unwrap();
     let counts = |report: &Value| {
         ["read", "taken", "same", "defective", "refused"].map(|name| report[name].as_u64().unwrap())
     };
@@ -77,7 +78,8 @@ async fn what_others_have_published_is_taken_with_its_defects_on_record_and_once
         assert!(client.import(source, collection, "clear", bundle()).await.is_err(), "{source} {collection}");
     }
     // Whoever may not write is refused, and so is a page of somebody else's.
-    let reader = Client::new(&ada.origin, &ada.token(&["read"]).await).unwrap();
+    let token = ada.token(&["read"]).await;
+    let reader = Client::new(&ada.origin, &token).unwrap();
     let refused = reader.import("stix", "public", "clear", bundle()).await.unwrap_err();
     assert!(matches!(refused, ClientError::Refused { status: 403, .. }), "{refused}");
     let headers = [("content-type", "application/json")];

@@ -15,7 +15,6 @@ use std::time::Duration;
 
 use common::process::Process;
 use ostrom_node::client::{Client, NewObject};
-use reqwest::Method;
 use serde_json::json;
 use tokio::process::Command;
 

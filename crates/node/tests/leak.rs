@@ -158,11 +158,12 @@ async fn send(
     headers.extend(more);
     if actor.reader.person.is_some() {
         browser.cookies.insert("ostrom".to_owned(), credential);
-    } else if actor.reader.organisation.is_some() {
-        headers.push(("authorization", &bearer));
     } else {
         // Forms are bound to a visit, which would be another one each time.
         browser.cookies.insert("ostrom-visit".to_owned(), "A".repeat(24));
+        if actor.reader.organisation.is_some() {
+            headers.push(("authorization", &bearer));
+        }
     }
     browser.send(method, target, &headers, body).await.undated()
 }
