@@ -1,4 +1,4 @@
-//! `ostrom peer`: the nodes that a node on this machine pulls from.
+//! `ostrom peer`: the nodes that a node on this machine pulls from. And `ostrom check`, which asks it the same way.
 
 use std::io::{BufRead as _, IsTerminal as _, Write as _};
 use std::process::ExitCode;
@@ -46,6 +46,34 @@ async fn ask(here: &Here, command: Command) -> Result<Value, Failure> {
         ..Config::new(data)
     };
     Ok(local::alone(config, command).await?)
+}
+
+/// `ostrom check`.
+pub async fn check(here: &Here) -> Result<ExitCode, Failure> {
+    let told = ask(here, Command::Check).await?;
+    let problems: Vec<String> = told
+        .get("problems")
+        .and_then(Value::as_array)
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(|problem| show::printable(problem).to_string())
+        .collect();
+    if here.json {
+        show::json(&told)?;
+    }
+    if told.get("sound") != Some(&Value::Bool(true)) {
+        let what = problems.join("\n  ");
+        return Err(Failure::new(format!("what the node keeps is not as it was:\n  {what}")));
+    }
+    if !here.json {
+        let objects = told.get("objects").and_then(Value::as_u64).unwrap_or_default();
+        println!("Sound: {objects} versions of objects, the transparency log and the audit log.");
+        if told.get("counted") != Some(&Value::Bool(true)) {
+            println!("Counts were not compared, since something was written meanwhile.");
+        }
+    }
+    Ok(ExitCode::SUCCESS)
 }
 
 fn text<'a>(value: &'a Value, name: &str) -> &'a str {

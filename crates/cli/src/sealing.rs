@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use ostrom_core::{ObjectId, Timestamp};
+use ostrom_core::{Digest, ObjectId, Timestamp};
 use ostrom_exchange::seal::{OpeningKey, RecipientKey, SealError};
 use ostrom_exchange::sealed;
 use ostrom_node::client::{Client, SealedDraft};
@@ -130,13 +130,27 @@ fn read(path: &Path) -> Result<OpeningKey, Failure> {
         .map_err(|_| Failure::new(format!("{} holds no key of `ostrom seal-key new`", path.display())))
 }
 
+/// The id of the key that must have sealed it.
+fn key_id(text: &str) -> Result<Digest, Failure> {
+    let wrong = || {
+        Failure::new(format!(
+            "--from {text:?}: give the sender's key id, 64 hexadecimal digits (`ostrom seal-key list`)"
+        ))
+    };
+    text.trim().parse().map_err(|_| wrong())
+}
+
 /// `ostrom open`.
 pub async fn open(options: Options) -> Result<ExitCode, Failure> {
     let key = read(&options.key)?;
     let id: Option<ObjectId> = options.object.parse().ok();
+    let wanted = options.from.as_deref().map(key_id).transpose()?;
+    let mut known = Vec::new();
     let (id, bytes) = match id.filter(|_| !Path::new(&options.object).exists()) {
         Some(id) => {
-            let found = client(&options.node)?.object(&id).await?.ok_or_else(|| {
+            let node = client(&options.node)?;
+            known = node.sealing_keys().await?;
+            let found = node.object(&id).await?.ok_or_else(|| {
                 Failure::new(format!(
                     "there is no {id} for you at {}. A token does not see TLP:RED: get the object from\nits page (Export, STIX) and give the file instead of the id",
                     options.node.node
@@ -152,15 +166,43 @@ pub async fn open(options: Options) -> Result<ExitCode, Failure> {
             sealed::find(&bytes)?
         }
     };
-    let opened = sealed::open(&bytes, &key)?;
+    let sealed::Opened { object: opened, sender } = sealed::open(&bytes, &key)?;
+    let sender = sender.map(|key| key.id());
+    if wanted.is_some() && wanted != sender {
+        let by = sender
+            .map_or_else(|| "nobody says who sealed it".to_owned(), |id| format!("the key {id} sealed it"));
+        return Err(Failure::new(format!("it is not from whom you said: {by}")));
+    }
     if opened.get("id").and_then(Value::as_str) != Some(id.as_str()) {
         return Err(Failure::new("the node sent another object than was asked for"));
     }
     if options.json {
+        // What is on standard output is the object; whose it is stands beside it.
+        eprintln!("{}", sender.map_or_else(|| "sender: unknown".to_owned(), |id| format!("sender: {id}")));
         show::json(&opened)?;
         return Ok(ExitCode::SUCCESS);
     }
-    eprintln!("The seal holds: {id}, its version, marks and owner are as they were sealed.\n");
+    eprintln!("The seal holds: {id}, its version, marks and owner are as they were sealed.");
+    match sender {
+        None => eprintln!("It does not say who sealed it.\n"),
+        Some(sender) => {
+            eprintln!("The key that sealed it is\n  {sender}");
+            match known.iter().find(|key| key.key_id == sender) {
+                _ if wanted.is_some() => eprintln!("as you said.\n"),
+                None => eprintln!("Ask the sender whether it is theirs; --from makes sure of it.\n"),
+                Some(key) => {
+                    let whose = key.person.map_or_else(
+                        || format!("organisation {}", key.organisation),
+                        |person| format!("person {person}"),
+                    );
+                    let label = show::printable(&key.label);
+                    eprintln!(
+                        "which is {label} of {whose}, says the node. Compare it with what they told you.\n"
+                    );
+                }
+            }
+        }
+    }
     let text = |name: &str| opened.get(name).and_then(Value::as_str).map(show::printable);
     println!("{}", text("name").unwrap_or_else(|| "(no title)".to_owned()));
     if let Some(description) = text("description") {
@@ -197,13 +239,15 @@ pub async fn seal(
         keys: keys.collect::<Result<_, _>>()?,
         now: now()?,
     };
-    let sealed = node.seal(&draft).await?;
+    let sender = marks.from.as_deref().map(read).transpose()?;
+    let sealed = node.seal(&draft, sender.as_ref()).await?;
     let written = &sealed.written;
     if as_json {
         let keys: Vec<Value> =
             sealed.keys.iter().map(|(id, label)| json!({ "key_id": id, "label": label })).collect();
         show::json(
-            &json!({ "id": written.id, "version": written.version, "link": written.link, "sealed_to": keys }),
+            &json!({ "id": written.id, "version": written.version, "link": written.link, "sealed_to": keys,
+                "sender": sender.as_ref().map(|key| key.public().id()) }),
         )?;
     } else {
         println!("Reported, sealed: {}", show::printable(&written.link));
@@ -211,6 +255,10 @@ pub async fn seal(
         for (id, label) in &sealed.keys {
             let label = label.as_deref().map_or_else(|| "a key that you gave".to_owned(), show::printable);
             println!("  {label}\n    {id}");
+        }
+        match &sender {
+            Some(sender) => println!("By the key\n    {}", sender.public().id()),
+            None => println!("It does not say who sealed it: --from FILE, with your own key, does."),
         }
         println!("Recipients open it with\n  ostrom open {} --key FILE", written.id);
     }

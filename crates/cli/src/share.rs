@@ -1,4 +1,4 @@
-//! `ostrom report`, `incident`, `publish` and `sync`: what talks to a node.
+//! `ostrom report`, `incident`, `publish`, `import` and `sync`: what talks to a node.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -6,13 +6,15 @@ use std::process::ExitCode;
 
 use ostrom_core::handling::{Embargo, Party};
 use ostrom_core::{ObjectId, Timestamp};
-use ostrom_exchange::types::{AI_EXTENSION, Affected, BundleFacts, Evaluation, Mechanism, Rate, Suite};
+use ostrom_exchange::types::{AI_EXTENSION, Affected, Rate};
 use ostrom_lab::bundle;
+use ostrom_node::Evaluated;
 use ostrom_node::client::{Client, ClientError, NewObject, Place, Written};
 use serde_json::{Map, Value, json};
 
 use crate::args::{
-    FlawOptions, IncidentOptions, Marks, NodeAddress, PublishOptions, SeverityName, SyncOptions,
+    FlawOptions, ImportOptions, IncidentOptions, Marks, NodeAddress, PublishOptions, SeverityName,
+    SourceName, SyncOptions,
 };
 use crate::eval::opened;
 use crate::fail::{Failure, io};
@@ -20,6 +22,8 @@ use crate::{sealing, show};
 
 /// The longest description, in bytes.
 const MAX_DESCRIPTION: u64 = 1 << 20;
+/// The largest file that is imported, in bytes: what a node takes at once.
+const MAX_IMPORT: u64 = 32 << 20;
 /// Objects that one page of a collection has.
 const PAGE: usize = 500;
 /// Where a synchronised folder keeps where to go on.
@@ -89,41 +93,55 @@ pub async fn publish(options: PublishOptions) -> Result<ExitCode, Failure> {
     let (folder, _guard) = opened(&options.bundle)?;
     let key = options.key.as_deref().map(ostrom_trust::PublicKey::load).transpose()?;
     let (bundle, verification) = bundle::verify(&folder, key.as_ref())?;
-    let figures = &bundle.metrics;
-    if verification.failed > 0 {
-        return Err(Failure::new(format!(
-            "{} trials of this bundle have no outcome, so its rates are only bounds: `ostrom eval resume` first",
-            verification.failed
-        )));
-    }
-    let facts = BundleFacts {
-        suite: Suite {
-            name: format!("{} {}", bundle.manifest.suite, bundle.manifest.suite_version),
-            sha256: bundle.manifest.suite_digest,
-        },
-        model: Affected::model(bundle.manifest.target.name()),
-        mechanisms: figures
-            .by_mechanism
-            .iter()
-            .map(|group| Ok(Mechanism { name: group.id.clone(), success: shared(&group.rate)? }))
-            .collect::<Result<_, Failure>>()?,
-        benign_utility: (figures.benign_utility.trials > 0)
-            .then(|| shared(&figures.benign_utility))
-            .transpose()?,
-        utility_under_attack: (figures.utility_under_attack.trials > 0)
-            .then(|| shared(&figures.utility_under_attack))
-            .transpose()?,
-        bundle: verification.digest,
-        signer: verification.signer.to_string(),
-        signed: signed(verification.finished)?,
-    };
-    let (evaluation, software) = Evaluation::from_bundle(facts, Timestamp::EPOCH, None)
-        .map_err(|error| Failure::new(format!("this bundle cannot be published: {error}")))?;
-    let evaluation = serde_json::to_value(&evaluation).map_err(|error| Failure::new(error.to_string()))?;
-    let mut draft = options.marks.mark(without_what_the_node_gives(evaluation))?;
+    let Evaluated { object, software } = Evaluated::of(&bundle, &verification).map_err(Failure::new)?;
+    let mut draft = options.marks.mark(Value::Object(object))?;
     draft.along = vec![software];
     let written = node.publish(&draft).await?;
     told("Published", &written, options.json)
+}
+
+/// `ostrom import`.
+pub async fn import(options: ImportOptions) -> Result<ExitCode, Failure> {
+    use std::io::Read as _;
+    let node = client(&options.node)?;
+    let name = options.file.display().to_string();
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(&options.file).map_err(io(&name))?;
+    file.take(MAX_IMPORT.saturating_add(1)).read_to_end(&mut bytes).map_err(io(&name))?;
+    if bytes.len() as u64 > MAX_IMPORT {
+        return Err(Failure::new(format!(
+            "{name} has more than 32 MiB, which no node takes at once: split it"
+        )));
+    }
+    let source = match options.source {
+        SourceName::Stix => "stix",
+        SourceName::GenaiIncidents => "genai-incidents",
+        SourceName::Avid => "avid",
+    };
+    let report = node.import(source, &options.collection, &options.tlp, bytes).await?;
+    let number = |name: &str| report.get(name).and_then(Value::as_u64).unwrap_or_default();
+    if options.json {
+        show::json(&report)?;
+    } else {
+        for problem in report.get("problems").and_then(Value::as_array).into_iter().flatten().take(20) {
+            let text = |name: &str| problem.get(name).and_then(Value::as_str).map(show::printable);
+            let kept = problem.get("kept").and_then(Value::as_bool) == Some(true);
+            let why =
+                problem.get("why").and_then(|why| why.get(0)).and_then(Value::as_str).map(show::printable);
+            let (record, why) = (text("record").unwrap_or_default(), why.unwrap_or_default());
+            eprintln!("{record}: {}: {why}", if kept { "kept, with defects" } else { "refused" });
+        }
+        println!(
+            "{} records, {} taken ({} were there already), {} with defects, {} refused",
+            number("read"),
+            number("taken"),
+            number("same"),
+            number("defective"),
+            number("refused")
+        );
+    }
+    // What was left out must not be taken for brought in.
+    Ok(if number("refused") > 0 { ExitCode::from(4) } else { ExitCode::SUCCESS })
 }
 
 /// `ostrom sync`.
@@ -236,30 +254,6 @@ fn rate(text: &str) -> Result<Rate, Failure> {
     let (successes, trials) = text.split_once('/').ok_or_else(error)?;
     let (successes, trials) = (successes.trim().parse(), trials.trim().parse());
     Rate::wilson(successes.map_err(|_| error())?, trials.map_err(|_| error())?).map_err(|_| error())
-}
-
-/// A figure of the bundle, as the exchange writes it.
-fn shared(rate: &ostrom_lab::metrics::Rate) -> Result<Rate, Failure> {
-    let (share, _) = rate.bounds().unwrap_or_default();
-    Rate::new(rate.successes, rate.trials, share, rate.low, rate.high)
-        .map_err(|error| Failure::new(format!("this bundle cannot be published: {error}")))
-}
-
-fn signed(finished: Option<u64>) -> Result<Timestamp, Failure> {
-    let seconds = finished.and_then(|seconds| i64::try_from(seconds).ok());
-    let seconds = seconds.ok_or_else(|| Failure::new("this bundle does not say when it was signed"))?;
-    Ok(Timestamp::EPOCH.plus_seconds(seconds))
-}
-
-fn without_what_the_node_gives(mut object: Value) -> Value {
-    if let Some(members) = object.as_object_mut() {
-        for given in
-            ["id", "type", "spec_version", "created", "modified", "created_by_ref", "object_marking_refs"]
-        {
-            members.remove(given);
-        }
-    }
-    object
 }
 
 fn told(what: &str, written: &Written, json: bool) -> Result<ExitCode, Failure> {

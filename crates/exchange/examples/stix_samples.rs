@@ -134,7 +134,9 @@ impl Draw {
         let hidden = hidden.write()?;
         let secret = json!({ "name": self.name, "description": self.text });
         let secret = secret.as_object().ok_or("no dictionary")?;
-        let sealed = sealed::seal(hidden.map(), secret, &[OpeningKey::generate()?.public()])?;
+        let sender = OpeningKey::generate()?;
+        let sender = Some(&sender).filter(|_| self.bits % 2 == 0);
+        let sealed = sealed::seal(hidden.map(), secret, &[OpeningKey::generate()?.public()], sender)?;
         let mut technique = Technique::new(common("attack-pattern", 11)?, &self.name);
         technique.aliases = vec![self.text.clone()];
         technique.kill_chain_phases = vec![Phase {

@@ -174,7 +174,7 @@ pub fn enter_removal(
     let salt = Salt::generate()?;
     let parts = [Digest::of(removal(id, version, why).as_bytes())];
     let leaf = log.append(commit(Kind::Removal, &salt, &parts).as_bytes())?;
-    Ok(Logged { leaf, salt: salt.as_bytes().to_vec() })
+    Ok(Logged { leaf, salt: salt.as_bytes().to_vec(), origin: None })
 }
 
 /// Where in which log a commitment lies.

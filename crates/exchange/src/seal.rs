@@ -1,19 +1,25 @@
 //! Sealed bodies: what is marked TLP:RED, or has named recipients, encrypted so that a relay or a backup cannot read it.
 //!
 //! The body is encrypted once, with a content key that is used for nothing else (ChaCha20-Poly1305, nonce zero). The content key
-//! is sealed to each recipient with HPKE (RFC 9180, base mode, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, ChaCha20-Poly1305).
+//! is sealed to each recipient with HPKE (RFC 9180, DHKEM(X25519, HKDF-SHA256), HKDF-SHA256, ChaCha20-Poly1305).
 //!
 //! ```json
-//! { "format": "ostrom-seal/v1",
+//! { "format": "ostrom-seal/v2",
 //!   "context": "vulnerability--0c7b5b88-8ff7-4a4d-aa9d-feb398cd0061",
+//!   "sender": "the sender's public key",
 //!   "recipients": [ { "key": "SHA-256 of the public key", "encapsulated": "BASE64", "sealed": "BASE64" } ],
 //!   "body": "BASE64" }
 //! ```
 //!
-//! HPKE's `info` is `ostrom-seal/v1 recipient\n` and the context. The body's associated data is the SHA-256 of the canonical JSON
+//! HPKE's `info` is the format, ` recipient\n` and the context. The body's associated data is the SHA-256 of the canonical JSON
 //! (RFC 8785) of everything but the body, so neither the context nor the list of recipients can be changed. How many recipients
-//! there are, which keys they have and how long the body is, everybody sees. Who sealed it, the seal does not say: the signature
-//! around it does.
+//! there are, which keys they have and how long the body is, everybody sees.
+//!
+//! **Who sealed it.** `ostrom-seal/v1` has no `sender` and uses HPKE's base mode: whoever knows the recipients' keys can make one.
+//! `ostrom-seal/v2` uses its auth mode with the sender's own key. What is sealed to each recipient is then the content key *and* the
+//! SHA-256 of the canonical JSON of `body` (SHA-256 of the plain body), `context` and `recipients` (their keys' names, sorted): recipients
+//! all know the content key, and without it one of them could put another body in the sender's name before the others. A recipient is convinced and
+//! can convince nobody else: they could have made it for themselves. Whoever gets hold of a recipient's key can deceive *that* recipient.
 
 use std::fmt;
 use std::str::FromStr;
@@ -33,8 +39,10 @@ use sha2::{Digest as _, Sha256};
 
 type Kem = X25519HkdfSha256;
 
-/// The format.
+/// The format of a seal that does not say who made it.
 const FORMAT: &str = "ostrom-seal/v1";
+/// The format of one that does.
+const SIGNED: &str = "ostrom-seal/v2";
 /// More recipients than anything is sealed to.
 pub const MAX_RECIPIENTS: usize = 256;
 /// Longest body, in bytes.
@@ -169,6 +177,8 @@ impl OpeningKey {
 pub struct Sealed {
     format: String,
     context: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sender: Option<RecipientKey>,
     recipients: Vec<Stanza>,
     body: String,
 }
@@ -183,11 +193,33 @@ struct Stanza {
 }
 
 impl Sealed {
-    /// Seals `body`, as `context` (the object's id), to every one of `recipients`.
+    /// Seals `body`, as `context` (the object's id), to every one of `recipients`, and does not say who did.
     ///
     /// # Errors
     /// If there is no recipient, there are too many, the body is too long, or the system gives no random bytes.
     pub fn new(body: &[u8], context: &str, recipients: &[RecipientKey]) -> Result<Self, SealError> {
+        Self::make(None, body, context, recipients)
+    }
+
+    /// The same, so that every recipient knows that whoever has `sender` made it for them.
+    ///
+    /// # Errors
+    /// As for [`Sealed::new`].
+    pub fn by(
+        sender: &OpeningKey,
+        body: &[u8],
+        context: &str,
+        recipients: &[RecipientKey],
+    ) -> Result<Self, SealError> {
+        Self::make(Some(sender), body, context, recipients)
+    }
+
+    fn make(
+        sender: Option<&OpeningKey>,
+        body: &[u8],
+        context: &str,
+        recipients: &[RecipientKey],
+    ) -> Result<Self, SealError> {
         if body.len() > MAX_BODY {
             return Err(SealError::TooLong(body.len()));
         }
@@ -200,8 +232,14 @@ impl Sealed {
         let mut random = Random::new()?;
         let mut content = [0; 32];
         random.fill(&mut content);
+        let format = if sender.is_some() { SIGNED } else { FORMAT };
+        let info = info(format, context);
+        let mut plain = content.to_vec();
+        if sender.is_some() {
+            plain.extend_from_slice(said(body, context, keys.iter().map(|key| key.id()))?.as_bytes());
+        }
         let stanza = |key: &&RecipientKey| {
-            let (encapsulated, sealed) = hpke_seal(&mut random, key, &info(context), &content, b"")?;
+            let (encapsulated, sealed) = hpke_seal(&mut random, sender, key, &info, &plain, b"")?;
             Ok(Stanza {
                 key: key.id(),
                 encapsulated: BASE64.encode(&encapsulated),
@@ -209,8 +247,13 @@ impl Sealed {
             })
         };
         let recipients = keys.iter().map(stanza).collect::<Result<_, SealError>>()?;
-        let mut sealed =
-            Self { format: FORMAT.to_owned(), context: context.to_owned(), recipients, body: String::new() };
+        let mut sealed = Self {
+            format: format.to_owned(),
+            context: context.to_owned(),
+            sender: sender.map(OpeningKey::public),
+            recipients,
+            body: String::new(),
+        };
         let header = sealed.header()?;
         let payload = Payload { msg: body, aad: header.as_bytes() };
         let encrypted = Cipher::new(&content.into()).encrypt(&[0; 12].into(), payload);
@@ -229,9 +272,7 @@ impl Sealed {
         }
         let sealed: Self =
             serde_json::from_slice(bytes).map_err(|error| SealError::Malformed(error.to_string()))?;
-        if sealed.format != FORMAT {
-            return Err(malformed("its format is not ostrom-seal/v1"));
-        }
+        sealed.check_format()?;
         if !(1..=MAX_RECIPIENTS).contains(&sealed.recipients.len()) {
             return Err(SealError::Recipients(sealed.recipients.len()));
         }
@@ -246,16 +287,31 @@ impl Sealed {
         canonical_json(self).map_err(|error| SealError::Malformed(error.to_string()))
     }
 
+    /// A seal that says who made it says so in its format too: the other has another meaning.
+    fn check_format(&self) -> Result<(), SealError> {
+        let expected = if self.sender.is_some() { SIGNED } else { FORMAT };
+        if self.format == expected {
+            return Ok(());
+        }
+        Err(SealError::Malformed(format!("its format is not {expected}")))
+    }
+
+    /// Whose key it says that it is made with. That holds for whom it opens ([`Sealed::open`]), and for nobody else.
+    pub const fn sender(&self) -> Option<&RecipientKey> {
+        self.sender.as_ref()
+    }
+
     /// The names of the keys that it is sealed to.
     pub fn recipients(&self) -> impl Iterator<Item = Digest> {
         self.recipients.iter().map(|stanza| stanza.key)
     }
 
-    /// Opens it.
+    /// Opens it. If it has a [`Sealed::sender`], whoever has that key made it, for these recipients and as this context.
     ///
     /// # Errors
-    /// If it was sealed as something else, to others, or was changed.
+    /// If it was sealed as something else, to others, by somebody else than it says, or was changed.
     pub fn open(&self, context: &str, key: &OpeningKey) -> Result<Vec<u8>, SealError> {
+        self.check_format()?;
         if self.context != context {
             return Err(SealError::Context { found: self.context.clone(), expected: context.to_owned() });
         }
@@ -263,13 +319,22 @@ impl Sealed {
         let stanza =
             self.recipients.iter().find(|stanza| stanza.key == id).ok_or(SealError::NotARecipient)?;
         let decode = |text: &str| BASE64.decode(text.as_bytes()).map_err(|_| SealError::Changed);
-        let content =
-            hpke_open(key, &decode(&stanza.encapsulated)?, &info(context), &decode(&stanza.sealed)?, b"")?;
+        let info = info(&self.format, context);
+        let (encapsulated, sealed) = (decode(&stanza.encapsulated)?, decode(&stanza.sealed)?);
+        let plain = hpke_open(key, self.sender.as_ref(), &encapsulated, &info, &sealed, b"")?;
+        let (content, promised) = plain.split_at_checked(32).ok_or(SealError::Changed)?;
         let content: [u8; 32] = content.try_into().map_err(|_| SealError::Changed)?;
         let header = self.header()?;
         let body = decode(&self.body)?;
         let payload = Payload { msg: &body, aad: header.as_bytes() };
-        Cipher::new(&content.into()).decrypt(&[0; 12].into(), payload).map_err(|_| SealError::Changed)
+        let body =
+            Cipher::new(&content.into()).decrypt(&[0; 12].into(), payload).map_err(|_| SealError::Changed)?;
+        // Another recipient has the content key as well, and not the sender's.
+        let good = match self.sender {
+            Some(_) => said(&body, context, self.recipients())?.as_bytes() == promised,
+            None => promised.is_empty(),
+        };
+        if good { Ok(body) } else { Err(SealError::Changed) }
     }
 
     /// The digest of everything but the body.
@@ -279,44 +344,53 @@ impl Sealed {
     }
 }
 
-fn info(context: &str) -> Vec<u8> {
-    format!("{FORMAT} recipient\n{context}").into_bytes()
+fn info(format: &str, context: &str) -> Vec<u8> {
+    format!("{format} recipient\n{context}").into_bytes()
+}
+
+/// What the sender stands for before each recipient.
+fn said(body: &[u8], context: &str, recipients: impl Iterator<Item = Digest>) -> Result<Digest, SealError> {
+    #[derive(Serialize)]
+    struct Said<'a> {
+        body: Digest,
+        context: &'a str,
+        recipients: std::collections::BTreeSet<Digest>,
+    }
+    let said = Said { body: Digest::of(body), context, recipients: recipients.collect() };
+    let bytes = canonical_json(&said).map_err(|error| SealError::Malformed(error.to_string()))?;
+    Ok(Digest::of(&bytes))
 }
 
 fn hpke_seal(
     random: &mut Random,
+    sender: Option<&OpeningKey>,
     key: &RecipientKey,
     info: &[u8],
     plain: &[u8],
     aad: &[u8],
 ) -> Result<(Vec<u8>, Vec<u8>), SealError> {
-    let (encapsulated, mut context) = hpke::setup_sender_with_rng::<ChaCha20Poly1305, HkdfSha256, Kem>(
-        &OpModeS::Base,
-        &key.0,
-        info,
-        random,
-    )
-    .map_err(|_| SealError::Key)?;
+    let mode = sender.map_or(OpModeS::Base, |sender| OpModeS::Auth((sender.0.clone(), sender.public().0)));
+    let (encapsulated, mut context) =
+        hpke::setup_sender_with_rng::<ChaCha20Poly1305, HkdfSha256, Kem>(&mode, &key.0, info, random)
+            .map_err(|_| SealError::Key)?;
     let sealed = context.seal(plain, aad).map_err(|_| SealError::Key)?;
     Ok((encapsulated.to_bytes().to_vec(), sealed))
 }
 
 fn hpke_open(
     key: &OpeningKey,
+    sender: Option<&RecipientKey>,
     encapsulated: &[u8],
     info: &[u8],
     sealed: &[u8],
     aad: &[u8],
 ) -> Result<Vec<u8>, SealError> {
+    let mode = sender.map_or(OpModeR::Base, |sender| OpModeR::Auth(sender.0.clone()));
     let encapsulated =
         <Kem as hpke::Kem>::EncappedKey::from_bytes(encapsulated).map_err(|_| SealError::Changed)?;
-    let mut context = hpke::setup_receiver::<ChaCha20Poly1305, HkdfSha256, Kem>(
-        &OpModeR::Base,
-        &key.0,
-        &encapsulated,
-        info,
-    )
-    .map_err(|_| SealError::Changed)?;
+    let mut context =
+        hpke::setup_receiver::<ChaCha20Poly1305, HkdfSha256, Kem>(&mode, &key.0, &encapsulated, info)
+            .map_err(|_| SealError::Changed)?;
     context.open(sealed, aad).map_err(|_| SealError::Changed)
 }
 
@@ -383,128 +457,4 @@ impl TryRng for Random {
 impl TryCryptoRng for Random {}
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-
-    use super::*;
-
-    const CONTEXT: &str = "vulnerability--0c7b5b88-8ff7-4a4d-aa9d-feb398cd0061";
-
-    fn keys(count: usize) -> Vec<OpeningKey> {
-        (0..count).map(|_| OpeningKey::generate().unwrap()).collect()
-    }
-
-    fn publics(keys: &[OpeningKey]) -> Vec<RecipientKey> {
-        keys.iter().map(OpeningKey::public).collect()
-    }
-
-    #[test]
-    fn every_recipient_opens_it_and_nobody_else() {
-        let (keys, stranger) = (keys(3), OpeningKey::generate().unwrap());
-        let sealed = Sealed::new(b"secret", CONTEXT, &publics(&keys)).unwrap();
-        let sealed = Sealed::from_slice(&sealed.to_json().unwrap()).unwrap();
-        assert_eq!(sealed.recipients().count(), 3);
-        for key in &keys {
-            assert_eq!(sealed.open(CONTEXT, key).unwrap(), b"secret");
-        }
-        assert_eq!(sealed.open(CONTEXT, &stranger), Err(SealError::NotARecipient));
-        // The stranger writes their key over a recipient's.
-        let mut stolen = sealed.clone();
-        stolen.recipients[0].key = stranger.public().id();
-        assert_eq!(stolen.open(CONTEXT, &stranger), Err(SealError::Changed));
-    }
-
-    #[test]
-    fn the_list_of_recipients_and_the_context_cannot_be_changed() {
-        let keys = keys(2);
-        let sealed = Sealed::new(b"secret", CONTEXT, &publics(&keys)).unwrap();
-        let own =
-            |sealed: &Sealed| sealed.recipients.iter().position(|s| s.key == keys[0].public().id()).unwrap();
-        let mut fewer = sealed.clone();
-        fewer.recipients.remove(1 - own(&sealed));
-        assert_eq!(fewer.open(CONTEXT, &keys[0]), Err(SealError::Changed));
-        let mut moved = sealed.clone();
-        moved.context = "report--0c7b5b88-8ff7-4a4d-aa9d-feb398cd0061".to_owned();
-        let context = moved.context.clone();
-        assert!(matches!(moved.open(CONTEXT, &keys[0]), Err(SealError::Context { .. })));
-        assert_eq!(moved.open(&context, &keys[0]), Err(SealError::Changed));
-    }
-
-    #[test]
-    fn bounds() {
-        let key = publics(&keys(1)).remove(0);
-        assert_eq!(Sealed::new(b"", CONTEXT, &[]).unwrap_err(), SealError::Recipients(0));
-        let twice = Sealed::new(b"", CONTEXT, &[key.clone(), key.clone()]).unwrap();
-        assert_eq!(twice.recipients().count(), 1);
-        assert!(matches!(Sealed::new(&vec![0; MAX_BODY + 1], CONTEXT, &[key]), Err(SealError::TooLong(_))));
-        assert!(matches!(Sealed::from_slice(&vec![b' '; MAX_SEALED + 1]), Err(SealError::Malformed(_))));
-    }
-
-    #[test]
-    fn keys_are_read_again_and_secret_ones_print_masked() {
-        let key = OpeningKey::generate().unwrap();
-        let again = OpeningKey::from_secret_text(&key.to_secret_text()).unwrap();
-        assert_eq!(again.public(), key.public());
-        assert_eq!(key.public().to_string().parse::<RecipientKey>().unwrap(), key.public());
-        assert!(!format!("{key:?}").contains(&key.to_secret_text()));
-        assert!("00".parse::<RecipientKey>().is_err());
-    }
-
-    #[test]
-    fn the_same_body_never_looks_the_same() {
-        let key = publics(&keys(1));
-        assert_ne!(
-            Sealed::new(b"x", CONTEXT, &key).unwrap().body,
-            Sealed::new(b"x", CONTEXT, &key).unwrap().body
-        );
-    }
-
-    #[test]
-    fn rfc_9180_appendix_a_2_1() {
-        let hex = |text: &str| HEXLOWER.decode(text.as_bytes()).unwrap();
-        let ephemeral = hex("909a9b35d3dc4713a5e72a4da274b55d3d3821a37e5d099e74a647db583a904b");
-        let recipient = hex("1ac01f181fdf9f352797655161c58b75c656a6cc2716dcb66372da835542e1df");
-        let info = hex("4f6465206f6e2061204772656369616e2055726e");
-        let plain = hex("4265617574792069732074727574682c20747275746820626561757479");
-        let (secret, public) = Kem::derive_keypair(&recipient);
-        let (key, public) = (OpeningKey(secret), RecipientKey(public));
-        assert_eq!(public.to_string(), "4310ee97d88cc1f088a5576c77ab0cf5c3ac797f3d95139c6c84b5429c59662a");
-        // The RFC prints the secret key before X25519 clamps it.
-        let printed = "8057991eef8f1f1af18f4a9491d16a1ce333f695d4db8e38da75975c4478e0fb";
-        assert_eq!(OpeningKey::from_secret_text(printed).unwrap().public(), key.public());
-        let mut random = Random { first: ephemeral, ..Random::new().unwrap() };
-        let (encapsulated, sealed) = hpke_seal(&mut random, &public, &info, &plain, b"Count-0").unwrap();
-        assert_eq!(
-            HEXLOWER.encode(&encapsulated),
-            "1afa08d3dec047a643885163f1180476fa7ddb54c6a8029ea33f95796bf2ac4a"
-        );
-        assert_eq!(
-            HEXLOWER.encode(&sealed),
-            "1c5250d8034ec2b784ba2cfd69dbdb8af406cfe3ff938e131f0def8c8b60b4db21993c62ce81883d2dd1b51a28"
-        );
-        assert_eq!(hpke_open(&key, &encapsulated, &info, &sealed, b"Count-0").unwrap(), plain);
-    }
-
-    proptest! {
-        #[test]
-        fn changed_or_cut_bytes_never_open_and_never_panic(at in any::<prop::sample::Index>(), byte in any::<u8>(), cut in any::<prop::sample::Index>()) {
-            let key = OpeningKey::generate().unwrap();
-            let good = Sealed::new(b"secret", CONTEXT, &[key.public()]).unwrap();
-            let good_bytes = good.to_json().unwrap();
-            let mut bytes = good_bytes.clone();
-            let at = at.index(bytes.len());
-            bytes[at] = byte;
-            if let Ok(changed) = Sealed::from_slice(&bytes)
-                && changed != good
-            {
-                prop_assert!(changed.open(CONTEXT, &key).is_err());
-            }
-            prop_assert!(Sealed::from_slice(&good_bytes[..cut.index(good_bytes.len())]).is_err());
-        }
-
-        #[test]
-        fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
-            let _ = Sealed::from_slice(&bytes);
-        }
-    }
-}
+mod tests;

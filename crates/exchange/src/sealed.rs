@@ -5,7 +5,8 @@
 //! place of the clear ones when it is opened. The seal's context is the SHA-256 of the canonical JSON (RFC 8785) of the whole object
 //! without `sealed`: id, version, marks, owner, and whatever else is in the clear. An object that was changed in any of it does not open.
 //!
-//! Who sealed it, the seal does not say: the owner is the word of the node that took it.
+//! Who sealed it, the seal says if its maker wanted that ([`Opened::sender`]): by a key, whose owner the reader has to know. The object's owner is the
+//! word of the node that took it.
 
 use ostrom_core::ObjectId;
 use serde_json::{Map, Value, json};
@@ -48,7 +49,8 @@ fn context(object: &Map<String, Value>) -> Result<String, SealError> {
     Ok(format!("ostrom-sealed-object/v1 {digest}"))
 }
 
-/// Seals `secret` into `object`, which holds all that is in the clear and nothing that the node would change. Gives the object's bytes.
+/// Seals `secret` into `object`, which holds all that is in the clear and nothing that the node would change. Gives the object's bytes. With `sender`,
+/// recipients know that whoever has that key sealed it.
 ///
 /// # Errors
 /// If the secret holds what must be in the clear, or it cannot be sealed ([`Sealed::new`]).
@@ -56,6 +58,7 @@ pub fn seal(
     object: &Map<String, Value>,
     secret: &Map<String, Value>,
     recipients: &[RecipientKey],
+    sender: Option<&OpeningKey>,
 ) -> Result<Vec<u8>, SealError> {
     if let Some(name) = secret.keys().find(|name| CLEAR.contains(&name.as_str())) {
         return Err(SealError::Malformed(format!("{name} must be in the clear")));
@@ -67,7 +70,11 @@ pub fn seal(
     let extension = extension.as_object_mut().ok_or_else(|| malformed("the extension is no dictionary"))?;
     extension.insert("extension_type".to_owned(), json!("property-extension"));
     let body = serde_json::to_vec(secret).map_err(|error| malformed(&error.to_string()))?;
-    let sealed = Sealed::new(&body, &context(&object)?, recipients)?;
+    let context = context(&object)?;
+    let sealed = match sender {
+        Some(sender) => Sealed::by(sender, &body, &context, recipients)?,
+        None => Sealed::new(&body, &context, recipients)?,
+    };
     let sealed = serde_json::to_value(&sealed).map_err(|error| malformed(&error.to_string()))?;
     // INVARIANT: both are there since a few lines.
     let extension = object.get_mut("extensions").and_then(|all| all.get_mut(AI_EXTENSION));
@@ -87,11 +94,20 @@ pub fn sealed(object: &Map<String, Value>) -> Result<Option<Sealed>, SealError> 
     Sealed::from_slice(&bytes).map(Some)
 }
 
-/// Opens a sealed object: the object with its secret properties in the place of the clear ones.
+/// What was sealed.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Opened {
+    /// The object with its secret properties in the place of the clear ones.
+    pub object: Map<String, Value>,
+    /// The key of whoever sealed it; `None`: the seal does not say.
+    pub sender: Option<RecipientKey>,
+}
+
+/// Opens a sealed object.
 ///
 /// # Errors
 /// If it is not sealed, not to this key, or anything of it was changed.
-pub fn open(bytes: &[u8], key: &OpeningKey) -> Result<Map<String, Value>, SealError> {
+pub fn open(bytes: &[u8], key: &OpeningKey) -> Result<Opened, SealError> {
     let object = Object::read(bytes, &Limits::default()).map_err(|error| malformed(&error.to_string()))?;
     let object = object.map();
     let sealed = sealed(object)?.ok_or_else(|| malformed("the object is not sealed"))?;
@@ -105,7 +121,7 @@ pub fn open(bytes: &[u8], key: &OpeningKey) -> Result<Map<String, Value>, SealEr
     let mut opened = clear(object);
     opened.remove("extensions");
     opened.extend(secret);
-    Ok(opened)
+    Ok(Opened { object: opened, sender: sealed.sender().cloned() })
 }
 
 /// The object of this id in what was read from a file: one object, or a bundle with one sealed object.
@@ -154,7 +170,7 @@ mod tests {
 
     fn made() -> (Vec<u8>, OpeningKey) {
         let key = OpeningKey::generate().unwrap();
-        (seal(&object(), &secret(), &[key.public()]).unwrap(), key)
+        (seal(&object(), &secret(), &[key.public()], Some(&key)).unwrap(), key)
     }
 
     #[test]
@@ -167,7 +183,10 @@ mod tests {
         let Record::Flaw(flaw) = Record::parse(&read).unwrap() else { panic!() };
         assert_eq!(flaw.extensions.ai.sealed.as_ref().unwrap().recipients().count(), 1);
         assert_eq!(flaw.write().unwrap().map(), read.map(), "it stays sealed when it is written again");
-        let opened = open(&bytes, &key).unwrap();
+        let Opened { object: opened, sender } = open(&bytes, &key).unwrap();
+        assert_eq!(sender, Some(key.public()));
+        let nobodys = seal(&object(), &secret(), &[key.public()], None).unwrap();
+        assert_eq!(open(&nobodys, &key).unwrap().sender, None);
         assert_eq!(opened["name"], "Obeys invoices");
         assert_eq!(opened["extensions"], secret()["extensions"]);
         assert_eq!(opened["object_marking_refs"], object()["object_marking_refs"]);
@@ -209,7 +228,7 @@ mod tests {
         let key = OpeningKey::generate().unwrap();
         for name in ["id", "object_marking_refs", "modified"] {
             let secret = Map::from_iter([(name.to_owned(), json!("x"))]);
-            assert!(seal(&object(), &secret, &[key.public()]).is_err(), "{name}");
+            assert!(seal(&object(), &secret, &[key.public()], None).is_err(), "{name}");
         }
     }
 

@@ -3,7 +3,7 @@
 //!     cargo run -p ostrom-node --example serve -- FOLDER [ADDRESS] [postgres://…]
 //!
 //! It prints its URL and, the first time, the link for the first administrator. With `OSTROM_UNLIMITED=1` it takes any number of requests:
-//! for load tests.
+//! for load tests. `OSTROM_BASE` is the URL under which others reach it, and with `OSTROM_PRIVATE_PEERS=1` peers may lie on this machine.
 
 use std::process::ExitCode;
 
@@ -31,6 +31,16 @@ async fn main() -> ExitCode {
         config.limits.rate = 1_000_000;
         config.limits.burst = 1_000_000;
         config.limits.guesses = 1_000_000;
+    }
+    config.private_peers = std::env::var_os("OSTROM_PRIVATE_PEERS").is_some();
+    if let Some(base) = std::env::var_os("OSTROM_BASE") {
+        match base.to_string_lossy().parse() {
+            Ok(base) => config.base = Some(base),
+            Err(error) => {
+                eprintln!("{error}");
+                return ExitCode::from(2);
+            }
+        }
     }
     let served = serve(config, |node| {
         println!("http://localhost:{}", node.address().port());

@@ -45,6 +45,8 @@ pub enum Command {
         /// The URL.
         url: String,
     },
+    /// Whether everything that is kept is still as it was: database and logs.
+    Check,
     /// All peers.
     Peers,
     /// A new peer.
@@ -133,7 +135,9 @@ impl Door {
                 Self(Some((path, task)))
             }
             Err(why) => {
-                eprintln!("ostrom node: `ostrom peer` has no way to this node while it runs: {why}");
+                eprintln!(
+                    "ostrom node: `ostrom peer` and `ostrom check` have no way to this node while it runs: {why}"
+                );
                 Self(None)
             }
         }
@@ -229,6 +233,7 @@ async fn perform(app: &App, command: Command) -> Result<Value, Failure> {
             json!({ "name": key.name(), "key": key.to_string(), "fingerprint": key.fingerprint() })
         }
         Command::Look { url } => look(app, &url).await?,
+        Command::Check => check(app).await?,
         Command::Peers => {
             let peers = app.store.peers().await?;
             told(&peers.into_iter().map(peers::view).collect::<Vec<_>>())?
@@ -260,6 +265,31 @@ async fn perform(app: &App, command: Command) -> Result<Value, Failure> {
             told(&peers::set_state(app, By::CommandLine, peer.id, active).await?)?
         }
     })
+}
+
+/// Reads everything that is kept.
+async fn check(app: &App) -> Result<Value, Failure> {
+    let database = app.exchange.check().await?;
+    // What has come since the last checkpoint is signed now, so that it is looked at too.
+    app.logs.checkpoint().await.map_err(Failure::internal)?;
+    let data = app.data().clone();
+    let logs = move || {
+        let key = ostrom_trust::SecretKey::load(&data.join("keys/node.pem")).map_err(Failure::internal)?;
+        let mut problems = Vec::new();
+        for name in ["log", "audit"] {
+            let report =
+                ostrom_trust::log::verify(&data.join(name), &key.public()).map_err(Failure::internal)?;
+            if !report.is_sound() {
+                problems.push(format!("{name}: {report}"));
+            }
+        }
+        Ok::<_, Failure>(problems)
+    };
+    let logs = tokio::task::spawn_blocking(logs).await.map_err(Failure::internal)??;
+    let problems: Vec<&String> = database.problems.iter().chain(&logs).collect();
+    Ok(
+        json!({ "objects": database.objects, "counted": database.counted, "sound": problems.is_empty(), "problems": problems }),
+    )
 }
 
 fn told<T: Serialize>(view: &T) -> Result<Value, Failure> {

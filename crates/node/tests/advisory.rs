@@ -9,7 +9,7 @@
 
 mod common;
 
-use common::{Answer, Browser, TestNode};
+use common::{Browser, TestNode};
 use ostrom_core::{CaseId, Digest};
 use ostrom_exchange::disclosure::What;
 use ostrom_exchange::types::{Affected, BundleFacts, Evaluation, Mechanism, Rate, Suite};
@@ -41,11 +41,6 @@ async fn case(node: &TestNode, ada: &mut Browser) -> String {
     let triaged = json!({"event": "triaged", "severity": "high", "note": "Bad."});
     post(ada, &format!("/api/v1/cases/{case}/events"), &triaged).await;
     case
-}
-
-fn without_date(mut answer: Answer) -> Answer {
-    answer.headers.remove("date");
-    answer
 }
 
 #[tokio::test]
@@ -109,7 +104,7 @@ async fn nobody_opens_anothers_object_by_naming_it_as_the_advisory_of_a_case() {
             let what = json!({"event": event, "advisory": advisory});
             let refused = ada.api(Method::POST, &format!("/api/v1/cases/{case}/events"), &what).await;
             assert_eq!(refused.status, 422, "{event} {advisory}: {refused:?}");
-            answers.push(without_date(refused));
+            answers.push(refused.undated());
         }
         let sent = [("event", "published"), ("advisory", &**advisory)];
         let refused = ada.form(&format!("/cases/{case}/act"), &sent).await;
@@ -148,9 +143,9 @@ async fn a_party_that_was_removed_finds_no_case() {
     assert_eq!(removed.status, 303, "{removed:?}");
     let missing = "/api/v1/cases/0c7b5b88-8ff7-4a4d-aa9d-feb398cd0061";
     for rest in ["", "/report", "/opening"] {
-        let gone = without_date(bob.get(&format!("{path}{rest}")).await);
+        let gone = bob.get(&format!("{path}{rest}")).await.undated();
         assert_eq!(gone.status, 404);
-        assert_eq!(gone, without_date(bob.get(&format!("{missing}{rest}")).await));
+        assert_eq!(gone, bob.get(&format!("{missing}{rest}")).await.undated());
     }
     assert_eq!(bob.get("/api/v1/cases").await.json()["items"], json!([]));
     let shown = String::from_utf8(ada.get(&format!("/cases/{case}")).await.body).unwrap();

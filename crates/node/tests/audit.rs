@@ -26,13 +26,6 @@ fn of<'a>(deeds: &'a [Value], did: &str, what: &str) -> Vec<&'a Value> {
     deeds.iter().filter(fits).collect()
 }
 
-async fn flaw(ada: &mut Browser, tlp: &str, name: &str) -> String {
-    let form = json!({"collection": "shared", "handling": {"tlp": tlp}, "object": {"name": name}});
-    let made = ada.api(Method::POST, "/api/v1/flaws", &form).await;
-    assert_eq!(made.status, 201, "{made:?}");
-    made.json()["id"].as_str().unwrap().to_owned()
-}
-
 /// How many entries the log has.
 fn size(folder: &Path) -> usize {
     ostrom_trust::log::read_from(folder, 0).unwrap().count()
@@ -48,7 +41,7 @@ async fn own_organisation(browser: &mut Browser) -> String {
 async fn what_everybody_reads_is_counted_and_does_not_fill_the_log() {
     let node = TestNode::start().await;
     let mut ada = node.administrator().await;
-    let id = flaw(&mut ada, "clear", "Open").await;
+    let id = ada.flaw("shared", "clear", "Open").await;
     node.app.settle().await.unwrap();
     let folder = node.app.data().join("audit");
     let before = size(&folder);
@@ -81,8 +74,8 @@ async fn a_coordinator_learns_of_no_object_that_is_not_for_them() {
     let mut ada = node.administrator().await;
     let institute = own_organisation(&mut ada).await;
     let mut bob = ada.invite(&node, &institute, "bob@institute.example", &["coordinator"]).await;
-    let open = flaw(&mut ada, "amber", "Ours").await;
-    let secret = flaw(&mut ada, "red", "Hers").await;
+    let open = ada.flaw("shared", "amber", "Ours").await;
+    let secret = ada.flaw("shared", "red", "Hers").await;
     for path in [
         format!("/flaws/{secret}"),
         format!("/flaws/{}", secret.replace("--", "%2D%2D")),

@@ -11,17 +11,13 @@ mod common;
 
 use common::TestNode;
 use ostrom_node::client::{Client, ClientError, NewObject};
-use reqwest::Method;
 use serde_json::json;
 
 #[tokio::test]
 async fn it_reports_lists_and_syncs() {
     let node = TestNode::start().await;
     let mut ada = node.administrator().await;
-    let made =
-        ada.api(Method::POST, "/api/v1/collections", &json!({"title": "Flaws", "alias": "flaws"})).await;
-    assert_eq!(made.status, 201);
-    let collection = made.json()["id"].as_str().unwrap().to_owned();
+    let collection = ada.collection("flaws").await;
     let token = ada.token(&["read", "write", "report"]).await;
     let client = Client::new(&ada.origin, &token).unwrap();
     let flaw = |name: &str| NewObject::new("flaws", "amber", json!({"name": name}));

@@ -11,36 +11,19 @@ mod common;
 
 use std::time::Duration;
 
-use common::{Browser, TestNode};
+use common::TestNode;
 use reqwest::Method;
 use serde_json::{Value, json};
 
-async fn collection(ada: &mut Browser) -> String {
-    let made = ada
-        .api(
-            Method::POST,
-            "/api/v1/collections",
-            &json!({"title": "Flaws", "alias": "flaws", "default_tlp": "amber"}),
-        )
-        .await;
-    assert_eq!(made.status, 201, "{made:?}");
-    made.json()["id"].as_str().unwrap().to_owned()
-}
-
 fn flaw(tlp: &str, name: &str) -> Value {
     json!({"collection": "flaws", "handling": {"tlp": tlp}, "object": {"name": name, "description": "How it fails."}})
-}
-
-fn without_date(mut answer: common::Answer) -> common::Answer {
-    answer.headers.remove("date");
-    answer
 }
 
 #[tokio::test]
 async fn what_one_may_not_see_does_not_exist() {
     let node = TestNode::start().await;
     let mut ada = node.administrator().await;
-    collection(&mut ada).await;
+    ada.collection("flaws").await;
     let vendor = ada.organisation("Vendor").await;
     let mut bob = ada.invite(&node, &vendor, "bob@vendor.example", &["contributor"]).await;
     let mut ids = Vec::new();
@@ -64,10 +47,7 @@ async fn what_one_may_not_see_does_not_exist() {
     for rest in ["", "/versions", "/why", "/readers"] {
         let hidden = bob.get(&format!("/api/v1/objects/{}{rest}", ids[2])).await;
         assert_eq!(hidden.status, 404, "{rest}");
-        assert_eq!(
-            without_date(hidden),
-            without_date(bob.get(&format!("/api/v1/objects/{missing}{rest}")).await)
-        );
+        assert_eq!(hidden.undated(), bob.get(&format!("/api/v1/objects/{missing}{rest}")).await.undated());
     }
     for method in [Method::PUT, Method::DELETE] {
         let path = |id: &str| format!("/api/v1/objects/{id}?collection=flaws");
@@ -75,7 +55,7 @@ async fn what_one_may_not_see_does_not_exist() {
         let path = |id: &str| if method == Method::PUT { format!("/api/v1/objects/{id}") } else { path(id) };
         let hidden = bob.api(method.clone(), &path(&ids[2]), &body).await;
         assert_eq!(hidden.status, 404);
-        assert_eq!(without_date(hidden), without_date(bob.api(method.clone(), &path(missing), &body).await));
+        assert_eq!(hidden.undated(), bob.api(method.clone(), &path(missing), &body).await.undated());
     }
     // What one may see is explained, and not changed by others.
     let why = bob.get(&format!("/api/v1/objects/{}/why", ids[1])).await.json();
@@ -112,7 +92,7 @@ async fn what_one_may_not_see_does_not_exist() {
 async fn pages_end_where_the_reader_does_not_see_more() {
     let node = TestNode::start().await;
     let mut ada = node.administrator().await;
-    collection(&mut ada).await;
+    ada.collection("flaws").await;
     for n in 0..7 {
         let tlp = if n % 2 == 0 { "clear" } else { "red" };
         assert_eq!(
@@ -156,7 +136,7 @@ async fn pages_end_where_the_reader_does_not_see_more() {
 async fn a_token_for_reports_reports_and_does_nothing_else() {
     let node = TestNode::start().await;
     let mut ada = node.administrator().await;
-    collection(&mut ada).await;
+    ada.collection("flaws").await;
     let bearer = format!("Bearer {}", ada.token(&["report"]).await);
     let headers = [("authorization", &*bearer), ("content-type", "application/json")];
     let mut machine = node.browser();
@@ -181,7 +161,7 @@ async fn a_token_for_reports_reports_and_does_nothing_else() {
 async fn a_case_is_for_its_parties_and_its_publication_for_everybody() {
     let node = TestNode::start().await;
     let mut ada = node.administrator().await;
-    collection(&mut ada).await;
+    ada.collection("flaws").await;
     let (vendor, other) = (ada.organisation("Vendor").await, ada.organisation("Other").await);
     let mut bob = ada.invite(&node, &vendor, "bob@vendor.example", &["coordinator"]).await;
     let mut eve = ada.invite(&node, &other, "eve@other.example", &["coordinator"]).await;
@@ -196,7 +176,7 @@ async fn a_case_is_for_its_parties_and_its_publication_for_everybody() {
     for rest in ["", "/report", "/opening"] {
         let hidden = eve.get(&format!("{path}{rest}")).await;
         assert_eq!(hidden.status, 404);
-        assert_eq!(without_date(hidden), without_date(eve.get(&format!("{missing}{rest}")).await));
+        assert_eq!(hidden.undated(), eve.get(&format!("{missing}{rest}")).await.undated());
     }
     assert_eq!(eve.get("/api/v1/cases").await.json()["items"], json!([]));
     let party = json!({"organisation": vendor});
@@ -255,7 +235,7 @@ async fn a_case_is_for_its_parties_and_its_publication_for_everybody() {
 async fn a_peer_gets_what_it_may_see_and_the_rest_stays() {
     let (one, two) = (TestNode::start().await, TestNode::start().await);
     let (mut ada, mut bea) = (one.administrator().await, two.administrator().await);
-    collection(&mut ada).await;
+    ada.collection("flaws").await;
     for (tlp, name) in [("clear", "Open"), ("green", "Members"), ("amber", "Ours")] {
         assert_eq!(ada.api(Method::POST, "/api/v1/flaws", &flaw(tlp, name)).await.status, 201);
     }
@@ -341,7 +321,7 @@ async fn the_log_is_for_everybody_and_witnesses_cosign_it() {
     let known = witness.to_string();
     let node = TestNode::with(|config| config.witnesses = vec![known]).await;
     let mut ada = node.administrator().await;
-    collection(&mut ada).await;
+    ada.collection("flaws").await;
     assert_eq!(ada.api(Method::POST, "/api/v1/flaws", &flaw("red", "Secret")).await.status, 201);
     let mut nobody = node.browser();
     // The checkpoint comes by itself.

@@ -15,7 +15,6 @@ use std::time::Duration;
 
 use common::process::Process;
 use ostrom_node::client::{Client, NewObject};
-use reqwest::Method;
 use serde_json::json;
 use tokio::process::Command;
 
@@ -38,10 +37,7 @@ async fn acknowledged_writes_survive_kill_9() {
     let data = folder.path().join("data");
     let mut process = Process::start(&data, true).await;
     let mut ada = process.administrator().await;
-    let made =
-        ada.api(Method::POST, "/api/v1/collections", &json!({"title": "Flaws", "alias": "flaws"})).await;
-    assert_eq!(made.status, 201);
-    let collection = made.json()["id"].as_str().unwrap().to_owned();
+    let collection = ada.collection("flaws").await;
     let token = ada.token(&["read", "write"]).await;
     let acknowledged = Arc::new(Mutex::new(Vec::new()));
     for round in 0..rounds {

@@ -23,13 +23,6 @@ use serde_json::{Value, json};
 
 const SECRET: &str = "it obeys invoices in mauve";
 
-async fn flaws(ada: &mut Browser) -> String {
-    let form = json!({"title": "Flaws", "alias": "flaws", "default_tlp": "amber"});
-    let made = ada.api(Method::POST, "/api/v1/collections", &form).await;
-    assert_eq!(made.status, 201, "{made:?}");
-    made.json()["id"].as_str().unwrap().to_owned()
-}
-
 /// Whether any file in a folder holds these bytes.
 fn holds(folder: &Path, needle: &[u8]) -> bool {
     std::fs::read_dir(folder).unwrap().any(|entry| {
@@ -60,25 +53,27 @@ fn draft(kind: &str, tlp: Tlp, to: &[Party], node: &TestNode) -> SealedDraft {
 async fn what_is_sealed_is_nowhere_in_the_clear_but_with_its_recipients() {
     let (one, relay) = (TestNode::start().await, TestNode::start().await);
     let (mut ada, mut bea) = (one.administrator().await, relay.administrator().await);
-    flaws(&mut ada).await;
+    ada.collection("flaws").await;
     let partner = ada.organisation("Partner").await;
     let mut pat = ada.invite(&one, &partner, "pat@partner.example", &["contributor", "coordinator"]).await;
     let token = ada.token(&["read", "write"]).await;
     let reporter = Client::new(&ada.origin, &token).unwrap();
     let recipient = Client::new(&ada.origin, &pat.token(&["read", "write"]).await).unwrap();
     let to = [Party::Organisation(partner.parse().unwrap())];
-    let refused = reporter.seal(&draft("vulnerability", Tlp::Amber, &to, &one)).await.unwrap_err();
+    let refused = reporter.seal(&draft("vulnerability", Tlp::Amber, &to, &one), None).await.unwrap_err();
     assert!(matches!(&refused, ClientError::Seal(why) if why.contains("has given out no key")), "{refused}");
 
     let (key, stranger) = (OpeningKey::generate().unwrap(), OpeningKey::generate().unwrap());
     recipient.give_sealing_key(&key.public(), "Partner's desk").await.unwrap();
     assert!(recipient.give_sealing_key(&key.public(), "again").await.is_err(), "a key is given out once");
-    for kind in ["vulnerability", "incident"] {
-        let sealed_to = reporter.seal(&draft(kind, Tlp::Amber, &to, &one)).await.unwrap();
+    let senders = OpeningKey::generate().unwrap();
+    for (kind, sender) in [("vulnerability", Some(&senders)), ("incident", None)] {
+        let sealed_to = reporter.seal(&draft(kind, Tlp::Amber, &to, &one), sender).await.unwrap();
         assert_eq!(sealed_to.keys, [(key.public().id(), Some("Partner's desk".to_owned()))]);
         let bytes = recipient.object(&sealed_to.written.id).await.unwrap().unwrap();
         let opened = sealed::open(&bytes, &key).unwrap();
-        assert_eq!(opened["description"], SECRET);
+        assert_eq!(opened.object["description"], SECRET);
+        assert_eq!(opened.sender, sender.map(OpeningKey::public));
         assert_eq!(sealed::open(&bytes, &stranger), Err(SealError::NotARecipient));
         let moved = String::from_utf8(bytes).unwrap().replace("Sealed report", "Opened report");
         assert!(matches!(sealed::open(moved.as_bytes(), &key), Err(SealError::Context { .. })));
@@ -92,6 +87,7 @@ async fn what_is_sealed_is_nowhere_in_the_clear_but_with_its_recipients() {
         let page = pat.get(&format!("/{kind}/{}", sealed_to.written.id)).await;
         let page = String::from_utf8(page.body).unwrap();
         assert!(page.contains("Sealed to") && page.contains("ostrom open "), "{page}");
+        assert_eq!(page.contains(&senders.public().id().to_string()), sender.is_some(), "{page}");
     }
 
     // Another node relays it, and a backup has it: neither can read it.
@@ -120,7 +116,7 @@ async fn what_is_sealed_is_nowhere_in_the_clear_but_with_its_recipients() {
 async fn keys_are_their_owners_and_red_is_for_persons() {
     let node = TestNode::start().await;
     let mut ada = node.administrator().await;
-    flaws(&mut ada).await;
+    ada.collection("flaws").await;
     let partner = ada.organisation("Partner").await;
     let mut pat = ada.invite(&node, &partner, "pat@partner.example", &["contributor"]).await;
     let token = ada.token(&["read", "write"]).await;
@@ -137,23 +133,41 @@ async fn keys_are_their_owners_and_red_is_for_persons() {
         assert_eq!(pat.api(Method::POST, "/api/v1/sealing-keys", &form).await.status, 422, "{bad}");
     }
     let to = [Party::Organisation(partner.parse().unwrap())];
-    let refused = reporter.seal(&draft("vulnerability", Tlp::Red, &to, &node)).await.unwrap_err();
+    let refused = reporter.seal(&draft("vulnerability", Tlp::Red, &to, &node), None).await.unwrap_err();
     assert!(refused.to_string().contains("TLP:RED is sealed to persons"), "{refused}");
     let to = [Party::Person(person.parse().unwrap())];
-    let sealed_to = reporter.seal(&draft("vulnerability", Tlp::Red, &to, &node)).await.unwrap();
+    let sealed_to = reporter.seal(&draft("vulnerability", Tlp::Red, &to, &node), None).await.unwrap();
     assert_eq!(sealed_to.keys.len(), 1);
     // A token does not see it, the person does, as the page's export gives it.
     assert_eq!(organisation.object(&sealed_to.written.id).await.unwrap(), None);
     let bundle = pat.get(&format!("/flaws/{}/stix", sealed_to.written.id)).await.body;
     let (_, bytes) = sealed::find(&bundle).unwrap();
-    assert_eq!(sealed::open(&bytes, &own).unwrap()["name"], SECRET);
+    assert_eq!(sealed::open(&bytes, &own).unwrap().object["name"], SECRET);
     assert_eq!(sealed::open(&bytes, &shared), Err(SealError::NotARecipient));
+    // Whoever is a recipient in several ways has it once: by name, by a group, as the sender's own organisation.
+    let institute = reporter.organisation().await.unwrap();
+    let ours = OpeningKey::generate().unwrap();
+    reporter.give_sealing_key(&ours.public(), "our desk").await.unwrap();
+    let form =
+        json!({"name": "All", "description": "", "organisations": [partner, institute], "persons": []});
+    let group = ada.api(Method::POST, "/api/v1/groups", &form).await;
+    assert_eq!(group.status, 201, "{group:?}");
+    let group = Party::Group(group.json()["id"].as_str().unwrap().parse().unwrap());
+    let to = [Party::Organisation(institute), Party::Organisation(partner.parse().unwrap()), group];
+    let sealed_to =
+        reporter.seal(&draft("vulnerability", Tlp::Amber, &to, &node), Some(&ours)).await.unwrap();
+    let mut keys: Vec<_> = sealed_to.keys.iter().map(|(id, _)| *id).collect();
+    keys.sort();
+    // Pat's own key is of the partner's as well.
+    let mut expected = [own.public().id(), shared.public().id(), ours.public().id()];
+    expected.sort();
+    assert_eq!(keys, expected);
     // Nobody retires another's key.
     let id = made.json()["id"].as_str().unwrap().to_owned();
     let path = format!("/api/v1/sealing-keys/{id}");
     assert_eq!(ada.api(Method::DELETE, &path, &json!({})).await.status, 404);
     assert_eq!(pat.api(Method::DELETE, &path, &json!({})).await.status, 204);
-    assert_eq!(reporter.sealing_keys().await.unwrap().len(), 1);
+    assert_eq!(reporter.sealing_keys().await.unwrap().len(), 2);
     assert_eq!(node.browser().get("/api/v1/sealing-keys").await.status, 401);
     let page = String::from_utf8(pat.get("/sealing-keys").await.body).unwrap();
     assert!(page.contains("desk") && page.contains(&shared.public().id().to_string()), "{page}");
@@ -164,7 +178,7 @@ async fn keys_are_their_owners_and_red_is_for_persons() {
 async fn peers_are_managed_on_the_nodes_own_machine_while_it_runs_and_while_it_does_not() {
     let other = TestNode::start().await;
     let mut ada = other.administrator().await;
-    flaws(&mut ada).await;
+    ada.collection("flaws").await;
     let flaw = json!({"collection": "flaws", "handling": {"tlp": "clear"}, "object": {"name": "Open"}});
     assert_eq!(ada.api(Method::POST, "/api/v1/flaws", &flaw).await.status, 201);
     let partner = ada.organisation("Partner").await;
@@ -235,7 +249,7 @@ async fn peers_are_managed_on_the_nodes_own_machine_while_it_runs_and_while_it_d
 async fn exports_sightings_and_relations_by_the_api() {
     let node = TestNode::start().await;
     let mut ada = node.administrator().await;
-    flaws(&mut ada).await;
+    ada.collection("flaws").await;
     let ai = "extension-definition--44656ee4-853a-4211-99af-2d7a49789c44";
     let post = async |ada: &mut Browser, list: &str, tlp: &str, object: Value| {
         let form = json!({"collection": "flaws", "handling": {"tlp": tlp}, "object": object});
@@ -304,7 +318,7 @@ async fn exports_sightings_and_relations_by_the_api() {
 async fn a_copy_goes_on_where_it_ended_and_loses_nothing_of_a_batch() {
     let node = TestNode::start().await;
     let mut ada = node.administrator().await;
-    let collection = flaws(&mut ada).await;
+    let collection = ada.collection("flaws").await;
     let token = ada.token(&["read", "write"]).await;
     // Seven objects of one batch: all were added at the same time.
     let objects: Vec<Value> = (0..7)
@@ -356,7 +370,7 @@ async fn a_restored_node_serves_what_was_backed_up_and_its_log_goes_on() {
         return; // PostgreSQL has tools of its own.
     }
     let mut ada = node.administrator().await;
-    flaws(&mut ada).await;
+    ada.collection("flaws").await;
     let flaw = json!({"collection": "flaws", "handling": {"tlp": "clear"}, "object": {"name": "Kept"}});
     let id = ada.api(Method::POST, "/api/v1/flaws", &flaw).await.json()["id"].as_str().unwrap().to_owned();
     let folder = tempfile::tempdir().unwrap();
@@ -382,6 +396,35 @@ async fn a_restored_node_serves_what_was_backed_up_and_its_log_goes_on() {
     restored.stop().await;
 }
 
+#[tokio::test]
+async fn a_check_says_what_was_changed_behind_the_nodes_back_while_it_runs_and_while_it_does_not() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let node = TestNode::with(|config| config.data.clone_from(&data)).await;
+    let mut ada = node.administrator().await;
+    ada.collection("flaws").await;
+    let flaw =
+        json!({"collection": "flaws", "handling": {"tlp": "clear"}, "object": {"name": "Kept as it was"}});
+    assert_eq!(ada.api(Method::POST, "/api/v1/flaws", &flaw).await.status, 201);
+    let told = local::ask(&data, &Command::Check).await.unwrap().unwrap();
+    assert_eq!((&told["sound"], told["objects"].as_u64() > Some(0)), (&json!(true), true), "{told}");
+    let config = node.app.config.clone();
+    node.stop().await;
+    assert_eq!(local::alone(config.clone(), Command::Check).await.unwrap()["sound"], true);
+    if config.database.is_some() {
+        return; // PostgreSQL keeps its files elsewhere.
+    }
+    let file = data.join("ostrom.db");
+    let mut bytes = std::fs::read(&file).unwrap();
+    let needle = br#""name":"Kept as it was""#;
+    let at = bytes.windows(needle.len()).position(|window| window == needle).unwrap();
+    bytes[at + needle.len() - 2] = b'z';
+    std::fs::write(&file, bytes).unwrap();
+    let told = local::alone(config, Command::Check).await.unwrap();
+    assert_eq!(told["sound"], false, "{told}");
+    assert!(told["problems"][0].as_str().unwrap().contains("vulnerability--"), "{told}");
+}
+
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).unwrap();
     for entry in std::fs::read_dir(from).unwrap() {
@@ -399,7 +442,7 @@ fn copy(from: &Path, to: &Path) {
 async fn another_node_cosigns_the_log_by_pulling() {
     let (one, two) = (TestNode::start().await, TestNode::start().await);
     let (mut ada, mut bea) = (one.administrator().await, two.administrator().await);
-    flaws(&mut ada).await;
+    ada.collection("flaws").await;
     let flaw = json!({"collection": "flaws", "handling": {"tlp": "clear"}, "object": {"name": "Open"}});
     assert_eq!(ada.api(Method::POST, "/api/v1/flaws", &flaw).await.status, 201);
     // Each is a peer of the other, and its member.

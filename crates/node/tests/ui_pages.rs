@@ -82,11 +82,6 @@ async fn report(browser: &mut Browser, title: &str, marks: &[(&str, &str)]) -> S
     saved.header("location").unwrap().split('?').next().unwrap().to_owned()
 }
 
-fn without_date(mut answer: Answer) -> Answer {
-    answer.headers.remove("date");
-    answer
-}
-
 #[tokio::test]
 async fn what_is_for_one_organisation_is_for_others_as_if_it_did_not_exist() {
     let mut world = world().await;
@@ -102,14 +97,14 @@ async fn what_is_for_one_organisation_is_for_others_as_if_it_did_not_exist() {
 
     let never = "/flaws/vulnerability--00000000-0000-4000-8000-000000000000";
     for rest in ["", "/access", "/export", "/stix", "/edit"] {
-        let hidden = without_date(world.cy.get(&format!("{href}{rest}")).await);
-        let missing = without_date(world.cy.get(&format!("{never}{rest}")).await);
+        let hidden = world.cy.get(&format!("{href}{rest}")).await.undated();
+        let missing = world.cy.get(&format!("{never}{rest}")).await.undated();
         assert_eq!(hidden.status, 404, "{rest}");
         assert_eq!(hidden, missing, "{rest}");
     }
     let mut nobody = world.node.browser();
     nobody.get("/").await;
-    assert_eq!(without_date(nobody.get(&href).await), without_date(nobody.get(never).await));
+    assert_eq!(nobody.get(&href).await.undated(), nobody.get(never).await.undated());
     for path in ["/", "/flaws", "/search?q=steered", "/flaws.atom", "/search.atom?q=steered"] {
         let seen = text(&world.cy.get(path).await);
         assert!(!seen.contains("Steered") && !seen.contains("steered-"), "{path}");

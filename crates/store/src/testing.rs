@@ -95,6 +95,48 @@ impl Postgres {
         Err(format!("PostgreSQL does not start: {last}"))
     }
 
+    /// Starts one that lets nobody in without TLS: with this certificate and its key, in PEM.
+    ///
+    /// # Errors
+    /// As for [`start`](Self::start).
+    pub fn start_tls(certificate: &str, key: &str) -> Result<Self, String> {
+        let started = Self::start()?;
+        let programs = programs().ok_or(INSTALL)?;
+        let folder = started.folder.as_ref().ok_or(INSTALL)?.path().join("data");
+        let user = User::find();
+        for (name, text) in [("server.crt", certificate), ("server.key", key)] {
+            let path = folder.join(name);
+            let failed = |error: io::Error| format!("{}: {error}", path.display());
+            fs::write(&path, text).map_err(failed)?;
+            private(&path).map_err(failed)?;
+            if let Some(user) = &user {
+                user.own(&path)?;
+            }
+        }
+        let rules = folder.join("pg_hba.conf");
+        let failed = |error: io::Error| format!("{}: {error}", rules.display());
+        fs::write(&rules, "hostssl all all 127.0.0.1/32 trust\nhostssl all all ::1/128 trust\n")
+            .map_err(failed)?;
+        let settings = folder.join("postgresql.auto.conf");
+        fs::write(&settings, "ssl = on\n").map_err(|error| format!("{}: {error}", settings.display()))?;
+        let mut reload = Command::new(programs.join("pg_ctl"));
+        reload.arg("reload").arg("-D").arg(&folder).current_dir(&folder);
+        run(reload, user.as_ref())?;
+        // It takes a moment until the new rules hold.
+        for _ in 0..TRIES {
+            if !ask(started.port).unwrap_or(true) {
+                return Ok(started);
+            }
+            std::thread::sleep(PAUSE);
+        }
+        Err("PostgreSQL still lets in who does not encrypt".to_owned())
+    }
+
+    /// Its port on this machine.
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+
     /// The URL of its database `postgres`, which is empty at first.
     pub fn url(&self) -> String {
         self.url_of("postgres")
@@ -192,6 +234,18 @@ fn as_user(command: &mut Command, user: Option<&User>) {
 
 #[cfg(not(unix))]
 fn as_user(_command: &mut Command, _user: Option<&User>) {}
+
+/// For its owner alone: PostgreSQL takes no key that others can read.
+#[cfg(unix)]
+fn private(path: &Path) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt as _;
+    fs::set_permissions(path, fs::Permissions::from_mode(0o600))
+}
+
+#[cfg(not(unix))]
+fn private(_path: &Path) -> io::Result<()> {
+    Ok(())
+}
 
 fn run(mut command: Command, user: Option<&User>) -> Result<(), String> {
     as_user(&mut command, user);

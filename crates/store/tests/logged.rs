@@ -22,7 +22,7 @@ async fn a_removal_keeps_its_place_in_the_log(world: World) {
     let store = &world.store;
     add_collections(store, &[1]).await;
     put(store, 10, vec![object(id("note", 1), 1, clear()), object(id("note", 2), 1, clear())]).await;
-    let logged = Logged { leaf: 7, salt: vec![3; 32] };
+    let logged = Logged { leaf: 7, salt: vec![3; 32], origin: Some("signed".to_owned()) };
     let mut writing = store.writing(at(20)).await.unwrap();
     writing.remove_logged(coll(1), &id("note", 1), None, Some("why"), Some(&logged)).await.unwrap();
     writing.remove(coll(1), &id("note", 2), None, None).await.unwrap();

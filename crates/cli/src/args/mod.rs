@@ -11,7 +11,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use guard::{GuardCommand, Place, StopOptions};
-pub use node::{BackupOptions, NodePlace, RestoreOptions, ServeOptions};
+pub use node::{BackupOptions, CheckOptions, NodePlace, RestoreOptions, ServeOptions};
 pub use peer::{AddOptions, Here, OpenOptions, PeerCommand, SealKeyCommand};
 pub use share::{
     FlawOptions, IncidentOptions, Marks, NodeAddress, PublishOptions, SeverityName, SyncOptions,
@@ -129,6 +129,13 @@ Exit status: 0 it is what was signed and nothing is revoked, 1 it is not.")]
     /// Publish the result of an evaluation on a node. The bundle is verified first.
     #[command(after_help = "Example:\n  ostrom publish run-1 --tlp green --node https://node.example")]
     Publish(PublishOptions),
+    /// Bring in what others have published: STIX bundles, genai-incidents, AVID.
+    #[command(after_help = "Example:
+  ostrom import stix-atlas.json --node https://node.example
+  ostrom import incidents.min.json --as genai-incidents --tlp clear
+
+Exit status: 0 all taken, 1 error, 4 records were refused.")]
+    Import(ImportOptions),
     /// Keep a folder up to date with what a node's collection lets you see.
     #[command(after_help = "Example:\n  ostrom sync ./feed --node https://node.example")]
     Sync(SyncOptions),
@@ -155,6 +162,15 @@ Exit status: 0 it is what was signed and nothing is revoked, 1 it is not.")]
 
 Exit status: 0 opened and unchanged, 1 not.")]
     Open(OpenOptions),
+    /// Check that everything that a node keeps is still as it was. It may run or not.
+    #[command(after_help = "Example:
+  ostrom check --data ./node
+
+Reads everything: every object's digest, what follows from its marks, counts,
+the transparency log and the audit log.
+
+Exit status: 0 sound, 1 not, or it could not be looked at.")]
+    Check(CheckOptions),
     /// Copy a node's SQLite database to a new file while the node goes on.
     #[command(after_help = "Example:
   ostrom backup node-2026-11-22.db

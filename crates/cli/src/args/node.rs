@@ -65,6 +65,13 @@ pub struct ServeOptions {
     pub private_peers: bool,
 }
 
+/// `ostrom check`.
+#[derive(Debug, Args)]
+pub struct CheckOptions {
+    #[command(flatten)]
+    pub here: super::Here,
+}
+
 /// `ostrom backup`.
 #[derive(Debug, Args)]
 pub struct BackupOptions {

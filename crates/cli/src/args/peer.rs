@@ -188,6 +188,9 @@ pub struct OpenOptions {
     /// The file of the key that it is sealed to.
     #[arg(long, value_name = "FILE")]
     pub key: PathBuf,
+    /// The id of the sender's key: what somebody else sealed, or nobody says, is refused.
+    #[arg(long, value_name = "KEY-ID")]
+    pub from: Option<String>,
     #[command(flatten)]
     pub node: NodeAddress,
     /// Print the whole object as JSON.

@@ -36,6 +36,9 @@ pub struct Marks {
     /// With --seal: a public key to seal to, instead of those that the node names.
     #[arg(long, value_name = "KEY", requires = "seal")]
     pub to_key: Vec<String>,
+    /// With --seal: your own key's file. Recipients then know that its owner sealed it.
+    #[arg(long, value_name = "FILE", requires = "seal")]
+    pub from: Option<PathBuf>,
     /// With --seal: the title that stays in the clear.
     #[arg(long, value_name = "TEXT", default_value = "Sealed report")]
     pub open_title: String,
@@ -124,6 +127,38 @@ pub struct PublishOptions {
     #[command(flatten)]
     pub node: NodeAddress,
     /// Print the result as JSON.
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Forms of what others have published.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub enum SourceName {
+    /// A STIX bundle, such as MITRE ATLAS's.
+    Stix,
+    /// incidents.min.json of genai-incidents.
+    GenaiIncidents,
+    /// AVID's reports or vulnerabilities: one, a list, or one on each line.
+    Avid,
+}
+
+/// `ostrom import`.
+#[derive(Debug, Args)]
+pub struct ImportOptions {
+    /// The file.
+    pub file: PathBuf,
+    /// What it is.
+    #[arg(long = "as", value_enum, default_value = "stix")]
+    pub source: SourceName,
+    /// How public it is. A STIX bundle keeps its own marks.
+    #[arg(long, default_value = "amber")]
+    pub tlp: String,
+    /// The collection, by its id or alias.
+    #[arg(long, default_value = "shared", value_name = "NAME")]
+    pub collection: String,
+    #[command(flatten)]
+    pub node: NodeAddress,
+    /// Print the node's report as JSON.
     #[arg(long)]
     pub json: bool,
 }

@@ -42,12 +42,14 @@ impl Drop for Served {
     }
 }
 
-const COMMANDS: [&[&str]; 20] = [
+const COMMANDS: [&[&str]; 22] = [
     &["serve"],
     &["report"],
     &["incident"],
     &["publish"],
+    &["import"],
     &["sync"],
+    &["check"],
     &["backup"],
     &["restore"],
     &["open"],
@@ -113,6 +115,7 @@ fn a_node_is_served_backed_up_restored_and_served_again_with_its_peers() {
     place.ostrom(&["peer", "sync", "--data", "one"]).exits(1).complains("token");
     place.ostrom(&["peer", "pause", &two.url, "--data", "one"]).exits(0).says("Paused");
 
+    place.ostrom(&["check", "--data", "one"]).exits(0).says("Sound");
     place.ostrom(&["backup", "copy.db", "--data", "one"]).exits(0).says("copy.db").says("keys");
     place.ostrom(&["backup", "copy.db", "--data", "one"]).exits(1).complains("copy.db");
     one.stop();

@@ -143,6 +143,9 @@ pub struct Tombstone {
     /// Why, if somebody said so.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub why: Option<String>,
+    /// What the node where it comes from signed of its removal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
     /// What opens the commitment to the removal in the serving node's log.
     pub salt: Salt,
     /// Its entry there.

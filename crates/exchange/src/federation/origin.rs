@@ -11,6 +11,8 @@
 //!
 //! — NAME SIGNATURE
 //! ```
+//!
+//! Of a removal it signs the same with the first line `ostrom-removal/v1`, and without body, owner and handling.
 
 use ostrom_core::handling::Policy;
 use ostrom_core::{Digest, ObjectId, OrgId, Timestamp};
@@ -69,6 +71,31 @@ impl Origin {
             && Note::parse(self.note.as_bytes())
                 .is_ok_and(|note| note.verify(std::slice::from_ref(key.log())).is_ok())
     }
+}
+
+/// What the node where something comes from signs when it is removed there.
+pub(super) fn sign_removal(id: &ObjectId, version: Timestamp, name: &str, key: &SecretKey) -> Option<String> {
+    Some(Note::sign(&removal(name, id, version), name, key).ok()?.to_string())
+}
+
+/// Whether the note says that the node of this name removed this. With a key: whether that key has signed it.
+pub(super) fn is_removal(
+    note: &str,
+    name: &str,
+    id: &ObjectId,
+    version: Timestamp,
+    key: Option<&PeerKey>,
+) -> bool {
+    if note.len() > MAX_NOTE {
+        return false;
+    }
+    let Ok(note) = Note::parse(note.as_bytes()) else { return false };
+    note.text() == removal(name, id, version)
+        && key.is_none_or(|key| note.verify(std::slice::from_ref(key.log())).is_ok())
+}
+
+fn removal(name: &str, id: &ObjectId, version: Timestamp) -> String {
+    format!("ostrom-removal/v1\nnode {name}\nobject {id}\nversion {}\n", version.micros())
 }
 
 fn text(name: &str, subject: Subject<'_>, owner: OrgId, own: &Policy) -> Option<String> {

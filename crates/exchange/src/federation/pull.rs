@@ -374,7 +374,9 @@ impl Puller {
             }
             for removal in &mut removals {
                 let Removal { id, version, why, .. } = &*removal;
-                removal.logged = Some(enter_removal(&log, id, *version, why.as_deref())?);
+                let mut logged = enter_removal(&log, id, *version, why.as_deref())?;
+                logged.origin = Some(removal.origin.clone());
+                removal.logged = Some(logged);
             }
             log.sync()?;
             Ok::<_, PullError>((objects, removals))
@@ -391,14 +393,16 @@ impl Puller {
     ) -> Result<Vec<Removal>, PullError> {
         let custody = self.store.custody();
         let mut removals = Vec::new();
+        let peers = self.peers().await?;
         for tombstone in &page.tombstones {
             let kept = custody.versions(&tombstone.id).await?;
             for version in kept.iter().filter(|kept| kept.version == tombstone.version) {
-                match may_remove(version, key.name()) {
-                    Ok(kept) => removals.push(Removal {
-                        collection: kept.collection,
-                        id: kept.id.clone(),
-                        version: kept.version,
+                match may_remove(version, key.name(), tombstone, &peers) {
+                    Ok(origin) => removals.push(Removal {
+                        collection: version.collection,
+                        id: version.id.clone(),
+                        version: version.version,
+                        origin,
                         why: tombstone.why.as_ref().map(|why| why.chars().take(500).collect()),
                         logged: None,
                     }),
@@ -422,6 +426,8 @@ struct Removal {
     id: ostrom_core::ObjectId,
     version: Timestamp,
     why: Option<String>,
+    /// What the node where it comes from signed of its removal; empty: nothing.
+    origin: String,
     logged: Option<Logged>,
 }
 

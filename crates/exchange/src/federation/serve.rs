@@ -8,7 +8,7 @@ use ostrom_trust::SecretKey;
 use ostrom_trust::log::{Log, LogError, SignedCheckpoint, Tiles};
 use serde::{Deserialize, Serialize};
 
-use super::origin::{Origin, Subject};
+use super::origin::{Origin, Subject, sign_removal};
 use super::page::{PageError, SignedPage};
 use super::{MAX_PATH, MAX_ROWS, Page, Provenance, Request, SharedObject, Tombstone};
 use crate::commitment::Salt;
@@ -125,7 +125,7 @@ impl Server {
         }
         let mut cursor = Cursor::read(request.after.as_deref())?;
         let (objects, more_objects) = self.objects(reading, &mut cursor).await?;
-        let (tombstones, more_tombstones) = removals(reading, &mut cursor).await?;
+        let (tombstones, more_tombstones) = self.removals(reading, &mut cursor).await?;
         let cosigned = self.cosigned(reading, &request.from).await?;
         let next = cursor.write()?;
         let (log, key, request) = (Arc::clone(&self.log), Arc::clone(&self.key), request.clone());
@@ -223,6 +223,40 @@ impl Server {
         }))
     }
 
+    async fn removals(
+        &self,
+        reading: &Reading,
+        cursor: &mut Cursor,
+    ) -> Result<(Vec<Tombstone>, bool), ServeError> {
+        let after = cursor.removals.clone().map(Key::from);
+        let page = reading.removals(after.as_ref(), MAX_ROWS).await?;
+        let more = page.more();
+        if let Some(last) = page.rows.last() {
+            cursor.removals = Some(Place::from(&last.key));
+        }
+        let name = self.log.verifier().name();
+        // What has no commitment in the log is not served: the peer could not check it.
+        let tombstone = |removal: ostrom_store::Removal| {
+            let logged = removal.logged?;
+            let (id, version) = (removal.key.id, removal.key.version);
+            let origin = match logged.origin {
+                Some(note) => Some(note).filter(|note| !note.is_empty()),
+                None => sign_removal(&id, version, name, &self.key),
+            };
+            Some(Tombstone {
+                id,
+                version,
+                removed: removal.key.added,
+                why: removal.why,
+                origin,
+                salt: Salt::from_bytes(logged.salt.try_into().ok()?),
+                leaf: logged.leaf,
+                proof: Vec::new(),
+            })
+        };
+        Ok((page.rows.into_iter().filter_map(tombstone).collect(), more))
+    }
+
     /// The checkpoint of the asking node's own log that we cosigned when we pulled from it.
     async fn cosigned(&self, reading: &Reading, from: &str) -> Result<Option<String>, ServeError> {
         let organisation = reading.reader().organisation;
@@ -234,29 +268,6 @@ impl Server {
         });
         Ok(known.and_then(|peer| peer.checkpoint))
     }
-}
-
-async fn removals(reading: &Reading, cursor: &mut Cursor) -> Result<(Vec<Tombstone>, bool), ServeError> {
-    let after = cursor.removals.clone().map(Key::from);
-    let page = reading.removals(after.as_ref(), MAX_ROWS).await?;
-    let more = page.more();
-    if let Some(last) = page.rows.last() {
-        cursor.removals = Some(Place::from(&last.key));
-    }
-    // What has no commitment in the log is not served: the peer could not check it.
-    let tombstone = |removal: ostrom_store::Removal| {
-        let logged = removal.logged?;
-        Some(Tombstone {
-            id: removal.key.id,
-            version: removal.key.version,
-            removed: removal.key.added,
-            why: removal.why,
-            salt: Salt::from_bytes(logged.salt.try_into().ok()?),
-            leaf: logged.leaf,
-            proof: Vec::new(),
-        })
-    };
-    Ok((page.rows.into_iter().filter_map(tombstone).collect(), more))
 }
 
 /// A checkpoint over at least so many entries.

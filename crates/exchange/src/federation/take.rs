@@ -8,8 +8,8 @@ use ostrom_core::{Digest, OrgId};
 use ostrom_store::Kept;
 
 use super::marks::{Definitions, Speaker};
-use super::origin::Subject;
-use super::{PeerKey, Provenance, SharedObject};
+use super::origin::{Subject, is_removal};
+use super::{PeerKey, Provenance, SharedObject, Tombstone};
 use crate::stix::marking::fixed_tlp;
 use crate::stix::{Limits, Object};
 
@@ -145,11 +145,28 @@ impl Local<'_> {
     }
 }
 
-/// Whether the peer of this name may have a version removed here.
-pub(super) fn may_remove<'a>(kept: &'a Kept, peer: &str) -> Result<&'a Kept, Skipped> {
+/// Whether a version is removed here because the peer of this name says so, and what to keep of the origin's word: the node where the object comes from
+/// decides. From a relay, its signature counts where its key is known; where it is not, the word of whoever gave us the object.
+pub(super) fn may_remove(
+    kept: &Kept,
+    peer: &str,
+    tombstone: &Tombstone,
+    peers: &BTreeMap<String, (PeerKey, Option<OrgId>)>,
+) -> Result<String, Skipped> {
     let from = Provenance::of(kept.aside.as_deref()).ok_or(Skipped::Ours)?;
-    let theirs = from.giver() == Some(peer) || from.origin() == Some(peer);
-    if theirs { Ok(kept) } else { Err(Skipped::NotTheirs) }
+    let origin = from.origin().ok_or(Skipped::NotTheirs)?;
+    let key = peers.get(origin).map(|(key, _)| key);
+    let signed = tombstone
+        .origin
+        .as_deref()
+        .filter(|note| is_removal(note, origin, &tombstone.id, tombstone.version, key));
+    let may = match (origin == peer, key) {
+        (true, _) => true,
+        (false, Some(_)) if signed.is_some() => true,
+        (false, Some(_)) => return Err(Skipped::Origin),
+        (false, None) => from.giver() == Some(peer),
+    };
+    if may { Ok(signed.unwrap_or_default().to_owned()) } else { Err(Skipped::NotTheirs) }
 }
 
 impl Taken<'_> {

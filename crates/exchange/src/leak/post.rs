@@ -109,6 +109,12 @@ impl World {
         posts
     }
 
+    /// The ids under which an organisation has something.
+    pub fn ids_of(&self, organisation: Option<ostrom_core::OrgId>) -> BTreeSet<&ObjectId> {
+        let own = self.versions().filter(|version| Some(version.owner) == organisation);
+        own.map(|version| version.object.id()).collect()
+    }
+
     /// What is asked about posts afterwards.
     pub fn statuses(&self, writer: &Actor) -> Vec<Question> {
         let path = |post: Post| format!("{}status/{}/", self.root, post.id);

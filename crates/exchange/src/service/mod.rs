@@ -123,6 +123,14 @@ impl Exchange {
         Ok(ended.len())
     }
 
+    /// Whether everything that is kept is still as it was: the database's own structure, every body, what follows from the marks.
+    ///
+    /// # Errors
+    /// If the store fails.
+    pub async fn check(&self) -> Result<ostrom_store::CheckReport, ServiceError> {
+        Ok(self.store.custody().check().await?)
+    }
+
     /// Writes down what was done, if there is an audit log.
     ///
     /// # Errors

@@ -100,12 +100,20 @@ fn compress(source: impl Read, drain: impl Write) -> std::io::Result<()> {
 /// # Errors
 /// If the archive is damaged, holds something else, or is larger than any bundle.
 pub fn unpack(archive: &Path, folder: &Path) -> Result<(), BundleError> {
+    unpack_within(archive, folder, MAX_UNPACKED)
+}
+
+/// The same, for who has not as much room: what unpacks to more than `most` bytes is an error.
+///
+/// # Errors
+/// As for [`unpack`].
+pub fn unpack_within(archive: &Path, folder: &Path, most: u64) -> Result<(), BundleError> {
     let io = |source| BundleError::Io { path: archive.to_owned(), source };
     let name = archive.display().to_string();
     let file = BufReader::new(File::open(archive).map_err(io)?);
     let decoder =
         ruzstd::decoding::StreamingDecoder::new(file).map_err(|error| malformed(name.clone(), error))?;
-    let mut tar = tar::Archive::new(decoder.take(MAX_UNPACKED));
+    let mut tar = tar::Archive::new(decoder.take(most));
     let mut seen = Vec::new();
     for entry in tar.entries().map_err(|error| malformed(name.clone(), error))? {
         let mut entry = entry.map_err(|error| malformed(name.clone(), error))?;

@@ -9,7 +9,7 @@ mod read;
 mod verify;
 mod write;
 
-pub use archive::{pack, unpack};
+pub use archive::{pack, unpack, unpack_within};
 pub use manifest::{FileEntry, Manifest, Tool};
 pub use read::{Bundle, FailedTrial};
 pub use verify::{Rerun, Verification, verify, verify_evidence};

@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use super::{
-    audit, cases, collections, exports, groups, me, members, objects, peers, sealing, tokens, write,
+    audit, cases, collections, exports, groups, imports, me, members, objects, peers, sealing, tokens, write,
 };
 use crate::App;
 use crate::error::Problem;
@@ -62,6 +62,7 @@ use crate::error::Problem;
         cases::new_case,
         cases::act,
         audit::audit,
+        imports::import,
         objects::search,
         objects::flaws,
         objects::incidents,

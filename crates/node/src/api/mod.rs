@@ -8,6 +8,7 @@ mod document;
 mod exports;
 mod groups;
 mod hidden;
+mod imports;
 mod me;
 mod members;
 mod objects;
@@ -63,6 +64,7 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .route("/api/v1/cases/{id}/opening", get(cases::opening))
         .route("/api/v1/cases/{id}/events", post(cases::act))
         .route("/api/v1/audit", get(audit::audit))
+        .route("/api/v1/imports", post(imports::import))
         .route("/api/v1/search", get(objects::search))
         .route("/api/v1/flaws", get(objects::flaws).post(write::new_flaw))
         .route("/api/v1/incidents", get(objects::incidents).post(write::new_incident))

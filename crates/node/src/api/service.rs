@@ -9,7 +9,7 @@ use serde_json::Value;
 
 pub(crate) use super::audit::deeds;
 pub(crate) use super::cases::may_act;
-use super::{collections, groups, members, peers, sealing, tokens};
+use super::{collections, groups, members, peers, sealing, tokens, write};
 use crate::web::{Json, Named};
 use crate::who::Actor;
 use crate::{App, Failure};
@@ -49,6 +49,8 @@ made! {
     new_peer = peers::new_peer;
     /// A key for sealing that is given out.
     new_sealing_key = sealing::new_key;
+    /// An evaluation.
+    new_evaluation = write::new_evaluation;
 }
 
 macro_rules! changed {

@@ -76,7 +76,7 @@ const GIVEN: [&str; 7] =
     ["id", "type", "spec_version", "created", "modified", "created_by_ref", "object_marking_refs"];
 
 /// The actor; a token for reports writes flaws and incidents too.
-fn asker(actor: &Actor, reports: bool) -> Result<Asker, Failure> {
+pub(super) fn asker(actor: &Actor, reports: bool) -> Result<Asker, Failure> {
     let mut asker = actor.asker();
     match &actor.who {
         Who::Anonymous => return Err(Failure::Unauthenticated),
@@ -92,7 +92,7 @@ fn asker(actor: &Actor, reports: bool) -> Result<Asker, Failure> {
 }
 
 /// The collection, if the actor may know of it.
-async fn collection(app: &App, asker: &Asker, name: &str) -> Result<Collection, Failure> {
+pub(super) async fn collection(app: &App, asker: &Asker, name: &str) -> Result<Collection, Failure> {
     let reading = app.store.reading(&asker.reader, app.clock().now()).await?;
     let found = reading.collection(name).await?.filter(|collection| asker.is_for(collection.id));
     found.ok_or_else(|| Failure::Unprocessable("there is no such collection".to_owned()))

@@ -213,6 +213,23 @@ impl Client {
         self.post("/api/v1/evaluations", evaluation).await
     }
 
+    /// Brings in what others have published: `source` is `stix`, `genai-incidents` or `avid`, `tlp` how public it is. Gives the node's report.
+    ///
+    /// # Errors
+    /// If the node does not take it.
+    pub async fn import(
+        &self,
+        source: &str,
+        collection: &str,
+        tlp: &str,
+        file: Vec<u8>,
+    ) -> Result<Value, ClientError> {
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        query.append_pair("source", source).append_pair("collection", collection).append_pair("tlp", tlp);
+        let path = format!("/api/v1/imports?{}", query.finish());
+        read(&self.send(Method::POST, &path, Some(file), None).await?)
+    }
+
     /// Opens a case of coordinated disclosure: its title and the report. Gives the case as the node shows it.
     ///
     /// # Errors

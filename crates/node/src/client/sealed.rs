@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ostrom_core::handling::{Embargo, Handling, Party, Tlp};
 use ostrom_core::{Digest, GroupId, ObjectId, OrgId, PersonId, Timestamp, Uuid};
-use ostrom_exchange::seal::RecipientKey;
+use ostrom_exchange::seal::{OpeningKey, RecipientKey};
 use ostrom_exchange::sealed;
 use ostrom_exchange::stix::marking;
 use ostrom_exchange::stix::{Limits, Object};
@@ -113,11 +113,15 @@ impl Client {
         self.send(Method::DELETE, &format!("/api/v1/sealing-keys/{id}"), None, None).await.map(drop)
     }
 
-    /// Seals a draft here and shares what came of it: the node never sees the secret.
+    /// Seals a draft here and shares what came of it: the node never sees the secret. With `sender`, recipients know that whoever has that key sealed it.
     ///
     /// # Errors
     /// If a recipient has no key, it cannot be sealed, or the node does not take it.
-    pub async fn seal(&self, draft: &SealedDraft) -> Result<SealedTo, ClientError> {
+    pub async fn seal(
+        &self,
+        draft: &SealedDraft,
+        sender: Option<&OpeningKey>,
+    ) -> Result<SealedTo, ClientError> {
         let wrong = |error: &dyn std::fmt::Display| ClientError::Seal(error.to_string());
         let organisation = self.organisation().await?;
         let (keys, labels) = match draft.keys.as_slice() {
@@ -141,7 +145,7 @@ impl Client {
         // As one of our types writes it, so that nobody has a reason to write it otherwise.
         let clear = Object::read(clear.to_string().as_bytes(), &Limits::default()).map_err(|e| wrong(&e))?;
         let clear = Record::parse(&clear).and_then(|record| record.write()).map_err(|error| wrong(&error))?;
-        let bytes = sealed::seal(clear.map(), &draft.secret, &keys).map_err(|error| wrong(&error))?;
+        let bytes = sealed::seal(clear.map(), &draft.secret, &keys, sender).map_err(|error| wrong(&error))?;
         let object: Value = serde_json::from_slice(&bytes).map_err(|error| wrong(&error))?;
         let mut objects = marks.definitions;
         objects.push(object);
@@ -225,6 +229,9 @@ impl Client {
         if draft.tlp < Tlp::Red {
             chosen.extend(known.iter().filter(|key| key.organisation == own));
         }
+        // Whoever is named in several ways, as one of the sender's own organisation is, has it once.
+        let mut once = BTreeSet::new();
+        chosen.retain(|key| once.insert(key.key_id));
         let mut keys = Vec::new();
         for key in &chosen {
             let key = key

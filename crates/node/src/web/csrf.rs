@@ -95,6 +95,12 @@ pub(crate) async fn visit(State(app): State<App>, mut request: Request, next: Ne
     response
 }
 
+/// Whether a form's token can hold at all: none does without a cookie, or for another origin. Then nothing of the body is received.
+pub(crate) fn has_form_cookie(headers: &HeaderMap, app: &App) -> bool {
+    let mut cookies = [Cookie::Session, Cookie::Visit].into_iter();
+    cookies.any(|which| cookie(headers, &app.base, which).is_some()) && !is_cross_site(headers, app)
+}
+
 /// The fields of a form whose token `csrf` holds. `T` does not name the token; where fields repeat, take `Vec<(String, String)>`.
 #[derive(Debug, Clone)]
 pub struct Checked<T>(pub T);
@@ -110,10 +116,7 @@ impl<T: DeserializeOwned> FromRequest<App> for Checked<T> {
             return Err(Failure::MediaType("application/x-www-form-urlencoded"));
         }
         let headers = request.headers().clone();
-        // No token can hold without a cookie, or for another origin: then nothing of the body is received.
-        let cookies = [Cookie::Session, Cookie::Visit];
-        let bound = cookies.into_iter().any(|which| cookie(&headers, &app.base, which).is_some());
-        if !bound || is_cross_site(&headers, app) {
+        if !has_form_cookie(&headers, app) {
             return Err(Failure::Csrf);
         }
         // Whoever has no session yet sends only a few lines.

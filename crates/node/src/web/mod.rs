@@ -9,6 +9,7 @@ mod floods;
 mod headers;
 pub mod json;
 mod listen;
+mod multipart;
 mod query;
 
 pub use body::{Json, Payload};
@@ -18,8 +19,9 @@ pub use csrf::{Checked, Csrf};
 pub use floods::{Floods, Key as FloodKey};
 pub use headers::CONTENT_SECURITY_POLICY;
 pub use listen::listen;
+pub use multipart::Multipart;
 pub use query::{Named, Named2, Query};
 
-pub(crate) use csrf::visit;
+pub(crate) use csrf::{has_form_cookie, visit};
 pub(crate) use doors::doors;
 pub(crate) use headers::{secure, single};

@@ -130,6 +130,16 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap_or_else(|_| panic!("no JSON: {self:?}"))
     }
 
+    pub fn text(&self) -> String {
+        String::from_utf8(self.body.clone()).unwrap()
+    }
+
+    /// Without what is another one at another time: to be compared.
+    pub fn undated(mut self) -> Self {
+        self.headers.remove("date");
+        self
+    }
+
     pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name).and_then(|values| values.first()).map(String::as_str)
     }
@@ -240,6 +250,22 @@ impl Browser {
         let accepted = browser.form("/auth/invitation", &[("secret", secret), ("password", PASSWORD)]).await;
         assert_eq!(accepted.status, 303, "{accepted:?}");
         browser
+    }
+
+    /// Makes a collection in which what has no mark is TLP:AMBER. Gives its id.
+    pub async fn collection(&mut self, alias: &str) -> String {
+        let form = json!({"title": alias, "alias": alias, "default_tlp": "amber"});
+        let made = self.api(Method::POST, "/api/v1/collections", &form).await;
+        assert_eq!(made.status, 201, "{made:?}");
+        made.json()["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Shares a flaw. Gives its id.
+    pub async fn flaw(&mut self, collection: &str, tlp: &str, name: &str) -> String {
+        let form = json!({"collection": collection, "handling": {"tlp": tlp}, "object": {"name": name}});
+        let made = self.api(Method::POST, "/api/v1/flaws", &form).await;
+        assert_eq!(made.status, 201, "{made:?}");
+        made.json()["id"].as_str().unwrap().to_owned()
     }
 
     pub async fn organisation(&mut self, name: &str) -> String {

@@ -207,4 +207,6 @@ pub struct Logged {
     pub leaf: u64,
     /// The salt, 32 bytes.
     pub salt: Vec<u8>,
+    /// Of the removal of something that came from a peer: what the node where it comes from signed of it, or nothing. `None`: it was removed here.
+    pub origin: Option<String>,
 }

@@ -400,7 +400,7 @@ impl Reading {
     /// If the database fails.
     pub async fn removals(&self, after: Option<&Key>, limit: usize) -> Result<Page<Removal>, Error> {
         let sql = concat!(
-            "SELECT o.removed, o.id, o.version, o.collection, o.why, o.leaf, o.salt FROM tombstone o JOIN collection c ON c.key = o.collection \
+            "SELECT o.removed, o.id, o.version, o.collection, o.why, o.leaf, o.salt, o.origin FROM tombstone o JOIN collection c ON c.key = o.collection \
              WHERE o.removed >= $1 AND (o.removed > $1 OR o.id > $2 OR (o.id = $2 AND (o.version > $3 OR (o.version = $3 AND c.id > $4)))) AND ",
             seen!("o.policy", "$5"),
             " ORDER BY o.removed, o.id, o.version, c.id LIMIT $6 + 0"
@@ -413,7 +413,8 @@ impl Reading {
         let rows = self.fetch(sql, args).await?;
         let removal = |row: &Row| {
             let leaf = row.maybe_int(5)?.and_then(|leaf| u64::try_from(leaf).ok());
-            let logged = leaf.zip(row.maybe_blob(6)?).map(|(leaf, salt)| Logged { leaf, salt });
+            let origin = row.maybe_text(7)?;
+            let logged = leaf.zip(row.maybe_blob(6)?).map(|(leaf, salt)| Logged { leaf, salt, origin });
             Ok::<_, Error>(Removal { key: key(self.store(), row)?, why: row.maybe_text(4)?, logged })
         };
         let rows = rows.iter().map(removal).collect::<Result<_, _>>()?;

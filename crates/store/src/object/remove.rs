@@ -98,11 +98,12 @@ impl Writing {
                 why,
                 logged.map(|logged| i64::try_from(logged.leaf).unwrap_or(i64::MAX)),
                 logged.map(|logged| logged.salt.clone()),
+                logged.and_then(|logged| logged.origin.clone()),
             ]);
         }
         let mut db = self.db()?;
-        let columns = "tombstone (seq, id, version, collection, removed, policy, own, line, owner, person, why, leaf, salt)";
-        insert(&mut db, columns, 13, tombstones).await?;
+        let columns = "tombstone (seq, id, version, collection, removed, policy, own, line, owner, person, why, leaf, salt, origin)";
+        insert(&mut db, columns, 14, tombstones).await?;
         for version in &gone {
             let rows = db.fetch("SELECT words FROM object WHERE seq = $1", args![version.seq]).await?;
             let words = rows.first().map_or(Ok(String::new()), |row| row.text(0))?;

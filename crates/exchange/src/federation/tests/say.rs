@@ -104,6 +104,47 @@ async fn what_a_relay_says_of_an_origin_is_checked_against_the_origins_signature
 }
 
 #[tokio::test]
+async fn a_relay_removes_nothing_that_the_origin_has_not_removed() {
+    let (origin, relay, far) = (Node::new(0).await, Node::new(1).await, Node::new(2).await);
+    relay.trust(&origin, None).await;
+    far.trust(&relay, None).await;
+    far.trust(&origin, None).await;
+    for number in [1, 2] {
+        origin.write(&id(number), at(1), &clear(0), at(1)).await;
+    }
+    relay.pull(&origin.wire(1, at(2)), 0).await.unwrap();
+    assert_eq!(far.pull(&relay.wire(2, at(3)), 1).await.unwrap().taken, 2);
+    // The relay makes it up: it stays where the origin's key is known.
+    relay.remove(&id(1), at(4)).await;
+    let pulled = far.pull(&relay.wire(2, at(5)), 1).await.unwrap();
+    assert_eq!((pulled.removed, pulled.skipped.get(&Skipped::Origin)), (0, Some(&1)));
+    assert_eq!(far.kept(&id(1)).await.len(), 1);
+    // What the origin removed, the relay passes on with the origin's signature, and the origin itself says so too.
+    origin.remove(&id(2), at(6)).await;
+    assert_eq!(relay.pull(&origin.wire(1, at(7)), 0).await.unwrap().removed, 1);
+    assert_eq!(far.pull(&relay.wire(2, at(8)), 1).await.unwrap().removed, 1);
+    assert_eq!((far.kept(&id(2)).await.len(), far.kept(&id(1)).await.len()), (0, 1));
+    // One signature is good for one version of one object.
+    let note = super::super::origin::sign_removal(&id(2), at(1), &name(0), &origin.key).unwrap();
+    let about = |note: &str, number, version, key: &PeerKey| {
+        super::super::origin::is_removal(note, &name(0), &id(number), version, Some(key))
+    };
+    let key = origin.peer_key();
+    assert!(about(&note, 2, at(1), &key));
+    assert!(!about(&note, 1, at(1), &key) && !about(&note, 2, at(2), &key));
+    assert!(!about(&note, 2, at(1), &relay.peer_key()) && !about("", 2, at(1), &key));
+    let forged = super::super::origin::sign_removal(&id(2), at(1), &name(0), &relay.key).unwrap();
+    assert!(!about(&forged, 2, at(1), &key));
+    // Where the origin's key is not known, the word of whoever gave it counts, as for the object itself.
+    let stranger = Node::new(3).await;
+    stranger.trust(&far, None).await;
+    assert_eq!(stranger.pull(&far.wire(3, at(9)), 2).await.unwrap().taken, 1);
+    origin.remove(&id(1), at(10)).await;
+    assert_eq!(far.pull(&origin.wire(2, at(11)), 0).await.unwrap().removed, 1);
+    assert_eq!(stranger.pull(&far.wire(3, at(12)), 2).await.unwrap().removed, 1);
+}
+
+#[tokio::test]
 async fn a_relay_cannot_open_what_the_origin_closed() {
     let (origin, relay, far) = (Node::new(0).await, Node::new(1).await, Node::new(2).await);
     relay.trust(&origin, None).await;

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::{Map, Value};
 
 use super::{HANDLING_EXTENSION, IEP_EXTENSION, Resolve, fixed, iep};
-use crate::stix::Object;
+use crate::stix::{Object, derived_id};
 
 /// What a marking definition says.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -65,12 +65,20 @@ pub fn definition(object: &Object) -> Definition {
     let is_own = match &definition {
         Definition::Handling(_) => true,
         Definition::Iep(tlp, iep) => super::write::iep_id(*tlp, Some(iep)).as_ref() == Some(object.id()),
+        // An import's licence: it opens and closes nothing, and its id is its own text's.
+        Definition::Statement => statement_id(object).as_ref() == Some(object.id()),
         _ => false,
     };
     if object.id().uuid().get_version_num() == 5 && !is_own {
         return Definition::Unknown("a mark whose id follows from another's content".to_owned());
     }
     definition
+}
+
+/// The id that follows from a statement's text ([`derived_id`]).
+fn statement_id(object: &Object) -> Option<ObjectId> {
+    let text = object.get("definition")?.get("statement")?.as_str()?;
+    derived_id("marking-definition", "statement", text).ok()
 }
 
 fn read(object: &Object) -> Result<Definition, String> {

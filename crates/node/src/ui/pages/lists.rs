@@ -160,7 +160,7 @@ pub async fn list(kind: Option<Kind>, visit: Visit, RawQuery(raw): RawQuery) -> 
         newer: (!first).then(|| address("")),
         older: found.next.as_ref().map(|key| address(&format!("after={}", cursor(key)))),
     };
-    let may_begin = kind.and_then(Kind::begin).is_some() && visit.is(Role::Contributor);
+    let may_begin = kind.is_some() && visit.is(Role::Contributor);
     let may_save = visit.actor.person().is_some() && filters.any();
     let view = ListView { kind, filters, rows, pager, may_begin, may_save };
     show(&view.page(visit.chrome().await?))

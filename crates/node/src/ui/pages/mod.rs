@@ -3,6 +3,7 @@
 mod account;
 mod admin;
 mod base;
+mod bundle;
 mod cases;
 mod duties;
 mod enter;
@@ -41,6 +42,8 @@ pub fn routes() -> Router<App> {
         .route("/objects/{id}", get(object::any))
         .route("/incidents/{id}/duties/{clock}/{rule}", get(duties::draft))
         .route("/incidents/{id}/duties/{clock}/{rule}/sent", post(duties::sent))
+        .route("/evaluations/new", get(bundle::new).post(bundle::sent))
+        .route("/evaluations/publish", post(bundle::publish))
         .route("/cases", get(cases::list))
         .route("/cases/new", get(cases::new).post(cases::new_sent))
         .route("/cases/{id}", get(cases::page::case))
@@ -80,11 +83,6 @@ pub fn routes() -> Router<App> {
                 get(move |visit: Visit, raw: RawQuery| lists::feed(Some(kind), visit, raw)),
             )
             .route(
-                &format!("{path}/new"),
-                get(move |visit: Visit| report::new(kind, visit))
-                    .post(move |visit: Visit, sent| report::new_sent(kind, visit, sent)),
-            )
-            .route(
                 &format!("{path}/{{id}}/edit"),
                 get(move |visit: Visit, id| report::edit(kind, visit, id))
                     .post(move |visit: Visit, id, sent| report::edit_sent(kind, visit, id, sent)),
@@ -107,6 +105,13 @@ pub fn routes() -> Router<App> {
                 &format!("{path}/{{id}}/export/{{form}}"),
                 get(move |visit: Visit, of| export::file(kind, visit, of)),
             );
+        if kind.begin().is_some() {
+            router = router.route(
+                &format!("{path}/new"),
+                get(move |visit: Visit| report::new(kind, visit))
+                    .post(move |visit: Visit, sent| report::new_sent(kind, visit, sent)),
+            );
+        }
     }
     router
 }

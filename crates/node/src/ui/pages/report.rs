@@ -28,7 +28,7 @@ use crate::web::Checked;
 pub type Sent = Checked<Vec<(String, String)>>;
 
 /// What one can choose from in forms.
-async fn options(visit: &Visit, names: &Names) -> Result<Options, Failure> {
+pub async fn options(visit: &Visit, names: &Names) -> Result<Options, Failure> {
     let own = visit.actor.organisation();
     let reading = visit.reading().await?;
     let mut collections = reading.collections().await?;
@@ -220,7 +220,8 @@ async fn take(visit: &Visit, place: Place, entries: &Entries) -> Result<Response
     }
 }
 
-async fn collection(
+/// The collection that a form names, if the visitor may write to it.
+pub async fn collection(
     visit: &Visit,
     entries: &Entries,
     problems: &mut Problems,
@@ -240,7 +241,7 @@ async fn collection(
 }
 
 /// What is odd about a form's marks.
-fn warnings(handling: &Handling, visit: &Visit) -> Vec<String> {
+pub fn warnings(handling: &Handling, visit: &Visit) -> Vec<String> {
     let mut notes = Vec::new();
     if handling.tlp == Tlp::Red && handling.audience.iter().any(|party| !matches!(party, Party::Person(_))) {
         notes.push(

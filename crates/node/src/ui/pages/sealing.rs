@@ -1,7 +1,7 @@
 //! Keys that things can be sealed to.
 
 use axum::response::Response;
-use ostrom_core::Uuid;
+use ostrom_core::{Digest, Uuid};
 use ostrom_store::Role;
 use serde_json::json;
 
@@ -93,12 +93,11 @@ pub async fn section(visit: &Visit, thing: &Thing, names: &Names) -> Result<Opti
     // Retired keys too: what was sealed to them still opens.
     let known = visit.app.store.sealing_keys().await?;
     let named = visit.actor.is_signed_in();
-    let mut facts = Facts::new();
-    for id in sealed.recipients().take(100) {
+    let whose = |id: Digest| {
         let key = known.iter().find(|key| {
             key.public_key.parse::<ostrom_exchange::seal::RecipientKey>().is_ok_and(|key| key.id() == id)
         });
-        let whose = key.filter(|_| named).map_or_else(
+        key.filter(|_| named).map_or_else(
             || "A key that this node does not know".to_owned(),
             |key| {
                 let organisation = names.organisation(key.organisation);
@@ -107,15 +106,25 @@ pub async fn section(visit: &Visit, thing: &Thing, names: &Names) -> Result<Opti
                     None => organisation,
                 }
             },
-        );
-        facts = facts.fact(whose, Cell::Code(id.to_string()));
+        )
+    };
+    let mut facts = Facts::new();
+    for id in sealed.recipients().take(100) {
+        facts = facts.fact(whose(id), Cell::Code(id.to_string()));
     }
     let how = format!("ostrom open {} --key FILE", thing.head.key.id);
     let text = "The content was encrypted before it came here: this node, its backups and those it passes through cannot read it. A recipient opens it with";
-    let facts = vec![
+    let mut blocks = vec![
         Block::Text(text.to_owned()),
         Block::Facts(Facts::new().fact("Command", Cell::Code(how))),
         Block::Facts(facts),
     ];
-    Ok(Some(Section::new("sealed", "Sealed to", facts)))
+    if let Some(sender) = sealed.sender() {
+        let text =
+            "It says that this key sealed it. Only its recipients can check that, and the command does.";
+        blocks.push(Block::Text(text.to_owned()));
+        let id = sender.id();
+        blocks.push(Block::Facts(Facts::new().fact(whose(id), Cell::Code(id.to_string()))));
+    }
+    Ok(Some(Section::new("sealed", "Sealed to", blocks)))
 }

@@ -79,6 +79,8 @@ pub enum Control {
     Checks(Vec<Choice>),
     /// Yes or no.
     Check(bool),
+    /// A file of the kinds that the `accept` attribute names.
+    File(&'static str),
     /// Not shown.
     Hidden(String),
 }
@@ -242,6 +244,8 @@ pub struct Form {
     pub action: String,
     /// `true`: `GET`, without the session's token.
     pub get: bool,
+    /// Whether files go with it.
+    pub upload: bool,
     /// The session's token against forged requests.
     pub csrf: String,
     /// The fields.
@@ -262,6 +266,7 @@ impl Form {
         Self {
             action: action.into(),
             get: false,
+            upload: false,
             csrf: csrf.into(),
             groups: Vec::new(),
             submits: vec![Submit { text: submit.into(), step: "", weight: Weight::Primary }],

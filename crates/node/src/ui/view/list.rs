@@ -131,6 +131,10 @@ impl ListView {
         if let Some(begin) = self.kind.and_then(Kind::begin).filter(|_| self.may_begin) {
             head.actions.push(Action::Go(Link::to(begin, format!("{path}/new")), true));
         }
+        // Nobody writes a result: it is what a bundle says.
+        if self.kind == Some(Kind::Evaluation) && self.may_begin {
+            head.actions.push(Action::Go(Link::to("Publish a bundle", format!("{path}/new")), true));
+        }
         let filters = Filters {
             action: path.to_owned(),
             fields: self.filters.fields(self.kind.is_none()),

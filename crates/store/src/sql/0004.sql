@@ -1,0 +1,1 @@
+ALTER TABLE tombstone ADD COLUMN origin {text};
