@@ -470,7 +470,8 @@ fn a_program_approves_definitions_by_the_hashes_that_it_was_told() {
     let place = Place::new();
     let config = std::fs::read_to_string(place.path("guard.toml")).unwrap();
     std::fs::write(place.path("guard.toml"), config.replace("trust-on-first-use", "hold")).unwrap();
-    let agent = Agent::start(place.command());
+    let mut agent = Agent::start(place.command());
+    agent.ask("tools/list", json!({}));
     let held = place.json(&["pin"]);
     assert_eq!(held["approved"], json!([]));
     let all = held["held"].as_array().unwrap();

@@ -208,13 +208,15 @@ fn a_revocation_reaches_what_descends_from_the_revoked() {
     );
     assert_ne!(lifted["record"], revoked["record"]);
     // What was lifted before is not lifted again, and the JSON comes all the same.
-    place.ostrom(&["revoke", "base", "--reason", "again"]).exits(0);
+    let again = place.ostrom(&["revoke", "base", "--reason", "again", "--json"]).exits(0).json();
     let still = place
         .ostrom(&["revoke", "base", "--reinstate", statement, "--reason", "no", "--json"])
         .exits(1)
         .complains("still revoked")
         .json();
     assert_eq!(still["revoked"], true);
+    let statement = again["revocation"].as_str().unwrap();
+    place.ostrom(&["revoke", "base", "--reinstate", statement, "--reason", "false alarm too"]).exits(0);
 
     // A broken record may have been a revocation.
     fs::write(place.path("home/data/lineage/x.json"), "{}").unwrap();
