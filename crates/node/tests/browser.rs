@@ -266,7 +266,7 @@ async fn nothing_that_somebody_wrote_runs_in_the_browser_of_whoever_looks_at_it(
     let extensions = json!({ai: {"extension_type": "property-extension", "affected": affected,
         "attack_success": [{"technique": line(1), "successes": 3, "trials": 4, "rate": 0.75, "low": 0.3, "high": 0.95}]}});
     let references = json!([{"source_name": line(8), "url": "javascript:window.ran=1", "description": line(2)},
-        {"source_name": line(0), "url": "https://ok.example/?\"><script>window.ran=1</script>"}]);
+        {"source_name": line(0), "url": "https://ok.example/?%22%3E%3Cscript%3Ewindow.ran=1"}]);
     let mut pages =
         ["/", "/search?q=window", "/flaws", "/members", "/collections", "/audit", "/account", "/views"]
             .map(str::to_owned)
