@@ -135,7 +135,7 @@ impl Draw {
         let secret = json!({ "name": self.name, "description": self.text });
         let secret = secret.as_object().ok_or("no dictionary")?;
         let sender = OpeningKey::generate()?;
-        let sender = Some(&sender).filter(|_| self.bits % 2 == 0);
+        let sender = Some(&sender).filter(|_| self.bits.is_multiple_of(2));
         let sealed = sealed::seal(hidden.map(), secret, &[OpeningKey::generate()?.public()], sender)?;
         let mut technique = Technique::new(common("attack-pattern", 11)?, &self.name);
         technique.aliases = vec![self.text.clone()];
