@@ -10,8 +10,8 @@ use indicatif::{ProgressBar, ProgressStyle};
 use ostrom_scan::lineage::Artifact;
 use ostrom_scan::revocation::Standing;
 use ostrom_trust::oms::{
-    self, CertificateTime, CertificateTrust, Curve, EcPublicKey, EcSecretKey, FastCache, Method, Passphrase,
-    Progress, SignedBy, Signer, SigstoreTrust, Trust, TrustedRoot, Verified,
+    self, CertificateTime, CertificateTrust, Curve, EcPublicKey, EcSecretKey, FastCache, HashAlgorithm, Method,
+    Passphrase, Progress, SignedBy, Signer, SigstoreTrust, Trust, TrustedRoot, Verified,
 };
 use serde_json::json;
 
@@ -131,7 +131,10 @@ pub fn verify(options: &VerifyModelOptions) -> Result<ExitCode, Failure> {
     let standing = if records.is_empty() {
         Standing::Clear
     } else {
-        records.standing(&Artifact::read(&options.path)?.digests())
+        let mut digests = Artifact::read(&options.path)?.digests();
+        // A file that is no part of the artifact by its name (`model.sig`, `.gitignore`) was signed all the same.
+        digests.extend(signed_sha256(&verified));
+        records.standing(&digests)
     };
     let clear = standing == Standing::Clear && records.problems.is_empty();
     if options.json {
@@ -175,6 +178,12 @@ pub fn verify(options: &VerifyModelOptions) -> Result<ExitCode, Failure> {
             explain(&records.graph, revoked, chain)
         ))),
     }
+}
+
+/// The SHA-256 digests of signed files, where the signature has them.
+fn signed_sha256(verified: &Verified) -> impl Iterator<Item = ostrom_core::Digest> {
+    let files = verified.files.iter().filter(|_| verified.hash == HashAlgorithm::Sha256);
+    files.filter_map(|file| file.digest.as_deref()?.parse().ok())
 }
 
 fn trust(options: &VerifyModelOptions) -> Result<Trust, Failure> {

@@ -4,7 +4,7 @@ use ostrom_core::{Finding, Severity};
 
 use crate::Limits;
 use crate::examination::Examination;
-use crate::lineage::{Artifact, ArtifactError, FileDigest, Graph, IGNORED};
+use crate::lineage::{Artifact, ArtifactError, FileDigest, Graph, is_beside};
 use crate::report::Report;
 use crate::revocation::{Revocations, Revoked, Standing};
 
@@ -16,10 +16,10 @@ crate::rules::declare! {
 }
 
 /// Adds to a report what the records say against the files in it, taken together (as `name`, a folder or a single file) and
-/// one by one. The report must have been made with digests.
+/// one by one. The report must have been made with digests. A file without one could not be read, which the report says.
 ///
 /// # Errors
-/// If a file of the report has no digest (it could not be read), or the paths make no folder.
+/// If the paths make no folder.
 pub fn judge(
     report: &mut Report,
     name: &str,
@@ -27,11 +27,10 @@ pub fn judge(
     graph: &Graph,
     revocations: &Revocations,
 ) -> Result<(), ArtifactError> {
-    let ignored = |path: &str| is_folder && path.split('/').next().is_some_and(|top| IGNORED.contains(&top));
     let files: Vec<FileDigest> = report
         .files
         .iter()
-        .filter(|file| !ignored(&file.path))
+        .filter(|file| !(is_folder && is_beside(&file.path)))
         .filter_map(|file| {
             Some(FileDigest { path: file.path.clone(), size: file.size, sha256: file.sha256? })
         })

@@ -174,6 +174,7 @@ fn a_revocation_reaches_what_descends_from_the_revoked() {
 
     let revoked =
         place.ostrom(&["revoke", "base", "--reason", "poisoned corpus"]).exits(0).says("1 artifacts");
+    assert!(revoked.out.contains("revoke the files"), "a folder's digest is not its files':\n{}", revoked.out);
     place
         .ostrom(&["verify", "model", "--key", "k.pub.pem"])
         .exits(1)
@@ -189,8 +190,20 @@ fn a_revocation_reaches_what_descends_from_the_revoked() {
     place.ostrom(&["verify", "model", "--key", "k.pub.pem"]).exits(0);
     place.ostrom(&["scan", "model"]).exits(0);
 
+    // A file whose name stands for what is said about a model is verified, and looked up, all the same.
+    fs::write(place.path("model/model.sig"), "a payload").unwrap();
+    place.ostrom(&["sign", "model", "--key", "k.pem", "--out", "elsewhere.sig"]).exits(0);
+    place.ostrom(&["revoke", "model/model.sig", "--reason", "poisoned corpus"]).exits(0);
+    place
+        .ostrom(&["verify", "model", "--key", "k.pub.pem", "--signature", "elsewhere.sig"])
+        .exits(1)
+        .complains("must not be used");
+
     // A broken record may have been a revocation.
     fs::write(place.path("home/data/lineage/x.json"), "{}").unwrap();
-    place.ostrom(&["verify", "model", "--key", "k.pub.pem"]).exits(1).complains("could not be read");
+    let verify = ["verify", "model", "--key", "k.pub.pem", "--signature", "elsewhere.sig"];
+    fs::remove_file(place.path("model/model.sig")).unwrap();
+    place.ostrom(&["sign", "model", "--key", "k.pem", "--out", "elsewhere.sig"]).exits(0);
+    place.ostrom(&verify).exits(1).complains("could not be read");
     place.ostrom(&["scan", "model"]).exits(1).says("record-unusable");
 }

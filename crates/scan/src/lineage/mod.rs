@@ -12,7 +12,8 @@ mod svg;
 mod tree;
 mod weights;
 
-pub use artifact::{Artifact, ArtifactError, FileDigest, IGNORED, folder_digest};
+pub(crate) use artifact::is_beside;
+pub use artifact::{Artifact, ArtifactError, FileDigest, folder_digest};
 pub use claims::{Claims, DataSet, Licence, Parent};
 pub use compare::{
     CompareError, Comparison, Embeddings, Options, Sample, TensorComparison, TensorVerdict, Verdict, compare,
