@@ -10,14 +10,14 @@ use indicatif::{ProgressBar, ProgressStyle};
 use ostrom_scan::lineage::Artifact;
 use ostrom_scan::revocation::Standing;
 use ostrom_trust::oms::{
-    self, CertificateTime, CertificateTrust, Curve, EcPublicKey, EcSecretKey, FastCache, HashAlgorithm, Method,
-    Passphrase, Progress, SignedBy, Signer, SigstoreTrust, Trust, TrustedRoot, Verified,
+    self, CertificateTime, CertificateTrust, Curve, EcPublicKey, EcSecretKey, FastCache, HashAlgorithm,
+    Method, Passphrase, Progress, SignedBy, Signer, SigstoreTrust, Trust, TrustedRoot, Verified,
 };
 use serde_json::json;
 
 use crate::args::{CurveName, KeyCommand, SignOptions, VerifyModelOptions};
 use crate::fail::{Failure, io};
-use crate::records::{Records, explain, standing_json};
+use crate::records::{Records, refuse_unless_clear, standing_json};
 use crate::{paths, show};
 
 /// The largest signature that is read, in bytes.
@@ -154,30 +154,11 @@ pub fn verify(options: &VerifyModelOptions) -> Result<ExitCode, Failure> {
     } else {
         table(&verified);
     }
-    match &standing {
-        Standing::Clear if clear => {
-            if !options.json {
-                println!("holds: every file is what was signed, and nothing on record is revoked");
-            }
-            Ok(ExitCode::SUCCESS)
-        }
-        Standing::Clear => Err(Failure::new(format!(
-            "the signature holds, but records could not be read, and any of them may be a revocation:\n  {}",
-            records.problems.join("\n  ")
-        ))),
-        Standing::Revoked(revoked) => Err(Failure::new(format!(
-            "the signature holds, but it must not be used: {}",
-            explain(&records.graph, revoked, &[])
-        ))),
-        Standing::Affected(revoked, chain) => Err(Failure::new(format!(
-            "the signature holds, but it descends from something revoked: {}",
-            explain(&records.graph, revoked, chain)
-        ))),
-        Standing::Suspected(revoked, chain) => Err(Failure::new(format!(
-            "the signature holds, but somebody whose key is not trusted here says: {}\nTrust their key with --trust, or remove the record",
-            explain(&records.graph, revoked, chain)
-        ))),
+    refuse_unless_clear(&records, &standing, "the signature holds")?;
+    if !options.json {
+        println!("holds: every file is what was signed, and nothing on record is revoked");
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 /// The SHA-256 digests of signed files, where the signature has them.

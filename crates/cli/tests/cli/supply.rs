@@ -151,6 +151,14 @@ fn a_passport_says_what_the_model_is_and_is_checked_again() {
     let bom: Value = serde_json::from_slice(&place.read("bom.json")).unwrap();
     assert_eq!((&bom["bomFormat"], &bom["specVersion"]), (&"CycloneDX".into(), &"1.6".into()));
     place.ostrom(&["passport", "model", "--verify"]).exits(0).says("holds");
+    let revoked = place.ostrom(&["revoke", "model/sub", "--reason", "poisoned corpus"]).exits(0);
+    place.ostrom(&["passport", "model", "--verify"]).exits(1).complains("must not be used");
+    let json = place.ostrom(&["passport", "model", "--verify", "--json"]).exits(1).json();
+    assert_eq!((&json["holds"], &json["revocation"]["standing"]), (&false.into(), &"revoked".into()));
+    let lift =
+        revoked.out.split("--reinstate ").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+    place.ostrom(&["revoke", "model/sub", "--reinstate", &lift, "--reason", "false alarm"]).exits(0);
+    place.ostrom(&["passport", "model", "--verify"]).exits(0).says("holds");
     place.flip("model/sub/vocab.txt");
     place.ostrom(&["passport", "model", "--verify"]).exits(1).complains("sub/vocab.txt has changed");
 }
@@ -174,7 +182,11 @@ fn a_revocation_reaches_what_descends_from_the_revoked() {
 
     let revoked =
         place.ostrom(&["revoke", "base", "--reason", "poisoned corpus"]).exits(0).says("1 artifacts");
-    assert!(revoked.out.contains("revoke the files"), "a folder's digest is not its files':\n{}", revoked.out);
+    assert!(
+        revoked.out.contains("revoke the files"),
+        "a folder's digest is not its files':\n{}",
+        revoked.out
+    );
     place
         .ostrom(&["verify", "model", "--key", "k.pub.pem"])
         .exits(1)

@@ -10,6 +10,8 @@ use ostrom_trust::digest_of;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
+use super::inner::inner_folders;
+
 /// What version control has at the top of a folder (`.git` may be a file): not part of the artifact, with all that is in it.
 const IGNORED: [&str; 2] = [".git", ".github"];
 /// Files at the top that are not part of it either: version control, and what is said *about* the artifact and lies
@@ -77,9 +79,9 @@ pub enum ArtifactError {
 }
 
 #[derive(Serialize)]
-struct Line<'a> {
-    path: &'a str,
-    sha256: Digest,
+pub(super) struct Line<'a> {
+    pub(super) path: &'a str,
+    pub(super) sha256: Digest,
 }
 
 /// Whether the file at `path` within a folder is not part of the artifact that the folder is.
@@ -155,10 +157,11 @@ impl Artifact {
         Ok(Self { name, digest, files, ignored })
     }
 
-    /// All digests that stand for it or for a part of it, its own first.
+    /// All digests that stand for it or for a part of it (files, and the folders within), its own first.
     pub fn digests(&self) -> Vec<Digest> {
         let mut all = vec![self.digest];
         all.extend(self.files.iter().map(|file| file.sha256).filter(|digest| *digest != self.digest));
+        all.extend(inner_folders(&self.files).into_iter().map(|(_, digest)| digest));
         all
     }
 }

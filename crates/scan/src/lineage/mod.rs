@@ -5,6 +5,7 @@ mod claims;
 mod compare;
 mod edge;
 mod graph;
+mod inner;
 mod layout;
 mod record;
 mod store;
@@ -20,6 +21,7 @@ pub use compare::{
 };
 pub use edge::{Basis, Claim, Evidence, Lineage, LineageError, Method, Relation};
 pub use graph::{Direction, Edge, Graph, Reached, Walk};
+pub(crate) use inner::inner_folders;
 pub use layout::Mark;
 pub use record::{Record, RecordError, Signers};
 pub use store::{Problem, Records, Store, StoreError};

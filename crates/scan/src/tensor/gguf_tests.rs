@@ -226,7 +226,9 @@ fn an_array_of_texts_hides_none_of_them() {
     let head = |kind: u32| [kind.to_le_bytes().to_vec(), 1_u64.to_le_bytes().to_vec()].concat();
     let nested = [head(9), head(8), inner].concat();
     Maker::new().raw(key, 9, nested).check(&["template-internals"]);
-    Maker::new().strings("general.tags", &[b"fine", "fine\u{202e}enif".as_bytes()]).check(&["tensor-hidden-text"]);
+    Maker::new()
+        .strings("general.tags", &[b"fine", "fine\u{202e}enif".as_bytes()])
+        .check(&["tensor-hidden-text"]);
     Maker::new().strings("general.tags", &[b"fine", b"chat"]).check(&[]);
 }
 

@@ -178,7 +178,8 @@ pub(super) fn path(
         match root.unfit_as_root(time) {
             None => valid.push((root, CertificateDer::from(root.der.as_slice()))),
             Some(why) => {
-                left_out.push_str(&format!("; the root {} was left out: it {why}", show(&root.subject_name())));
+                left_out
+                    .push_str(&format!("; the root {} was left out: it {why}", show(&root.subject_name())));
             }
         }
     }
