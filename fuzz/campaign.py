@@ -19,7 +19,7 @@ from pathlib import Path
 # The parsers that see the most hostile bytes come first.
 TARGETS = """pickle zip gguf safetensors template hdf5 npy onnx python compressed tar savedmodel tflite keras_config skops
 json_config notebook card tokenizer weights claims records oms_bundle oms_certificate oms_trusted_root oms_keys yaml html
-torchscript shell sentencepiece onnx_tensor tensorflow_text tensorflow_index requirements path_file log_note log_open case_events federation_page plan
+torchscript shell sentencepiece onnx_tensor tensorflow_text tensorflow_index requirements path_file parquet arrow tfrecord msgpack log_note log_open case_events federation_page plan
 guard_policy guard_stdio stix_object bundle_archive bundle_records gguf_header rule suite_files any""".split()
 
 TEXTS = """template python keras_config skops json_config notebook card tokenizer yaml html torchscript shell tensorflow_text

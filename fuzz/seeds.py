@@ -87,6 +87,34 @@ def gather(folders: list[Path]) -> set[bytes]:
     return found
 
 
+def data_sets() -> dict[str, list[bytes]]:
+    """Tables and records with next to nothing in them."""
+
+    def le(number: int, width: int = 4) -> bytes:
+        return number.to_bytes(width, "little")
+
+    python = b"arrow.py_extension_type"
+    schemas = [b"", b"schema of the table", b"ARROW:extension:name" + python, b"x" + base64.b64encode(python), b"xyz" + base64.b64encode(b"a" + python)]
+    footers = [(schema, le(len(schema))) for schema in schemas]
+    parquet = [b"PAR1rows" + schema + length + b"PAR1" for schema, length in footers]
+    stream = [b"\xff" * 4 + length + schema for schema, length in footers]
+    arrow = [b"ARROW1\0\0" + message + b"rows" + schema + length + b"ARROW1" for message in stream for schema, length in footers]
+    # Before version 0.15 a message began with its length; the first version of Feather is described at its end.
+    arrow += stream + [b"ARROW1\0\0" + le(8) + bytes(8) + le(0) + b"ARROW1"] + [b"FEA1rows" + schema + length + b"FEA1" for schema, length in footers]
+
+    def record(content: bytes) -> bytes:  # the target makes the checksums fit
+        return le(len(content), 8) + bytes(4) + content + bytes(4)
+
+    tfrecord = [b"".join(map(record, contents)) for contents in ([b""], [b"a", b"bcd"], [b"\x0a\x00" * 40], [b"x"] * 20)]
+    tfrecord += [tfrecord[1][:-3], le(2**63, 8) + bytes(8)]
+    array = b"\x93\x91\x04\xa7float32\xc4\x10" + bytes(16)
+    flax = b"\x81\xa6params\x82\xa6kernel\xc7" + bytes([len(array), 1]) + array + b"\xa4bias\xd6\x03" + bytes(4)
+    values = [b"\xc0", b"\xc3", b"\xcf" + bytes(8), b"\xcb" + bytes(8), b"\xd3" + bytes(8), b"\xcd\1\0", b"\xda\0\1x", b"\xdb\0\0\0\1x", b"\xc5\0\1x", b"\xc6\0\0\0\1x", b"\xd8\1" + bytes(16),
+              b"\xc8\0\1\2x", b"\xc9\0\0\0\1\xffx", b"\xdc\0\1\xc0", b"\xdd\0\0\0\1\xc0", b"\xde\0\1\xc0\xc0", b"\xdf\0\0\0\1\xc0\xc0"]
+    msgpack = [flax, *values, b"\xdc" + len(values).to_bytes(2, "big") + b"".join(values), b"\x91" * 600 + b"\xc0"]
+    return {"parquet": parquet, "arrow": arrow, "tfrecord": tfrecord, "msgpack": msgpack}
+
+
 def is_text(data: bytes) -> bool:
     try:
         return b"\0" not in data and len(data.decode()) < 8192
@@ -211,6 +239,9 @@ def main() -> None:
         raise SystemExit(__doc__)
     out, folders = Path(sys.argv[1]), [Path(folder) for folder in sys.argv[2:]]
     found = sorted(gather(folders))
+    sets = data_sets()
+    # `any` takes what `all` has.
+    found = sorted({*found, *(data for inputs in sets.values() for data in inputs)})
     seeds: dict[str, list[bytes]] = {"all": found, "text": [data for data in found if is_text(data)]}
     bom = {"bomFormat": "CycloneDX", "specVersion": "1.6", "components": [{"type": "machine-learning-model", "name": "x", "pedigree": {"ancestors": [{"name": "a", "hashes": [{"alg": "SHA-256", "content": digest("a")}]}]}, "licenses": [{"license": {"id": "MIT"}}]}]}
     adapter = {"base_model_name_or_path": "a/b", "peft_type": "LORA", "revision": "main"}
@@ -227,6 +258,7 @@ def main() -> None:
     plans = [json.loads(block.split("```")[0]) for block in page.read_text().split("```json\n")[1:]]
     answer = [{"sender": "a", "n": 1, "start": "2024-05-19 10:00", "end": "2024-05-19 11:00"}]
     seeds["plan"] = [json.dumps([plan, "Total: 12.50", answer, {"A": "Rating: 4.5"}]).encode() for plan in plans]
+    seeds |= sets
     with tempfile.TemporaryDirectory() as folder:
         seeds |= trust(Path(folder))
     for target, inputs in seeds.items():

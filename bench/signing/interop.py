@@ -1,11 +1,16 @@
 #!/usr/bin/env python3
 """Holds our model signatures against those of model_signing: each must accept and refuse what the other does.
 
-    python3 bench/signing/interop.py [--venv FOLDER] [--sigstore FOLDER]
+    python3 bench/signing/interop.py [--work FOLDER] [--sigstore FOLDER]
+    python3 bench/signing/interop.py --ostrom FILE [--work FOLDER]
 
-Makes a virtual environment with the pinned model-signing from PyPI (kept for the next run), builds the example `oms`,
-signs a small model with both in every way that both have, and verifies with both: the model as it was signed, and
-after one change after another. Prints a line per case and ends with status 1 if any verdict is not the expected one.
+Makes a virtual environment in --work (kept for the next run) with model-signing and all that it needs from PyPI, in the
+versions and with the checksums of requirements.txt. Builds the example `oms`, signs a small model with both in every way
+that both have, and verifies with both: the model as it was signed, and after one change after another. Prints a line per
+case and ends with status 1 if any verdict is not the expected one.
+
+--ostrom FILE takes the program itself instead of the example, with less: one key and one chain of certificates, files and
+shards, and only what is wrong is printed. `cargo xtask test` does this.
 
 --sigstore FOLDER also verifies real signatures of the public Sigstore instance: FOLDER holds `*.attestation` files
 (PEP 740), for instance test/assets of the source distribution of pypi-attestations. The trust root is the one that the
@@ -14,6 +19,7 @@ PyPI package sigstore brings along.
 
 import argparse
 import base64
+import hashlib
 import json
 import os
 import pathlib
@@ -23,7 +29,7 @@ import sys
 import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
-PINNED = ["model-signing==1.1.1", "pyOpenSSL==26.4.0"]  # model_signing imports OpenSSL without declaring it
+PINNED = HERE / "requirements.txt"
 SHARD = 1000
 
 
@@ -31,27 +37,42 @@ def sh(*command, **options):
     return subprocess.run([str(word) for word in command], check=True, **options)
 
 
-def prepare(venv):
-    """The environment's Python and our example program."""
-    python = venv / "bin/python"
-    if not python.exists():
-        sh(sys.executable, "-m", "venv", venv)
-    sh(python, "-m", "pip", "install", "--quiet", *PINNED)
+def install(work):
+    """Python with the pinned packages. The pins are part of the folder's name, so that a changed pin installs anew."""
+    folder = work / f"model-signing-{hashlib.sha256(PINNED.read_bytes()).hexdigest()[:12]}"
+    python = folder / "bin/python"
+    if not (folder / "installed").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        sh(sys.executable, "-m", "venv", folder)
+        sh(python, "-m", "pip", "--quiet", "--disable-pip-version-check", "install",
+           "--require-hashes", "--only-binary", ":all:", "-r", PINNED)
+        (folder / "installed").touch()
+    return python
+
+
+def example():
+    """Our example program."""
     build = sh("cargo", "build", "--quiet", "--message-format=json", "-p", "ostrom-trust", "--example", "oms",
                cwd=HERE, stdout=subprocess.PIPE, text=True)
     made = [json.loads(line).get("executable") for line in build.stdout.splitlines()]
-    return python, [path for path in made if path and pathlib.Path(path).stem == "oms"][-1]
+    return [path for path in made if path and pathlib.Path(path).stem == "oms"][-1]
 
 
 # From here on inside the virtual environment.
 
 class Bench:
-    def __init__(self, program, folder):
-        self.program, self.folder, self.wrong, self.cases = program, folder, 0, 0
+    def __init__(self, program, folder, is_ostrom):
+        self.program, self.folder, self.is_ostrom, self.wrong, self.cases = program, folder, is_ostrom, 0, 0
+        self.environment = os.environ | {"OSTROM_HOME": str(folder / "home")}
 
     def ours(self, *arguments):
         """(did it succeed, what it said)"""
-        done = subprocess.run([str(word) for word in (self.program, *arguments)], capture_output=True, text=True)
+        words = [str(word) for word in arguments]
+        if self.is_ostrom:
+            verb, model, signature, *rest = words
+            place = {"sign": "--out", "verify": "--signature"}[verb]
+            words = [verb, model, place, signature, *("--key" if word == "--public" else word for word in rest)]
+        done = subprocess.run([self.program, *words], capture_output=True, text=True, env=self.environment)
         return done.returncode == 0, (done.stdout + done.stderr).strip()
 
     def expect(self, name, expected, **verdicts):
@@ -59,7 +80,8 @@ class Bench:
         good = all(verdict == expected for verdict, _ in verdicts.values())
         self.wrong += not good
         said = "  ".join(f"{who} {'accepts' if verdict else 'refuses'}" for who, (verdict, _) in verdicts.items())
-        print(f"{'ok   ' if good else 'WRONG'} {name}: {said}")
+        if not (good and self.is_ostrom):
+            print(f"{'ok   ' if good else 'WRONG'} {name}: {said}")
         if not good:
             for who, (_, message) in verdicts.items():
                 print(f"      {who}: {message[:2000]}")
@@ -203,6 +225,83 @@ def methods(folder):
     return found
 
 
+def chains(bench, model, signature):
+    """What a chain of certificates must be: the same for both, or ours refuses what theirs takes."""
+    import datetime
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+    from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+    from model_signing import signing, verifying
+
+    now = datetime.datetime.now(datetime.timezone.utc)
+    root_key, middle_key, leaf_key = (ec.generate_private_key(ec.SECP256R1()) for _ in range(3))
+    flags = ["digital_signature", "content_commitment", "key_encipherment", "data_encipherment", "key_agreement",
+             "key_cert_sign", "crl_sign", "encipher_only", "decipher_only"]
+
+    def usage(*on):
+        return x509.KeyUsage(**{flag: flag in on for flag in flags}), True
+
+    def certificate(subject, issuer, key, issuer_key, extensions, days=9):
+        name = lambda text: x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, text)])
+        builder = (x509.CertificateBuilder().subject_name(name(subject)).issuer_name(name(issuer))
+                   .public_key(key.public_key()).serial_number(x509.random_serial_number())
+                   .not_valid_before(now - datetime.timedelta(days=8)).not_valid_after(now + datetime.timedelta(days=days)))
+        for extension, critical in extensions:
+            builder = builder.add_extension(extension, critical)
+        path = bench.folder / f"{subject}.crt"
+        path.write_bytes(builder.sign(issuer_key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+        return path
+
+    key_file = bench.folder / "chain-leaf.pem"
+    key_file.write_bytes(leaf_key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()))
+    authority = lambda length=None: (x509.BasicConstraints(True, length), True)
+    no_authority = (x509.BasicConstraints(False, None), True)
+    purpose = lambda oid: (x509.ExtendedKeyUsage([oid]), False)
+    unknown = (x509.UnrecognizedExtension(x509.ObjectIdentifier("1.2.3.4.5"), b"\x05\x00"), True)
+    hosts = (x509.NameConstraints([x509.DNSName("example.org")], None), True)
+    certify, sign = usage("key_cert_sign"), usage("digital_signature")
+    good_root, good_middle = [authority(), certify], [authority(0), certify]
+    good_leaf = [sign, purpose(ExtendedKeyUsageOID.CODE_SIGNING)]
+    # Name, verdicts (theirs is None where it is no concern of this), root, intermediate, signer, days of the intermediate.
+    for name, expected, root, middle, leaf, more in [
+        ("as it should be", (True, True), good_root, good_middle, good_leaf, {}),
+        ("a root that is no authority", (False, False), [no_authority, certify], good_middle, good_leaf, {}),
+        ("a root without constraints", (None, False), [certify], good_middle, good_leaf, {}),
+        ("a root that may not certify", (None, False), [authority(), sign], good_middle, good_leaf, {}),
+        ("a root of too short a path", (False, False), [authority(0), certify], good_middle, good_leaf, {}),
+        ("a root for servers", (None, False), [*good_root, purpose(ExtendedKeyUsageOID.SERVER_AUTH)], good_middle, good_leaf, {}),
+        ("a root with something unknown that is critical", (False, False), [*good_root, unknown], good_middle, good_leaf, {}),
+        ("an intermediate that is no authority", (False, False), good_root, [no_authority, certify], good_leaf, {}),
+        ("an intermediate that may not certify", (False, False), good_root, [authority(0), sign], good_leaf, {}),
+        ("an intermediate for servers", (None, False), good_root, [*good_middle, purpose(ExtendedKeyUsageOID.SERVER_AUTH)], good_leaf, {}),
+        ("an intermediate with something unknown that is critical", (False, False), good_root, [*good_middle, unknown], good_leaf, {}),
+        ("an intermediate that has expired", (None, False), good_root, good_middle, good_leaf, {"days": -2}),
+        ("a signer with something unknown that is critical", (False, False), good_root, good_middle, [*good_leaf, unknown], {}),
+        ("a signer for servers", (None, False), good_root, good_middle, [sign, purpose(ExtendedKeyUsageOID.SERVER_AUTH)], {}),
+        ("a signer that has signed otherwise", (False, False), good_root, good_middle, [usage("key_agreement")], {}),
+        ("a signer without purpose", (False, False), good_root, good_middle, [], {}),
+        ("a host's name within constraints", (True, True), good_root, [*good_middle, hosts],
+         [*good_leaf, (x509.SubjectAlternativeName([x509.DNSName("signer.example.org")]), False)], {}),
+        ("a host's name against constraints", (False, False), good_root, [*good_middle, hosts],
+         [*good_leaf, (x509.SubjectAlternativeName([x509.DNSName("signer.example.com")]), False)], {}),
+        ("a host's name against constraints, as the common name", (False, False), good_root, [*good_middle, hosts], good_leaf,
+         {"subject": "signer.example.com"}),
+    ]:
+        root = certificate("chain-root", "chain-root", root_key, root_key, root)
+        middle = certificate("chain-middle", "chain-root", middle_key, root_key, middle, more.get("days", 9))
+        leaf = certificate(more.get("subject", "chain-leaf"), "chain-middle", leaf_key, middle_key, leaf)
+        make_model(model)
+        signing.Config().use_certificate_signer(
+            private_key=key_file, signing_certificate=leaf, certificate_chain=[middle]).sign(model, signature)
+        config = verifying.Config().use_certificate_verifier(certificate_chain=[root])
+        their, our = theirs(lambda: config.verify(model, signature)), bench.ours("verify", model, signature, "--root", root)
+        bench.expect(f"chain: {name}", expected[1], ours=our)
+        if expected[0] is not None:
+            bench.expect(f"chain: {name}", expected[0], theirs=their)
+
+
 def run_changes(bench, name, verify_theirs, our_trust, hash_name, shards, signature, model):
     from model_signing import verifying
     for change, good, apply in changes():
@@ -219,8 +318,10 @@ def matrix(bench):
     from model_signing import signing, verifying
     model, signature = bench.folder / "model", bench.folder / "model.sig"
     found = methods(bench.folder)
-    for name, sign_theirs, verify_theirs, our_signer, our_trust in found:
-        for hash_name, shards in [("sha256", False), ("sha256", True), ("blake2", False), ("blake2", True), ("blake3", False)]:
+    forms = [("sha256", False), ("sha256", True), ("blake2", False), ("blake2", True), ("blake3", False)]
+    some = (found[0], found[3]) if bench.is_ostrom else found
+    for name, sign_theirs, verify_theirs, our_signer, our_trust in some:
+        for hash_name, shards in forms[:2] if bench.is_ostrom else forms:
             form = f"{name}, {hash_name} {'shards' if shards else 'files'}"
             make_model(model)
             sign_theirs(signing.Config()).set_hashing_config(hashing_config(hash_name, shards)).sign(model, signature)
@@ -231,6 +332,10 @@ def matrix(bench):
                                     *(["--shards", SHARD] if shards else []))
             assert good, said
             run_changes(bench, f"{form}, signed by ours", verify_theirs, our_trust, hash_name, shards, signature, model)
+
+    chains(bench, model, signature)
+    if bench.is_ostrom:
+        return
 
     # Without being told how it was hashed, theirs reads what ours wrote.
     make_model(model)
@@ -431,19 +536,22 @@ def sigstore(bench, assets):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--venv", type=pathlib.Path, default=pathlib.Path(tempfile.gettempdir()) / "ostrom-model-signing")
+    parser.add_argument("--work", type=pathlib.Path, default=pathlib.Path(tempfile.gettempdir()) / "ostrom-model-signing")
+    parser.add_argument("--ostrom", type=pathlib.Path, help="the program to try, instead of the example")
     parser.add_argument("--sigstore", type=pathlib.Path)
     parser.add_argument("--only", choices=["sigstore"], help="leave out the rest")
     parser.add_argument("--program", help=argparse.SUPPRESS)
     arguments = parser.parse_args()
     if not arguments.program:
-        python, program = prepare(arguments.venv)
+        arguments.work.mkdir(parents=True, exist_ok=True)
+        python, program = install(arguments.work), arguments.ostrom or example()
         more = ["--sigstore", arguments.sigstore.resolve()] if arguments.sigstore else []
         more += ["--only", arguments.only] if arguments.only else []
-        command = [str(word) for word in (python, __file__, "--program", program, *more)]
+        more += ["--ostrom", arguments.ostrom] if arguments.ostrom else []
+        command = [str(word) for word in (python, __file__, "--program", pathlib.Path(program).resolve(), *more)]
         sys.exit(subprocess.run(command).returncode)
     with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(arguments.program, pathlib.Path(folder).resolve())
+        bench = Bench(arguments.program, pathlib.Path(folder).resolve(), arguments.ostrom is not None)
         if not arguments.only:
             matrix(bench)
         if arguments.sigstore:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How fast a model folder is signed and verified: ours and model_signing, on the same files, in turns.
 
-    python3 bench/signing/speed.py [--size BYTES] [--files N] [--rounds N] [--venv FOLDER] [--folder FOLDER]
+    python3 bench/signing/speed.py [--size BYTES] [--files N] [--rounds N] [--work FOLDER] [--folder FOLDER]
 
 Makes a folder of random bytes (4 GiB in 8 files, unless told otherwise), reads it once so that all runs find it in the
 page cache, and then runs every contestant once per round. Prints the median wall-clock seconds of each with the
@@ -25,8 +25,9 @@ import sys
 import tempfile
 import time
 
+from interop import install
+
 HERE = pathlib.Path(__file__).resolve().parent
-PINNED = ["model-signing==1.1.1", "pyOpenSSL==26.4.0"]
 
 IN_PROCESS = """
 import pathlib, sys, time
@@ -76,15 +77,13 @@ def main():
     parser.add_argument("--files", type=int, default=8)
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--shard", type=int, default=256 << 20, help="shard size for the method of shards")
-    parser.add_argument("--venv", type=pathlib.Path, default=temporary / "ostrom-model-signing")
+    parser.add_argument("--work", type=pathlib.Path, default=temporary / "ostrom-model-signing")
     parser.add_argument("--folder", type=pathlib.Path, default=temporary / "ostrom-signing-speed")
     parser.add_argument("--profile", default="release", help="of cargo; figures count with release only")
     arguments = parser.parse_args()
 
-    python = arguments.venv / "bin/python"
-    if not python.exists():
-        sh(sys.executable, "-m", "venv", arguments.venv)
-    sh(python, "-m", "pip", "install", "--quiet", *PINNED)
+    arguments.work.mkdir(parents=True, exist_ok=True)
+    python = install(arguments.work)
     program = build(arguments.profile)
     model = arguments.folder / f"model-{arguments.size}-{arguments.files}"
     make(model, arguments.size, arguments.files)

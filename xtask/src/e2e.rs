@@ -97,6 +97,17 @@ impl Job {
         repo::output(command).map(|said| println!("    {}", said.trim().replace('\n', "\n    ")))
     }
 
+    /// Signs and verifies with `model_signing` in turns. It is fetched once, with its checksums.
+    ///
+    /// # Errors
+    /// A verdict of either that is not the expected one.
+    pub fn signing(&self) -> Result<(), String> {
+        let mut command = repo::command("python3");
+        command.arg("bench/signing/interop.py").arg("--ostrom").arg(&self.binary);
+        command.arg("--work").arg(self.home.with_file_name("model-signing"));
+        repo::output(command).map(|said| println!("    {}", said.trim().replace('\n', "\n    ")))
+    }
+
     /// Verifies both bundles, and the first one against the key that signed it.
     ///
     /// # Errors

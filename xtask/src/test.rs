@@ -152,6 +152,11 @@ fn end_to_end(steps: &mut Steps) {
     } else {
         println!("    no npm here: the guard was not tried with real servers");
     }
+    if tools::venv() {
+        steps.step("signing", "signatures of models, with model_signing in turns", || of(&job)?.signing());
+    } else {
+        println!("    no python3-venv here: signatures were not held against model_signing");
+    }
     if let Some(browser) = tools::browser() {
         steps.step("report", "the report in a browser", || of(&job)?.report(of(&bundles)?, browser));
     } else {

@@ -31,6 +31,9 @@ pub fn check(fast: bool) -> Result<(), String> {
         if !npm() {
             packages.push("npm");
         }
+        if !venv() {
+            packages.push("python3-venv");
+        }
         if !packages.is_empty() {
             install(&packages);
         }
@@ -91,6 +94,11 @@ fn postgres() -> bool {
 /// Whether packages of npm can be installed and run.
 pub fn npm() -> bool {
     repo::works(with("npm", &["--version"])) && repo::works(with("node", &["--version"]))
+}
+
+/// Whether Python can make environments of its own: Debian has what that needs in a package of its own.
+pub fn venv() -> bool {
+    repo::works(with("python3", &["-c", "import venv, ensurepip"]))
 }
 
 fn pip() -> bool {

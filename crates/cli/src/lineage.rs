@@ -342,6 +342,11 @@ pub fn revoke(options: &RevokeOptions) -> Result<ExitCode, Failure> {
         return complain(&records);
     }
     println!("revoked {name} (sha256:{digest})");
+    if Path::new(&options.artifact).is_dir() {
+        println!(
+            "a copy of the folder in which any file was added or changed has another digest: revoke the files that carry the harm as well"
+        );
+    }
     if let Some(statement) = statement {
         println!("to lift it: ostrom revoke {} --reinstate {statement} --reason …", options.artifact);
     }

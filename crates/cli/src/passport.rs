@@ -1,6 +1,6 @@
 //! `ostrom passport`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
@@ -8,6 +8,7 @@ use std::process::ExitCode;
 
 use ostrom_scan::lineage::{Artifact, Claims};
 use ostrom_scan::passport::{FILE_NAME, Inputs, Passport, ScanSummary, SignatureSeen, cyclonedx, verify};
+use ostrom_scan::revocation::Standing;
 use ostrom_scan::{Options, Report, rules_digest, scan};
 use ostrom_trust::Envelope;
 use ostrom_trust::oms::{self, EcPublicKey, Trust};
@@ -16,7 +17,7 @@ use serde_json::json;
 use crate::args::PassportOptions;
 use crate::eval::{now, signing_key};
 use crate::fail::{Failure, io};
-use crate::records::{Records, trusted};
+use crate::records::{Records, refuse_unless_clear, standing_json, trusted};
 use crate::show;
 use crate::sign::{default_signature, read_signature, replace, signer};
 
@@ -42,8 +43,9 @@ fn make(options: &PassportOptions, out: &Path) -> Result<ExitCode, Failure> {
     let spinner = crate::progress::spinner("reading, scanning and digesting");
     let artifact = Artifact::read(&options.path)?;
     let claims = Claims::read(&options.path)?;
-    let report = scan(&options.path, &Options::default(), &())?;
+    let report = scan(&options.path, &Options { digests: true, ..Options::default() }, &())?;
     spinner.finish_and_clear();
+    same_bytes(&artifact, &report)?;
     let problems: Vec<String> =
         claims.problems.iter().map(|problem| format!("{}: {}", problem.name, problem.what)).collect();
     let records = Records::load(&options.trust)?;
@@ -83,6 +85,18 @@ fn make(options: &PassportOptions, out: &Path) -> Result<ExitCode, Failure> {
     Err(Failure::new(format!("the passport leaves out what could not be read:\n  {}", missing.join("\n  "))))
 }
 
+/// What was scanned must be what was digested, or the passport would speak of other bytes than it names.
+fn same_bytes(artifact: &Artifact, report: &Report) -> Result<(), Failure> {
+    let scanned: BTreeSet<_> = report.files.iter().filter_map(|file| file.sha256).collect();
+    match artifact.files.iter().find(|file| !scanned.contains(&file.sha256)) {
+        None => Ok(()),
+        Some(file) => Err(Failure::new(format!(
+            "{} changed while it was read, or could not be scanned; nothing was signed",
+            show::printable(&file.path)
+        ))),
+    }
+}
+
 fn summary(report: &Report) -> ScanSummary {
     ScanSummary {
         scanner: concat!("ostrom ", env!("CARGO_PKG_VERSION")).to_owned(),
@@ -115,7 +129,7 @@ fn signatures(options: &PassportOptions) -> Result<Vec<SignatureSeen>, Failure> 
 }
 
 fn table(passport: &Passport, ignored: &[String]) {
-    println!("{}  sha256:{}", passport.name, passport.digest);
+    println!("{}  sha256:{}", show::printable(&passport.name), passport.digest);
     let bytes = passport.files.iter().map(|file| file.size).sum();
     println!("files     {}, {}", passport.files.len(), indicatif::HumanBytes(bytes));
     for licence in &passport.licences {
@@ -169,9 +183,17 @@ fn check(options: &PassportOptions, place: &Path) -> Result<ExitCode, Failure> {
     let passport = Passport::from_statement(&signed.statement)?;
     let found = verify(&passport, &options.path)?;
     let differences: Vec<String> = found.differences.iter().map(ToString::to_string).collect();
+    let records = Records::load(&options.trust)?;
+    let standing = if records.is_empty() || !differences.is_empty() {
+        Standing::Clear
+    } else {
+        records.standing(&Artifact::read(&options.path)?.digests())
+    };
     if options.json {
-        show::json(&json!({"holds": differences.is_empty(), "signer": signed.signer.to_string(),
-                           "digest": passport.digest, "differences": differences, "takenOnTrust": found.taken_on_trust}))?;
+        let holds = differences.is_empty() && standing == Standing::Clear && records.problems.is_empty();
+        show::json(&json!({"holds": holds, "signer": signed.signer.to_string(), "digest": passport.digest,
+                           "differences": differences, "takenOnTrust": found.taken_on_trust,
+                           "revocation": standing_json(&standing), "unusableRecords": records.problems}))?;
     } else {
         table(&passport, &[]);
         println!("signed    by {}", signed.signer.short());
@@ -181,8 +203,11 @@ fn check(options: &PassportOptions, place: &Path) -> Result<ExitCode, Failure> {
         );
     }
     if differences.is_empty() {
+        refuse_unless_clear(&records, &standing, "the passport holds")?;
         if !options.json {
-            println!("holds: everything that can be derived again is as the passport says");
+            println!(
+                "holds: everything that can be derived again is as the passport says, and nothing on record is revoked"
+            );
         }
         return Ok(ExitCode::SUCCESS);
     }

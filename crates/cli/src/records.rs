@@ -110,7 +110,7 @@ pub fn trusted(more: &[PathBuf]) -> Result<Vec<PublicKey>, Failure> {
 }
 
 /// Why a revocation concerns an artifact, in lines for people.
-pub fn explain(graph: &Graph, revoked: &Revoked, chain: &[Edge]) -> String {
+fn explain(graph: &Graph, revoked: &Revoked, chain: &[Edge]) -> String {
     let mut text =
         format!("{} (sha256:{}) is revoked: {}", revoked.name, revoked.digest.short(), revoked.reason);
     if let Some((name, digest)) = &revoked.replacement {
@@ -127,6 +127,29 @@ pub fn explain(graph: &Graph, revoked: &Revoked, chain: &[Edge]) -> String {
         ));
     }
     text
+}
+
+/// Fails for everything that is on record against an artifact, and for records that could not be read. `but` says what else is
+/// known of it: that its signature holds.
+pub fn refuse_unless_clear(records: &Records, standing: &Standing, but: &str) -> Result<(), Failure> {
+    let graph = &records.graph;
+    Err(Failure::new(match standing {
+        Standing::Clear if records.problems.is_empty() => return Ok(()),
+        Standing::Clear => format!(
+            "{but}, but records could not be read, and any of them may be a revocation:\n  {}",
+            records.problems.join("\n  ")
+        ),
+        Standing::Revoked(revoked) => {
+            format!("{but}, but it must not be used: {}", explain(graph, revoked, &[]))
+        }
+        Standing::Affected(revoked, chain) => {
+            format!("{but}, but it descends from something revoked: {}", explain(graph, revoked, chain))
+        }
+        Standing::Suspected(revoked, chain) => format!(
+            "{but}, but somebody whose key is not trusted here says: {}\nTrust their key with --trust, or remove the record",
+            explain(graph, revoked, chain)
+        ),
+    }))
 }
 
 /// A standing as JSON.

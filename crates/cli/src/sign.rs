@@ -10,14 +10,14 @@ use indicatif::{ProgressBar, ProgressStyle};
 use ostrom_scan::lineage::Artifact;
 use ostrom_scan::revocation::Standing;
 use ostrom_trust::oms::{
-    self, CertificateTime, CertificateTrust, Curve, EcPublicKey, EcSecretKey, FastCache, Method, Passphrase,
-    Progress, SignedBy, Signer, SigstoreTrust, Trust, TrustedRoot, Verified,
+    self, CertificateTime, CertificateTrust, Curve, EcPublicKey, EcSecretKey, FastCache, HashAlgorithm,
+    Method, Passphrase, Progress, SignedBy, Signer, SigstoreTrust, Trust, TrustedRoot, Verified,
 };
 use serde_json::json;
 
 use crate::args::{CurveName, KeyCommand, SignOptions, VerifyModelOptions};
 use crate::fail::{Failure, io};
-use crate::records::{Records, explain, standing_json};
+use crate::records::{Records, refuse_unless_clear, standing_json};
 use crate::{paths, show};
 
 /// The largest signature that is read, in bytes.
@@ -136,7 +136,10 @@ pub fn verify(options: &VerifyModelOptions) -> Result<ExitCode, Failure> {
     let standing = if records.is_empty() {
         Standing::Clear
     } else {
-        records.standing(&Artifact::read(&options.path)?.digests())
+        let mut digests = Artifact::read(&options.path)?.digests();
+        // A file that is no part of the artifact by its name (`model.sig`, `.gitignore`) was signed all the same.
+        digests.extend(signed_sha256(&verified));
+        records.standing(&digests)
     };
     let clear = standing == Standing::Clear && records.problems.is_empty();
     if options.json {
@@ -156,30 +159,17 @@ pub fn verify(options: &VerifyModelOptions) -> Result<ExitCode, Failure> {
     } else {
         table(&verified);
     }
-    match &standing {
-        Standing::Clear if clear => {
-            if !options.json {
-                println!("holds: every file is what was signed, and nothing on record is revoked");
-            }
-            Ok(ExitCode::SUCCESS)
-        }
-        Standing::Clear => Err(Failure::new(format!(
-            "the signature holds, but records could not be read, and any of them may be a revocation:\n  {}",
-            records.problems.join("\n  ")
-        ))),
-        Standing::Revoked(revoked) => Err(Failure::new(format!(
-            "the signature holds, but it must not be used: {}",
-            explain(&records.graph, revoked, &[])
-        ))),
-        Standing::Affected(revoked, chain) => Err(Failure::new(format!(
-            "the signature holds, but it descends from something revoked: {}",
-            explain(&records.graph, revoked, chain)
-        ))),
-        Standing::Suspected(revoked, chain) => Err(Failure::new(format!(
-            "the signature holds, but somebody whose key is not trusted here says: {}\nTrust their key with --trust, or remove the record",
-            explain(&records.graph, revoked, chain)
-        ))),
+    refuse_unless_clear(&records, &standing, "the signature holds")?;
+    if !options.json {
+        println!("holds: every file is what was signed, and nothing on record is revoked");
     }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// The SHA-256 digests of signed files, where the signature has them.
+fn signed_sha256(verified: &Verified) -> impl Iterator<Item = ostrom_core::Digest> {
+    let files = verified.files.iter().filter(|_| verified.hash == HashAlgorithm::Sha256);
+    files.filter_map(|file| file.digest.as_deref()?.parse().ok())
 }
 
 fn trust(options: &VerifyModelOptions) -> Result<Trust, Failure> {

@@ -4,7 +4,7 @@ use ostrom_core::{Finding, Severity};
 
 use crate::Limits;
 use crate::examination::Examination;
-use crate::lineage::{Artifact, ArtifactError, FileDigest, Graph, IGNORED};
+use crate::lineage::{Artifact, ArtifactError, FileDigest, Graph, inner_folders, is_beside};
 use crate::report::Report;
 use crate::revocation::{Revocations, Revoked, Standing};
 
@@ -15,11 +15,11 @@ crate::rules::declare! {
     RECORDS = "record-unusable",
 }
 
-/// Adds to a report what the records say against the files in it, taken together (as `name`, a folder or a single file) and
-/// one by one. The report must have been made with digests.
+/// Adds to a report what the records say against the files in it, taken together (as `name`, a folder or a single file), folder
+/// by folder, and one by one. The report must have been made with digests. A file without one could not be read, which the report says.
 ///
 /// # Errors
-/// If a file of the report has no digest (it could not be read), or the paths make no folder.
+/// If the paths make no folder.
 pub fn judge(
     report: &mut Report,
     name: &str,
@@ -27,19 +27,24 @@ pub fn judge(
     graph: &Graph,
     revocations: &Revocations,
 ) -> Result<(), ArtifactError> {
-    let ignored = |path: &str| is_folder && path.split('/').next().is_some_and(|top| IGNORED.contains(&top));
-    let files: Vec<FileDigest> = report
+    let mut files: Vec<FileDigest> = report
         .files
         .iter()
-        .filter(|file| !ignored(&file.path))
         .filter_map(|file| {
             Some(FileDigest { path: file.path.clone(), size: file.size, sha256: file.sha256? })
         })
         .collect();
     let mut found = Vec::new();
-    if is_folder && !files.is_empty() {
-        let whole = Artifact::of_files(name.to_owned(), files, Vec::new())?;
-        found.extend(finding(name, &revocations.standing(graph, &[whole.digest])));
+    if is_folder {
+        // A model may lie in a folder within, and `.git` of another folder is no version control of this one.
+        for (path, digest) in inner_folders(&files) {
+            found.extend(finding(&path, &revocations.standing(graph, &[digest])));
+        }
+        files.retain(|file| !is_beside(&file.path));
+        if !files.is_empty() {
+            let whole = Artifact::of_files(name.to_owned(), files, Vec::new())?;
+            found.extend(finding(name, &revocations.standing(graph, &[whole.digest])));
+        }
     }
     // What is not part of the artifact is there all the same: a name like a signature's hides nothing.
     for (path, digest) in report.files.iter().filter_map(|file| Some((&file.path, file.sha256?))) {
@@ -89,7 +94,7 @@ mod tests {
     use ostrom_trust::{Envelope, SecretKey};
 
     use super::*;
-    use crate::lineage::{Basis, Lineage, Relation, Store};
+    use crate::lineage::{Basis, Lineage, Relation, Store, folder_digest};
     use crate::report::FileReport;
     use crate::revocation::Revocation;
 
@@ -104,13 +109,21 @@ mod tests {
         }
     }
 
-    /// The findings for a folder of two files, of which a trusted key (or another) has said something.
+    /// The findings for a folder of three files, of which a trusted key (or another) has said something.
     fn check(revoked: &[u8], edge: Option<(&[u8], &[u8])>, trusted: bool) -> Vec<(String, String, Severity)> {
+        check_digest(Digest::of(revoked), edge, trusted)
+    }
+
+    fn check_digest(
+        revoked: Digest,
+        edge: Option<(&[u8], &[u8])>,
+        trusted: bool,
+    ) -> Vec<(String, String, Severity)> {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::new(folder.path());
         let key = SecretKey::generate().unwrap();
         let revocation = Revocation {
-            artifacts: vec![("bad".to_owned(), Digest::of(revoked))],
+            artifacts: vec![("bad".to_owned(), revoked)],
             reason: "poisoned".to_owned(),
             severity: Severity::High,
             replacement: None,
@@ -129,7 +142,8 @@ mod tests {
         }
         let keys = if trusted { vec![key.public()] } else { Vec::new() };
         let records = store.load(&keys).unwrap();
-        let mut report = Report { files: vec![file("a", b"a"), file("model.sig", b"s")], folder: Vec::new() };
+        let files = vec![file("a", b"a"), file("model.sig", b"s"), file("sub/model/w", b"w")];
+        let mut report = Report { files, folder: Vec::new() };
         judge(&mut report, "folder", true, &Graph::new(&records).unwrap(), &Revocations::new(&records))
             .unwrap();
         report.folder.into_iter().map(|f| (f.place, f.rule.to_string(), f.severity)).collect()
@@ -147,5 +161,15 @@ mod tests {
         assert_eq!(check(b"a", None, false), said("a", "revocation-by-unknown-key", Severity::Medium));
         // A signature is not part of the model, but a revoked file may bear its name.
         assert_eq!(check(b"s", None, true), said("model.sig", "revoked", Severity::High));
+    }
+
+    #[test]
+    fn a_revoked_folder_is_found_within_another() {
+        let model = folder_digest([("w", Digest::of(b"w"))]).unwrap();
+        assert_eq!(check_digest(model, None, true), said("sub/model", "revoked", Severity::High));
+        let outer = folder_digest([("model/w", Digest::of(b"w"))]).unwrap();
+        assert_eq!(check_digest(outer, None, true), said("sub", "revoked", Severity::High));
+        let whole = folder_digest([("a", Digest::of(b"a")), ("sub/model/w", Digest::of(b"w"))]).unwrap();
+        assert_eq!(check_digest(whole, None, true), said("folder", "revoked", Severity::High));
     }
 }

@@ -151,6 +151,14 @@ fn a_passport_says_what_the_model_is_and_is_checked_again() {
     let bom: Value = serde_json::from_slice(&place.read("bom.json")).unwrap();
     assert_eq!((&bom["bomFormat"], &bom["specVersion"]), (&"CycloneDX".into(), &"1.6".into()));
     place.ostrom(&["passport", "model", "--verify"]).exits(0).says("holds");
+    let revoked = place.ostrom(&["revoke", "model/sub", "--reason", "poisoned corpus"]).exits(0);
+    place.ostrom(&["passport", "model", "--verify"]).exits(1).complains("must not be used");
+    let json = place.ostrom(&["passport", "model", "--verify", "--json"]).exits(1).json();
+    assert_eq!((&json["holds"], &json["revocation"]["standing"]), (&false.into(), &"revoked".into()));
+    let lift =
+        revoked.out.split("--reinstate ").nth(1).unwrap().split_whitespace().next().unwrap().to_owned();
+    place.ostrom(&["revoke", "model/sub", "--reinstate", &lift, "--reason", "false alarm"]).exits(0);
+    place.ostrom(&["passport", "model", "--verify"]).exits(0).says("holds");
     place.flip("model/sub/vocab.txt");
     place.ostrom(&["passport", "model", "--verify"]).exits(1).complains("sub/vocab.txt has changed");
 }
@@ -174,6 +182,11 @@ fn a_revocation_reaches_what_descends_from_the_revoked() {
 
     let revoked =
         place.ostrom(&["revoke", "base", "--reason", "poisoned corpus"]).exits(0).says("1 artifacts");
+    assert!(
+        revoked.out.contains("revoke the files"),
+        "a folder's digest is not its files':\n{}",
+        revoked.out
+    );
     place
         .ostrom(&["verify", "model", "--key", "k.pub.pem"])
         .exits(1)
@@ -218,9 +231,21 @@ fn a_revocation_reaches_what_descends_from_the_revoked() {
     let statement = again["revocation"].as_str().unwrap();
     place.ostrom(&["revoke", "base", "--reinstate", statement, "--reason", "false alarm too"]).exits(0);
 
+    // A file whose name stands for what is said about a model is verified, and looked up, all the same.
+    fs::write(place.path("model/model.sig"), "a payload").unwrap();
+    place.ostrom(&["sign", "model", "--key", "k.pem", "--out", "elsewhere.sig"]).exits(0);
+    place.ostrom(&["revoke", "model/model.sig", "--reason", "poisoned corpus"]).exits(0);
+    place
+        .ostrom(&["verify", "model", "--key", "k.pub.pem", "--signature", "elsewhere.sig"])
+        .exits(1)
+        .complains("must not be used");
+
     // A broken record may have been a revocation.
     fs::write(place.path("home/data/lineage/x.json"), "{}").unwrap();
-    place.ostrom(&["verify", "model", "--key", "k.pub.pem"]).exits(1).complains("could not be read");
+    let verify = ["verify", "model", "--key", "k.pub.pem", "--signature", "elsewhere.sig"];
+    fs::remove_file(place.path("model/model.sig")).unwrap();
+    place.ostrom(&["sign", "model", "--key", "k.pem", "--out", "elsewhere.sig"]).exits(0);
+    place.ostrom(&verify).exits(1).complains("could not be read");
     place.ostrom(&["scan", "model"]).exits(1).says("record-unusable");
 }
 

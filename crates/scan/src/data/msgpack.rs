@@ -26,14 +26,47 @@ enum Next {
     Extension(i8, u64),
 }
 
+/// Bytes that are read at a time: most values take one or two.
+const WINDOW: usize = 64 << 10;
+/// What a value says of itself: its first byte, and a length with a type.
+const HEAD: usize = 6;
+
+/// The bytes around the value that comes next.
+struct Window<'a> {
+    view: &'a View,
+    bytes: Vec<u8>,
+    start: u64,
+}
+
+impl Window<'_> {
+    /// The first bytes of the value at `at`, fewer at the end of the file.
+    fn head(&mut self, at: u64) -> Result<&[u8], Trouble> {
+        let held = |window: &Self| {
+            let from = usize::try_from(at.checked_sub(window.start)?).ok()?;
+            (from.checked_add(HEAD)? <= window.bytes.len()).then_some(from)
+        };
+        let from = match held(self) {
+            Some(from) => from,
+            None => {
+                self.bytes = self.view.bytes(at, WINDOW)?;
+                self.start = at;
+                0
+            }
+        };
+        let to = from.saturating_add(HEAD).min(self.bytes.len());
+        self.bytes.get(from..to).ok_or(Trouble::Changed)
+    }
+}
+
 pub(super) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Trouble> {
     let mut at = 0_u64;
     // How many values are still to come on each level.
     let mut open: Vec<u64> = Vec::new();
     let mut told = false;
+    let mut window = Window { view, bytes: Vec::new(), start: 0 };
     while at < view.len() {
         let place = at;
-        match next(view, &mut at)? {
+        match next(window.head(at)?, &mut at)? {
             Next::Values(0) => {}
             Next::Values(count) => {
                 if open.len() >= DEPTH {
@@ -68,9 +101,9 @@ fn skip(view: &View, at: u64, len: u64) -> Result<u64, Trouble> {
     end.ok_or_else(|| Trouble::malformed(at, "ends within a value"))
 }
 
-fn next(view: &View, at: &mut u64) -> Result<Next, Trouble> {
+/// Reads the beginning of a value, and moves `at` behind it.
+fn next(head: &[u8], at: &mut u64) -> Result<Next, Trouble> {
     let start = *at;
-    let head = view.bytes(start, 6)?;
     let first = head.first().copied().unwrap_or_default();
     let mut size = |width: usize| -> Result<u64, Trouble> {
         let bytes = head.get(1..=width).ok_or_else(|| Trouble::malformed(start, "ends within a value"))?;

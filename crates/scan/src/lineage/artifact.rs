@@ -10,10 +10,13 @@ use ostrom_trust::digest_of;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 
-/// Names at the top of a folder that are not part of the artifact: version control, and what is said *about* the
-/// artifact and lies beside it.
-pub const IGNORED: [&str; 6] =
-    [".git", ".gitattributes", ".github", ".gitignore", "model.sig", "ostrom-passport.json"];
+use super::inner::inner_folders;
+
+/// What version control has at the top of a folder (`.git` may be a file): not part of the artifact, with all that is in it.
+const IGNORED: [&str; 2] = [".git", ".github"];
+/// Files at the top that are not part of it either: version control, and what is said *about* the artifact and lies
+/// beside it. A folder of such a name is part of it, or anything could be hidden there.
+const IGNORED_FILES: [&str; 4] = [".gitattributes", ".gitignore", "model.sig", "ostrom-passport.json"];
 
 /// More than any model or data set comes with.
 const MAX_FILES: usize = 1_000_000;
@@ -76,9 +79,15 @@ pub enum ArtifactError {
 }
 
 #[derive(Serialize)]
-struct Line<'a> {
-    path: &'a str,
-    sha256: Digest,
+pub(super) struct Line<'a> {
+    pub(super) path: &'a str,
+    pub(super) sha256: Digest,
+}
+
+/// Whether the file at `path` within a folder is not part of the artifact that the folder is.
+pub(crate) fn is_beside(path: &str) -> bool {
+    let top = path.split_once('/').map_or(path, |(top, _)| top);
+    IGNORED.contains(&top) || IGNORED_FILES.contains(&path)
 }
 
 fn is_inner_path(path: &str) -> bool {
@@ -148,10 +157,11 @@ impl Artifact {
         Ok(Self { name, digest, files, ignored })
     }
 
-    /// All digests that stand for it or for a part of it, its own first.
+    /// All digests that stand for it or for a part of it (files, and the folders within), its own first.
     pub fn digests(&self) -> Vec<Digest> {
         let mut all = vec![self.digest];
         all.extend(self.files.iter().map(|file| file.sha256).filter(|digest| *digest != self.digest));
+        all.extend(inner_folders(&self.files).into_iter().map(|(_, digest)| digest));
         all
     }
 }
@@ -177,18 +187,19 @@ fn list(root: &Path) -> Result<(Vec<String>, Vec<String>), ArtifactError> {
             let entry = entry.map_err(|source| io_error(&folder, source))?;
             let path = entry.path();
             let name = entry.file_name().into_string().map_err(|_| ArtifactError::NotUtf8(path.clone()))?;
-            if depth == 0 && IGNORED.contains(&name.as_str()) {
+            let kind = entry.file_type().map_err(|source| io_error(&path, source))?;
+            let is_file = kind.is_file()
+                || kind.is_symlink() && std::fs::metadata(&path).is_ok_and(|target| target.is_file());
+            let beside = |names: &[&str]| depth == 0 && names.contains(&name.as_str());
+            if beside(&IGNORED) || is_file && beside(&IGNORED_FILES) {
                 ignored.push(name);
                 continue;
             }
-            let kind = entry.file_type().map_err(|source| io_error(&path, source))?;
             let relative = format!("{prefix}{name}");
             if kind.is_dir() {
                 folders.push((path, format!("{relative}/"), depth + 1));
                 continue;
             }
-            let is_file = kind.is_file()
-                || kind.is_symlink() && std::fs::metadata(&path).is_ok_and(|target| target.is_file());
             if !is_file {
                 return Err(ArtifactError::NotAFile(path));
             }
@@ -276,6 +287,35 @@ mod tests {
         assert_eq!((one.name.as_str(), one.ignored, one.files.len()), ("one", vec![".git".to_owned()], 2));
         assert_eq!(Artifact::read(&place.path().join("one/a")).unwrap().digest, Digest::of(b"a"));
         assert!(matches!(Artifact::read(&place.path().join("one/x")), Err(ArtifactError::Io { .. })));
+    }
+
+    #[test]
+    fn a_folder_with_the_name_of_a_signature_is_part_of_the_artifact() {
+        let place = tempfile::tempdir().unwrap();
+        let write = |path: &str| {
+            let path = place.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, "x").unwrap();
+        };
+        write("a");
+        write("sub/model.sig");
+        write("model.sig");
+        let with_signature = Artifact::read(place.path()).unwrap();
+        assert_eq!(with_signature.ignored, ["model.sig"]);
+        std::fs::remove_file(place.path().join("model.sig")).unwrap();
+        assert_eq!(Artifact::read(place.path()).unwrap().digest, with_signature.digest);
+        for inside in ["model.sig/payload.py", "ostrom-passport.json/payload.py", ".gitignore/payload.py"] {
+            write(inside);
+            let artifact = Artifact::read(place.path()).unwrap();
+            assert!(artifact.files.iter().any(|file| file.path == inside), "{inside} was passed over");
+            std::fs::remove_dir_all(place.path().join(inside.split('/').next().unwrap())).unwrap();
+        }
+        for path in ["model.sig", ".gitignore", ".git", ".git/HEAD", ".github/x/y"] {
+            assert!(is_beside(path), "{path}");
+        }
+        for path in ["model.sig/x", ".gitignore/x", "sub/model.sig", "sub/.git/HEAD", "model.sig2"] {
+            assert!(!is_beside(path), "{path}");
+        }
     }
 
     #[cfg(unix)]

@@ -5,6 +5,7 @@ mod claims;
 mod compare;
 mod edge;
 mod graph;
+mod inner;
 mod layout;
 mod record;
 mod store;
@@ -12,13 +13,15 @@ mod svg;
 mod tree;
 mod weights;
 
-pub use artifact::{Artifact, ArtifactError, FileDigest, IGNORED, folder_digest};
+pub(crate) use artifact::is_beside;
+pub use artifact::{Artifact, ArtifactError, FileDigest, folder_digest};
 pub use claims::{Claims, DataSet, Licence, Parent};
 pub use compare::{
     CompareError, Comparison, Embeddings, Options, Sample, TensorComparison, TensorVerdict, Verdict, compare,
 };
 pub use edge::{Basis, Claim, Evidence, Lineage, LineageError, Method, Relation};
 pub use graph::{Direction, Edge, Graph, Reached, Walk};
+pub(crate) use inner::inner_folders;
 pub use layout::Mark;
 pub use record::{Record, RecordError, Signers};
 pub use store::{Problem, Records, Store, StoreError};

@@ -181,7 +181,7 @@ impl Reader<'_, '_, '_> {
         Ok(())
     }
 
-    /// Passes over a value that is not a string, or lies in an array.
+    /// Passes over a value that is not a string; looks at those of an array.
     fn value(&mut self, key: &str, kind: u32, depth: usize) -> Result<(), Trouble> {
         match (width(kind), kind) {
             (Some(width), _) => self.input.skip(width, "a value"),
@@ -226,8 +226,12 @@ impl Reader<'_, '_, '_> {
         Ok(())
     }
 
-    /// Passes over a string of an array.
+    /// Looks at a string of an array; passes over those of a vocabulary. Some loaders take an array of one string for the
+    /// string, a chat template's as well.
     fn token(&mut self, key: &str) -> Result<(), Trouble> {
+        if is_template(key) || !key.starts_with("tokenizer.") {
+            return self.text(key);
+        }
         let at = self.input.position();
         let length = self.length("the length of a string")?;
         if length > MAX_TOKEN {

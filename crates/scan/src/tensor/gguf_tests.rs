@@ -217,6 +217,22 @@ fn chat_templates_of_every_name_are_examined() {
 }
 
 #[test]
+fn an_array_of_texts_hides_none_of_them() {
+    let key = "tokenizer.chat_template";
+    let found = findings("m.gguf", &Maker::new().strings(key, &[b"{{ ''.__class__ }}"]).bytes());
+    assert_eq!(found[0].rule.as_str(), "template-internals");
+    assert_eq!(found[0].place, format!("m.gguf!{key}"));
+    let inner = Maker::new().string(b"{{ ''.__class__ }}");
+    let head = |kind: u32| [kind.to_le_bytes().to_vec(), 1_u64.to_le_bytes().to_vec()].concat();
+    let nested = [head(9), head(8), inner].concat();
+    Maker::new().raw(key, 9, nested).check(&["template-internals"]);
+    Maker::new()
+        .strings("general.tags", &[b"fine", "fine\u{202e}enif".as_bytes()])
+        .check(&["tensor-hidden-text"]);
+    Maker::new().strings("general.tags", &[b"fine", b"chat"]).check(&[]);
+}
+
+#[test]
 fn cut_anywhere_it_is_a_finding() {
     let bytes = with_data(&honest(3, false));
     for cut in 1..bytes.len() {

@@ -49,10 +49,14 @@ impl FastCache {
             Ok(file) => {
                 #[cfg(unix)]
                 {
-                    use std::os::unix::fs::PermissionsExt as _;
+                    use std::os::unix::fs::MetadataExt as _;
                     let metadata = file.metadata().map_err(|error| problem(error.to_string()))?;
-                    if metadata.permissions().mode() & 0o022 != 0 {
+                    if metadata.mode() & 0o022 != 0 {
                         return Err(problem("others than its owner may write to it; remove it".to_owned()));
+                    }
+                    // Somebody else's, put there before ours was.
+                    if metadata.uid() != rustix::process::geteuid().as_raw() {
+                        return Err(problem("it belongs to somebody else; remove it".to_owned()));
                     }
                 }
                 let mut bytes = Vec::new();

@@ -1,7 +1,8 @@
 //! Certificate chains: from the signer's certificate to a root that the user trusts.
 //!
 //! Paths, signatures, validity times, basic constraints, path lengths, name constraints and the purposes of
-//! intermediates are `webpki`'s work; what `webpki` leaves open (key usage, the validity of roots, P-521) is done here.
+//! intermediates are `webpki`'s work; what `webpki` leaves open (key usage, everything that a root says of itself, common
+//! names under name constraints, P-521) is done here.
 
 use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -171,11 +172,17 @@ pub(super) fn path(
     if roots.iter().any(|root| root.der == leaf.der) {
         return Ok(leaf.der.clone());
     }
-    let valid: Vec<(&Certificate, CertificateDer<'_>)> = roots
-        .iter()
-        .filter(|root| root.is_valid_at(time) && root.may_sign_certificates())
-        .map(|root| (*root, CertificateDer::from(root.der.as_slice())))
-        .collect();
+    let mut valid: Vec<(&Certificate, CertificateDer<'_>)> = Vec::new();
+    let mut left_out = String::new();
+    for root in roots {
+        match root.unfit_as_root(time) {
+            None => valid.push((root, CertificateDer::from(root.der.as_slice()))),
+            Some(why) => {
+                left_out
+                    .push_str(&format!("; the root {} was left out: it {why}", show(&root.subject_name())));
+            }
+        }
+    }
     let mut anchors: Vec<TrustAnchor<'_>> = Vec::new();
     for (_, der) in &valid {
         anchors
@@ -185,13 +192,29 @@ pub(super) fn path(
     let der = CertificateDer::from(leaf.der.as_slice());
     let end_entity =
         EndEntityCert::try_from(&der).map_err(|error| format!("{} cannot be used: {error}", name()))?;
-    // webpki leaves the key usage to its callers.
+    let root_of = |anchor: &TrustAnchor<'_>| {
+        let mut pairs = valid.iter().zip(&anchors);
+        pairs.find(|(_, candidate)| std::ptr::eq(*candidate, anchor)).map(|((root, _), _)| *root)
+    };
+    // webpki leaves the key usage to its callers, and what a root says of itself.
     let authorities_may_sign = |path: &webpki::VerifiedPath<'_>| {
-        let sound = path.intermediate_certificates().all(|certificate| {
-            Certificate::from_der(&certificate.der())
-                .is_ok_and(|certificate| certificate.may_sign_certificates())
-        });
-        if sound { Ok(()) } else { Err(webpki::Error::UnknownIssuer) }
+        let root = root_of(path.anchor()).ok_or(webpki::Error::UnknownIssuer)?;
+        let (mut count, mut constrains) = (0_u64, root.constrains_names());
+        for certificate in path.intermediate_certificates() {
+            let certificate = Certificate::from_der(&certificate.der()).map_err(|_| webpki::Error::BadDer)?;
+            if !certificate.may_sign_certificates() {
+                return Err(webpki::Error::UnknownIssuer);
+            }
+            count = count.saturating_add(1);
+            constrains |= certificate.constrains_names();
+        }
+        if root.path_length().is_none_or(|most| count > most) {
+            return Err(webpki::Error::PathLenConstraintViolated);
+        }
+        if constrains && leaf.common_name_escapes_constraints() {
+            return Err(webpki::Error::NameConstraintViolation);
+        }
+        Ok(())
     };
     let path = end_entity
         .verify_for_usage(
@@ -203,15 +226,11 @@ pub(super) fn path(
             None,
             Some(&authorities_may_sign),
         )
-        .map_err(|error| format!("no valid path from {} to a trusted root: {error}", name()))?;
+        .map_err(|error| format!("no valid path from {} to a trusted root: {error}{left_out}", name()))?;
     if let Some(issuer) = path.intermediate_certificates().next() {
         return Ok(issuer.der().to_vec());
     }
-    let anchor = path.anchor();
-    valid
-        .iter()
-        .zip(&anchors)
-        .find(|(_, candidate)| *candidate == anchor)
-        .map(|((root, _), _)| root.der.clone())
+    root_of(path.anchor())
+        .map(|root| root.der.clone())
         .ok_or_else(|| "the root of the path is not among the roots".to_owned())
 }

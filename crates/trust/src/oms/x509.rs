@@ -6,10 +6,15 @@ use der::{DateTime, Decode as _, Encode as _, Tag, TagNumber, Tagged as _};
 use super::key::EcPublicKey;
 
 const KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.15");
+const BASIC_CONSTRAINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.19");
+const NAME_CONSTRAINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.30");
 const SUBJECT_ALT_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.17");
 const EXTENDED_KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.37");
 const CODE_SIGNING: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.6.1.5.5.7.3.3");
 const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
+/// What is understood of a root, so that it may be critical.
+const UNDERSTOOD: [ObjectIdentifier; 5] =
+    [KEY_USAGE, SUBJECT_ALT_NAME, BASIC_CONSTRAINTS, NAME_CONSTRAINTS, EXTENDED_KEY_USAGE];
 /// Bounds what a stranger's certificate costs.
 const MAX_CERTIFICATE: usize = 64 << 10;
 
@@ -17,6 +22,7 @@ const MAX_CERTIFICATE: usize = 64 << 10;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Extension {
     pub(super) id: ObjectIdentifier,
+    critical: bool,
     /// The whole extension in DER.
     der: Vec<u8>,
     pub(super) value: Vec<u8>,
@@ -88,7 +94,12 @@ impl Certificate {
             let list = fields.pop().ok_or_else(malformed)?;
             let [list] = members(&list)?.try_into().map_err(|_| malformed())?;
             for extension in members(&list)? {
-                extensions.push(Extension::parse(&extension)?);
+                let extension = Extension::parse(&extension)?;
+                // RFC 5280 section 4.2: readers differ in which of two they take.
+                if extensions.iter().any(|other: &Extension| other.id == extension.id) {
+                    return Err(malformed());
+                }
+                extensions.push(extension);
             }
         }
         let mut rest = fields.iter().peekable();
@@ -142,13 +153,65 @@ impl Certificate {
     /// Whether a signature by its key may count: `digitalSignature`, or no key usage and `codeSigning`; and where
     /// purposes are listed, `codeSigning` among them.
     pub(super) fn may_sign_code(&self) -> bool {
-        let purposes = self.extension(EXTENDED_KEY_USAGE).map(|value| {
-            Vec::<ObjectIdentifier>::from_der(value).is_ok_and(|purposes| purposes.contains(&CODE_SIGNING))
-        });
-        match (self.key_usage(0), purposes) {
+        match (self.key_usage(0), self.lists_code_signing()) {
             (_, Some(false)) | (Some(false), _) | (None, None) => false,
             (Some(true), None | Some(true)) | (None, Some(true)) => true,
         }
+    }
+
+    /// Whether code signing is among its purposes; nothing if it lists none.
+    fn lists_code_signing(&self) -> Option<bool> {
+        self.extension(EXTENDED_KEY_USAGE).map(|value| {
+            Vec::<ObjectIdentifier>::from_der(value).is_ok_and(|purposes| purposes.contains(&CODE_SIGNING))
+        })
+    }
+
+    /// How many authorities may stand between it and a signer; nothing if it is no authority at all. One of version 1
+    /// has no extensions to say it with, and is one.
+    pub(super) fn path_length(&self) -> Option<u64> {
+        let Some(value) = self.extension(BASIC_CONSTRAINTS) else {
+            let is_first_version = self.fields.first().is_none_or(|field| field.first() != Some(&0xa0));
+            return is_first_version.then_some(u64::MAX);
+        };
+        let constraints = parts(value).ok()?;
+        let (is_authority, length) = match constraints.as_slice() {
+            [is_authority] => (is_authority, u64::MAX),
+            [is_authority, length] => (is_authority, length.decode_as().ok()?),
+            _ => return None,
+        };
+        is_authority.decode_as::<bool>().ok().filter(|is| *is).map(|_| length)
+    }
+
+    /// Why paths cannot end at it, as `webpki` asks nothing of a root but a name and a key; nothing if they can.
+    pub(super) fn unfit_as_root(&self, time: u64) -> Option<&'static str> {
+        let unknown = |extension: &Extension| extension.critical && !UNDERSTOOD.contains(&extension.id);
+        let objections = [
+            (!self.is_valid_at(time), "is not valid at the time that counts"),
+            (self.path_length().is_none(), "is not an authority (basic constraints)"),
+            (!self.may_sign_certificates(), "may not sign certificates (key usage)"),
+            (self.lists_code_signing() == Some(false), "is for other purposes than signing code"),
+            (self.extensions.iter().any(unknown), "has a critical extension that is not understood"),
+        ];
+        objections.into_iter().find(|(holds, _)| *holds).map(|(_, why)| why)
+    }
+
+    /// Whether it restricts the names in the certificates below it.
+    pub(super) fn constrains_names(&self) -> bool {
+        self.extension(NAME_CONSTRAINTS).is_some()
+    }
+
+    /// Whether name constraints could pass over the common name, which is what people are shown: it looks like the
+    /// name of a host or a mail address, and is none of the alternative names, which the constraints are held against.
+    pub(super) fn common_name_escapes_constraints(&self) -> bool {
+        let Some(common) = self.common_name().filter(|name| name.contains(['.', '@'])) else { return false };
+        let names = self.extension(SUBJECT_ALT_NAME).unwrap_or_default();
+        let Ok(names) = AnyRef::from_der(names).and_then(|list| members(&list)) else { return true };
+        // Mail addresses, hosts and URIs.
+        let is_common = |name: &AnyRef<'_>| {
+            matches!(name.tag(), Tag::ContextSpecific { number, .. } if matches!(number.value(), 1 | 2 | 6))
+                && name.value().eq_ignore_ascii_case(common.as_bytes())
+        };
+        !names.iter().any(is_common)
     }
 
     /// Whether it may sign certificates, as far as the key usage says.
@@ -222,13 +285,13 @@ impl Certificate {
 impl Extension {
     fn parse(extension: &AnyRef<'_>) -> Parsed<Self> {
         let members = members(extension)?;
-        let (id, value) = match members.as_slice() {
-            [id, value] => (id, value),
-            [id, critical, value] if critical.tag() == Tag::Boolean => (id, value),
+        let (id, critical, value) = match members.as_slice() {
+            [id, value] => (id, false, value),
+            [id, critical, value] => (id, critical.decode_as()?, value),
             _ => return Err(der::ErrorKind::Failed.into()),
         };
         let value = value.decode_as::<&OctetStringRef>()?;
-        Ok(Self { id: id.decode_as()?, der: extension.to_der()?, value: value.as_bytes().to_vec() })
+        Ok(Self { id: id.decode_as()?, critical, der: extension.to_der()?, value: value.as_bytes().to_vec() })
     }
 }
 

@@ -20,8 +20,9 @@ const MAX_NAME: u64 = 256;
 /// The longest text and the most elements of an array that are kept.
 const MAX_KEPT: u64 = 64 << 10;
 const MAX_KEPT_ELEMENTS: u64 = 256;
-/// All kept text together.
+/// All kept text together, and what holding each text takes, which empty ones take too.
 const MAX_KEPT_TOTAL: u64 = 4 << 20;
+const HOLDING: u64 = size_of::<String>() as u64;
 const MAX_EXTENTS: u32 = 4;
 const STRING: u32 = 8;
 const ARRAY: u32 = 9;
@@ -173,9 +174,9 @@ fn array(
     }
     let mut list = Vec::new();
     for index in 0..count {
-        if wanted && index < MAX_KEPT_ELEMENTS {
+        if wanted && index < MAX_KEPT_ELEMENTS && *budget > 0 {
             if let Some(text) = reader.text(MAX_KEPT.min(*budget))? {
-                *budget = budget.saturating_sub(text.len() as u64);
+                *budget = budget.saturating_sub(HOLDING.saturating_add(text.len() as u64));
                 list.push(text);
             }
         } else {
@@ -366,6 +367,17 @@ pub(crate) mod tests {
         );
         let part = read(&View::new(bytes)).unwrap();
         assert_eq!(part.tensors[0].2, Coding::Other(OtherCoding { ggml: Some(10), width: None }));
+    }
+
+    #[test]
+    fn many_empty_texts_are_not_all_held() {
+        let empty = [""; 300];
+        let keys: Vec<String> = (0..1000).map(|number| format!("general.{number}")).collect();
+        let lists: Vec<_> = keys.iter().map(|key| (key.as_str(), Value::Texts(&empty))).collect();
+        let metadata = read_metadata(&View::new(file(&lists, &[]))).unwrap();
+        let held: usize = keys.iter().map(|key| metadata.list(key).len()).sum();
+        assert_eq!(metadata.list("general.0").len(), 256);
+        assert!((100_000..=180_000).contains(&held), "{held} of 256,000 are held");
     }
 
     #[test]

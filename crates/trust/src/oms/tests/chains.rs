@@ -4,8 +4,8 @@ use std::fs;
 use std::path::Path;
 
 use super::pki::{
-    CODE_SIGNING, Chain, DAY, DIGITAL_SIGNATURE, Draft, KEY_CERT_SIGN, SERVER, START, authority, key_usage,
-    purpose, to_pem,
+    CODE_SIGNING, Chain, DAY, DIGITAL_SIGNATURE, Draft, KEY_CERT_SIGN, SERVER, START, authority, extension,
+    key_usage, purpose, seq, tlv, to_pem,
 };
 use crate::oms::{
     CertificateTime, CertificateTrust, Curve, EcSecretKey, OmsError, SignOptions, SignedBy, Signer, Trust,
@@ -133,7 +133,7 @@ fn only_authorities_may_issue() {
     servers_only.middle.extensions.push(purpose(SERVER));
     assert_refused(&servers_only, DURING, "no valid path");
     let mut unknown = chain();
-    unknown.middle.extensions.push(super::pki::extension("1.2.3.4.5", true, &[5, 0]));
+    unknown.middle.extensions.push(extension("1.2.3.4.5", true, &[5, 0]));
     assert_refused(&unknown, DURING, "no valid path");
 }
 
@@ -158,6 +158,90 @@ fn a_path_is_no_longer_than_its_authorities_allow() {
         let verified = verify(&model, None, &signed.bundle, &trust, &VerifyOptions::default(), &|_| ());
         assert_eq!(verified.is_ok(), good, "{path_len:?}");
     }
+}
+
+#[test]
+fn a_root_is_held_to_what_it_says_of_itself() {
+    let any = || key_usage(KEY_CERT_SIGN);
+    let no_authority = extension("2.5.29.19", true, &seq(&[]));
+    for (extensions, word) in [
+        (vec![any()], "not an authority"),
+        (vec![any(), no_authority], "not an authority"),
+        // A signer's own certificate, given as trusted, vouches for nobody else.
+        (vec![purpose(CODE_SIGNING)], "not an authority"),
+        (vec![authority(None), key_usage(DIGITAL_SIGNATURE)], "key usage"),
+        (vec![authority(None), any(), purpose(SERVER)], "other purposes"),
+        (vec![authority(None), any(), extension("1.2.3.4.5", true, &[5, 0])], "critical"),
+        (vec![authority(Some(0)), any()], "PathLenConstraintViolated"),
+    ] {
+        let mut chain = chain();
+        chain.root.extensions = extensions;
+        assert_refused(&chain, DURING, "no valid path");
+        assert_refused(&chain, DURING, word);
+    }
+    for extensions in [
+        vec![authority(None)],
+        vec![authority(Some(1)), any()],
+        vec![authority(None), any(), purpose(CODE_SIGNING), extension("1.2.3.4.5", false, &[5, 0])],
+    ] {
+        let mut chain = chain();
+        chain.root.extensions = extensions;
+        check(&chain, DURING).unwrap();
+    }
+    // Of version 1, which has no extensions.
+    let chain = chain();
+    check_with(&chain, &[to_pem(&chain.root.sign_as_version_1(&chain.root_key))], DURING).unwrap();
+}
+
+#[test]
+fn of_two_roots_with_one_name_and_key_each_has_its_own_bounds() {
+    let mut chain = chain();
+    let wide = to_pem(&chain.root_der());
+    chain.root.extensions = vec![authority(Some(0)), key_usage(KEY_CERT_SIGN)];
+    let narrow = to_pem(&chain.root_der());
+    assert!(check_with(&chain, std::slice::from_ref(&narrow), DURING).is_err());
+    check_with(&chain, &[narrow.clone(), wide.clone()], DURING).unwrap();
+    check_with(&chain, &[wide, narrow], DURING).unwrap();
+}
+
+#[test]
+fn name_constraints_reach_the_name_that_is_shown() {
+    // Hosts below `example.org` only.
+    let hosts = seq(&[tlv(0xa0, &seq(&[tlv(0x82, b"example.org")]))]);
+    let constraint = || extension("2.5.29.30", true, &hosts);
+    let alternative = |host: &str| extension("2.5.29.17", false, &seq(&[tlv(0x82, host.as_bytes())]));
+    for at_root in [true, false] {
+        for (subject, alternatives, good) in [
+            ("signer", vec![], true),
+            ("a.example.org", vec![alternative("A.example.org")], true),
+            ("signer", vec![alternative("a.example.org")], true),
+            ("signer", vec![alternative("a.example.com")], false),
+            ("a.example.com", vec![], false),
+            ("a.example.com", vec![alternative("a.example.org")], false),
+            ("somebody@example.com", vec![], false),
+        ] {
+            let mut chain = chain();
+            let place = if at_root { &mut chain.root } else { &mut chain.middle };
+            place.extensions.push(constraint());
+            chain.leaf.subject = subject.to_owned();
+            chain.leaf.extensions.extend(alternatives);
+            let result = check(&chain, DURING);
+            assert_eq!(result.is_ok(), good, "{subject}, at the root: {at_root}: {result:?}");
+        }
+    }
+    // Without constraints anybody may be called anything.
+    let mut chain = chain();
+    chain.leaf.subject = "a.example.com".to_owned();
+    check(&chain, DURING).unwrap();
+}
+
+#[test]
+fn an_extension_that_is_there_twice_is_refused() {
+    let mut chain = chain();
+    chain.leaf.extensions = vec![purpose(CODE_SIGNING), extension("1.2.3.4.5", false, &[5, 0])];
+    crate::oms::x509::Certificate::from_der(&chain.leaf_der()).unwrap();
+    chain.leaf.extensions.push(extension("1.2.3.4.5", false, &[5, 0]));
+    assert!(crate::oms::x509::Certificate::from_der(&chain.leaf_der()).is_err());
 }
 
 #[test]

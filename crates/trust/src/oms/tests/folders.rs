@@ -430,6 +430,12 @@ fn a_cache_that_others_can_write_is_not_used() {
         FastCache::open(&place).unwrap();
         fs::set_permissions(&place, fs::Permissions::from_mode(0o666)).unwrap();
         assert!(FastCache::open(&place).is_err());
+        // Nor one that somebody else has put there. (Only root can give files away.)
+        fs::set_permissions(&place, fs::Permissions::from_mode(0o644)).unwrap();
+        FastCache::open(&place).unwrap();
+        if std::os::unix::fs::chown(&place, Some(12_345), None).is_ok() {
+            assert!(FastCache::open(&place).is_err());
+        }
     }
 }
 

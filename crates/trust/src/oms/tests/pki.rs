@@ -123,11 +123,26 @@ impl Draft {
     }
 
     pub(in crate::oms) fn sign(&self, key: &EcPublicKey, issuer: &str, issuer_key: &EcSecretKey) -> Vec<u8> {
-        let curve = issuer_key.public().curve();
-        let tbs = self.tbs(key, issuer, curve);
-        let signature = issuer_key.sign(&tbs);
-        seq(&[tbs, algorithm(curve), bits(&signature)])
+        signed(self.tbs(key, issuer, issuer_key.public().curve()), issuer_key)
     }
+
+    /// Of version 1: no version and no extensions.
+    pub(in crate::oms) fn sign_as_version_1(&self, key: &EcSecretKey) -> Vec<u8> {
+        let tbs = seq(&[
+            vec![2, 1, 7],
+            algorithm(key.public().curve()),
+            name(&self.subject),
+            seq(&[time(self.from), time(self.to)]),
+            name(&self.subject),
+            spki(&key.public()),
+        ]);
+        signed(tbs, key)
+    }
+}
+
+fn signed(tbs: Vec<u8>, key: &EcSecretKey) -> Vec<u8> {
+    let signature = key.sign(&tbs);
+    seq(&[tbs, algorithm(key.public().curve()), bits(&signature)])
 }
 
 pub(in crate::oms) fn to_pem(der: &[u8]) -> String {
