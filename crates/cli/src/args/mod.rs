@@ -14,7 +14,8 @@ pub use guard::{GuardCommand, Place, StopOptions};
 pub use node::{BackupOptions, CheckOptions, NodePlace, RestoreOptions, ServeOptions};
 pub use peer::{AddOptions, Here, OpenOptions, PeerCommand, SealKeyCommand};
 pub use share::{
-    FlawOptions, IncidentOptions, Marks, NodeAddress, PublishOptions, SeverityName, SyncOptions,
+    FlawOptions, ImportOptions, IncidentOptions, Marks, NodeAddress, PublishOptions, SeverityName,
+    SourceName, SyncOptions,
 };
 pub use supply::{
     CurveName, KeyCommand, LineageCommand, PassportOptions, RevokeOptions, ScanOptions, ShowOptions,
