@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ostrom_core::Digest;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use super::approvals::Approvals;
@@ -128,7 +128,11 @@ impl Commitments {
     /// What opens the commitments.
     #[must_use]
     pub fn opening(self) -> Value {
-        json!({"salt": data_encoding(&self.salt), "values": self.opened})
+        // `json!` would copy what may be large.
+        Value::Object(Map::from_iter([
+            ("salt".to_owned(), Value::String(data_encoding(&self.salt))),
+            ("values".to_owned(), Value::Object(self.opened)),
+        ]))
     }
 }
 
