@@ -71,7 +71,7 @@ pub(super) struct Pool {
     authority: HeaderValue,
     target: Uri,
     tls: Option<(TlsConnector, ServerName<'static>)>,
-    idle: Mutex<Vec<Box<Live>>>,
+    idle: Mutex<Vec<Live>>,
 }
 
 /// One connection.
@@ -85,7 +85,7 @@ struct Live {
 /// Why a request has no answer.
 enum Lost {
     /// It was never written.
-    Unsent(Request<Whole>),
+    Unsent(Box<Request<Whole>>),
     Broken(Fault),
 }
 
@@ -108,7 +108,7 @@ impl Live {
         })
         .await;
         answered.map_err(|mut error| match error.take_message() {
-            Some(request) => Lost::Unsent(request),
+            Some(request) => Lost::Unsent(Box::new(request)),
             None => {
                 let reason = format!("broke the connection: {}", cause(&error.into_error()));
                 Lost::Broken(Fault::Gone { reason, sent: true })
@@ -150,7 +150,7 @@ impl Pool {
         })
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Box<Live>>> {
+    fn lock(&self) -> MutexGuard<'_, Vec<Live>> {
         // Nothing panics while it holds this.
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -177,7 +177,7 @@ impl Pool {
             let mut live = match waiting {
                 Some(live) if live.since.elapsed() >= IDLE_TIME => continue,
                 Some(live) => live,
-                None => Box::new(self.connect().await?),
+                None => self.connect().await?,
             };
             match live.send(request).await {
                 Ok(answer) => return Ok(Response::new(answer, live, Arc::clone(self))),
@@ -187,7 +187,7 @@ impl Pool {
                     return Err(Fault::Gone { reason, sent: false });
                 }
                 // The server has closed it since it was last used.
-                Err(Lost::Unsent(back)) => request = back,
+                Err(Lost::Unsent(back)) => request = *back,
             }
         }
     }
@@ -220,7 +220,7 @@ impl Pool {
     }
 
     /// Takes a connection back whose answer was read to its end.
-    fn keep(&self, mut live: Box<Live>) {
+    fn keep(&self, mut live: Live) {
         if live.connection.is_none() || !live.sender.is_ready() {
             return;
         }
@@ -238,12 +238,12 @@ pub(in crate::back) struct Response {
     head: http::response::Parts,
     body: Incoming,
     /// `None` once it went back to the pool.
-    live: Option<Box<Live>>,
+    live: Option<Live>,
     pool: Arc<Pool>,
 }
 
 impl Response {
-    fn new(answer: http::Response<Incoming>, live: Box<Live>, pool: Arc<Pool>) -> Self {
+    fn new(answer: http::Response<Incoming>, live: Live, pool: Arc<Pool>) -> Self {
         let (head, body) = answer.into_parts();
         Self { head, body, live: Some(live), pool }
     }
