@@ -12,9 +12,22 @@ pub struct Instance {
     pub object: NewObject,
     pub key: Key,
     /// What held for others' objects that it refers to when it was written, as far as its writer could see them.
-    pub given: Option<Policy>,
+    pub given: Option<Held>,
     /// Once it is removed.
     pub removed: Option<Removed>,
+}
+
+/// A policy, and the instances that it comes from.
+#[derive(Debug, Clone)]
+pub struct Held {
+    pub policy: Policy,
+    pub from: BTreeSet<usize>,
+}
+
+impl Held {
+    fn and(self, other: &Self) -> Self {
+        Self { policy: self.policy.and(&other.policy), from: &self.from | &other.from }
+    }
 }
 
 /// What held for a version when it was removed.
@@ -22,7 +35,7 @@ pub struct Instance {
 pub struct Removed {
     pub when: Timestamp,
     /// For all.
-    pub effective: Policy,
+    pub effective: Held,
     /// For whoever wrote it.
     pub alone: Policy,
 }
@@ -69,7 +82,7 @@ impl Model {
     }
 
     /// The last of these in each collection; if all that were there are gone, the last of those.
-    fn last<'a>(&self, all: impl Iterator<Item = (usize, &'a Instance)>) -> Vec<&'a Instance> {
+    fn last<'a>(&self, all: impl Iterator<Item = (usize, &'a Instance)>) -> Vec<(usize, &'a Instance)> {
         let mut last = BTreeMap::<CollectionId, (usize, &Instance)>::new();
         let rank = |at: usize, known: &Instance| {
             (known.removed.is_none(), known.key.version, self.order.get(&at).copied(), at)
@@ -80,34 +93,44 @@ impl Model {
                 *best = (at, known);
             }
         }
-        last.into_values().map(|(_, known)| known).collect()
+        last.into_values().collect()
     }
 
-    /// What holds for it for all but whoever wrote it, by the definition.
-    pub fn effective(&self, instance: &Instance) -> Policy {
-        let mut policy = self.alone(instance);
+    /// What holds for it for all but whoever wrote it, by the definition, and where that comes from beside itself.
+    pub fn effective(&self, instance: &Instance) -> Held {
+        let mut held = Held { policy: self.alone(instance), from: BTreeSet::new() };
         let mut seen = BTreeSet::new();
         let mut stack = vec![instance];
         while let Some(from) = stack.pop() {
             if let Some(given) = &from.given {
-                policy = policy.and(given);
+                held = held.and(given);
             }
             for id in &from.object.references {
                 if !seen.insert((id, from.object.person)) {
                     continue;
                 }
-                for known in self.last(self.of(id).filter(|(_, known)| known.counts_for(&from.object))) {
+                for (at, known) in self.last(self.of(id).filter(|(_, known)| known.counts_for(&from.object)))
+                {
+                    held.from.insert(at);
                     match &known.removed {
-                        Some(removed) => policy = policy.and(&removed.effective),
+                        Some(removed) => held = held.and(&removed.effective),
                         None => {
-                            policy = policy.and(&self.alone(known));
+                            held.policy = held.policy.and(&self.alone(known));
                             stack.push(known);
                         }
                     }
                 }
             }
         }
-        policy
+        held
+    }
+
+    /// Whether what holds for all of these comes from nothing but these.
+    pub fn is_closed(&self, these: &BTreeSet<usize>) -> bool {
+        these.iter().map(|at| &self.instances[*at]).all(|known| match &known.removed {
+            Some(removed) => removed.effective.from.is_subset(these),
+            None => self.effective(known).from.is_subset(these),
+        })
     }
 
     /// Whether anything of others is, or could be, part of what holds for an object.
@@ -131,34 +154,42 @@ impl Model {
     fn allows(&self, instance: &Instance, reader: &Reader, now: Timestamp) -> bool {
         match &instance.removed {
             Some(removed) if instance.is_by(reader) => removed.alone.allows(reader, now),
-            Some(removed) => removed.effective.allows(reader, now),
+            Some(removed) => removed.effective.policy.allows(reader, now),
             None if instance.is_by(reader) => self.alone(instance).allows(reader, now),
-            None => self.effective(instance).allows(reader, now),
+            None => self.effective(instance).policy.allows(reader, now),
         }
     }
 
-    /// What is given for something that a writer writes now.
-    fn given(&self, object: &NewObject, writer: Option<(&Reader, Timestamp)>) -> Option<Policy> {
+    /// What is given for something that a writer writes now, together with the rest of a batch.
+    fn given(
+        &self,
+        object: &NewObject,
+        batch: &[NewObject],
+        writer: Option<(&Reader, Timestamp)>,
+    ) -> Option<Held> {
         let sees = |known: &Instance| {
             writer.is_none_or(|(reader, now)| {
                 (known.removed.is_none() && known.is_by(reader)) || self.allows(known, reader, now)
             })
         };
-        let mut given: Option<Policy> = None;
+        let mut given: Option<Held> = None;
         for id in &object.references {
             let all = || self.of(id).filter(|(_, known)| !known.object.shared && sees(known));
             let shown = all().find(|(_, known)| known.removed.is_none()).map(|(_, known)| known.object.owner);
-            let owners: BTreeSet<OrgId> = match shown {
+            // Who refers to what comes with it means that, and not what others once had under the same id.
+            let coming = || batch.iter().find(|new| new.id == *id && !new.shared).map(|new| new.owner);
+            let owners: BTreeSet<OrgId> = match shown.or_else(coming) {
                 Some(owner) => [owner].into(),
                 None => all().map(|(_, known)| known.object.owner).collect(),
             };
             for owner in owners.into_iter().filter(|owner| *owner != object.owner) {
-                for known in self.last(all().filter(|(_, known)| known.object.owner == owner)) {
-                    let policy = match &known.removed {
+                for (at, known) in self.last(all().filter(|(_, known)| known.object.owner == owner)) {
+                    let mut held = match &known.removed {
                         Some(removed) => removed.effective.clone(),
                         None => self.effective(known),
                     };
-                    given = Some(given.map_or_else(|| policy.clone(), |given| given.and(&policy)));
+                    held.from.insert(at);
+                    given = Some(given.map_or_else(|| held.clone(), |given| given.and(&held)));
                 }
             }
         }
@@ -171,11 +202,12 @@ impl Model {
         batch: Vec<(NewObject, Timestamp, Timestamp)>,
         writer: Option<(&Reader, Timestamp)>,
     ) {
+        let objects: Vec<NewObject> = batch.iter().map(|(object, ..)| object.clone()).collect();
         let new: Vec<Instance> = batch
             .into_iter()
             .map(|(object, added, version)| {
                 let key = Key { added, id: object.id.clone(), version, collection: object.collection };
-                let given = self.given(&object, writer);
+                let given = self.given(&object, &objects, writer);
                 Instance { object, key, given, removed: None }
             })
             .collect();
