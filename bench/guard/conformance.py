@@ -70,8 +70,8 @@ UNKNOWN_TOOL = (
     "tools that it has no definition of to nobody, and answers with the protocol error that the specification has for it."
 )
 BRIDGED = (
-    "In a session, capabilities are declared once, and the guard's session with the server is not the client's: it declares what the guard can pass on, so the "
-    "server cannot refuse for the client's sake. What the client did not declare it is not asked: the question itself is refused."
+    "Revisions with sessions have no error for a capability that a client lacks. The guard's session with the server declares what this client declared, and the server "
+    "refuses with -32602, which says nothing about capabilities and is passed on as it is."
 )
 UNASKED = "The check answers a question that nobody asked it, in its first request. The guard passes a client's answers on only to the question that was asked, since an answer's way is checked like any other flow; here it asks first. Extra keys beside asked ones are ignored, as they should."
 NAMELESS = "In a session, a server's questions have no names, so the guard cannot know the one that the check expects."

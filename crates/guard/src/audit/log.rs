@@ -8,6 +8,7 @@ use ostrom_trust::SecretKey;
 use ostrom_trust::log::{Durability, Log, Options, Recovery};
 use serde_json::Value;
 
+use super::asked::{Asked, Waiting};
 use super::openings::Writer;
 use super::{AuditError, Policies};
 use crate::flow::{Engine, Event};
@@ -49,6 +50,8 @@ pub struct Opened {
     pub log: AuditLog,
     /// Where the guard left off.
     pub engine: Engine,
+    /// What still waits for a person, or for its call.
+    pub waiting: Vec<Waiting>,
 }
 
 impl AuditLog {
@@ -72,8 +75,10 @@ impl AuditLog {
         let log = Log::open(&log_folder(folder), key, ORIGIN, &options)?;
         let mut engine = Engine::default();
         let mut in_force: Option<Arc<dyn Rules>> = None;
+        let mut asked = Asked::default();
         for event in events(folder)? {
             let (_, event) = event?;
+            asked.before(&engine, &event);
             apply(&mut engine, &event, &mut in_force, policies)?;
         }
         policies.keep(rules, snapshot)?;
@@ -92,7 +97,9 @@ impl AuditLog {
         })?;
         let _number = number;
         engine.apply(&started, None);
-        Ok(Opened { log: opened, engine })
+        asked.before(&engine, &started);
+        let waiting = asked.waiting(folder, rules.as_ref(), now())?;
+        Ok(Opened { log: opened, engine, waiting })
     }
 
     /// What had to be cut off when the log was opened.

@@ -9,6 +9,7 @@
 //! | `openings/YYYY-MM-DD.jsonl` | salts and values |
 //! | `policies/DIGEST.json` | each policy that was ever in force |
 
+mod asked;
 mod explain;
 mod landed;
 mod log;
@@ -19,6 +20,7 @@ mod replay;
 mod rules;
 mod verify;
 
+pub use asked::Waiting;
 pub use explain::{Explanation, explain};
 pub use log::{AuditLog, Mode, Opened, events};
 pub use observed::{Observed, observed};
@@ -59,3 +61,5 @@ pub enum AuditError {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_restart;

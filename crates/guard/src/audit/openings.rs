@@ -1,6 +1,6 @@
 //! What opens the commitments of a log. Deleting a file here redacts; the log stays whole.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
 use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
@@ -97,6 +97,15 @@ impl Openings {
     /// # Errors
     /// If a file cannot be read.
     pub fn read(folder: &Path) -> Result<Self, AuditError> {
+        Self::read_if(folder, "", |_| true)
+    }
+
+    /// The same, of these commitments only, in files of days from `since` on.
+    pub(super) fn of(folder: &Path, wanted: &HashSet<Digest>, since: u64) -> Result<Self, AuditError> {
+        Self::read_if(folder, &date(since / 86_400), |commitment| wanted.contains(commitment))
+    }
+
+    fn read_if(folder: &Path, from: &str, wanted: impl Fn(&Digest) -> bool) -> Result<Self, AuditError> {
         let folder = folder.join("openings");
         let error = |source| AuditError::File { path: folder.clone(), source };
         let mut values = HashMap::new();
@@ -104,11 +113,17 @@ impl Openings {
             return Ok(Self::default());
         }
         for entry in std::fs::read_dir(&folder).map_err(error)?.flatten() {
+            if entry.file_name().to_string_lossy().as_ref() < from {
+                continue;
+            }
             for line in BufReader::new(File::open(entry.path()).map_err(error)?).lines() {
                 let Ok(line) = serde_json::from_str::<Line>(&line.map_err(error)?) else { continue };
                 let Ok(salt) = STANDARD.decode(&line.salt) else { continue };
                 for (name, value) in line.values {
-                    values.insert(commitment(&salt, &name, &value), (name, value));
+                    let commitment = commitment(&salt, &name, &value);
+                    if wanted(&commitment) {
+                        values.insert(commitment, (name, value));
+                    }
                 }
             }
         }

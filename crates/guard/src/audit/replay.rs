@@ -8,6 +8,7 @@ use ostrom_core::Digest;
 use serde::Serialize;
 use serde_json::Value;
 
+use super::asked::{control, label};
 use super::log::{apply, events};
 use super::planned::Planned;
 use super::{AuditError, Openings, Policies, landed};
@@ -66,6 +67,7 @@ pub fn replay(folder: &Path, policies: &mut Policies) -> Result<Replay, AuditErr
     let mut play = Play {
         engine: Engine::default(),
         in_force: None,
+        policy: None,
         openings,
         asked: BTreeMap::new(),
         approved: BTreeMap::new(),
@@ -101,6 +103,8 @@ struct Asked {
 struct Play {
     engine: Engine,
     in_force: Option<Arc<dyn Rules>>,
+    /// The digest of the one in force.
+    policy: Option<Digest>,
     openings: Openings,
     /// By the names of the requests.
     asked: BTreeMap<Digest, Asked>,
@@ -146,10 +150,12 @@ impl Play {
     fn after(&mut self, event: &Event) -> Vec<String> {
         let Some(rules) = self.in_force.clone() else { return Vec::new() };
         match event {
-            Event::Started { mode, readers, .. } => {
-                // Whatever was under way is over, and nobody waits any more.
-                self.asked.clear();
-                self.approved.clear();
+            Event::Started { policy, mode, readers, .. } => {
+                // Whatever was under way is over; questions and approvals are bound to their policy.
+                if self.policy.replace(*policy) != Some(*policy) {
+                    self.asked.clear();
+                    self.approved.clear();
+                }
                 self.values.clear();
                 self.plans.clear();
                 let enforces = mode == "enforce";
@@ -204,7 +210,7 @@ impl Play {
                 differences.push(format!("the argument {name} of call {} was seen by others", decision.call));
             }
         }
-        let label = self.label(decision);
+        let label = label(&self.engine, decision);
         if complete {
             let forbidden = self.forbids(rules.as_ref(), decision, &values, &label);
             if forbidden != decision.forbidden_by {
@@ -293,21 +299,6 @@ impl Play {
         plan.answer(rules, Some(Answer { outcome: Err(why), status: None }));
     }
 
-    /// Of control and arguments together.
-    fn label(&self, decision: &Decision) -> Label {
-        let control = self.control(decision);
-        decision
-            .arguments
-            .values()
-            .filter_map(|record| self.engine.argument(&decision.context, &control, record))
-            .fold(control.clone(), |all, label| all.join(&label))
-    }
-
-    fn control(&self, decision: &Decision) -> Label {
-        let control = self.engine.control(&decision.context, decision.plan.as_ref());
-        control.unwrap_or_else(|| self.engine.context(&decision.context).clone())
-    }
-
     fn forbids(
         &self,
         rules: &dyn Rules,
@@ -321,7 +312,7 @@ impl Play {
             tool: &decision.tool,
             prompt: decision.prompt.as_deref(),
             arguments: values,
-            control: &self.control(decision),
+            control: &control(&self.engine, decision),
             all,
             used: self.engine.used(&decision.context, &decision.server, &decision.tool, decision.at),
             plan: decision.plan.is_some(),

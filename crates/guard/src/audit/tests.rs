@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::flow::{Decision, Event, Outcome, Reply, Verdict};
 use crate::front::{Caller, Handler as _};
-use crate::gateway::tests::{Fake, House, caller, house_with, policy, text};
+use crate::gateway::house::{Fake, House, caller, house_with, policy, text};
 use crate::gateway::{Journal as _, Rules, now};
 use crate::label::{Label, Readers};
 use crate::pin::FirstUse;
@@ -90,12 +90,7 @@ async fn everything() -> House {
     // A person lets one of the two through.
     let waiting = house.gateway.shared.lock().approvals.waiting(now());
     let request = waiting.iter().find(|request| request.arguments["to"] == "bob").unwrap().digest;
-    {
-        let mut state = house.gateway.shared.lock();
-        let event = Event::Answered { request, approved: true, by: "ana".into(), at: now() };
-        let _written = house.gateway.shared.record(&mut state, &event, None, None).unwrap();
-        state.approvals.answer(&request, true, now());
-    }
+    house.answer(&request, true);
     assert_eq!(house.call(&ana, "mail__send", json!({"to": "bob"})).await, "The call succeeded.");
     house.call(&ana, "mail__read", json!({})).await;
     house

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io;
+use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,6 +30,8 @@ pub enum Connection {
         url: Url,
         /// How the guard shows who it is.
         auth: Auth,
+        /// The PEM file of the authorities that alone may vouch for the server; this machine's, if there is none.
+        ca: Option<PathBuf>,
     },
 }
 
@@ -43,7 +46,7 @@ impl fmt::Debug for Connection {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Command(_) => f.write_str("Command"),
-            Self::Http { url, auth } => {
+            Self::Http { url, auth, .. } => {
                 // A query may hold a key.
                 write!(f, "Http({}, {auth:?})", url.host_str().unwrap_or("?"))
             }

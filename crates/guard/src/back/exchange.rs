@@ -25,7 +25,7 @@ pub(super) enum Inbound {
 }
 
 /// What a client can answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
 pub(super) struct Abilities {
     form: bool,
     url: bool,
@@ -45,6 +45,37 @@ impl Abilities {
             sampling: capabilities.contains_key("sampling"),
             roots: capabilities.contains_key("roots"),
         }
+    }
+
+    /// What both can answer.
+    pub(super) const fn and(self, other: Self) -> Self {
+        Self {
+            form: self.form && other.form,
+            url: self.url && other.url,
+            sampling: self.sampling && other.sampling,
+            roots: self.roots && other.roots,
+        }
+    }
+
+    /// Those of the capabilities that such a client has.
+    pub(super) fn within(self, capabilities: &Map<String, Value>) -> Map<String, Value> {
+        let mut kept = capabilities.clone();
+        kept.retain(|name, value| match name.as_str() {
+            "elicitation" => {
+                if let Some(modes) = value.as_object_mut() {
+                    modes.retain(|mode, _| match mode.as_str() {
+                        "form" => self.form,
+                        "url" => self.url,
+                        _ => true,
+                    });
+                }
+                self.form || self.url
+            }
+            "sampling" => self.sampling,
+            "roots" => self.roots,
+            _ => true,
+        });
+        kept
     }
 
     /// Whether the client can answer this question.
@@ -119,6 +150,26 @@ mod tests {
             can,
             "{capabilities} {method}"
         );
+    }
+
+    #[test]
+    fn what_is_declared_for_a_client_is_what_it_can_answer() {
+        let all = json!({"elicitation": {"form": {}, "url": {}}, "sampling": {"tools": {}}, "roots": {}});
+        for (client, declared) in [
+            (json!({}), json!({})),
+            (json!({"sampling": {}}), json!({"sampling": {"tools": {}}})),
+            (json!({"elicitation": {}}), json!({"elicitation": {"form": {}}})),
+            (
+                json!({"elicitation": {"url": {}}, "roots": {}}),
+                json!({"elicitation": {"url": {}}, "roots": {}}),
+            ),
+            (all.clone(), all.clone()),
+        ] {
+            let abilities = Abilities::of(client.as_object().unwrap());
+            let within = abilities.within(all.as_object().unwrap());
+            assert_eq!(Value::Object(within.clone()), declared);
+            assert_eq!(Abilities::of(&within), abilities, "{client}");
+        }
     }
 
     #[test]

@@ -77,8 +77,9 @@ impl Server {
         let name: Arc<str> = Arc::from(name);
         let target = match connection {
             Connection::Command(make) => Target::Command(make),
-            Connection::Http { url, auth } => {
-                let endpoint = Endpoint::new(&url, &auth).map_err(|fault| BackError::new(&name, fault))?;
+            Connection::Http { url, auth, ca } => {
+                let endpoint = Endpoint::new(&url, &auth, ca.as_deref());
+                let endpoint = endpoint.map_err(|fault| BackError::new(&name, fault))?;
                 Target::Http(Arc::new(endpoint))
             }
         };

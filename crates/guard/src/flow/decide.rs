@@ -139,6 +139,9 @@ fn permitted_flow(call: &Call<'_>, violations: &mut Vec<Violation>) {
 /// Who reads one argument, if the policy says that it is others than those who read the rest.
 fn own_audience(call: &Call<'_>, argument: &str) -> Option<Readers> {
     let declared = call.facts.arguments.get(argument)?.audience.as_ref()?;
+    if mutated(Mutant::ArgumentAudienceIgnored) {
+        return None;
+    }
     Some(match declared {
         Readers::Everyone => Readers::Everyone,
         Readers::Only(names) if call.server == GUARD || mutated(Mutant::ServerReadsNothing) => {

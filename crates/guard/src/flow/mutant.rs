@@ -17,6 +17,7 @@ pub(crate) enum Mutant {
     ArgumentsMayLeak,
     ServerReadsNothing,
     NamedReadersIgnored,
+    ArgumentAudienceIgnored,
     EndorsesAnything,
     WritesForgotten,
     ChangedObjectTrusted,

@@ -345,14 +345,14 @@ fn integrity_tool(at: usize, differs: bool, reveal: Reveal, kind: u8, claims: bo
 /// Worlds in which a secret must not reach the tools named `sink…`, which the world outside reads.
 fn secret_world() -> impl Strategy<Value = World> {
     let reveal = || prop_oneof![Just(Reveal::Value), Just(Reveal::Reference)];
-    let tool = (any::<bool>(), reveal(), 0..5_u8, any::<bool>());
+    let tool = (any::<bool>(), reveal(), 0..7_u8, any::<bool>());
     (proptest::collection::vec(tool, 3..8), any::<u64>(), 6..40_usize).prop_map(|(kinds, agents, steps)| {
         let mut tools: Vec<Tool> = kinds
             .into_iter()
             .enumerate()
             .map(|(at, (differs, reveal, kind, claims))| secret_tool(at, differs, reveal, kind, claims))
             .collect();
-        tools.push(secret_tool(90, true, Reveal::Reference, 4, false));
+        tools.push(secret_tool(90, true, Reveal::Reference, 6, false));
         tools.push(secret_tool(91, false, Reveal::Value, 0, false));
         World { tools, agents, steps, difference: 0 }
     })
@@ -397,7 +397,29 @@ fn secret_tool(at: usize, differs: bool, reveal: Reveal, kind: u8, claims: bool)
             let facts = ToolFacts { memory: memory(MemoryAccess::Read), ..facts(false, secret, reveal) };
             of("read", facts, true)
         }
+        // The world outside reads one argument of what only the server gets, and all but one of what everybody gets.
+        4 | 5 => {
+            let nobody = Readers::Only(Names::default());
+            let (all, own) =
+                if kind == 4 { (nobody, Readers::Everyone) } else { (Readers::Everyone, nobody) };
+            let mut facts = ToolFacts { audience: all, ..facts(false, Label::constant(), Reveal::Value) };
+            let argument = ArgumentFacts { audience: Some(own), ..ArgumentFacts::default() };
+            facts.arguments.insert("text".into(), argument);
+            of("sink", facts, false)
+        }
         _ => of("source", base, differs),
+    }
+}
+
+/// Whether the world outside reads an argument of a sink: all of them, unless the policy says of one who reads it.
+fn outside_reads(tool: &Tool, argument: &str) -> bool {
+    let own = |facts: &ArgumentFacts| facts.audience.clone();
+    match tool.facts.arguments.get(argument).and_then(own) {
+        Some(audience) => audience == Readers::Everyone,
+        None => {
+            tool.facts.audience == Readers::Everyone
+                || !tool.facts.arguments.values().any(|facts| own(facts).is_some())
+        }
     }
 }
 
@@ -410,6 +432,11 @@ fn at_sinks(world: &World, difference: u64) -> Seen {
     };
     for run in &mut seen {
         run.retain(|(tool, arguments)| tool.starts_with("sink") && !endorsed(tool, arguments));
+        for (name, arguments) in run {
+            if let Some(tool) = world.tools.iter().find(|tool| tool.name == *name) {
+                arguments.retain(|argument, _| outside_reads(tool, argument));
+            }
+        }
     }
     seen
 }
@@ -469,6 +496,7 @@ fn without_any_one_of_these_rules_the_property_fails() {
         Mutant::ControlMayLeak,
         Mutant::ArgumentsMayLeak,
         Mutant::NamedReadersIgnored,
+        Mutant::ArgumentAudienceIgnored,
     ] {
         let noticed =
             with(mutant, || runs(3_000, integrity_world()).is_err() || runs(3_000, secret_world()).is_err());

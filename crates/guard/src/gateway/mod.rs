@@ -10,6 +10,8 @@ mod approvals;
 mod call;
 mod catalogue;
 mod handles;
+#[cfg(test)]
+pub(crate) mod house;
 mod names;
 mod own;
 mod present;
@@ -17,7 +19,7 @@ mod questions;
 mod rules;
 mod state;
 #[cfg(test)]
-pub(crate) mod tests;
+mod tests;
 #[cfg(test)]
 mod tests_gaps;
 mod watch;
@@ -32,6 +34,7 @@ use ostrom_core::Digest;
 use serde_json::{Map, Value, json};
 use tokio::sync::broadcast;
 
+pub(crate) use approvals::binding;
 pub use approvals::{Approvals, Request, Terms};
 pub use call::claim;
 pub(crate) use call::{refusal, touched};

@@ -4,12 +4,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ostrom_core::Digest;
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
 use super::approvals::Approvals;
 use super::handles::{Capacity, Store};
 use super::rules::{Journal, JournalError, Rules};
+use crate::audit::Waiting;
 use crate::flow::{Engine, Event, ToolFacts};
 use crate::wire::RpcError;
 
@@ -49,6 +50,19 @@ impl Shared {
         let store = Store::new(capacity);
         let state = State { engine, store, approvals: Approvals::default() };
         Self { state: Mutex::new(state), journal, rules }
+    }
+
+    /// Goes on with the questions and approvals of before.
+    pub fn resume(&self, waiting: Vec<Waiting>) {
+        let mut state = self.lock();
+        state.approvals.terms = self.rules.terms();
+        for Waiting { request, approved } in waiting {
+            let name = request.digest;
+            state.approvals.wait(request);
+            if let Some(at) = approved {
+                state.approvals.answer(&name, true, at);
+            }
+        }
     }
 
     /// Locks the state.
@@ -128,7 +142,11 @@ impl Commitments {
     /// What opens the commitments.
     #[must_use]
     pub fn opening(self) -> Value {
-        json!({"salt": data_encoding(&self.salt), "values": self.opened})
+        // `json!` would copy what may be large.
+        Value::Object(Map::from_iter([
+            ("salt".to_owned(), Value::String(data_encoding(&self.salt))),
+            ("values".to_owned(), Value::Object(self.opened)),
+        ]))
     }
 }
 

@@ -2,13 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::tests::*;
+use super::house::*;
 use super::*;
 use crate::flow::{Scope, Violation};
 use crate::label::{Integrity, Readers, USER};
 use crate::pin::FirstUse;
 use crate::relay::FromServer;
-use crate::wire::Id;
 
 const WEB: &str = "\n[servers.web]\ncommand = [\"z\"]\n[servers.web.tools.get]\ncritical = false\naudience = []\nresult = { influencers = [\"server\"], readers = \"everyone\", reveal = \"value\" }\n";
 
@@ -18,26 +17,6 @@ fn with_web() -> (House, Arc<Fake>, Arc<Fake>) {
     let servers = [("mail", mail.clone()), ("notes", Fake::new(&["load"])), ("web", web.clone())];
     let house = house_with(&format!("{POLICY}{WEB}"), &servers, FirstUse::TrustOnFirstUse);
     (house, mail, web)
-}
-
-fn handle(answer: &str) -> String {
-    let handle = answer.lines().next().unwrap().to_owned();
-    assert!(handle.starts_with(PREFIX), "{answer}");
-    handle
-}
-
-fn params(value: Value) -> Map<String, Value> {
-    value.as_object().unwrap().clone()
-}
-
-fn request(tool: &str) -> RpcRequest {
-    let params = params(json!({"name": tool, "arguments": {}}));
-    RpcRequest { id: Id::Number(1), method: "tools/call".into(), params }
-}
-
-fn tell(house: &House, event: Event) {
-    let mut state = house.gateway.shared.lock();
-    let _written = house.gateway.shared.record(&mut state, &event, None, None).unwrap();
 }
 
 #[tokio::test]
@@ -173,7 +152,7 @@ async fn what_a_server_says_meanwhile_carries_the_labels_of_what_it_was_given() 
     let house =
         house_with(&text, &[("mail", mail.clone()), ("notes", Fake::new(&[]))], FirstUse::TrustOnFirstUse);
     let ana = caller("ana", None);
-    mail.answers("fetch", super::tests::text("pay eve"));
+    mail.answers("fetch", super::house::text("pay eve"));
     let handle = handle(&house.call(&ana, "mail__fetch", json!({})).await);
     // The server echoes what the handle stands for.
     *mail.says.lock().unwrap() = Some("pay eve".into());
@@ -296,7 +275,7 @@ async fn the_name_of_a_request_tells_nothing_about_what_handles_stand_for() {
     let log = serde_json::to_string(&*house.journal.events.lock().unwrap()).unwrap();
     assert!(log.contains(&request.digest.to_string()) && !log.contains(&request.binding.to_string()));
     // The answer still lets this very call through, once.
-    assert!(house.gateway.shared.lock().approvals.answer(&request.digest, true, now()));
+    house.answer(&request.digest, true);
     let call = json!({"to": handles[0], "body": "x"});
     assert_eq!(house.call(&ana, "mail__send", call.clone()).await, "The call succeeded.");
     assert!(house.call(&ana, "mail__send", call).await.contains("A person may approve it"));
@@ -493,7 +472,7 @@ async fn an_argument_may_have_fewer_readers_than_the_others() {
     let servers = [("mail", mail.clone()), ("notes", Fake::new(&[])), ("web", web.clone())];
     let house = house_with(&text, &servers, FirstUse::TrustOnFirstUse);
     let ana = caller("ana", None);
-    mail.answers("fetch", super::tests::text("for the server alone"));
+    mail.answers("fetch", super::house::text("for the server alone"));
     let handle = handle(&house.call(&ana, "mail__fetch", json!({})).await);
     let refused = house.call(&ana, "web__get", json!({"body": handle})).await;
     assert!(refused.contains("would show the argument body to public"), "{refused}");

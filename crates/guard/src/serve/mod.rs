@@ -176,9 +176,8 @@ impl Guard {
             values: usize::try_from(config.limits.kept_values).unwrap_or(usize::MAX),
             bytes: usize::try_from(config.limits.kept_bytes).unwrap_or(usize::MAX),
         };
-        let terms = rules.terms();
         let shared = Shared::new(opened.engine, rules, journal, capacity);
-        shared.lock().approvals.terms = terms;
+        shared.resume(opened.waiting);
         let first_use = match config.guard.new_definitions {
             NewDefinitions::Hold => FirstUse::Hold,
             NewDefinitions::TrustOnFirstUse => FirstUse::TrustOnFirstUse,

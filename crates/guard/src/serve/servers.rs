@@ -166,7 +166,7 @@ fn http(name: &str, url: &str, config: &Config, state: &Path, log: &Log) -> Resu
         (None, Some(oauth)) => Auth::OAuth(Box::new(client(name, oauth, state, log)?)),
         (None, None) => Auth::None,
     };
-    Ok(Connection::Http { url, auth })
+    Ok(Connection::Http { url, auth, ca: config.ca.clone() })
 }
 
 fn client(name: &str, oauth: &BackOauth, state: &Path, log: &Log) -> Result<OAuth, String> {

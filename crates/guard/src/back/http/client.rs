@@ -1,16 +1,15 @@
-//! The HTTP client: no redirects, no proxies, no retries; TLS unless it is this machine; answers of bounded size.
+//! What is asked of addresses: TLS unless it is this machine. And a client for authorization servers: no redirects, no proxies, no retries.
 
-use std::error::Error as _;
-use std::sync::Arc;
+use std::error::Error;
 use std::time::Duration;
 
 use reqwest::Url;
+use rustls::pki_types::CertificateDer;
 
+use super::tls::believing_nobody;
 use crate::back::Fault;
 use crate::back::clean::quote;
 
-/// Connections that wait for their next request.
-const IDLE: usize = 256;
 /// Node's servers close idle connections after five seconds; whoever sends at that moment cannot know whether the request ran.
 const IDLE_SECONDS: u64 = 4;
 
@@ -45,8 +44,11 @@ pub(in crate::back) fn check(url: &Url) -> Result<(), String> {
     }
 }
 
-/// A client for this URL and those that lead on from it.
-pub(in crate::back) fn build(tls: bool) -> Result<reqwest::Client, String> {
+/// A client for authorization servers, which are found by following addresses. Besides whom this machine believes it believes `authorities`.
+pub(in crate::back) fn build(
+    tls: bool,
+    authorities: &[CertificateDer<'static>],
+) -> Result<reqwest::Client, String> {
     let mut builder = reqwest::Client::builder()
         .user_agent(concat!("ostrom-guard/", env!("CARGO_PKG_VERSION")))
         .redirect(reqwest::redirect::Policy::none())
@@ -55,46 +57,38 @@ pub(in crate::back) fn build(tls: bool) -> Result<reqwest::Client, String> {
         // Whether a request may be sent again is decided here, and never by the transport.
         .retry(reqwest::retry::never())
         .connect_timeout(Duration::from_secs(10))
-        .pool_max_idle_per_host(IDLE)
         .pool_idle_timeout(Duration::from_secs(IDLE_SECONDS))
         .tcp_nodelay(true)
         .http1_only();
     if tls {
         // reqwest takes the process's provider. If the program has installed one already, that one stays.
         let _installed = rustls::crypto::ring::default_provider().install_default();
+        let more = authorities.iter().map(|der| reqwest::Certificate::from_der(der));
+        let more = more.collect::<Result<Vec<_>, _>>().map_err(|error| cause(&error))?;
+        if !more.is_empty() {
+            builder = builder.tls_certs_merge(more);
+        }
     } else {
         // No root certificates are needed, or trusted, where nothing is reached by TLS.
-        let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let config = rustls::ClientConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(|error| error.to_string())?
-            .with_root_certificates(rustls::RootCertStore::empty())
-            .with_no_client_auth();
-        builder = builder.tls_backend_preconfigured(config);
+        builder = builder.tls_backend_preconfigured(believing_nobody()?);
     }
     builder.build().map_err(|error| cause(&error))
 }
 
 /// The innermost cause, which is the one that says something: `Connection refused`, not `error sending request`.
-pub(in crate::back) fn cause(error: &reqwest::Error) -> String {
-    let mut cause = error.source();
-    let mut text = cause.map_or_else(|| "unknown".to_owned(), ToString::to_string);
-    while let Some(inner) = cause.and_then(std::error::Error::source) {
-        text = inner.to_string();
-        cause = Some(inner);
+pub(in crate::back) fn cause(error: &dyn Error) -> String {
+    let mut innermost = error;
+    while let Some(inner) = innermost.source() {
+        innermost = inner;
     }
-    quote(&text)
+    quote(&innermost.to_string())
 }
 
-/// The fault of a request that failed on the way.
-pub(in crate::back) fn broken(error: &reqwest::Error) -> Fault {
-    if error.is_connect() {
-        return Fault::Unreachable(format!("could not connect: {}", cause(error)));
-    }
+fn broken(error: &reqwest::Error) -> Fault {
     Fault::Gone { reason: format!("broke the connection: {}", cause(error)), sent: true }
 }
 
-/// Reads a body of at most `limit` bytes.
+/// Reads the body of an authorization server's answer, of at most `limit` bytes.
 ///
 /// # Errors
 /// If it breaks off or is larger.

@@ -1,30 +1,36 @@
 //! The MCP endpoint: requests with a token, and once more with a better one.
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, StatusCode, header};
-use reqwest::{Method, Request, Url};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use reqwest::Url;
 
-use super::client::{broken, build, check, is_loopback};
+use super::client::check;
+use super::pool::{Pool, Response};
+use super::tls::{authorities, believing};
 use crate::back::clean::quote;
 use crate::back::oauth::Authorizer;
 use crate::back::{Auth, Fault};
 
 /// Where requests go, and with what.
 pub(in crate::back) struct Endpoint {
-    client: reqwest::Client,
-    url: Url,
+    pool: Arc<Pool>,
     authorizer: Authorizer,
 }
 
 impl Endpoint {
-    pub(in crate::back) fn new(url: &Url, auth: &Auth) -> Result<Self, Fault> {
+    /// With `ca`, the server's certificate must come from an authority in that file.
+    pub(in crate::back) fn new(url: &Url, auth: &Auth, ca: Option<&Path>) -> Result<Self, Fault> {
         check(url).map_err(Fault::CannotStart)?;
-        // OAuth may lead from this machine to an authorization server elsewhere, by TLS.
-        let tls = url.scheme() == "https" || (matches!(auth, Auth::OAuth(_)) && !is_loopback(url));
-        let client = build(tls).map_err(Fault::CannotStart)?;
-        let authorizer = Authorizer::new(auth, url)?;
-        Ok(Self { client, url: url.clone(), authorizer })
+        let authorities = ca.map(authorities).transpose().map_err(Fault::CannotStart)?.unwrap_or_default();
+        let tls = (url.scheme() == "https").then(|| believing(&authorities)).transpose();
+        let tls = tls.map_err(Fault::CannotStart)?.map(Arc::new);
+        let pool = Pool::new(url, tls).map_err(Fault::CannotStart)?;
+        let authorizer = Authorizer::new(auth, url, &authorities)?;
+        Ok(Self { pool: Arc::new(pool), authorizer })
     }
 
     /// How long a person may take to allow the guard.
@@ -33,11 +39,7 @@ impl Endpoint {
     }
 
     /// Sends a message.
-    pub(in crate::back) async fn post(
-        &self,
-        headers: &HeaderMap,
-        body: Vec<u8>,
-    ) -> Result<reqwest::Response, Fault> {
+    pub(in crate::back) async fn post(&self, headers: &HeaderMap, body: Vec<u8>) -> Result<Response, Fault> {
         let mut headers = headers.clone();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
@@ -45,34 +47,27 @@ impl Endpoint {
     }
 
     /// Opens a stream of events.
-    pub(in crate::back) async fn get(&self, headers: &HeaderMap) -> Result<reqwest::Response, Fault> {
+    pub(in crate::back) async fn get(&self, headers: &HeaderMap) -> Result<Response, Fault> {
         let mut headers = headers.clone();
         headers.insert(header::ACCEPT, HeaderValue::from_static("text/event-stream"));
         self.send(Method::GET, headers, None).await
     }
 
     /// Ends a session.
-    pub(in crate::back) async fn delete(&self, headers: &HeaderMap) -> Result<reqwest::Response, Fault> {
+    pub(in crate::back) async fn delete(&self, headers: &HeaderMap) -> Result<Response, Fault> {
         self.send(Method::DELETE, headers.clone(), None).await
     }
 
-    async fn send(
-        &self,
-        method: Method,
-        headers: HeaderMap,
-        body: Option<bytes::Bytes>,
-    ) -> Result<reqwest::Response, Fault> {
+    async fn send(&self, method: Method, headers: HeaderMap, body: Option<Bytes>) -> Result<Response, Fault> {
         let mut renewed = false;
         loop {
             let token = self.authorizer.token().await?;
-            let mut request = Request::new(method.clone(), self.url.clone());
-            *request.headers_mut() = headers.clone();
+            let mut with_token = headers.clone();
             if let Some(token) = &token {
-                request.headers_mut().insert(header::AUTHORIZATION, token.clone());
+                with_token.insert(header::AUTHORIZATION, token.clone());
             }
             // Bytes are shared, not copied.
-            *request.body_mut() = body.clone().map(Into::into);
-            let response = self.client.execute(request).await.map_err(|error| broken(&error))?;
+            let response = self.pool.send(method.clone(), with_token, body.clone()).await?;
             let wants = match response.status() {
                 StatusCode::UNAUTHORIZED => true,
                 StatusCode::FORBIDDEN => self.authorizer.wants_more(response.headers()),

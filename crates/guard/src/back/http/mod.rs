@@ -5,15 +5,21 @@
 
 mod client;
 mod endpoint;
+mod pool;
 mod session;
+mod sessions;
 mod sse;
 mod stream;
+mod tls;
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, PoisonError, RwLock};
 
+use bytes::Bytes;
+use futures_util::future::join_all;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use serde_json::{Map, Value};
 
+use super::exchange::Abilities;
 use super::link::Call;
 use super::mirror::Annotations;
 use super::state::Common;
@@ -23,6 +29,7 @@ use crate::wire::{Message, Notification, Response, Revision, RpcError};
 pub(super) use client::{address, build as client, cause, is_loopback, read};
 pub(super) use endpoint::Endpoint;
 use session::Session;
+use sessions::Sessions;
 use stream::{Ended, Replies, Stream};
 
 pub(super) const PROTOCOL_VERSION: HeaderName = HeaderName::from_static("mcp-protocol-version");
@@ -55,7 +62,7 @@ pub(super) struct Upstream {
 
 enum Dialect {
     Modern { table: Arc<Table>, annotations: RwLock<Annotations> },
-    Legacy { session: Mutex<Arc<Session>>, renewal: tokio::sync::Mutex<()> },
+    Legacy(Sessions),
 }
 
 /// What a first modern request found.
@@ -94,9 +101,9 @@ impl Upstream {
         endpoint: &Arc<Endpoint>,
         common: &Arc<Common>,
     ) -> Result<(Self, ServerInfo), Fault> {
-        let (session, info) = Session::begin(endpoint, common).await?;
-        let era =
-            Dialect::Legacy { session: Mutex::new(Arc::new(session)), renewal: tokio::sync::Mutex::new(()) };
+        let declared = Abilities::of(common.capabilities());
+        let (session, info) = Session::begin(endpoint, common, declared).await?;
+        let era = Dialect::Legacy(Sessions::new(session, declared));
         Ok((Self { endpoint: Arc::clone(endpoint), common: Arc::clone(common), era }, info))
     }
 
@@ -117,23 +124,7 @@ impl Upstream {
                 }
                 Ok(outcome)
             }
-            Dialect::Legacy { session, renewal } => {
-                let current = Arc::clone(&session.lock().unwrap_or_else(PoisonError::into_inner));
-                match self.call_legacy(&current, call, params).await {
-                    Ok(outcome) => Ok(outcome),
-                    Err(Trouble::Fault(fault)) => Err(fault),
-                    Err(Trouble::Expired) => {
-                        let renewed = self.renew(session, renewal, &current).await?;
-                        match self.call_legacy(&renewed, call, params).await {
-                            Ok(outcome) => Ok(outcome),
-                            Err(Trouble::Fault(fault)) => Err(fault),
-                            Err(Trouble::Expired) => {
-                                Err(Fault::Protocol("its new session is over at once".to_owned()))
-                            }
-                        }
-                    }
-                }
-            }
+            Dialect::Legacy(sessions) => self.in_session(sessions, call, params).await,
         }
     }
 
@@ -212,7 +203,7 @@ impl Upstream {
     /// The answer in a response to a POST.
     async fn outcome(
         &self,
-        response: reqwest::Response,
+        response: pool::Response,
         ticket: &mut Ticket,
         call: &Call<'_>,
         session: Option<&Session>,
@@ -237,11 +228,11 @@ impl Upstream {
         }
         let limit = if status == StatusCode::OK { self.common.limits().wire.bytes } else { ERROR_BYTES };
         let is_ok = status == StatusCode::OK;
-        let body = match read(response, limit).await {
+        let body = match response.whole(limit).await {
             Ok(body) => body,
             Err(fault) if is_ok => return Err(fault.into()),
             // The status counts, even if its body breaks off.
-            Err(_) => Vec::new(),
+            Err(_) => Bytes::new(),
         };
         // Whatever it was, the server has finished with it.
         ticket.over();
@@ -263,47 +254,12 @@ impl Upstream {
         }
     }
 
-    fn table(&self) -> Arc<Table> {
+    /// What is under way, in each session.
+    fn tables(&self) -> Vec<Arc<Table>> {
         match &self.era {
-            Dialect::Modern { table, .. } => Arc::clone(table),
-            Dialect::Legacy { session, .. } => {
-                Arc::clone(&session.lock().unwrap_or_else(PoisonError::into_inner).table)
-            }
-        }
-    }
-
-    /// A new session in place of an expired one; whoever comes second takes the first one's.
-    async fn renew(
-        &self,
-        current: &Mutex<Arc<Session>>,
-        renewal: &tokio::sync::Mutex<()>,
-        expired: &Arc<Session>,
-    ) -> Result<Arc<Session>, Fault> {
-        let _one_at_a_time = renewal.lock().await;
-        let now = Arc::clone(&current.lock().unwrap_or_else(PoisonError::into_inner));
-        if !Arc::ptr_eq(&now, expired) {
-            return Ok(now);
-        }
-        let (session, info) = Session::begin(&self.endpoint, &self.common).await?;
-        if info.revision != expired.revision {
-            return Err(Fault::Protocol("it speaks another revision in its new session".to_owned()));
-        }
-        let session = Arc::new(session);
-        *current.lock().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&session);
-        self.resubscribe(&session).await;
-        // Whatever was known of the old session's lists may be wrong now.
-        self.common.all_may_have_changed(&info);
-        Ok(session)
-    }
-
-    async fn resubscribe(&self, session: &Session) {
-        for uri in self.common.wanted() {
-            let params = Map::from_iter([("uri".to_owned(), Value::from(uri))]);
-            let (nothing, relay) = (Map::new(), crate::relay::Relay::nowhere());
-            let caller = Caller { guard: true, ..Caller::default() };
-            let call = Call { method: "resources/subscribe", capabilities: &nothing, caller, relay: &relay };
-            if !matches!(self.call_legacy(session, &call, &mut params.clone()).await, Ok(Ok(_))) {
-                self.common.tell("a subscription was lost with the session");
+            Dialect::Modern { table, .. } => vec![Arc::clone(table)],
+            Dialect::Legacy(sessions) => {
+                sessions.all().iter().map(|session| Arc::clone(&session.table)).collect()
             }
         }
     }
@@ -332,7 +288,7 @@ impl Upstream {
         };
         let status = response.status();
         if status != StatusCode::OK || !is_stream(&response) {
-            let body = read(response, ERROR_BYTES).await.unwrap_or_default();
+            let body = response.whole(ERROR_BYTES).await.unwrap_or_default();
             return self.endpoint.refused(status, &body);
         }
         let mut stream = Stream::new(response, self.common.limits().wire);
@@ -362,19 +318,22 @@ impl Upstream {
 
     /// Why it cannot be used any longer.
     pub(super) fn closed(&self) -> Option<Fault> {
-        self.table().closed()
+        match &self.era {
+            Dialect::Modern { table, .. } => table.closed(),
+            Dialect::Legacy(sessions) => sessions.closed(),
+        }
     }
 
     pub(super) fn close(&self, fault: &Fault) {
-        self.table().close(fault);
+        self.tables().iter().for_each(|table| table.close(fault));
     }
 
-    /// Ends the session, if there is one.
+    /// Ends its sessions, if there are any.
     pub(super) async fn stop(&self) {
         self.close(&Fault::Stopped);
-        if let Dialect::Legacy { session, .. } = &self.era {
-            let session = Arc::clone(&session.lock().unwrap_or_else(PoisonError::into_inner));
-            session.end(&self.endpoint, self.common.limits().stop).await;
+        if let Dialect::Legacy(sessions) = &self.era {
+            let (all, patience) = (sessions.all(), self.common.limits().stop);
+            join_all(all.iter().map(|session| session.end(&self.endpoint, patience))).await;
         }
     }
 }
@@ -386,7 +345,7 @@ fn modern_headers() -> HeaderMap {
 }
 
 /// Whether a response is a stream of events.
-fn is_stream(response: &reqwest::Response) -> bool {
+fn is_stream(response: &pool::Response) -> bool {
     response
         .headers()
         .get(http::header::CONTENT_TYPE)

@@ -7,7 +7,8 @@ use http::{HeaderMap, HeaderValue, StatusCode};
 use serde_json::Map;
 
 use super::stream::{Ended, Replies, Stream};
-use super::{ERROR_BYTES, PROTOCOL_VERSION, SESSION_ID, is_stream, read};
+use super::{ERROR_BYTES, PROTOCOL_VERSION, SESSION_ID, is_stream};
+use crate::back::exchange::Abilities;
 use crate::back::http::Endpoint;
 use crate::back::link::Task;
 use crate::back::state::Common;
@@ -31,14 +32,19 @@ pub(super) struct Session {
 }
 
 impl Session {
-    /// The handshake.
+    /// The handshake. Of what the guard declares, this session has what its clients can answer.
     pub(super) async fn begin(
         endpoint: &Arc<Endpoint>,
         common: &Arc<Common>,
+        abilities: Abilities,
     ) -> Result<(Self, ServerInfo), Fault> {
         let table = common.table(Kind::Legacy);
         let mut ticket = table.open(Caller { guard: true, ..Caller::default() })?;
-        let body = shape::encode(Some(ticket.id), "initialize", &shape::initialize(common.capabilities()));
+        let body = shape::encode(
+            Some(ticket.id),
+            "initialize",
+            &shape::initialize(&abilities.within(common.capabilities())),
+        );
         let response = endpoint.post(&HeaderMap::new(), body).await?;
         let status = response.status();
         let id = response.headers().get(SESSION_ID).cloned();
@@ -46,7 +52,7 @@ impl Session {
             let mut stream = Stream::new(response, common.limits().wire);
             stream.answer(&table, &mut ticket, &Relay::nowhere(), None).await?
         } else {
-            let body = read(response, common.limits().wire.bytes).await?;
+            let body = response.whole(common.limits().wire.bytes).await?;
             match wire::parse(&body, &common.limits().wire) {
                 Ok(Message::Response(response)) if status == StatusCode::OK || response.outcome.is_err() => {
                     response.outcome
@@ -81,7 +87,7 @@ impl Session {
         let response =
             endpoint.post(&headers, shape::encode(None, "notifications/initialized", &Map::new())).await?;
         let status = response.status();
-        let body = read(response, ERROR_BYTES).await?;
+        let body = response.whole(ERROR_BYTES).await?;
         if !status.is_success() {
             return Err(endpoint.refused(status, &body));
         }
@@ -116,7 +122,7 @@ async fn cancel(endpoint: Arc<Endpoint>, headers: HeaderMap, table: Arc<Table>) 
         for id in table.take_cancelled() {
             let sending = async {
                 let response = endpoint.post(&headers, shape::cancelled(id)).await?;
-                read(response, ERROR_BYTES).await
+                response.whole(ERROR_BYTES).await
             };
             // If it does not arrive, the server works in vain.
             let _lost = tokio::time::timeout(DELIVERY, sending).await;

@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
-use super::client::broken;
 use super::endpoint::Endpoint;
 use super::is_stream;
+use super::pool::Response as Body;
 use super::sse::{Event, Parser};
 use crate::back::exchange::Exchange;
 use crate::back::table::{Channel, Received, Table, Ticket};
@@ -42,13 +42,13 @@ impl Replies<'_> {
     pub(super) async fn send(&self, reply: Response) -> Result<(), Fault> {
         let response = self.endpoint.post(self.headers, Message::Response(reply).to_bytes()).await?;
         // Read to its end, so that the connection can be used again.
-        super::read(response, super::ERROR_BYTES).await.map(drop)
+        response.whole(super::ERROR_BYTES).await.map(drop)
     }
 }
 
 /// A stream of messages. [`Stream::next`] may be dropped and called again without losing anything.
 pub(super) struct Stream {
-    response: Option<reqwest::Response>,
+    response: Option<Body>,
     parser: Parser,
     events: VecDeque<Event>,
     fresh: Vec<Event>,
@@ -56,7 +56,7 @@ pub(super) struct Stream {
 }
 
 impl Stream {
-    pub(super) fn new(response: reqwest::Response, limits: wire::Limits) -> Self {
+    pub(super) fn new(response: Body, limits: wire::Limits) -> Self {
         Self {
             response: Some(response),
             parser: Parser::new(limits.bytes),
@@ -89,11 +89,11 @@ impl Stream {
                     })?;
                 }
                 Ok(None) => self.response = None,
-                Err(error) => {
+                Err(fault) => {
                     self.response = None;
                     // A stream that can be taken up again has only lost its connection.
                     if self.parser.last_id.is_none() {
-                        return Err(Ended::Fault(broken(&error)));
+                        return Err(Ended::Fault(fault));
                     }
                 }
             }
@@ -115,7 +115,7 @@ impl Stream {
     }
 
     /// Goes on with another response.
-    pub(super) fn resume(&mut self, response: reqwest::Response) {
+    pub(super) fn resume(&mut self, response: Body) {
         self.parser.restart();
         self.response = Some(response);
     }

@@ -22,6 +22,7 @@ use std::time::{Duration, SystemTime};
 
 use http::{HeaderMap, HeaderValue, header};
 use reqwest::Url;
+use rustls::pki_types::CertificateDer;
 
 use super::{Auth, Fault, Secret};
 use challenge::Challenge;
@@ -83,11 +84,15 @@ pub(super) enum Authorizer {
 }
 
 impl Authorizer {
-    pub(super) fn new(auth: &Auth, url: &Url) -> Result<Self, Fault> {
+    pub(super) fn new(
+        auth: &Auth,
+        url: &Url,
+        authorities: &[CertificateDer<'static>],
+    ) -> Result<Self, Fault> {
         match auth {
             Auth::None => Ok(Self::None),
             Auth::Bearer(secret) => Ok(Self::Bearer(secret.clone(), bearer(secret)?)),
-            Auth::OAuth(config) => Ok(Self::OAuth(Box::new(Tokens::new(config, url)?))),
+            Auth::OAuth(config) => Ok(Self::OAuth(Box::new(Tokens::new(config, url, authorities)?))),
         }
     }
 
@@ -173,7 +178,7 @@ struct Held {
 }
 
 impl Tokens {
-    fn new(config: &OAuth, url: &Url) -> Result<Self, Fault> {
+    fn new(config: &OAuth, url: &Url, authorities: &[CertificateDer<'static>]) -> Result<Self, Fault> {
         if let Registration::Document(document) = &config.registration
             && (document.scheme() != "https" || document.path() == "/")
         {
@@ -181,8 +186,8 @@ impl Tokens {
             return Err(Fault::CannotStart(text.to_owned()));
         }
         // A server on this machine may have its authorization server elsewhere; without root certificates, only here.
-        let client = match super::http::client(true) {
-            Err(_) if super::http::is_loopback(url) => super::http::client(false),
+        let client = match super::http::client(true, authorities) {
+            Err(_) if super::http::is_loopback(url) => super::http::client(false, &[]),
             client => client,
         };
         let tokens = Self {

@@ -1,5 +1,6 @@
 //! HTTP servers of both eras, written with axum, and every way in which they go wrong.
 
+use std::collections::BTreeMap;
 use std::convert::Infallible;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
@@ -78,7 +79,7 @@ impl Drop for OnDrop {
 }
 
 async fn connect(url: Url, settings: Settings) -> Result<Server, BackError> {
-    Server::start("upstream", Connection::Http { url, auth: Auth::None }, settings).await
+    Server::start("upstream", Connection::Http { url, auth: Auth::None, ca: None }, settings).await
 }
 
 async fn until(mut holds: impl FnMut() -> bool) {
@@ -88,7 +89,7 @@ async fn until(mut holds: impl FnMut() -> bool) {
 }
 
 #[derive(Clone, Default)]
-struct Modern {
+pub(super) struct Modern {
     closed: Arc<AtomicUsize>,
     calls: Arc<AtomicUsize>,
     listening: Arc<Mutex<Vec<Waiting>>>,
@@ -97,7 +98,7 @@ struct Modern {
 }
 
 impl Modern {
-    async fn answer(self, headers: HeaderMap, body: Bytes) -> Response {
+    pub(super) async fn answer(self, headers: HeaderMap, body: Bytes) -> Response {
         let message: Value = serde_json::from_slice(&body).unwrap();
         let id = message["id"].clone();
         let method = message["method"].as_str().unwrap();
@@ -358,31 +359,41 @@ async fn changes_come_on_a_stream_that_is_opened_again() {
 
 #[derive(Clone, Default)]
 struct Legacy {
-    sessions: Arc<AtomicUsize>,
-    expired: Arc<AtomicBool>,
+    /// What was declared in each session, by its id; those that have expired are gone.
+    sessions: Arc<Mutex<BTreeMap<String, Value>>>,
+    begun: Arc<AtomicUsize>,
+    /// Refuses a session beside another.
+    alone: Arc<AtomicBool>,
+    levels: Arc<Mutex<Vec<String>>>,
     cancelled: Arc<AtomicUsize>,
     deleted: Arc<AtomicUsize>,
     calls: Arc<AtomicUsize>,
     subscribed: Arc<AtomicUsize>,
-    standalone: Arc<Mutex<Option<UnboundedSender<String>>>>,
+    /// By session.
+    standalone: Arc<Mutex<BTreeMap<String, UnboundedSender<String>>>>,
     /// Streams that wait for the answer to a question, with the id of the request.
     asking: Arc<Mutex<Vec<Waiting>>>,
 }
 
 impl Legacy {
     async fn answer(self, method: Method, headers: HeaderMap, body: Bytes) -> Response {
-        let session = format!("s{}", self.sessions.load(Ordering::SeqCst));
         if method == Method::POST && body.windows(12).any(|w| w == b"\"initialize\"") {
             assert!(!headers.contains_key("mcp-session-id"));
             let message: Value = serde_json::from_slice(&body).unwrap();
-            self.expired.store(false, Ordering::SeqCst);
-            let session = format!("s{}", self.sessions.fetch_add(1, Ordering::SeqCst) + 1);
+            let mut sessions = self.sessions.lock().unwrap();
+            if self.alone.load(Ordering::SeqCst) && !sessions.is_empty() {
+                // As the TypeScript SDK does.
+                let error = json!("Invalid Request: Server already initialized");
+                return json_reply(400, &failed(&json!(null), -32600, error));
+            }
+            let session = format!("s{}", self.begun.fetch_add(1, Ordering::SeqCst) + 1);
+            sessions.insert(session.clone(), message["params"]["capabilities"].clone());
             let mut response = json_reply(
                 200,
                 &ok(
                     &message["id"],
                     json!({"protocolVersion": "2025-11-25",
-                "capabilities": {"tools": {"listChanged": true}, "resources": {"subscribe": true}}, "serverInfo": {"name": "old", "version": "1"}}),
+                "capabilities": {"tools": {"listChanged": true}, "resources": {"subscribe": true}, "logging": {}}, "serverInfo": {"name": "old", "version": "1"}}),
                 ),
             );
             response.headers_mut().insert("mcp-session-id", session.parse().unwrap());
@@ -395,9 +406,11 @@ impl Legacy {
                 &failed(&json!(null), -32000, json!("Bad Request: Server not initialized")),
             );
         }
-        if headers["mcp-session-id"] != session || self.expired.load(Ordering::SeqCst) {
+        let session = headers["mcp-session-id"].to_str().unwrap().to_owned();
+        let declared = self.sessions.lock().unwrap().get(&session).cloned();
+        let Some(declared) = declared else {
             return json_reply(404, &failed(&json!(null), -32001, json!("Session not found")));
-        }
+        };
         assert_eq!(headers["mcp-protocol-version"], "2025-11-25");
         if method == Method::DELETE {
             self.deleted.fetch_add(1, Ordering::SeqCst);
@@ -409,7 +422,7 @@ impl Legacy {
                 return events(&[says(&id, "resumed")]);
             }
             let (more, rest) = unbounded_channel();
-            *self.standalone.lock().unwrap() = Some(more);
+            self.standalone.lock().unwrap().insert(session, more);
             return open_stream(": hello\n\n".to_owned(), rest, ());
         }
         let message: Value = serde_json::from_slice(&body).unwrap();
@@ -431,12 +444,17 @@ impl Legacy {
                 self.subscribed.fetch_add(1, Ordering::SeqCst);
                 json_reply(200, &ok(&id, json!({})))
             }
-            Some("tools/call") => self.call(&id, &message["params"]),
+            Some("logging/setLevel") => {
+                let level = message["params"]["level"].as_str().unwrap();
+                self.levels.lock().unwrap().push(format!("{session} {level}"));
+                json_reply(200, &ok(&id, json!({})))
+            }
+            Some("tools/call") => self.call(&session, &declared, &id, &message["params"]),
             _ => json_reply(200, &failed(&id, -32601, json!(null))),
         }
     }
 
-    fn call(self, id: &Value, params: &Value) -> Response {
+    fn call(self, session: &str, declared: &Value, id: &Value, params: &Value) -> Response {
         self.calls.fetch_add(1, Ordering::SeqCst);
         let question = event(
             &json!({"jsonrpc": "2.0", "id": "q1", "method": "elicitation/create", "params": {"message": "?"}}),
@@ -453,8 +471,12 @@ impl Legacy {
             "ask-apart" => {
                 let (more, rest) = unbounded_channel();
                 self.asking.lock().unwrap().push((id.clone(), more));
-                self.standalone.lock().unwrap().as_ref().unwrap().send(question).unwrap();
+                self.standalone.lock().unwrap()[session].send(question).unwrap();
                 open_stream(String::new(), rest, ())
+            }
+            "declared" => {
+                let text = declared.to_string();
+                json_reply(200, &ok(id, json!({"content": [{"type": "text", "text": text}]})))
             }
             "resume" => reply(200, "text/event-stream", format!("id: {id}\nretry: 50\ndata:\n\n")),
             "hang" => {
@@ -472,18 +494,83 @@ async fn legacy() -> (Legacy, Server) {
     let inner = state.clone();
     let url = serve(move |method, _, headers, body| inner.clone().answer(method, headers, body)).await;
     let server = connect(url, settings()).await.unwrap();
-    until(|| state.standalone.lock().unwrap().is_some()).await;
+    until(|| !state.standalone.lock().unwrap().is_empty()).await;
     (state, server)
+}
+
+/// Calls a tool as a client that can answer this.
+async fn as_client(server: &Server, capabilities: Value, params: Value) -> String {
+    let result = server
+        .request(&map(capabilities), "tools/call", map(params), Relay::nowhere(), later())
+        .await
+        .unwrap()
+        .unwrap();
+    result["content"][0]["text"].as_str().unwrap().to_owned()
+}
+
+/// What a client declares that can answer everything.
+fn everything() -> Value {
+    json!({"elicitation": {"form": {}, "url": {}}, "sampling": {}, "roots": {}})
 }
 
 #[tokio::test]
 async fn a_legacy_server_gets_a_session() {
     let (state, server) = legacy().await;
     assert_eq!(server.info().revision, Revision::V2025_11_25);
-    let echoed: Value = serde_json::from_str(&text(&server, "echo", json!({"a": 1})).await).unwrap();
-    assert_eq!(echoed, json!({"name": "echo", "arguments": {"a": 1}}));
+    let params = json!({"name": "echo", "arguments": {"a": 1}});
+    let echoed = as_client(&server, everything(), params.clone()).await;
+    assert_eq!(serde_json::from_str::<Value>(&echoed).unwrap(), params);
     server.stop().await;
-    assert_eq!((state.sessions.load(Ordering::SeqCst), state.deleted.load(Ordering::SeqCst)), (1, 1));
+    assert_eq!((state.begun.load(Ordering::SeqCst), state.deleted.load(Ordering::SeqCst)), (1, 1));
+}
+
+#[tokio::test]
+async fn a_session_declares_what_its_clients_can_answer() {
+    let (state, server) = legacy().await;
+    let declared = |capabilities: Value| {
+        let server = &server;
+        async move {
+            let text = as_client(server, capabilities, json!({"name": "declared"})).await;
+            serde_json::from_str::<Value>(&text).unwrap()
+        }
+    };
+    for _ in 0..2 {
+        assert_eq!(declared(everything()).await, everything());
+        assert_eq!(declared(json!({})).await, json!({}));
+        assert_eq!(declared(json!({"sampling": {}, "other": {}})).await, json!({"sampling": {}}));
+        assert_eq!(declared(json!({"elicitation": {}})).await, json!({"elicitation": {"form": {}}}));
+    }
+    assert_eq!(state.begun.load(Ordering::SeqCst), 4);
+    // A session that has expired is replaced by one that declares the same, and the others stay.
+    state.sessions.lock().unwrap().retain(|_, declared| *declared != json!({"sampling": {}}));
+    assert_eq!(declared(json!({"sampling": {}})).await, json!({"sampling": {}}));
+    assert_eq!(declared(json!({})).await, json!({}));
+    assert_eq!(state.begun.load(Ordering::SeqCst), 5);
+    server.stop().await;
+    assert_eq!(state.deleted.load(Ordering::SeqCst), 4);
+}
+
+#[tokio::test]
+async fn each_session_is_told_how_much_to_log() {
+    let (state, server) = legacy().await;
+    let wanting = json!({"name": "echo", "_meta": {"io.modelcontextprotocol/logLevel": "debug"}});
+    as_client(&server, everything(), wanting.clone()).await;
+    as_client(&server, json!({"roots": {}}), wanting).await;
+    as_client(&server, json!({}), json!({"name": "echo"})).await;
+    assert_eq!(*state.levels.lock().unwrap(), ["s1 debug", "s2 debug", "s3 debug"]);
+}
+
+#[tokio::test]
+async fn a_server_that_wants_one_session_only_is_called_in_that_one() {
+    let (state, server) = legacy().await;
+    state.alone.store(true, Ordering::SeqCst);
+    for _ in 0..2 {
+        let declared = as_client(&server, json!({}), json!({"name": "declared"})).await;
+        assert_eq!(serde_json::from_str::<Value>(&declared).unwrap(), everything());
+    }
+    // What its client cannot answer it is not asked there either.
+    assert!(text(&server, "ask", json!({})).await.contains("-32601"));
+    assert_eq!(state.begun.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]
@@ -491,11 +578,11 @@ async fn an_expired_session_is_replaced_once_for_all_callers() {
     let (state, server) = legacy().await;
     server.subscribe("a:1").await.unwrap().unwrap();
     let mut changes = server.changes();
-    state.expired.store(true, Ordering::SeqCst);
-    let calls = (0..4).map(|_| text(&server, "echo", json!({})));
+    state.sessions.lock().unwrap().clear();
+    let calls = (0..4).map(|_| as_client(&server, everything(), json!({"name": "echo"})));
     let answers = futures_util::future::join_all(calls).await;
     assert!(answers.iter().all(|answer| answer.contains("echo")));
-    assert_eq!(state.sessions.load(Ordering::SeqCst), 2);
+    assert_eq!(state.begun.load(Ordering::SeqCst), 2);
     // What was refused did not run, so nothing ran twice.
     assert_eq!(state.calls.load(Ordering::SeqCst), 4);
     assert_eq!(state.subscribed.load(Ordering::SeqCst), 2);
@@ -583,7 +670,7 @@ async fn a_configured_token_is_sent_and_never_shown() {
     .await;
     let start = |token: &str| {
         let auth = Auth::Bearer(Secret::new(token).unwrap());
-        Server::start("x", Connection::Http { url: url.clone(), auth }, fixed(Era::Legacy))
+        Server::start("x", Connection::Http { url: url.clone(), auth, ca: None }, fixed(Era::Legacy))
     };
     let error = start("tok-secret-1").await.unwrap_err();
     assert!(

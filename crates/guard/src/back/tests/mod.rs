@@ -4,6 +4,7 @@ mod http;
 mod oauth;
 mod official;
 mod stdio;
+mod tls;
 
 use std::io::Write as _;
 use std::process::Command;

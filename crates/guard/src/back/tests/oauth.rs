@@ -199,7 +199,8 @@ impl Setting {
             show: person.then(|| -> crate::back::ShowUrl { Arc::new(show) }),
             patience: Duration::from_secs(60),
         };
-        let connection = Connection::Http { url: self.url.clone(), auth: Auth::OAuth(Box::new(config)) };
+        let connection =
+            Connection::Http { url: self.url.clone(), auth: Auth::OAuth(Box::new(config)), ca: None };
         Server::start("guarded", connection, settings()).await
     }
 }

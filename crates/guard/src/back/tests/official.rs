@@ -53,7 +53,7 @@ async fn start(era: Era) -> Server {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("http://{}/mcp", listener.local_addr().unwrap()).parse().unwrap();
     tokio::spawn(async move { axum::serve(listener, app).await.unwrap() });
-    Server::start("rmcp", Connection::Http { url, auth: Auth::None }, fixed(era)).await.unwrap()
+    Server::start("rmcp", Connection::Http { url, auth: Auth::None, ca: None }, fixed(era)).await.unwrap()
 }
 
 #[tokio::test]

@@ -416,7 +416,11 @@ pub(super) fn server(
             if program.is_empty() {
                 check.fail(&join(&path, &["command"]), "the program has no name; write it first");
             }
-            let remote = [("bearer-env", server.bearer_env.is_some()), ("oauth", server.oauth.is_some())];
+            let remote = [
+                ("ca", server.ca.is_some()),
+                ("bearer-env", server.bearer_env.is_some()),
+                ("oauth", server.oauth.is_some()),
+            ];
             for (key, _) in remote.into_iter().filter(|(_, said)| *said) {
                 check.fail(&join(&path, &[key]), "this is for servers with a `url`; leave it out");
             }
@@ -470,6 +474,12 @@ pub(super) fn server(
 }
 
 fn remote(check: &mut Check<'_, '_>, path: &[&str], server: &Server) {
+    if server.ca.is_some() && server.url.as_ref().is_some_and(|url| url.starts_with("http:")) {
+        check.fail(
+            &join(path, &["ca"]),
+            "without TLS nobody vouches for a server; leave it out, or write `https://…`",
+        );
+    }
     if let Some(variable) = &server.bearer_env {
         check.variable(&join(path, &["bearer-env"]), variable);
         if server.oauth.is_some() {

@@ -114,6 +114,7 @@ impl Config {
         let (config, _) = Self::load_with(path, &read)?;
         let mut files = files.take();
         // Keys decide who is let in.
+        files.extend(config.servers.values().filter_map(|server| server.server.ca.clone()));
         files.extend(config.front.oauth.map(|oauth| PathBuf::from(oauth.jwks)).filter(|file| file.is_file()));
         Ok(files)
     }
@@ -283,6 +284,7 @@ impl Config {
             .into_iter()
             .map(|(name, mut server)| {
                 server.cwd = server.cwd.map(under);
+                server.ca = server.ca.map(under);
                 let sandbox = &mut server.sandbox;
                 for paths in [&mut sandbox.read, &mut sandbox.write, &mut sandbox.execute] {
                     *paths = std::mem::take(paths).into_iter().map(under).collect();

@@ -203,6 +203,9 @@ pub struct Server {
     pub sandbox: Sandbox,
     /// The address of a server over Streamable HTTP.
     pub url: Option<String>,
+    /// The PEM file with the authorities that alone may vouch for `url`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub ca: Option<PathBuf>,
     /// The environment variable with the bearer token for `url`.
     pub bearer_env: Option<String>,
     /// The OAuth client for `url`.

@@ -1,0 +1,294 @@
+//! What tests of the gateway share: servers that answer as they are told, a log in memory, and a gateway between them.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures_util::future::join_all;
+use serde_json::{Map, Value, json};
+use tokio::sync::broadcast;
+
+use super::rules::{Boxed, Journal, JournalError, Unanswered, Upstream};
+use super::*;
+use crate::flow::Engine;
+use crate::pin::FirstUse;
+use crate::policy::{Config, InForce, Policy};
+use crate::wire::{Id, Revision};
+
+/// A server that answers as it is told, and remembers what it got.
+#[derive(Default)]
+pub(crate) struct Fake {
+    pub(crate) tools: Mutex<Vec<Value>>,
+    pub(crate) answers: Mutex<BTreeMap<String, Value>>,
+    pub(crate) got: Mutex<Vec<(String, Value)>>,
+    pub(crate) asks: Mutex<Option<String>>,
+    /// Said to the client before a call is answered.
+    pub(crate) says: Mutex<Option<String>>,
+    /// All parameters of the requests that arrived.
+    pub(crate) params: Mutex<Vec<Map<String, Value>>>,
+}
+
+impl Fake {
+    pub(crate) fn new(tools: &[&str]) -> Arc<Self> {
+        let fake = Self::default();
+        *fake.tools.lock().unwrap() = tools.iter().map(|name| tool(name, "does something")).collect();
+        Arc::new(fake)
+    }
+
+    pub(crate) fn answers(&self, tool: &str, result: Value) {
+        self.answers.lock().unwrap().insert(tool.to_owned(), result);
+    }
+
+    /// The arguments of the calls that arrived at a tool.
+    pub(crate) fn got(&self, tool: &str) -> Vec<Value> {
+        self.got
+            .lock()
+            .unwrap()
+            .iter()
+            .filter(|(name, _)| name == tool)
+            .map(|(_, value)| value.clone())
+            .collect()
+    }
+}
+
+pub(crate) fn tool(name: &str, description: &str) -> Value {
+    json!({"name": name, "description": description, "inputSchema": {"type": "object"}})
+}
+
+pub(crate) fn text(text: &str) -> Value {
+    json!({"resultType": "complete", "content": [{"type": "text", "text": text}]})
+}
+
+impl Upstream for Fake {
+    fn request<'a>(
+        &'a self,
+        _capabilities: &'a Map<String, Value>,
+        method: &'a str,
+        params: Map<String, Value>,
+        relay: Relay,
+        _deadline: Duration,
+    ) -> Boxed<'a, Result<Result<Map<String, Value>, RpcError>, Unanswered>> {
+        Box::pin(async move {
+            if method == "tools/list" {
+                return Ok(Ok(cacheable("tools", self.tools.lock().unwrap().clone())));
+            }
+            let name = params.get("name").and_then(Value::as_str).unwrap_or(method).to_owned();
+            self.params.lock().unwrap().push(params.clone());
+            let says = self.says.lock().unwrap().clone();
+            if let Some(text) = says {
+                let params = json!({"data": text}).as_object().unwrap().clone();
+                relay.notify(Notification { method: "notifications/message".into(), params }).await;
+            }
+            let arguments = params.get("arguments").cloned().unwrap_or(Value::Object(params));
+            self.got.lock().unwrap().push((name.clone(), arguments));
+            let asks = self.asks.lock().unwrap().clone();
+            if let Some(question) = asks {
+                let asked = question.split('|').map(|question| {
+                    let params = json!({"message": question}).as_object().unwrap().clone();
+                    relay.ask_as(Some(question.to_owned()), "elicitation/create", params)
+                });
+                for answer in join_all(asked).await {
+                    self.got.lock().unwrap().push(("answer".into(), json!(format!("{answer:?}"))));
+                }
+            }
+            match self.answers.lock().unwrap().get(&name) {
+                Some(Value::Object(result)) => Ok(Ok(result.clone())),
+                Some(Value::String(fault)) => Err(Unanswered { message: fault.clone(), may_have_run: true }),
+                _ => Ok(Ok(text("done").as_object().unwrap().clone())),
+            }
+        })
+    }
+
+    fn info(&self) -> Map<String, Value> {
+        json!({"capabilities": {"tools": {}, "resources": {}}}).as_object().unwrap().clone()
+    }
+
+    fn changes(&self) -> broadcast::Receiver<Notification> {
+        broadcast::channel(1).1
+    }
+
+    fn watch<'a>(
+        &'a self,
+        uri: &'a str,
+    ) -> Boxed<'a, Result<Box<dyn std::any::Any + Send + Sync>, Unanswered>> {
+        self.got.lock().unwrap().push(("watch".into(), json!(uri)));
+        Box::pin(async { Ok(Box::new(()) as Box<dyn std::any::Any + Send + Sync>) })
+    }
+}
+
+/// A log in memory that can be full.
+#[derive(Default)]
+pub(crate) struct Memory {
+    pub(crate) events: Mutex<Vec<Event>>,
+    pub(crate) full: Mutex<bool>,
+    /// What opens the commitments, in the order of the events.
+    pub(crate) openings: Mutex<Vec<Option<Value>>>,
+}
+
+impl Journal for Memory {
+    fn append(&self, event: &Event, opening: Option<&Value>) -> Result<u64, JournalError> {
+        if *self.full.lock().unwrap() {
+            return Err(JournalError("no space left on device".to_owned()));
+        }
+        self.openings.lock().unwrap().push(opening.cloned());
+        let mut events = self.events.lock().unwrap();
+        events.push(event.clone());
+        Ok(events.len() as u64 - 1)
+    }
+
+    fn settle(&self, _number: u64) -> Result<(), JournalError> {
+        Ok(())
+    }
+
+    fn waits(&self) -> bool {
+        false
+    }
+}
+
+pub(crate) struct House {
+    pub(crate) gateway: Arc<Gateway>,
+    pub(crate) journal: Arc<Memory>,
+}
+
+pub(crate) const POLICY: &str = r#"
+[servers.mail]
+command = ["x"]
+[servers.mail.tools.read]
+critical = false
+result = { influencers = ["outside"], readers = ["user", "server:notes"], reveal = "value" }
+[servers.mail.tools.fetch]
+critical = false
+result = { influencers = ["outside"], readers = "everyone", reveal = "reference" }
+[servers.mail.tools.send]
+critical = true
+influencers = ["user"]
+result = { influencers = [], readers = "everyone", reveal = "status" }
+[servers.mail.tools.send.arguments.body]
+influencers = "anyone"
+[servers.mail.tools.pay]
+critical = true
+influencers = ["user"]
+otherwise = "deny"
+result = { influencers = [], readers = "everyone", reveal = "value" }
+[servers.notes]
+command = ["y"]
+[servers.notes.tools.save]
+critical = false
+memory = { access = "write", object = "name", content = "text" }
+result = { influencers = [], readers = "everyone", reveal = "status" }
+[servers.notes.tools.load]
+critical = false
+memory = { access = "read", object = "name" }
+result = { influencers = ["outside"], readers = "everyone", reveal = "value" }
+"#;
+
+pub(crate) fn policy(text: &str) -> Arc<InForce> {
+    policy_with(text, None)
+}
+
+/// A policy with Cedar's, which its text calls `rules.cedar`.
+pub(crate) fn policy_with(text: &str, cedar: Option<&str>) -> Arc<InForce> {
+    let read = |_: &std::path::Path| {
+        cedar.map(str::to_owned).ok_or_else(|| std::io::Error::other("nothing is included"))
+    };
+    let config = Config::from_text("guard.toml", text, std::path::Path::new(""), &read).unwrap();
+    Arc::new(InForce::new(Policy::new(config).unwrap()).unwrap())
+}
+
+pub(crate) fn house_with(text: &str, servers: &[(&str, Arc<Fake>)], first_use: FirstUse) -> House {
+    house_under(policy(text), servers, first_use)
+}
+
+pub(crate) fn house_under(rules: Arc<InForce>, servers: &[(&str, Arc<Fake>)], first_use: FirstUse) -> House {
+    let journal = Arc::new(Memory::default());
+    let shared = Shared::new(Engine::default(), rules, journal.clone(), CAPACITY);
+    House { gateway: gateway_of(shared, servers, first_use), journal }
+}
+
+pub(crate) const CAPACITY: Capacity = Capacity { values: 100, bytes: 1 << 20 };
+
+pub(crate) fn gateway_of(shared: Shared, servers: &[(&str, Arc<Fake>)], first_use: FirstUse) -> Arc<Gateway> {
+    let upstreams =
+        servers.iter().map(|(name, fake)| (Arc::from(*name), fake.clone() as Arc<dyn Upstream>)).collect();
+    let catalogue = Catalogue::new(None, first_use).unwrap();
+    Arc::new(Gateway::new(shared, catalogue, upstreams, Duration::from_secs(5)))
+}
+
+pub(crate) fn house() -> (House, Arc<Fake>, Arc<Fake>) {
+    let mail = Fake::new(&["read", "fetch", "send", "pay"]);
+    let notes = Fake::new(&["save", "load"]);
+    let house =
+        house_with(POLICY, &[("mail", mail.clone()), ("notes", notes.clone())], FirstUse::TrustOnFirstUse);
+    (house, mail, notes)
+}
+
+pub(crate) fn caller(principal: &str, run: Option<&str>) -> Arc<Caller> {
+    Arc::new(Caller {
+        principal: principal.into(),
+        run: run.map(Into::into),
+        revision: Revision::V2026_07_28,
+        capabilities: Map::new(),
+        client: None,
+    })
+}
+
+impl House {
+    pub(crate) async fn ask(
+        &self,
+        caller: &Arc<Caller>,
+        method: &str,
+        params: Value,
+    ) -> Result<Map<String, Value>, RpcError> {
+        let params = params.as_object().unwrap().clone();
+        let request = RpcRequest { id: Id::Number(1), method: method.into(), params };
+        self.gateway.handle(caller.clone(), request, Relay::nowhere()).await
+    }
+
+    pub(crate) async fn call(&self, caller: &Arc<Caller>, tool: &str, arguments: Value) -> String {
+        match self.ask(caller, "tools/call", json!({"name": tool, "arguments": arguments})).await {
+            Ok(result) => result["content"][0]["text"].as_str().unwrap().to_owned(),
+            Err(error) => format!("error: {}", error.message),
+        }
+    }
+
+    pub(crate) async fn tools(&self) -> Vec<String> {
+        let listed = self.ask(&caller("ana", None), "tools/list", json!({})).await.unwrap();
+        listed["tools"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|tool| tool["name"].as_str().unwrap().to_owned())
+            .collect()
+    }
+
+    /// A person's answer to a question, on record and given.
+    pub(crate) fn answer(&self, request: &Digest, approved: bool) {
+        tell(self, Event::Answered { request: *request, approved, by: "ana".into(), at: now() });
+        assert!(self.gateway.shared.lock().approvals.answer(request, approved, now()));
+    }
+
+    pub(crate) fn held(&self) -> Vec<(String, String)> {
+        let held = self.gateway.catalogue.held().into_iter();
+        held.map(|held| (held.checked.name.clone(), format!("{:?}", held.checked.standing))).collect()
+    }
+}
+
+pub(crate) fn handle(answer: &str) -> String {
+    let handle = answer.lines().next().unwrap().to_owned();
+    assert!(handle.starts_with(PREFIX), "{answer}");
+    handle
+}
+
+pub(crate) fn params(value: Value) -> Map<String, Value> {
+    value.as_object().unwrap().clone()
+}
+
+pub(crate) fn request(tool: &str) -> RpcRequest {
+    let params = params(json!({"name": tool, "arguments": {}}));
+    RpcRequest { id: Id::Number(1), method: "tools/call".into(), params }
+}
+
+pub(crate) fn tell(house: &House, event: Event) {
+    let mut state = house.gateway.shared.lock();
+    let _written = house.gateway.shared.record(&mut state, &event, None, None).unwrap();
+}
