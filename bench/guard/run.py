@@ -117,7 +117,7 @@ def main():
                 processes.append(guard)
                 wait_for(number, folder / f"{mode}.log")
                 tokens = folder / f"{mode}.tokens"
-                mint = [str(release / "ostrom"), "guard", "mint", "--state", str(folder / mode)]
+                mint = [str(release / "ostrom"), "guard", "mint", "--json", "--state", str(folder / mode)]
                 with tokens.open("w") as out:
                     for _ in range(given.runs):
                         minted = json.loads(subprocess.run(mint, env=environment, capture_output=True, check=True).stdout)

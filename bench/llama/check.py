@@ -199,6 +199,53 @@ def dequantised(source, folder):
     return target
 
 
+def text_ids(theirs, positions):
+    return theirs.tokenize((HERE / "text.txt").read_bytes().decode())[:positions]
+
+
+def check_file(lib, path, options):
+    """The file as it is. Gives the tokens of the fixed text and both engines' logits there."""
+    ours = Probe([options.probe, path, options.threads])
+    theirs = llama.Llama(lib, path, options.threads)
+    check_tokens(ours, theirs)
+    check_greedy(ours, theirs, options.tokens)
+    chats = ours.ask("chat", users=PROMPTS[:16], tokens=32)
+    print(f"- engine: {len(chats['texts'])} chats, one by one and at once, give the texts of the plain forward pass")
+    ids = text_ids(theirs, options.positions)
+    logits = {"ours": ours.logits(ids), "llama.cpp": numpy.concatenate(list(theirs.all_logits(ids)))}
+    ours.close()
+    theirs.close()
+    print("- logits, teacher-forced:")
+    compare("ours, llama.cpp", logits["ours"], logits["llama.cpp"])
+    theirs = llama.Llama(lib, path, options.threads, cache=llama.F16)
+    half = numpy.concatenate(list(theirs.all_logits(ids)))
+    theirs.close()
+    compare("llama.cpp with its cache in 32 bits, in 16 bits", logits["llama.cpp"], half)
+    theirs = llama.Llama(lib, path, options.threads, extra=False)
+    plain = numpy.concatenate(list(theirs.all_logits(ids)))
+    theirs.close()
+    compare("llama.cpp with repacked weights, without", logits["llama.cpp"], plain)
+    return ids, logits
+
+
+def check_exact(lib, path, options, ids, logits):
+    """The same weights as 32-bit floats, and, where the file as it is was tried, how far either engine was from them."""
+    exact = dequantised(path, options.exact)
+    ours = Probe([options.probe, exact, options.threads])
+    theirs = llama.Llama(lib, exact, options.threads)
+    print("- the same weights as 32-bit floats:")
+    check_greedy(ours, theirs, options.tokens)
+    ids = ids or text_ids(theirs, options.positions)
+    floats = {"ours": ours.logits(ids), "llama.cpp": numpy.concatenate(list(theirs.all_logits(ids)))}
+    ours.close()
+    theirs.close()
+    compare("ours, llama.cpp", floats["ours"], floats["llama.cpp"])
+    if logits:
+        print("- what quantised activations cost:")
+        compare("ours, exact", logits["ours"], floats["ours"])
+        compare("llama.cpp, exact", logits["llama.cpp"], floats["llama.cpp"])
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("models", nargs="+")
@@ -208,45 +255,18 @@ def main():
     parser.add_argument("--tokens", type=int, default=64)
     parser.add_argument("--positions", type=int, default=600)
     parser.add_argument("--exact", help="a folder for copies of the models in 32-bit floats")
+    parser.add_argument("--only-exact", action="store_true", help="leave out the files as they are")
     options = parser.parse_args()
     lib = llama.library(options.library)
     sys.stdout.reconfigure(line_buffering=True)
     print("llama.cpp:", lib.llama_print_system_info().decode().strip())
+    if options.only_exact and not options.exact:
+        parser.error("--only-exact needs --exact FOLDER")
     for path in options.models:
         print(f"\n## {pathlib.Path(path).name}\n")
-        ours = Probe([options.probe, path, options.threads])
-        theirs = llama.Llama(lib, path, options.threads)
-        check_tokens(ours, theirs)
-        check_greedy(ours, theirs, options.tokens)
-        chats = ours.ask("chat", users=PROMPTS[:16], tokens=32)
-        print(f"- engine: {len(chats['texts'])} chats, one by one and at once, give the texts of the plain forward pass")
-        ids = theirs.tokenize((HERE / "text.txt").read_bytes().decode())[: options.positions]
-        logits = {"ours": ours.logits(ids), "llama.cpp": numpy.concatenate(list(theirs.all_logits(ids)))}
-        ours.close()
-        theirs.close()
-        print("- logits, teacher-forced:")
-        compare("ours, llama.cpp", logits["ours"], logits["llama.cpp"])
-        theirs = llama.Llama(lib, path, options.threads, cache=llama.F16)
-        half = numpy.concatenate(list(theirs.all_logits(ids)))
-        theirs.close()
-        compare("llama.cpp with its cache in 32 bits, in 16 bits", logits["llama.cpp"], half)
-        theirs = llama.Llama(lib, path, options.threads, extra=False)
-        plain = numpy.concatenate(list(theirs.all_logits(ids)))
-        theirs.close()
-        compare("llama.cpp with repacked weights, without", logits["llama.cpp"], plain)
+        ids, logits = (None, None) if options.only_exact else check_file(lib, path, options)
         if options.exact:
-            exact = dequantised(path, options.exact)
-            ours = Probe([options.probe, exact, options.threads])
-            theirs = llama.Llama(lib, exact, options.threads)
-            print("- the same weights as 32-bit floats:")
-            check_greedy(ours, theirs, options.tokens)
-            floats = {"ours": ours.logits(ids), "llama.cpp": numpy.concatenate(list(theirs.all_logits(ids)))}
-            ours.close()
-            theirs.close()
-            compare("ours, llama.cpp", floats["ours"], floats["llama.cpp"])
-            print("- what quantised activations cost:")
-            compare("ours, exact", logits["ours"], floats["ours"])
-            compare("llama.cpp, exact", logits["llama.cpp"], floats["llama.cpp"])
+            check_exact(lib, path, options, ids, logits)
 
 
 if __name__ == "__main__":

@@ -49,12 +49,24 @@ impl Job {
     }
 
     fn ostrom(&self, args: &[&str]) -> Command {
-        let mut command = repo::command(&self.binary);
+        self.ostrom_after(&[], args)
+    }
+
+    /// The binary, started by `before`.
+    fn ostrom_after(&self, before: &[&str], args: &[&str]) -> Command {
+        let mut command = match before {
+            [] => repo::command(&self.binary),
+            [first, rest @ ..] => {
+                let mut command = repo::command(first);
+                command.args(rest).arg(&self.binary);
+                command
+            }
+        };
         command.env("OSTROM_HOME", &self.home).args(args);
         command
     }
 
-    /// Fetches the model (once) and runs the demo.
+    /// Fetches the model (once) and runs the demo, which needs no network from there on: it gets none.
     ///
     /// # Errors
     /// If the model cannot be fetched, the demo fails, or its JSON is not what it should be.
@@ -64,7 +76,11 @@ impl Job {
         repo::output(pull).map_err(|error| {
             format!("the reference model cannot be fetched (is there a network?): {error}")
         })?;
-        let mut demo = self.ostrom(&["demo", "--json", "--out"]);
+        let before = without_network().unwrap_or_else(|| {
+            println!("    this system takes no network away (unshare): the demo runs with one, so that it needs none is NOT shown");
+            &[]
+        });
+        let mut demo = self.ostrom_after(before, &["demo", "--json", "--out"]);
         demo.arg(self.scratch.join("demo")).stderr(Stdio::inherit());
         let json = parse(&repo::output(demo)?)?;
         demo_holds(&json)
@@ -185,6 +201,24 @@ impl Job {
     }
 }
 
+/// What starts a program without any network: as an administrator, or in a user namespace.
+fn without_network() -> Option<&'static [&'static str]> {
+    const WAYS: [&[&str]; 2] =
+        [&["unshare", "--net", "--"], &["unshare", "--user", "--map-root-user", "--net", "--"]];
+    WAYS.into_iter().find(|way| {
+        let (Some(program), Some(rest)) = (way.first(), way.get(1..)) else { return false };
+        let mut look = repo::command(program);
+        look.args(rest).args(["cat", "/proc/self/net/dev"]);
+        repo::output(look).is_ok_and(|devices| only_itself(&devices))
+    })
+}
+
+/// Whether a list of network devices, as Linux writes it, has nothing but the loopback.
+fn only_itself(devices: &str) -> bool {
+    let mut names = devices.lines().filter_map(|line| line.split_once(':')).map(|(name, _)| name.trim());
+    names.next() == Some("lo") && names.next().is_none()
+}
+
 /// Waits for a process, and ends it when the time is over. Whether it succeeded in time.
 fn wait(child: &mut Child, limit: Duration) -> Result<bool, String> {
     let begun = Instant::now();
@@ -237,6 +271,33 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+
+    #[test]
+    fn a_program_without_network_sees_only_itself() {
+        let head = "Inter-|   Receive  |  Transmit\n face |bytes    packets|bytes\n";
+        assert!(only_itself(&format!("{head}    lo:       0       0\n")));
+        assert!(!only_itself(&format!("{head}    lo:       0       0\n  eth0:  1  1\n")));
+        assert!(!only_itself(head));
+        // Wherever it is taken away, it is gone: nobody can even be looked for at this machine's own address.
+        let Some(before) = without_network() else {
+            assert!(
+                !cfg!(target_os = "linux") || !works(&["unshare", "--net", "true"]),
+                "unshare takes no network away"
+            );
+            return;
+        };
+        let connect = "exec 3<>/dev/tcp/127.0.0.1/";
+        let listener = std::net::TcpListener::bind(("127.0.0.1", 0)).unwrap();
+        let script = format!("{connect}{}", listener.local_addr().unwrap().port());
+        assert!(works(&["bash", "-c", &script]));
+        assert!(!works(&[before, &["bash", "-c", &script]].concat()));
+    }
+
+    fn works(words: &[&str]) -> bool {
+        let mut command = repo::command(words[0]);
+        command.args(&words[1..]);
+        repo::works(command)
+    }
 
     #[test]
     fn a_demo_that_left_something_out_does_not_pass() {

@@ -1,5 +1,9 @@
 //! `ostrom guard …`.
 
+mod held;
+mod status;
+mod waiting;
+
 use std::io::{IsTerminal as _, Write as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -14,9 +18,9 @@ use ostrom_guard::sandbox;
 use ostrom_guard::serve::control::{Command, ask};
 use ostrom_guard::serve::{self, Guard, Log, Protected};
 use ostrom_trust::PublicKey;
-use serde_json::Value;
+use serde_json::{Value, json};
 
-use crate::args::{GuardCommand, Place, StopOptions};
+use crate::args::{GuardCommand, ObserveOptions, Place, ResetOptions, RevokeSourceOptions, StopOptions};
 use crate::eval::signing_key;
 use crate::fail::{Failure, io};
 use crate::{paths, show};
@@ -24,57 +28,39 @@ use crate::{paths, show};
 /// `ostrom guard …`.
 pub fn run(command: GuardCommand) -> Result<ExitCode, Failure> {
     match command {
-        GuardCommand::Run { config, check, state } => {
+        GuardCommand::Run { config, check, json, state } => {
             let policy = ostrom_guard::policy::load(&config)?;
             if check {
-                println!(
-                    "{}: {} servers, policy {}",
-                    config.display(),
-                    policy.config.servers.len(),
-                    policy.version.short()
-                );
+                checked(&config, &policy, json)?;
                 return Ok(ExitCode::SUCCESS);
             }
             let state = state_of(&policy.config, state, &config)?;
             serve(policy, &state, Config::files(&config)?)
         }
-        GuardCommand::Observe { config, report, state } => observe(&config, report, state),
+        GuardCommand::Observe(options) => observe(options),
         wrap @ GuardCommand::Wrap { .. } => start_wrapped(wrap),
-        GuardCommand::Pin { names, server, all, hash, place } => {
-            pin(&Chosen { names, server, all, hashes: hash }, &place)
-        }
-        GuardCommand::Approve { page: true, place, .. } => {
-            let answer = running(&place, &Command::Page)?;
-            println!("{}", answer.get("link").and_then(Value::as_str).unwrap_or_default());
-            Ok(ExitCode::SUCCESS)
-        }
-        GuardCommand::Approve { request, yes, deny, place, .. } => {
-            approve(request.as_deref(), yes, deny, &place)
-        }
-        GuardCommand::Revoke { source, place } => tell(
-            &place,
-            &Command::Revoke { source: source.clone() },
-            &format!("revoked {source}: what descends from it is quarantined"),
-        ),
+        GuardCommand::Pin(options) => held::pin(&options),
+        GuardCommand::Approve(options) => waiting::approve(&options),
+        GuardCommand::Revoke(options) => revoke(options),
         GuardCommand::Stop(options) => stop(options),
-        GuardCommand::Reset { principal, run, place } => {
-            let context = ContextKey { principal: principal.as_str().into(), run: run.map(Into::into) };
-            tell(&place, &Command::Reset { context }, &format!("{principal} begins anew"))
-        }
-        GuardCommand::Mint { principal, place } => {
-            let answer = running(&place, &Command::Mint { principal })?;
-            show::json(&answer)?;
-            Ok(ExitCode::SUCCESS)
-        }
-        GuardCommand::Status { place } => {
-            show::json(&running(&place, &Command::Status)?)?;
-            Ok(ExitCode::SUCCESS)
-        }
+        GuardCommand::Reset(options) => reset(options),
+        GuardCommand::Mint(options) => status::mint(&options),
+        GuardCommand::Status(options) => status::status(&options),
         GuardCommand::Explain { call, json, place } => explain(call, json, &place),
         GuardCommand::Replay { log, redacted, json, place } => replay(log, redacted, json, &place),
         GuardCommand::Verify { log, key, json, place } => verify(log, key.as_deref(), json, &place),
         GuardCommand::Sandboxed { spec, command } => sandboxed(&spec, &command),
     }
+}
+
+/// Says that a configuration is sound.
+fn checked(file: &Path, policy: &Policy, json: bool) -> Result<(), Failure> {
+    let (servers, version) = (policy.config.servers.len(), &policy.version);
+    if json {
+        return show::json(&json!({"config": file, "servers": servers, "policy": version}));
+    }
+    println!("{}: {servers} servers, policy {}", file.display(), version.short());
+    Ok(())
 }
 
 /// Where all guards keep their states.
@@ -201,14 +187,15 @@ fn absolute(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
     paths.iter().map(|path| path.canonicalize().map_err(io(path.display()))).collect()
 }
 
-fn observe(file: &Path, report: bool, state: Option<PathBuf>) -> Result<ExitCode, Failure> {
-    let policy = ostrom_guard::policy::load(file)?;
-    let state = state_of(&policy.config, state, file)?;
+fn observe(options: ObserveOptions) -> Result<ExitCode, Failure> {
+    let ObserveOptions { config: file, report, json, state } = options;
+    let policy = ostrom_guard::policy::load(&file)?;
+    let state = state_of(&policy.config, state, &file)?;
     let folder = serve::audit_folder(&policy.config, &state);
     if !report {
         let mut config = policy.config;
         config.guard.mode = Mode::Observe;
-        serve(Policy::new(config.renamed()?)?, &state, Config::files(file)?)?;
+        serve(Policy::new(config.renamed()?)?, &state, Config::files(&file)?)?;
     }
     let observed = audit::observed(&folder)?;
     let path = state.join("candidate.toml");
@@ -216,7 +203,10 @@ fn observe(file: &Path, report: bool, state: Option<PathBuf>) -> Result<ExitCode
     // Standard output was the protocol's, and its reader may be gone.
     eprintln!("{}", observed.summary());
     eprintln!("candidate policy: {}", path.display());
-    if report {
+    if json {
+        let candidate = json!({"file": path, "text": observed.candidate});
+        show::json(&json!({"calls": observed.calls, "refused": observed.refused, "candidate": candidate}))?;
+    } else if report {
         println!("{}", observed.candidate.trim_end());
     }
     Ok(ExitCode::SUCCESS)
@@ -233,17 +223,42 @@ fn running(place: &Place, command: &Command) -> Result<Value, Failure> {
     })
 }
 
-/// Tells the running guard something; if none runs, writes it into the log, where the next one finds it.
-fn tell(place: &Place, command: &Command, done: &str) -> Result<ExitCode, Failure> {
+/// Tells the running guard something; if none runs, writes it into the log, where the next one finds it. `done` says it to
+/// people, `told` is the JSON.
+fn tell(place: &Place, command: &Command, done: &str, told: Option<Value>) -> Result<ExitCode, Failure> {
     let state = state(place)?;
-    if ask(&state, command)?.is_none() {
+    let running = ask(&state, command)?.is_some();
+    if !running {
         let folder = audit_folder(place, &state)?;
         serve::write_down(&folder, signing_key(None)?, command)?;
-        println!("{done} (no guard is running; it holds from the next start on)");
-    } else {
-        println!("{done}");
+    }
+    match told {
+        Some(mut told) => {
+            if let Some(fields) = told.as_object_mut() {
+                fields.insert("running".to_owned(), running.into());
+            }
+            show::json(&told)?;
+        }
+        None if running => println!("{done}"),
+        None => println!("{done} (no guard is running; it holds from the next start on)"),
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Asks whoever is at the terminal. Without one, or where the answer is to be JSON, somebody has to say it beforehand:
+/// `instead` says how.
+fn confirmed(question: &str, json: bool, instead: &str) -> Result<bool, Failure> {
+    if json {
+        return Err(Failure::new(format!("with --json nothing is asked: {instead}")));
+    }
+    if !std::io::stdin().is_terminal() {
+        return Err(Failure::new(format!("there is no terminal to ask on: {instead}")));
+    }
+    eprint!("{question} [y/N] ");
+    std::io::stderr().flush().map_err(|error| Failure::new(error.to_string()))?;
+    let mut line = String::new();
+    std::io::stdin().read_line(&mut line).map_err(|error| Failure::new(error.to_string()))?;
+    Ok(matches!(line.trim(), "y" | "Y" | "yes"))
 }
 
 fn audit_folder(place: &Place, state: &Path) -> Result<PathBuf, Failure> {
@@ -254,7 +269,7 @@ fn audit_folder(place: &Place, state: &Path) -> Result<PathBuf, Failure> {
 }
 
 fn stop(options: StopOptions) -> Result<ExitCode, Failure> {
-    let StopOptions { all, principal, run, tool, server, lift, place } = options;
+    let StopOptions { all, principal, run, tool, server, lift, json, place } = options;
     let scope = match (all, principal, run, tool, server) {
         (true, ..) => Scope::All,
         (_, Some(name), ..) => Scope::Principal(name.into()),
@@ -264,198 +279,24 @@ fn stop(options: StopOptions) -> Result<ExitCode, Failure> {
         _ => return Err(Failure::new("say what to stop: --all, --principal, --run, --tool or --server")),
     };
     let done = if lift { format!("{scope} may go on") } else { format!("{scope} is stopped") };
+    let told = json.then(|| json!({"scope": scope.to_string(), "stopped": !lift}));
     let command = if lift { Command::Lift { scope } } else { Command::Stop { scope } };
-    tell(&place, &command, &done)
+    tell(&place, &command, &done, told)
 }
 
-fn texts(value: &Value) -> Vec<String> {
-    value.as_array().into_iter().flatten().filter_map(Value::as_str).map(str::to_owned).collect()
+fn revoke(options: RevokeSourceOptions) -> Result<ExitCode, Failure> {
+    let RevokeSourceOptions { source, json, place } = options;
+    let done = format!("revoked {source}: what descends from it is quarantined");
+    let told = json.then(|| json!({"source": source}));
+    tell(&place, &Command::Revoke { source }, &done, told)
 }
 
-/// Which held definitions a person means.
-struct Chosen {
-    names: Vec<String>,
-    server: Option<String>,
-    all: bool,
-    /// As they were shown: of the definitions, or of all together.
-    hashes: Vec<String>,
-}
-
-/// Hexadecimal digits of a hash that a person has to give.
-const SHOWN_DIGITS: usize = 12;
-
-/// A definition that is held, as the guard tells of it.
-struct Held {
-    server: String,
-    kind: String,
-    name: String,
-    digest: Digest,
-    reasons: Vec<String>,
-    definition: String,
-}
-
-impl Held {
-    fn read(value: &Value) -> Result<Self, Failure> {
-        let text = |key: &str| value.get(key).and_then(Value::as_str).unwrap_or_default().to_owned();
-        // What is no definition has no digest, and cannot be approved.
-        let digest = text("digest").parse().unwrap_or_else(|_| Digest::of(b""));
-        let reasons = value.get("reasons").map(texts).unwrap_or_default();
-        let (server, kind, name) = (text("server"), text("kind"), text("name"));
-        Ok(Self { server, kind, name, digest, reasons, definition: text("definition") })
-    }
-
-    /// Whether nothing speaks against it but that nobody has looked at it.
-    fn only_new(&self) -> bool {
-        self.reasons.iter().all(|reason| reason == "it is new" || reason.starts_with("it has changed"))
-    }
-
-    fn show(&self) {
-        println!("{}: {} {}  (hash {})", self.server, self.kind, self.name, self.digest.short());
-        for reason in &self.reasons {
-            println!("{}", show::wrapped(reason, "    "));
-        }
-        for line in self.definition.lines() {
-            println!("    | {line}");
-        }
-    }
-}
-
-/// One hash for several definitions, whatever order they come in.
-fn together(held: &[&Held]) -> Digest {
-    let mut lines: Vec<String> = held
-        .iter()
-        .map(|one| format!("{:?} {:?} {:?} {}", one.server, one.kind, one.name, one.digest))
-        .collect();
-    lines.sort();
-    Digest::of(lines.join("\n").as_bytes())
-}
-
-/// Approves definitions as they were shown, and no others: what is held under a name may change at any moment.
-fn pin(chosen: &Chosen, place: &Place) -> Result<ExitCode, Failure> {
-    let answer = running(place, &Command::Held)?;
-    let held = answer.get("held").and_then(Value::as_array).cloned().unwrap_or_default();
-    let held = held.iter().map(Held::read).collect::<Result<Vec<_>, _>>()?;
-    let of_server = held.iter().filter(|one| chosen.server.as_ref().is_none_or(|name| *name == one.server));
-    let (picked, left): (Vec<&Held>, Vec<&Held>) =
-        of_server.partition(|one| chosen.names.contains(&one.name) || (chosen.all && one.only_new()));
-    if let Some(name) = chosen.names.iter().find(|name| picked.iter().all(|one| one.name != **name)) {
-        return Err(Failure::new(format!(
-            "nothing of the name {name} is held: ostrom guard pin lists what is"
-        )));
-    }
-    if picked.is_empty() {
-        left.iter().for_each(|one| one.show());
-        let new: Vec<&Held> = left.iter().copied().filter(|one| one.only_new()).collect();
-        match left.len() {
-            0 => println!("Nothing is held."),
-            count => println!("{count} held. Approve with: ostrom guard pin NAME --hash HASH"),
-        }
-        if !new.is_empty() {
-            let all = together(&new).short();
-            println!(
-                "The {} of them that are only new or changed: ostrom guard pin --all --hash {all}",
-                new.len()
-            );
-        }
-        return Ok(ExitCode::SUCCESS);
-    }
-    if chosen.hashes.is_empty() {
-        if !std::io::stdin().is_terminal() {
-            return Err(Failure::new(
-                "there is no terminal to ask on: give the hash that was shown (ostrom guard pin shows it, --hash takes it)",
-            ));
-        }
-        picked.iter().for_each(|one| one.show());
-        eprint!("Approve {} as shown? [y/N] ", if picked.len() == 1 { "it" } else { "all of them" });
-        std::io::stderr().flush().map_err(|error| Failure::new(error.to_string()))?;
-        let mut line = String::new();
-        std::io::stdin().read_line(&mut line).map_err(|error| Failure::new(error.to_string()))?;
-        if !matches!(line.trim(), "y" | "Y" | "yes") {
-            println!("nothing approved");
-            return Ok(ExitCode::FAILURE);
-        }
-    } else {
-        let given = |digest: &Digest| {
-            let digest = digest.to_string();
-            chosen.hashes.iter().any(|hash| hash.len() >= SHOWN_DIGITS && digest.starts_with(hash.as_str()))
-        };
-        let all = chosen.all && given(&together(&picked));
-        if let Some(other) = picked.iter().find(|one| !all && !given(&one.digest)) {
-            return Err(Failure::new(format!(
-                "{} of {} is not what --hash says (it needs {SHOWN_DIGITS} digits or more), so nothing was approved: look at it with ostrom guard \
-                 pin",
-                other.name, other.server
-            )));
-        }
-    }
-    for one in &picked {
-        let rendered = (!one.only_new()).then(|| one.definition.clone());
-        let (server, name, digest) = (one.server.clone(), one.name.clone(), one.digest);
-        running(place, &Command::Pin { server, name, digest, rendered })?;
-        println!("approved {}: {} ({})", one.server, one.name, one.digest.short());
-    }
-    if !left.is_empty() {
-        println!("{} held: ostrom guard pin", left.len());
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-fn approve(request: Option<&str>, yes: bool, deny: bool, place: &Place) -> Result<ExitCode, Failure> {
-    let answer = running(place, &Command::Waiting)?;
-    let waiting = answer.get("waiting").and_then(Value::as_array).cloned().unwrap_or_default();
-    let digest = |value: &Value| value.get("digest").and_then(Value::as_str).unwrap_or_default().to_owned();
-    let Some(start) = request else {
-        if waiting.is_empty() {
-            println!("Nothing waits.");
-        }
-        for one in &waiting {
-            show_request(one);
-        }
-        return Ok(ExitCode::SUCCESS);
-    };
-    let mut found = waiting.iter().filter(|one| digest(one).starts_with(start));
-    let (Some(one), None) = (found.next(), found.next()) else {
-        return Err(Failure::new(format!(
-            "not exactly one request that waits begins with {start}: ostrom guard approve lists them"
-        )));
-    };
-    show_request(one);
-    let approve = if deny {
-        false
-    } else if yes {
-        true
-    } else {
-        if !std::io::stdin().is_terminal() {
-            return Err(Failure::new("there is no terminal to ask on: --yes or --deny"));
-        }
-        eprint!("Let this call through, once? [y/N] ");
-        std::io::stderr().flush().map_err(|error| Failure::new(error.to_string()))?;
-        let mut line = String::new();
-        std::io::stdin().read_line(&mut line).map_err(|error| Failure::new(error.to_string()))?;
-        matches!(line.trim(), "y" | "Y" | "yes")
-    };
-    running(place, &Command::Answer { request: digest(one), approve })?;
-    println!("{}", if approve { "approved: the agent may make this very call once" } else { "refused" });
-    Ok(ExitCode::SUCCESS)
-}
-
-/// A request as a person reads it. Values are shown as JSON, so that nothing in them can move the cursor.
-fn show_request(request: &Value) {
-    let text = |key: &str| request.get(key).and_then(Value::as_str).unwrap_or_default();
-    let short: String = text("digest").chars().take(12).collect();
-    println!("{short}  {}/{}", text("server"), text("tool"));
-    let context = request.get("context").cloned().unwrap_or_default();
-    println!("  for      {}", context.get("principal").and_then(Value::as_str).unwrap_or_default());
-    if let Some(arguments) = request.get("arguments").and_then(Value::as_object) {
-        for (name, value) in arguments {
-            println!("  {:<8} {}", show::printable(name), ostrom_guard::pin::rendering(value));
-        }
-    }
-    for violation in request.get("violations").and_then(Value::as_array).into_iter().flatten() {
-        if let Ok(violation) = serde_json::from_value::<ostrom_guard::flow::Violation>(violation.clone()) {
-            println!("{}", show::wrapped(&format!("because {violation}"), "  "));
-        }
-    }
+fn reset(options: ResetOptions) -> Result<ExitCode, Failure> {
+    let ResetOptions { principal, run, json, place } = options;
+    let done = format!("{principal} begins anew");
+    let context = ContextKey { principal: principal.into(), run: run.map(Into::into) };
+    let told = json.then(|| json!({"context": context}));
+    tell(&place, &Command::Reset { context }, &done, told)
 }
 
 fn explain(call: u64, json: bool, place: &Place) -> Result<ExitCode, Failure> {

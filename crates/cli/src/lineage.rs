@@ -6,12 +6,12 @@ use std::process::ExitCode;
 
 use ostrom_core::Digest;
 use ostrom_scan::lineage::{
-    Basis, Charset, Claims, Comparison, Direction, Graph, Lineage, Options as CompareOptions, Relation,
-    Sample, Store, Verdict, svg, tree,
+    Basis, Charset, Claims, Comparison, Direction, Edge, Graph, Lineage, Options as CompareOptions, Reached,
+    Relation, Sample, Store, Verdict, svg, tree,
 };
 use ostrom_scan::revocation::{Reinstatement, Revocation};
-use ostrom_trust::Envelope;
-use serde_json::json;
+use ostrom_trust::{Envelope, PublicKey};
+use serde_json::{Value, json};
 
 use crate::args::{LineageCommand, RevokeOptions, ShowOptions, WalkOptions};
 use crate::eval::now;
@@ -25,42 +25,56 @@ const MAX_RECORD: u64 = 1 << 20;
 /// `ostrom lineage`.
 pub fn run(command: LineageCommand) -> Result<ExitCode, Failure> {
     match command {
-        LineageCommand::Add { child, from, relation, evidence, sign_key } => {
-            add(&child, &from, relation, evidence, sign_key.as_deref())
+        LineageCommand::Add { child, from, relation, evidence, sign_key, json } => {
+            let lineage = came_from(&child, &from, relation, evidence)?;
+            add(&lineage, sign_key.as_deref(), json)
         }
         LineageCommand::Show(options) => show_tree(&options),
         LineageCommand::AffectedBy(options) => affected_by(&options),
         LineageCommand::Claims { path, json } => claims(&path, json),
         LineageCommand::Compare { a, b, all, json } => compare(&a, &b, all, json),
-        LineageCommand::Import { files } => import(&files),
+        LineageCommand::Import { files, json } => import(&files, json),
     }
 }
 
-fn add(
-    child: &str,
-    from: &[String],
-    relation: Relation,
-    evidence: bool,
-    sign_key: Option<&Path>,
-) -> Result<ExitCode, Failure> {
+fn came_from(child: &str, from: &[String], relation: Relation, evidence: bool) -> Result<Lineage, Failure> {
     let basis = if evidence { compared(child, from)? } else { Basis::signer_says() };
-    let said = basis.describe();
     let children = vec![artifact(child)?];
     let parents = from.iter().map(|parent| artifact(parent)).collect::<Result<Vec<_>, _>>()?;
-    let lineage = Lineage { children, parents, relation, basis, recorded_unix: now() };
+    Ok(Lineage { children, parents, relation, basis, recorded_unix: now() })
+}
+
+fn add(lineage: &Lineage, sign_key: Option<&Path>, json: bool) -> Result<ExitCode, Failure> {
     let id = record(&lineage.to_statement()?, sign_key)?;
+    if json {
+        let all = |of: &[(String, Digest)]| of.iter().map(named_json).collect::<Vec<_>>();
+        show::json(
+            &json!({"record": id, "relation": lineage.relation.name(), "children": all(&lineage.children),
+                           "parents": all(&lineage.parents), "basis": lineage.basis}),
+        )?;
+        return Ok(ExitCode::SUCCESS);
+    }
     for (name, digest) in &lineage.children {
         for (parent, parent_digest) in &lineage.parents {
             println!(
                 "{name} ({}): {} {parent} ({})",
                 digest.short(),
-                relation.phrase(),
+                lineage.relation.phrase(),
                 parent_digest.short()
             );
         }
     }
-    println!("{said}\nrecord  sha256:{id}");
+    println!("{}\nrecord  sha256:{id}", lineage.basis.describe());
     Ok(ExitCode::SUCCESS)
+}
+
+fn named_json((name, digest): &(String, Digest)) -> Value {
+    json!({"name": name, "digest": digest})
+}
+
+fn edge_json(edge: &Edge) -> Value {
+    json!({"child": edge.child, "parent": edge.parent, "relation": edge.relation.name(), "basis": edge.basis.name(),
+           "trusted": edge.trusted, "record": edge.record})
 }
 
 /// Compares tensors; without a likeness nothing is recorded.
@@ -86,6 +100,13 @@ fn show_tree(options: &ShowOptions) -> Result<ExitCode, Failure> {
     let (name, digest) = records.find(&options.artifact)?;
     let direction = if options.descendants { Direction::Descendants } else { Direction::Ancestors };
     let marks = records.revocations.marks(&records.graph);
+    if let Some(out) = &options.svg {
+        crate::sign::replace(out, svg(&records.graph, digest, direction, &marks).as_bytes())?;
+    }
+    if options.json {
+        show::json(&tree_json(&records, &(name, digest), direction, options.svg.as_deref()))?;
+        return complain(&records);
+    }
     let plain = options.ascii || !std::io::stdout().is_terminal() && std::env::var_os("LANG").is_none();
     let charset = if plain { Charset::Ascii } else { Charset::Unicode };
     if records.graph.knows(digest) {
@@ -94,10 +115,31 @@ fn show_tree(options: &ShowOptions) -> Result<ExitCode, Failure> {
         println!("{name} sha256:{digest}\nnothing is on record about it");
     }
     if let Some(out) = &options.svg {
-        crate::sign::replace(out, svg(&records.graph, digest, direction, &marks).as_bytes())?;
         println!("wrote   {}", out.display());
     }
     complain(&records)
+}
+
+/// All that [`show_tree`] draws: artifacts by distance, and the edges between them.
+fn tree_json(records: &Records, root: &(String, Digest), direction: Direction, svg: Option<&Path>) -> Value {
+    let graph = &records.graph;
+    let marks = records.revocations.marks(graph);
+    let walk = graph.walk(&[root.1], direction);
+    let start = Reached { digest: root.1, distance: 0, trusted: true };
+    let (mut artifacts, mut edges) = (Vec::new(), Vec::new());
+    for reached in std::iter::once(&start).chain(walk.reached()) {
+        let name = graph.name(reached.digest).unwrap_or_default();
+        let mark = marks.get(&reached.digest).map(|mark| mark.name().to_lowercase());
+        artifacts.push(json!({"name": name, "digest": reached.digest, "distance": reached.distance,
+                              "trusted": reached.trusted, "mark": mark}));
+        edges.extend(graph.around(reached.digest, direction).map(edge_json));
+    }
+    let direction = match direction {
+        Direction::Ancestors => "ancestors",
+        Direction::Descendants => "descendants",
+    };
+    json!({"artifact": named_json(root), "direction": direction, "known": graph.knows(root.1), "artifacts": artifacts,
+           "edges": edges, "svg": svg})
 }
 
 /// Broken records are told, and make the exit status non-zero: any of them may say something else.
@@ -121,12 +163,7 @@ fn affected_by(options: &WalkOptions) -> Result<ExitCode, Failure> {
         let list: Vec<_> = reached
             .iter()
             .map(|reached| {
-                let chain: Vec<_> = walk
-                    .chain(reached.digest)
-                    .iter()
-                    .map(|edge| json!({"child": edge.child, "parent": edge.parent, "relation": edge.relation.name(),
-                                       "basis": edge.basis.name(), "trusted": edge.trusted, "record": edge.record}))
-                    .collect();
+                let chain: Vec<_> = walk.chain(reached.digest).into_iter().map(edge_json).collect();
                 json!({"digest": reached.digest, "name": records.graph.name(reached.digest), "distance": reached.distance,
                        "trusted": reached.trusted, "chain": chain})
             })
@@ -202,24 +239,64 @@ fn compare(a: &Path, b: &Path, all: bool, json: bool) -> Result<ExitCode, Failur
 }
 
 /// Takes in what others have signed. Each file is checked as far as it can be without their key.
-fn import(files: &[PathBuf]) -> Result<ExitCode, Failure> {
-    use std::io::Read as _;
+fn import(files: &[PathBuf], json: bool) -> Result<ExitCode, Failure> {
     let store = Store::new(paths::records()?);
     let keys = records::trusted(&[])?;
+    let mut taken = Vec::new();
+    let mut result = Ok(ExitCode::SUCCESS);
     for path in files {
-        let mut bytes = Vec::new();
-        let file = std::fs::File::open(path).map_err(io(path.display()))?;
-        file.take(MAX_RECORD + 1).read_to_end(&mut bytes).map_err(io(path.display()))?;
-        if bytes.len() as u64 > MAX_RECORD {
-            return Err(Failure::new(format!("{} is larger than any record", path.display())));
+        match import_one(&store, &keys, path) {
+            Ok((id, kind, trusted)) if json => {
+                taken.push(json!({"file": path, "record": id, "predicateType": kind, "trusted": trusted}))
+            }
+            Ok((id, kind, trusted)) => {
+                let known = if trusted { "signed by a trusted key" } else { "of an unknown key" };
+                println!("{}  {kind}, {known}", id.short());
+            }
+            Err(failure) => {
+                result = Err(failure);
+                break;
+            }
         }
-        let record = ostrom_scan::lineage::Record::from_slice(&bytes, &keys)
-            .map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
-        let id = store.add(&Envelope::from_slice(&bytes)?)?;
-        let known = if record.signers.is_trusted() { "signed by a trusted key" } else { "of an unknown key" };
-        println!("{}  {}, {known}", id.short(), record.statement.predicate_type());
     }
-    Ok(ExitCode::SUCCESS)
+    if json {
+        show::json(&json!({"records": taken}))?;
+    }
+    result
+}
+
+/// Takes in one file: the record's digest, what kind it is, and whether a trusted key signed it.
+fn import_one(store: &Store, keys: &[PublicKey], path: &Path) -> Result<(Digest, String, bool), Failure> {
+    use std::io::Read as _;
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(io(path.display()))?;
+    file.take(MAX_RECORD + 1).read_to_end(&mut bytes).map_err(io(path.display()))?;
+    if bytes.len() as u64 > MAX_RECORD {
+        return Err(Failure::new(format!("{} is larger than any record", path.display())));
+    }
+    let record = ostrom_scan::lineage::Record::from_slice(&bytes, keys)
+        .map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+    let id = store.add(&Envelope::from_slice(&bytes)?)?;
+    Ok((id, record.statement.predicate_type().to_string(), record.signers.is_trusted()))
+}
+
+fn descendants(graph: &Graph, digest: Digest) -> usize {
+    graph.affected_by(digest).reached().iter().filter(|reached| reached.distance > 0).count()
+}
+
+/// A revocation or reinstatement that went on record.
+struct Revoking {
+    record: Digest,
+    reinstated: bool,
+    revocation: Option<Digest>,
+}
+
+impl Revoking {
+    fn json(&self, records: &Records, artifact: &(String, Digest)) -> Value {
+        json!({"artifact": named_json(artifact), "record": self.record, "reinstated": self.reinstated,
+               "revoked": records.revocations.check(artifact.1).is_some(), "revocation": self.revocation,
+               "affected": descendants(&records.graph, artifact.1)})
+    }
 }
 
 /// `ostrom revoke`.
@@ -231,8 +308,14 @@ pub fn revoke(options: &RevokeOptions) -> Result<ExitCode, Failure> {
         let lifted =
             Reinstatement { artifacts, revocation, reason: options.reason.clone(), recorded_unix: now() };
         let id = record(&lifted.to_statement()?, sign_key)?;
-        let still = Records::load(&[])?.revocations.check(digest).is_some();
-        println!("reinstated {name} (sha256:{digest})\nrecord  sha256:{id}");
+        let records = Records::load(&[])?;
+        let still = records.revocations.check(digest).is_some();
+        if options.json {
+            let lifted = Revoking { record: id, reinstated: true, revocation: Some(revocation) };
+            show::json(&lifted.json(&records, &(name, digest)))?;
+        } else {
+            println!("reinstated {name} (sha256:{digest})\nrecord  sha256:{id}");
+        }
         if still {
             return Err(Failure::new(
                 "it is still revoked: no such revocation is on record, another key made it, or there is a second one",
@@ -248,11 +331,16 @@ pub fn revoke(options: &RevokeOptions) -> Result<ExitCode, Failure> {
         replacement,
         recorded_unix: now(),
     };
-    record(&revocation.to_statement()?, sign_key)?;
+    let id = record(&revocation.to_statement()?, sign_key)?;
     let mut trust = Vec::new();
     trust.extend(options.sign_key.clone());
     let records = Records::load(&trust)?;
     let statement = records.revocations.check(digest).map(|revoked| revoked.statement);
+    if options.json {
+        let made = Revoking { record: id, reinstated: false, revocation: statement };
+        show::json(&made.json(&records, &(name, digest)))?;
+        return complain(&records);
+    }
     println!("revoked {name} (sha256:{digest})");
     if Path::new(&options.artifact).is_dir() {
         println!(
@@ -262,8 +350,7 @@ pub fn revoke(options: &RevokeOptions) -> Result<ExitCode, Failure> {
     if let Some(statement) = statement {
         println!("to lift it: ostrom revoke {} --reinstate {statement} --reason …", options.artifact);
     }
-    let walk = records.graph.affected_by(digest);
-    let affected = walk.reached().iter().filter(|reached| reached.distance > 0).count();
+    let affected = descendants(&records.graph, digest);
     if affected > 0 {
         println!(
             "{affected} artifacts on record descend from it: ostrom lineage affected-by {}",

@@ -122,4 +122,27 @@ mod tests {
     fn the_command_line_is_sound() {
         Cli::command().debug_assert();
     }
+
+    /// What prints no result of its own: it serves, or speaks another format or protocol.
+    const WITHOUT_JSON: [&str; 6] =
+        ["completions", "eval export", "guard sandboxed", "guard wrap", "render-templates", "serve"];
+
+    /// Commands that have none below them, and whether they take `--json`.
+    fn leaves(command: &clap::Command, path: &str) -> Vec<(String, bool)> {
+        let mut below = command.get_subcommands().filter(|child| child.get_name() != "help").peekable();
+        if below.peek().is_none() {
+            let json = command.get_arguments().any(|argument| argument.get_id() == "json");
+            return vec![(path.to_owned(), json)];
+        }
+        below.flat_map(|child| leaves(child, format!("{path} {}", child.get_name()).trim())).collect()
+    }
+
+    #[test]
+    fn every_command_that_prints_results_prints_them_as_json() {
+        let found = leaves(&Cli::command(), "");
+        let mut without: Vec<&str> =
+            found.iter().filter(|(_, json)| !json).map(|(path, _)| path.as_str()).collect();
+        without.sort_unstable();
+        assert_eq!(without, WITHOUT_JSON);
+    }
 }

@@ -5,10 +5,14 @@ use std::process::ExitCode;
 
 use ostrom_node::{Config, Exposure, Limits, Node, Oidc};
 use ostrom_store::Location;
+use serde_json::json;
 
 use crate::args::{BackupOptions, NodePlace, RestoreOptions, ServeOptions};
 use crate::fail::Failure;
-use crate::paths;
+use crate::{paths, show};
+
+/// What of a node's folder belongs to a backup of its database.
+const BESIDE: [&str; 3] = ["log", "audit", "keys"];
 
 /// The node's folder.
 pub fn folder(place: &NodePlace) -> Result<PathBuf, Failure> {
@@ -79,8 +83,13 @@ fn greet(node: &Node) {
 /// `ostrom backup`.
 pub async fn backup(options: BackupOptions) -> Result<ExitCode, Failure> {
     ostrom_store::backup_file(&location(&options.place)?, &options.to).await?;
+    let folder = folder(&options.place);
+    if options.json {
+        show::json(&json!({"backup": options.to, "folder": folder.ok(), "with": BESIDE}))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     println!("The backup is {}.", options.to.display());
-    match folder(&options.place) {
+    match folder {
         Ok(folder) => println!("Keep log, audit and keys of {} with it.", folder.display()),
         Err(_) => println!("Keep log, audit and keys of the node's folder with it."),
     }
@@ -91,9 +100,15 @@ pub async fn backup(options: BackupOptions) -> Result<ExitCode, Failure> {
 pub async fn restore(options: RestoreOptions) -> Result<ExitCode, Failure> {
     let config = ostrom_store::Config::new(location(&options.place)?);
     ostrom_store::restore(&options.from, &config).await?;
-    println!("Restored from {}.", options.from.display());
     let folder = folder(&options.place)?;
-    if !folder.join("keys/node.pem").exists() {
+    let whole = folder.join("keys/node.pem").exists();
+    if options.json {
+        let missing: &[&str] = if whole { &[] } else { &BESIDE };
+        show::json(&json!({"from": options.from, "folder": folder, "missing": missing}))?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    println!("Restored from {}.", options.from.display());
+    if !whole {
         println!(
             "Copy log, audit and keys that belong to it into {} before you serve it:\nwithout them it is another node to its peers, and its log begins anew.",
             folder.display()

@@ -13,7 +13,7 @@ use ostrom_exchange::sealed;
 use ostrom_node::client::{Client, SealedDraft};
 use serde_json::{Map, Value, json};
 
-use crate::args::{Marks, OpenOptions as Options, SealKeyCommand};
+use crate::args::{Giving, Marks, OpenOptions as Options, SealKeyCommand};
 use crate::fail::{Failure, io};
 use crate::share::client;
 use crate::show;
@@ -35,16 +35,17 @@ impl From<SealError> for Failure {
 pub async fn run(command: SealKeyCommand) -> Result<ExitCode, Failure> {
     match command {
         SealKeyCommand::New(options) => {
-            let node = if options.register { Some(client(&options.node)?) } else { None };
+            let Giving { label: name, at } = options.giving;
+            let node = if options.register { Some(client(&at.node)?) } else { None };
             let key = OpeningKey::generate()?;
             write(&options.file, &key)?;
-            let label = label(options.label, &options.file);
+            let label = label(name, &options.file);
             let public = key.public();
             let given = match node {
                 Some(node) => Some(node.give_sealing_key(&public, &label).await?.id),
                 None => None,
             };
-            if options.json {
+            if at.json {
                 let key_id = public.id();
                 show::json(
                     &json!({ "file": options.file, "public_key": public.to_string(), "key_id": key_id, "registered": given }),
@@ -62,17 +63,18 @@ pub async fn run(command: SealKeyCommand) -> Result<ExitCode, Failure> {
         }
         SealKeyCommand::Register(options) => {
             let key = read(&options.file)?;
-            let label = label(options.label, &options.file);
-            let given = client(&options.node)?.give_sealing_key(&key.public(), &label).await?;
-            if options.json {
+            let Giving { label: name, at } = options.giving;
+            let label = label(name, &options.file);
+            let given = client(&at.node)?.give_sealing_key(&key.public(), &label).await?;
+            if at.json {
                 show::json(&json!({ "id": given.id, "key_id": given.key_id, "label": given.label }))?;
             } else {
                 println!("Given out as {}: key id\n  {}", given.id, given.key_id);
             }
         }
         SealKeyCommand::List(options) => {
-            let keys = client(&options.node)?.sealing_keys().await?;
-            if options.json {
+            let keys = client(&options.at.node)?.sealing_keys().await?;
+            if options.at.json {
                 let keys: Vec<Value> = keys
                     .iter()
                     .map(|key| {
@@ -100,7 +102,11 @@ pub async fn run(command: SealKeyCommand) -> Result<ExitCode, Failure> {
             let id = options.id.parse().map_err(|_| {
                 Failure::new(format!("{:?} is not a key's id: `ostrom seal-key list` shows them", options.id))
             })?;
-            client(&options.node)?.retire_sealing_key(id).await?;
+            client(&options.at.node)?.retire_sealing_key(id).await?;
+            if options.at.json {
+                show::json(&json!({ "id": id, "retired": true }))?;
+                return Ok(ExitCode::SUCCESS);
+            }
             println!("Retired. What was sealed to it before still opens with its file.");
         }
     }
@@ -136,10 +142,10 @@ pub async fn open(options: Options) -> Result<ExitCode, Failure> {
     let id: Option<ObjectId> = options.object.parse().ok();
     let (id, bytes) = match id.filter(|_| !Path::new(&options.object).exists()) {
         Some(id) => {
-            let found = client(&options.node)?.object(&id).await?.ok_or_else(|| {
+            let found = client(&options.at.node)?.object(&id).await?.ok_or_else(|| {
                 Failure::new(format!(
                     "there is no {id} for you at {}. A token does not see TLP:RED: get the object from\nits page (Export, STIX) and give the file instead of the id",
-                    options.node.node
+                    options.at.node.node
                 ))
             })?;
             (id, found)
@@ -156,7 +162,7 @@ pub async fn open(options: Options) -> Result<ExitCode, Failure> {
     if opened.get("id").and_then(Value::as_str) != Some(id.as_str()) {
         return Err(Failure::new("the node sent another object than was asked for"));
     }
-    if options.json {
+    if options.at.json {
         show::json(&opened)?;
         return Ok(ExitCode::SUCCESS);
     }

@@ -25,7 +25,7 @@ const MAX_SIGNATURE: u64 = 256 << 20;
 
 /// `ostrom key`.
 pub fn key(command: &KeyCommand) -> Result<ExitCode, Failure> {
-    let KeyCommand::New { file, curve, passphrase_env } = command;
+    let KeyCommand::New { file, curve, passphrase_env, json } = command;
     let curve = match curve {
         CurveName::P256 => Curve::P256,
         CurveName::P384 => Curve::P384,
@@ -38,7 +38,12 @@ pub fn key(command: &KeyCommand) -> Result<ExitCode, Failure> {
     let key = EcSecretKey::generate(curve)?;
     key.save(file, passphrase(passphrase_env.as_deref())?.as_ref())?;
     replace(&public, key.public().to_pem().as_bytes())?;
-    println!("secret  {}\npublic  {}\n{curve} key {}", file.display(), public.display(), key.public().id());
+    let id = key.public().id();
+    if *json {
+        show::json(&json!({"secret": file, "public": public, "curve": curve.to_string(), "key": id}))?;
+    } else {
+        println!("secret  {}\npublic  {}\n{curve} key {id}", file.display(), public.display());
+    }
     Ok(ExitCode::SUCCESS)
 }
 

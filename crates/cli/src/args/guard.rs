@@ -11,7 +11,9 @@ pub enum GuardCommand {
     /// Stand between an agent and its MCP servers, as guard.toml says.
     #[command(after_help = "Examples:
   ostrom guard run --config guard.toml           # stdio or HTTP in front: [front] listen
-  ostrom guard run --config guard.toml --check   # read it, say what is wrong, start nothing")]
+  ostrom guard run --config guard.toml --check   # read it, say what is wrong, start nothing
+
+--check --json: {\"config\", \"servers\": how many, \"policy\": its hash}")]
     Run {
         /// The configuration (docs/guard-config.md).
         #[arg(long, default_value = "guard.toml")]
@@ -19,6 +21,9 @@ pub enum GuardCommand {
         /// Only check the configuration.
         #[arg(long)]
         check: bool,
+        /// Print the result of the check as JSON.
+        #[arg(long, requires = "check")]
+        json: bool,
         /// Where the guard keeps its state.
         #[arg(long)]
         state: Option<PathBuf>,
@@ -59,18 +64,10 @@ server also the folders in its command), and has no network without --network. W
     /// Only watch: let everything through, write down what would have been refused, and at the end a candidate policy.
     #[command(after_help = "Examples:
   ostrom guard observe --config guard.toml             # in place of `run`, while an agent works as usual
-  ostrom guard observe --config guard.toml --report    # what was seen so far, and the candidate policy")]
-    Observe {
-        /// The configuration.
-        #[arg(long, default_value = "guard.toml")]
-        config: PathBuf,
-        /// Start nothing; report what the log has.
-        #[arg(long)]
-        report: bool,
-        /// Where the guard keeps its state.
-        #[arg(long)]
-        state: Option<PathBuf>,
-    },
+  ostrom guard observe --config guard.toml --report    # what was seen so far, and the candidate policy
+
+--report --json: {\"calls\", \"refused\", \"candidate\": {\"file\", \"text\"}}")]
+    Observe(ObserveOptions),
     /// Show definitions that are held, and approve them.
     #[command(after_help = "Examples:
   ostrom guard pin                                    # what is held, why, and under which hash
@@ -78,92 +75,59 @@ server also the folders in its command), and has no network without --network. W
   ostrom guard pin send_email --hash 3f9a12c05b1e     # approve it as it was shown, and no other
   ostrom guard pin --server mail --all --hash 81c9…   # everything of one server, as it was shown
 
-What is held under a name can change at any moment, so an approval is always for a hash.")]
-    Pin {
-        /// Names to approve.
-        names: Vec<String>,
-        /// Only of this server.
-        #[arg(long)]
-        server: Option<String>,
-        /// Approve everything that is held, but for what has hidden text or takes another's name.
-        #[arg(long)]
-        all: bool,
-        /// The hash that was shown, 12 digits or more; of each name, or of all together.
-        #[arg(long)]
-        hash: Vec<String>,
-        /// Which guard.
-        #[command(flatten)]
-        place: Place,
-    },
+What is held under a name can change at any moment, so an approval is always for a hash.
+
+--json: {\"approved\": [DEFINITION…], \"held\": [DEFINITION…], \"together\": the hash for --all, or null}
+DEFINITION: {\"server\", \"kind\", \"name\", \"digest\", \"reasons\", \"definition\"}
+Nothing is asked then: an approval takes --hash.")]
+    Pin(PinOptions),
     /// Show calls that wait for a person, and answer them.
     #[command(after_help = "Examples:
   ostrom guard approve                   # what waits
   ostrom guard approve 3f9a12            # shows the call and asks
   ostrom guard approve 3f9a12 --yes
   ostrom guard approve 3f9a12 --deny
-  ostrom guard approve --page            # a link to the approval page")]
-    Approve {
-        /// The beginning of a request's digest.
-        request: Option<String>,
-        /// Approve without asking.
-        #[arg(long, conflicts_with = "deny")]
-        yes: bool,
-        /// Refuse.
-        #[arg(long)]
-        deny: bool,
-        /// Print a link to the approval page, which works once (needs "web" in approval.channels).
-        #[arg(long, conflicts_with_all = ["request", "yes", "deny"])]
-        page: bool,
-        /// Which guard.
-        #[command(flatten)]
-        place: Place,
-    },
+  ostrom guard approve --page            # a link to the approval page
+
+--json: {\"waiting\": [REQUEST…], \"answered\": {\"request\": REQUEST, \"approved\"} or null}
+--page --json: {\"link\"}
+Nothing is asked then: an answer takes --yes or --deny.")]
+    Approve(ApproveOptions),
     /// Quarantine everything that descends from a source, in all runs.
     #[command(after_help = "Examples:
   ostrom guard revoke --source mail
   ostrom guard revoke --source fetch/fetch
-  ostrom guard revoke --source 'memory#project notes'")]
-    Revoke {
-        /// SERVER, SERVER/TOOL or SERVER#OBJECT.
-        #[arg(long)]
-        source: String,
-        /// Which guard.
-        #[command(flatten)]
-        place: Place,
-    },
+  ostrom guard revoke --source 'memory#project notes'
+
+--json: {\"source\", \"running\": whether a guard runs; if not, it holds from the next start on}")]
+    Revoke(RevokeSourceOptions),
     /// Stop a run, a principal, a tool, a server or everything, before the next call leaves.
     #[command(after_help = "Examples:
   ostrom guard stop --all
   ostrom guard stop --tool mail/send_email
-  ostrom guard stop --all --lift         # take it back")]
+  ostrom guard stop --all --lift         # take it back
+
+--json: {\"scope\", \"stopped\", \"running\": whether a guard runs; if not, it holds from the next start on}")]
     Stop(StopOptions),
     /// Take the context of a principal or run back to its beginning.
-    Reset {
-        /// The principal.
-        #[arg(long, default_value = "local")]
-        principal: String,
-        /// The run.
-        #[arg(long)]
-        run: Option<String>,
-        /// Which guard.
-        #[command(flatten)]
-        place: Place,
-    },
+    #[command(after_help = "Example:
+  ostrom guard reset --principal alice
+
+--json: {\"context\": {\"principal\", \"run\"}, \"running\": whether a guard runs; if not, it holds from the next start on}")]
+    Reset(ResetOptions),
     /// Mint a run: a context of its own, opened by a token (header Ostrom-Run, or OSTROM_RUN on stdio).
-    Mint {
-        /// For whom.
-        #[arg(long, default_value = "local")]
-        principal: String,
-        /// Which guard.
-        #[command(flatten)]
-        place: Place,
-    },
+    #[command(after_help = "Example:
+  ostrom guard mint --principal alice --json
+
+--json: {\"run\", \"token\"}")]
+    Mint(MintOptions),
     /// What the running guard knows: contexts and their labels, stops, what waits.
-    Status {
-        /// Which guard.
-        #[command(flatten)]
-        place: Place,
-    },
+    #[command(after_help = "Example:
+  ostrom guard status --json
+
+--json: {\"policy\": its hash, \"contexts\": [{\"context\": {\"principal\", \"run\"}, \"label\"}], \"stopped\": [SCOPE…],
+         \"unresolved\": [CALL…], \"waiting\": how many calls, \"held\": how many definitions}")]
+    Status(StatusOptions),
     /// Say in one sentence why a call was decided as it was.
     #[command(after_help = "Example:
   ostrom guard explain 12")]
@@ -253,6 +217,126 @@ pub struct StopOptions {
     /// Take the stop back.
     #[arg(long)]
     pub lift: bool,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Which guard.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// `ostrom guard observe`.
+#[derive(Debug, Args)]
+pub struct ObserveOptions {
+    /// The configuration.
+    #[arg(long, default_value = "guard.toml")]
+    pub config: PathBuf,
+    /// Start nothing; report what the log has.
+    #[arg(long)]
+    pub report: bool,
+    /// Print the result as JSON.
+    #[arg(long, requires = "report")]
+    pub json: bool,
+    /// Where the guard keeps its state.
+    #[arg(long)]
+    pub state: Option<PathBuf>,
+}
+
+/// `ostrom guard pin`.
+#[derive(Debug, Args)]
+pub struct PinOptions {
+    /// Names to approve.
+    pub names: Vec<String>,
+    /// Only of this server.
+    #[arg(long)]
+    pub server: Option<String>,
+    /// Approve everything that is held, but for what has hidden text or takes another's name.
+    #[arg(long)]
+    pub all: bool,
+    /// The hash that was shown, 12 digits or more; of each name, or of all together.
+    #[arg(long)]
+    pub hash: Vec<String>,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Which guard.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// `ostrom guard approve`.
+#[derive(Debug, Args)]
+pub struct ApproveOptions {
+    /// The beginning of a request's digest.
+    pub request: Option<String>,
+    /// Approve without asking.
+    #[arg(long, conflicts_with = "deny")]
+    pub yes: bool,
+    /// Refuse.
+    #[arg(long)]
+    pub deny: bool,
+    /// Print a link to the approval page, which works once (needs "web" in approval.channels).
+    #[arg(long, conflicts_with_all = ["request", "yes", "deny"])]
+    pub page: bool,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Which guard.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// `ostrom guard revoke`.
+#[derive(Debug, Args)]
+pub struct RevokeSourceOptions {
+    /// SERVER, SERVER/TOOL or SERVER#OBJECT.
+    #[arg(long)]
+    pub source: String,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Which guard.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// `ostrom guard reset`.
+#[derive(Debug, Args)]
+pub struct ResetOptions {
+    /// The principal.
+    #[arg(long, default_value = "local")]
+    pub principal: String,
+    /// The run.
+    #[arg(long)]
+    pub run: Option<String>,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Which guard.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// `ostrom guard mint`.
+#[derive(Debug, Args)]
+pub struct MintOptions {
+    /// For whom.
+    #[arg(long, default_value = "local")]
+    pub principal: String,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Which guard.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// `ostrom guard status`.
+#[derive(Debug, Args)]
+pub struct StatusOptions {
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub json: bool,
     /// Which guard.
     #[command(flatten)]
     pub place: Place,

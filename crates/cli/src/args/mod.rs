@@ -10,9 +10,12 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-pub use guard::{GuardCommand, Place, StopOptions};
+pub use guard::{
+    ApproveOptions, GuardCommand, MintOptions, ObserveOptions, PinOptions, Place, ResetOptions,
+    RevokeSourceOptions, StatusOptions, StopOptions,
+};
 pub use node::{BackupOptions, NodePlace, RestoreOptions, ServeOptions};
-pub use peer::{AddOptions, Here, OpenOptions, PeerCommand, SealKeyCommand};
+pub use peer::{AddOptions, Giving, Here, OpenOptions, PeerCommand, SealKeyCommand};
 pub use share::{
     FlawOptions, IncidentOptions, Marks, NodeAddress, PublishOptions, SeverityName, SyncOptions,
 };
@@ -97,7 +100,10 @@ Exit status: 0 it is what was signed and nothing is revoked, 1 it is not.")]
     #[command(after_help = "Examples:
   ostrom revoke 9f86d081884c7d65… --reason \"trained on a poisoned corpus\"
   ostrom revoke ./model --reason \"backdoored\" --replacement ./model-fixed
-  ostrom revoke ./model --reinstate 5994471abb01… --reason \"false alarm\"")]
+  ostrom revoke ./model --reinstate 5994471abb01… --reason \"false alarm\"
+
+--json: {\"artifact\": {\"name\", \"digest\"}, \"record\", \"reinstated\": whether this lifts a revocation, \"revoked\": whether it is
+         revoked now, \"revocation\": what --reinstate takes, or null, \"affected\": how many artifacts descend from it}")]
     Revoke(RevokeOptions),
     /// Make keys for signing models.
     #[command(after_help = "Example:\n  ostrom key new model-key.pem")]
@@ -161,13 +167,19 @@ Exit status: 0 opened and unchanged, 1 not.")]
   cp -r NODE/log NODE/audit NODE/keys node-2026-11-22/
 
 The folders log, audit and keys belong to it; take them after the database.
-For PostgreSQL use pg_dump.")]
+For PostgreSQL use pg_dump.
+
+--json: {\"backup\": FILE, \"folder\": the node's,
+         \"with\": what of it belongs to the backup}")]
     Backup(BackupOptions),
     /// Make a node's database from a backup. Nothing is overwritten.
     #[command(after_help = "Example:
   cp -r node-2026-11-22/log node-2026-11-22/audit node-2026-11-22/keys ./node/
   ostrom restore node-2026-11-22.db --data ./node
-  ostrom serve --data ./node")]
+  ostrom serve --data ./node
+
+--json: {\"from\": FILE, \"folder\": the node's, \"missing\": what to copy
+         into it before it is served}")]
     Restore(RestoreOptions),
     /// Print a completion script for a shell.
     #[command(

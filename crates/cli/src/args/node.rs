@@ -72,6 +72,9 @@ pub struct BackupOptions {
     pub to: PathBuf,
     #[command(flatten)]
     pub place: NodePlace,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// `ostrom restore`.
@@ -81,4 +84,7 @@ pub struct RestoreOptions {
     pub from: PathBuf,
     #[command(flatten)]
     pub place: NodePlace,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub json: bool,
 }

@@ -136,9 +136,23 @@ pub struct NewSealKeyOptions {
     /// Give the public key to the node as well.
     #[arg(long)]
     pub register: bool,
-    /// What to call it there; by default the file's name.
+    #[command(flatten)]
+    pub giving: Giving,
+}
+
+/// How a key is given out.
+#[derive(Debug, Args)]
+pub struct Giving {
+    /// What to call the key at the node; by default the file's name.
     #[arg(long)]
     pub label: Option<String>,
+    #[command(flatten)]
+    pub at: AtNode,
+}
+
+/// Which node, and how to answer.
+#[derive(Debug, Args)]
+pub struct AtNode {
     #[command(flatten)]
     pub node: NodeAddress,
     /// Print the result as JSON.
@@ -150,10 +164,7 @@ pub struct NewSealKeyOptions {
 #[derive(Debug, Args)]
 pub struct SealKeyListOptions {
     #[command(flatten)]
-    pub node: NodeAddress,
-    /// Print the result as JSON.
-    #[arg(long)]
-    pub json: bool,
+    pub at: AtNode,
 }
 
 /// `ostrom seal-key register`.
@@ -161,14 +172,8 @@ pub struct SealKeyListOptions {
 pub struct RegisterOptions {
     /// The key's file.
     pub file: PathBuf,
-    /// What to call it; by default the file's name.
-    #[arg(long)]
-    pub label: Option<String>,
     #[command(flatten)]
-    pub node: NodeAddress,
-    /// Print the result as JSON.
-    #[arg(long)]
-    pub json: bool,
+    pub giving: Giving,
 }
 
 /// `ostrom seal-key retire`.
@@ -177,7 +182,7 @@ pub struct RetireOptions {
     /// Its id, as `ostrom seal-key list` has it.
     pub id: String,
     #[command(flatten)]
-    pub node: NodeAddress,
+    pub at: AtNode,
 }
 
 /// `ostrom open`.
@@ -189,8 +194,5 @@ pub struct OpenOptions {
     #[arg(long, value_name = "FILE")]
     pub key: PathBuf,
     #[command(flatten)]
-    pub node: NodeAddress,
-    /// Print the whole object as JSON.
-    #[arg(long)]
-    pub json: bool,
+    pub at: AtNode,
 }

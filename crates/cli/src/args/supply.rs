@@ -42,7 +42,9 @@ pub enum KeyCommand {
     /// Make a key for signing models: FILE, which only you can read, and FILE's public half beside it.
     #[command(after_help = "Examples:
   ostrom key new model-key.pem                                  # and model-key.pub.pem
-  PASS=… ostrom key new model-key.pem --passphrase-env PASS")]
+  PASS=… ostrom key new model-key.pem --passphrase-env PASS
+
+--json: {\"secret\": FILE, \"public\": FILE, \"curve\", \"key\": its id}")]
     New {
         /// Where to put the secret key. An existing file is never overwritten.
         file: PathBuf,
@@ -52,6 +54,9 @@ pub enum KeyCommand {
         /// The environment variable with a passphrase to encrypt it with.
         #[arg(long)]
         passphrase_env: Option<String>,
+        /// Print the result as JSON.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -185,7 +190,10 @@ pub enum LineageCommand {
     #[command(after_help = "Examples:
   ostrom lineage add ./my-fine-tune --from ./base --relation fine-tune
   ostrom lineage add quant.gguf --from ./base --relation quantisation --evidence
-  ostrom lineage add ./model --from 9f86d081884c7d65… --relation trained-on")]
+  ostrom lineage add ./model --from 9f86d081884c7d65… --relation trained-on
+
+--json: {\"record\", \"relation\", \"children\": [{\"name\", \"digest\"}…], \"parents\": [{\"name\", \"digest\"}…],
+         \"basis\": {\"claim\": …} or {\"evidence\": {\"method\", \"result\", \"figures\"}}}")]
     Add {
         /// What came into being: a path, or a SHA-256 digest.
         child: String,
@@ -201,11 +209,18 @@ pub enum LineageCommand {
         /// The Ed25519 key to sign with; the default key otherwise.
         #[arg(long)]
         sign_key: Option<PathBuf>,
+        /// Print the result as JSON.
+        #[arg(long)]
+        json: bool,
     },
     /// Show what something came from.
     #[command(after_help = "Examples:
   ostrom lineage show ./my-model
-  ostrom lineage show 9f86d081 --descendants --svg tree.svg")]
+  ostrom lineage show 9f86d081 --descendants --svg tree.svg
+
+--json: {\"artifact\": {\"name\", \"digest\"}, \"direction\": \"ancestors\" or \"descendants\", \"known\", \"svg\": FILE or null,
+         \"artifacts\": [{\"name\", \"digest\", \"distance\", \"trusted\", \"mark\": \"revoked\", \"affected\", \"suspected\" or null}…],
+         \"edges\": [{\"child\", \"parent\", \"relation\", \"basis\", \"trusted\", \"record\"}…]}")]
     Show(ShowOptions),
     /// List what descends from something, with the shortest chain to each.
     #[command(after_help = "Example:\n  ostrom lineage affected-by 9f86d081884c7d65…")]
@@ -232,9 +247,17 @@ pub enum LineageCommand {
         json: bool,
     },
     /// Take in signed records that somebody gave you.
+    #[command(after_help = "Example:
+  ostrom lineage import record.json
+
+--json: {\"records\": [{\"file\", \"record\", \"predicateType\", \"trusted\": whether a trusted key signed it}…]}
+What was taken in before a file that cannot be used is told all the same.")]
     Import {
         /// Files with one DSSE envelope each.
         files: Vec<PathBuf>,
+        /// Print the result as JSON.
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -252,6 +275,9 @@ pub struct ShowOptions {
     /// Draw with ASCII only.
     #[arg(long)]
     pub ascii: bool,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub json: bool,
     /// Trust this public key.
     #[arg(long)]
     pub trust: Vec<PathBuf>,
@@ -290,4 +316,7 @@ pub struct RevokeOptions {
     /// The Ed25519 key to sign with; the default key otherwise.
     #[arg(long)]
     pub sign_key: Option<PathBuf>,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub json: bool,
 }

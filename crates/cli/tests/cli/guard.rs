@@ -404,3 +404,89 @@ fn a_server_gets_no_sandbox_that_the_guards_own_state_is_in() {
         assert!(!output.status.success() && text.contains("guard's own state"), "{folder}: {text}");
     }
 }
+
+impl Place {
+    /// What `ostrom guard … --json` prints.
+    fn json(&self, arguments: &[&str]) -> Value {
+        let output = self.guard(&[arguments, &["--json"]].concat());
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {error}");
+        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{arguments:?}: {error}"))
+    }
+}
+
+#[test]
+fn what_the_guard_tells_people_it_tells_programs() {
+    let place = Place::new();
+    let checked = place.json(&["run", "--check"]);
+    assert_eq!((&checked["config"], &checked["servers"]), (&json!("guard.toml"), &json!(1)));
+    let mut agent = Agent::start(place.command());
+    agent.call("read", json!({}));
+    agent.call("send", json!({"to": "eve"}));
+
+    let status = place.json(&["status"]);
+    assert_eq!(
+        (&status["policy"], &status["waiting"], &status["held"]),
+        (&checked["policy"], &json!(1), &json!(0))
+    );
+    assert_eq!(status["contexts"][0]["context"], json!({"principal": "local"}));
+    let people = place.said(&["status"]);
+    for words in ["1 calls: ostrom guard approve", "context     local", "influenced by outside and user"] {
+        assert!(people.contains(words), "{words}: {people}");
+    }
+    let minted = place.json(&["mint", "--principal", "alice"]);
+    assert!(minted["run"].is_string() && minted["token"].is_string(), "{minted}");
+    assert!(place.said(&["mint"]).contains("token  "));
+
+    let waiting = place.json(&["approve"]);
+    assert_eq!((&waiting["waiting"][0]["tool"], &waiting["answered"]), (&json!("send"), &Value::Null));
+    let request = waiting["waiting"][0]["digest"].as_str().unwrap();
+    // A program has to say what the answer is.
+    let output = place.guard(&["approve", request, "--json"]);
+    assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("--yes"));
+    let answered = place.json(&["approve", request, "--deny"]);
+    assert_eq!(
+        (&answered["waiting"], &answered["answered"]["approved"], &answered["answered"]["request"]["digest"]),
+        (&json!([]), &json!(false), &json!(request))
+    );
+
+    let stopped = json!({"scope": "tool mail/read", "stopped": true, "running": true});
+    assert_eq!(place.json(&["stop", "--tool", "mail/read"]), stopped);
+    assert_eq!(place.json(&["status"])["stopped"], json!(["tool mail/read"]));
+    agent.end();
+    let lifted = json!({"scope": "tool mail/read", "stopped": false, "running": false});
+    assert_eq!(place.json(&["stop", "--tool", "mail/read", "--lift"]), lifted);
+    let reset = json!({"context": {"principal": "local"}, "running": false});
+    assert_eq!(place.json(&["reset"]), reset);
+    let revoked = json!({"source": "mail/send", "running": false});
+    assert_eq!(place.json(&["revoke", "--source", "mail/send"]), revoked);
+    let observed = place.json(&["observe", "--config", "guard.toml", "--report"]);
+    assert_eq!((&observed["calls"], &observed["refused"]), (&json!(2), &json!(1)));
+    assert!(observed["candidate"]["text"].as_str().unwrap().contains("[servers.\"mail\".tools.\"send\"]"));
+}
+
+#[test]
+fn a_program_approves_definitions_by_the_hashes_that_it_was_told() {
+    let place = Place::new();
+    let config = std::fs::read_to_string(place.path("guard.toml")).unwrap();
+    std::fs::write(place.path("guard.toml"), config.replace("trust-on-first-use", "hold")).unwrap();
+    let mut agent = Agent::start(place.command());
+    agent.ask("tools/list", json!({}));
+    let held = place.json(&["pin"]);
+    assert_eq!(held["approved"], json!([]));
+    let all = held["held"].as_array().unwrap();
+    let send = all.iter().find(|one| one["name"] == "send").unwrap();
+    assert_eq!(
+        (&send["server"], &send["kind"], &send["reasons"]),
+        (&json!("mail"), &json!("tool"), &json!(["it is new"]))
+    );
+    let output = place.guard(&["pin", "send", "--json"]);
+    assert!(!output.status.success() && String::from_utf8_lossy(&output.stderr).contains("--hash"));
+    let pinned = place.json(&["pin", "send", "--hash", send["digest"].as_str().unwrap()]);
+    assert_eq!(pinned["approved"], json!([send]));
+    assert_eq!(pinned["held"].as_array().unwrap().len(), all.len() - 1);
+    assert_ne!(pinned["together"], held["together"]);
+    let pinned = place.json(&["pin", "--all", "--hash", pinned["together"].as_str().unwrap()]);
+    assert_eq!((&pinned["held"], &pinned["together"]), (&json!([]), &Value::Null));
+    agent.end();
+}

@@ -115,7 +115,17 @@ fn a_node_is_served_backed_up_restored_and_served_again_with_its_peers() {
 
     place.ostrom(&["backup", "copy.db", "--data", "one"]).exits(0).says("copy.db").says("keys");
     place.ostrom(&["backup", "copy.db", "--data", "one"]).exits(1).complains("copy.db");
+    let copied = place.ostrom(&["backup", "other.db", "--data", "one", "--json"]).exits(0).json();
+    assert_eq!(
+        (&copied["backup"], &copied["folder"], &copied["with"][2]),
+        (&"other.db".into(), &"one".into(), &"keys".into())
+    );
     one.stop();
+    let restored = place.ostrom(&["restore", "other.db", "--data", "third", "--json"]).exits(0).json();
+    assert_eq!(
+        (&restored["from"], &restored["folder"], &restored["missing"]),
+        (&"other.db".into(), &"third".into(), &copied["with"])
+    );
     let listed = place.ostrom(&["peer", "list", "--data", "one"]).exits(0);
     listed.says("paused");
     place.ostrom(&["restore", "copy.db", "--data", "again"]).exits(0).says("before you serve it");

@@ -202,6 +202,35 @@ fn a_revocation_reaches_what_descends_from_the_revoked() {
     place.ostrom(&["verify", "model", "--key", "k.pub.pem"]).exits(0);
     place.ostrom(&["scan", "model"]).exits(0);
 
+    // The same for programs.
+    let revoked = place.ostrom(&["revoke", "base", "--reason", "poisoned", "--json"]).exits(0).json();
+    assert_eq!(
+        (&revoked["artifact"]["name"], &revoked["revoked"], &revoked["reinstated"], &revoked["affected"]),
+        (&"base".into(), &true.into(), &false.into(), &1.into())
+    );
+    let shown = place.ostrom(&["lineage", "show", "model", "--json"]).exits(0).json();
+    assert_eq!(shown["artifacts"][1]["mark"], "revoked");
+    let statement = revoked["revocation"].as_str().unwrap();
+    let lifted = place
+        .ostrom(&["revoke", "base", "--reinstate", statement, "--reason", "false alarm", "--json"])
+        .exits(0)
+        .json();
+    assert_eq!(
+        (&lifted["revoked"], &lifted["reinstated"], &lifted["revocation"]),
+        (&false.into(), &true.into(), &statement.into())
+    );
+    assert_ne!(lifted["record"], revoked["record"]);
+    // What was lifted before is not lifted again, and the JSON comes all the same.
+    let again = place.ostrom(&["revoke", "base", "--reason", "again", "--json"]).exits(0).json();
+    let still = place
+        .ostrom(&["revoke", "base", "--reinstate", statement, "--reason", "no", "--json"])
+        .exits(1)
+        .complains("still revoked")
+        .json();
+    assert_eq!(still["revoked"], true);
+    let statement = again["revocation"].as_str().unwrap();
+    place.ostrom(&["revoke", "base", "--reinstate", statement, "--reason", "false alarm too"]).exits(0);
+
     // A file whose name stands for what is said about a model is verified, and looked up, all the same.
     fs::write(place.path("model/model.sig"), "a payload").unwrap();
     place.ostrom(&["sign", "model", "--key", "k.pem", "--out", "elsewhere.sig"]).exits(0);
@@ -218,4 +247,66 @@ fn a_revocation_reaches_what_descends_from_the_revoked() {
     place.ostrom(&["sign", "model", "--key", "k.pem", "--out", "elsewhere.sig"]).exits(0);
     place.ostrom(&verify).exits(1).complains("could not be read");
     place.ostrom(&["scan", "model"]).exits(1).says("record-unusable");
+}
+
+#[test]
+fn keys_and_records_of_lineage_are_told_as_json() {
+    let place = with_model();
+    let made = place.ostrom(&["key", "new", "k.pem", "--curve", "p521", "--json"]).exits(0);
+    assert!(!made.out.contains("PRIVATE"));
+    let made = made.json();
+    assert_eq!(
+        (&made["secret"], &made["public"], &made["curve"]),
+        (&"k.pem".into(), &"k.pub.pem".into(), &"P-521".into())
+    );
+    let signed = place.ostrom(&["sign", "model", "--key", "k.pem", "--json"]).exits(0).json();
+    assert_eq!(signed["key"], made["key"], "the id under which signatures name the key");
+
+    fs::create_dir(place.path("base")).unwrap();
+    fs::write(place.path("base/model.safetensors"), safetensors(7)).unwrap();
+    let added = place
+        .ostrom(&["lineage", "add", "model", "--from", "base", "--relation", "copy", "--evidence", "--json"])
+        .exits(0)
+        .json();
+    assert_eq!(
+        (&added["relation"], &added["children"][0]["name"], &added["parents"][0]["name"]),
+        (&"copy".into(), &"model".into(), &"base".into())
+    );
+    assert!(added["basis"]["evidence"]["result"].is_string(), "{added}");
+
+    let shown = place.ostrom(&["lineage", "show", "model", "--json", "--svg", "tree.svg"]).exits(0).json();
+    assert_eq!(
+        (&shown["direction"], &shown["known"], &shown["svg"]),
+        (&"ancestors".into(), &true.into(), &"tree.svg".into())
+    );
+    assert!(place.path("tree.svg").exists());
+    assert_eq!(shown["edges"][0]["record"], added["record"]);
+    let reached: Vec<_> = shown["artifacts"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| (&one["name"], &one["distance"], &one["mark"]))
+        .collect();
+    assert_eq!(
+        reached,
+        [(&"model".into(), &0.into(), &Value::Null), (&"base".into(), &1.into(), &Value::Null)]
+    );
+    assert_eq!(shown["artifacts"][1]["digest"], added["parents"][0]["digest"]);
+    let down = place.ostrom(&["lineage", "show", "base", "--descendants", "--json"]).exits(0).json();
+    assert_eq!((&down["direction"], &down["artifacts"][1]["name"]), (&"descendants".into(), &"model".into()));
+
+    // Somebody else takes the record in: first as of an unknown key, and whatever came before a broken file is told.
+    let name = format!("home/data/lineage/{}.json", added["record"].as_str().unwrap());
+    fs::copy(place.path(&name), place.path("record.json")).unwrap();
+    fs::write(place.path("broken.json"), "{}").unwrap();
+    let import = |files: &[&str]| {
+        let args = [&["lineage", "import", "--json"], files].concat();
+        crate::place::Ran::of(place.command(&args).env("OSTROM_HOME", place.path("elsewhere")))
+    };
+    let taken = import(&["record.json", "broken.json"]).exits(1).complains("broken.json").json();
+    assert_eq!(taken["records"].as_array().unwrap().len(), 1);
+    assert_eq!(
+        (&taken["records"][0]["record"], &taken["records"][0]["trusted"], &taken["records"][0]["file"]),
+        (&added["record"], &false.into(), &"record.json".into())
+    );
 }

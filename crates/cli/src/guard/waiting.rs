@@ -1,0 +1,87 @@
+//! `ostrom guard approve`: calls that wait for a person.
+
+use std::process::ExitCode;
+
+use ostrom_guard::serve::control::Command;
+use serde_json::{Value, json};
+
+use super::{confirmed, running};
+use crate::args::ApproveOptions;
+use crate::fail::Failure;
+use crate::show;
+
+/// `ostrom guard approve`.
+pub fn approve(options: &ApproveOptions) -> Result<ExitCode, Failure> {
+    if options.page {
+        return page(options);
+    }
+    let answer = running(&options.place, &Command::Waiting)?;
+    let waiting = answer.get("waiting").and_then(Value::as_array).cloned().unwrap_or_default();
+    let Some(start) = &options.request else {
+        if options.json {
+            return told(&waiting, None);
+        }
+        if waiting.is_empty() {
+            println!("Nothing waits.");
+        }
+        waiting.iter().for_each(show_request);
+        return Ok(ExitCode::SUCCESS);
+    };
+    let (found, others): (Vec<Value>, Vec<Value>) =
+        waiting.into_iter().partition(|one| digest(one).starts_with(start));
+    let [one] = found.as_slice() else {
+        return Err(Failure::new(format!(
+            "not exactly one request that waits begins with {start}: ostrom guard approve lists them"
+        )));
+    };
+    if !options.json {
+        show_request(one);
+    }
+    let approve = !options.deny
+        && (options.yes || confirmed("Let this call through, once?", options.json, "--yes or --deny")?);
+    running(&options.place, &Command::Answer { request: digest(one).to_owned(), approve })?;
+    if options.json {
+        return told(&others, Some(json!({"request": one, "approved": approve})));
+    }
+    println!("{}", if approve { "approved: the agent may make this very call once" } else { "refused" });
+    Ok(ExitCode::SUCCESS)
+}
+
+fn digest(request: &Value) -> &str {
+    request.get("digest").and_then(Value::as_str).unwrap_or_default()
+}
+
+/// A link to the approval page.
+fn page(options: &ApproveOptions) -> Result<ExitCode, Failure> {
+    let answer = running(&options.place, &Command::Page)?;
+    if options.json {
+        show::json(&answer)?;
+    } else {
+        println!("{}", answer.get("link").and_then(Value::as_str).unwrap_or_default());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn told(waiting: &[Value], answered: Option<Value>) -> Result<ExitCode, Failure> {
+    show::json(&json!({"waiting": waiting, "answered": answered}))?;
+    Ok(ExitCode::SUCCESS)
+}
+
+/// A request as a person reads it. Values are shown as JSON, so that nothing in them can move the cursor.
+fn show_request(request: &Value) {
+    let text = |key: &str| request.get(key).and_then(Value::as_str).unwrap_or_default();
+    let short: String = text("digest").chars().take(12).collect();
+    println!("{short}  {}/{}", text("server"), text("tool"));
+    let context = request.get("context").cloned().unwrap_or_default();
+    println!("  for      {}", context.get("principal").and_then(Value::as_str).unwrap_or_default());
+    if let Some(arguments) = request.get("arguments").and_then(Value::as_object) {
+        for (name, value) in arguments {
+            println!("  {:<8} {}", show::printable(name), ostrom_guard::pin::rendering(value));
+        }
+    }
+    for violation in request.get("violations").and_then(Value::as_array).into_iter().flatten() {
+        if let Ok(violation) = serde_json::from_value::<ostrom_guard::flow::Violation>(violation.clone()) {
+            println!("{}", show::wrapped(&format!("because {violation}"), "  "));
+        }
+    }
+}
