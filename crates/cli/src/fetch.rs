@@ -105,6 +105,11 @@ pub fn reference(name: &str) -> Option<&'static Reference> {
     REFERENCES.iter().find(|reference| reference.name == name)
 }
 
+/// The reference model that has this digest, whatever its file is called: so it can be brought to a machine without a network.
+fn reference_of(digest: Digest) -> Option<&'static Reference> {
+    REFERENCES.iter().find(|reference| digest.to_string() == reference.sha256)
+}
+
 /// All names, for messages.
 pub fn reference_names() -> String {
     REFERENCES.map(|reference| reference.name).join(", ")
@@ -136,10 +141,25 @@ pub async fn pull(source: &str) -> Result<PathBuf, Failure> {
             reference_names()
         )));
     }
+    pull_file(path, &folder)
+}
+
+/// Copies a file of this machine. One that has a reference model's digest is kept under that model's name.
+fn pull_file(path: &Path, folder: &Path) -> Result<PathBuf, Failure> {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    let target = place(&folder, &name)?;
-    let part = temporary(&folder)?;
+    let size = std::fs::metadata(path).map_err(io_failure(path.display()))?.len();
+    let may_be_reference = REFERENCES.iter().any(|reference| reference.size == size);
+    let mut target = place(folder, &name);
+    if !may_be_reference && target.is_err() {
+        return target; // before it is copied: it may be large
+    }
+    let part = temporary(folder)?;
     std::fs::copy(path, part.path()).map_err(io_failure(path.display()))?;
+    // Of the copy: the file itself may change meanwhile.
+    if may_be_reference && let Some(reference) = reference_of(digest_of(part.path())?) {
+        target = Ok(folder.join(format!("{}.gguf", reference.name)));
+    }
+    let target = target?;
     keep(part, &target)?;
     Ok(target)
 }
@@ -308,4 +328,18 @@ pub fn cached() -> Result<Vec<PathBuf>, Failure> {
 /// The reference models, for `model list`.
 pub fn references() -> &'static [Reference] {
     &REFERENCES
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_reference_model_is_known_by_its_digest_and_nothing_else_is() {
+        for reference in &REFERENCES {
+            let digest: Digest = reference.sha256.parse().unwrap();
+            assert_eq!(reference_of(digest).unwrap().name, reference.name);
+        }
+        assert!(reference_of(Digest::of(b"")).is_none());
+    }
 }
