@@ -22,6 +22,8 @@ const BATCH: u64 = 1000;
 /// So many policies there are: each for a group and for an organisation of its own.
 const POLICIES: u64 = 400;
 const GROUPS: u64 = 40;
+/// One object in so many is for another group alone.
+const SELDOM: u64 = 10_000;
 const LIMIT: usize = 100;
 const WORDS: [&str; 24] = [
     "prompt",
@@ -54,6 +56,11 @@ fn group(n: u64) -> GroupId {
     GroupId::new(Uuid::from_u128(u128::from(n) + 1))
 }
 
+/// An organisation that one policy names.
+fn named(policy: u64) -> OrgId {
+    OrgId::new(Uuid::from_u128(u128::from(policy) + 1000))
+}
+
 fn collection() -> CollectionId {
     CollectionId::new(Uuid::from_u128(1))
 }
@@ -69,8 +76,11 @@ fn mix(n: u64) -> u64 {
 fn object(n: u64) -> NewObject {
     let owner = OrgId::new(Uuid::from_u128(7));
     let of = mix(n) % POLICIES;
-    let other = OrgId::new(Uuid::from_u128(u128::from(of) + 1000));
-    let audience = [Party::Group(group(of % GROUPS)), Party::Organisation(other)].into();
+    let audience = if n % SELDOM == SELDOM / 2 {
+        [Party::Group(group(GROUPS))].into()
+    } else {
+        [Party::Group(group(of % GROUPS)), Party::Organisation(named(of))].into()
+    };
     let own = Policy::new([Handling { audience, ..Handling::new(owner, Tlp::Amber) }]);
     let uuid = Uuid::from_u128(u128::from(mix(n)) << 64 | u128::from(n));
     let id = ObjectId::new("indicator", uuid).unwrap();
@@ -224,12 +234,21 @@ fn reader(groups: impl Iterator<Item = u64>) -> Reader {
 
 async fn walk(store: &Store, now: Timestamp, long: Duration) {
     // Who sees everything gets the same pages as the question that does not ask: the difference is what asking costs.
-    let (all, most) = (reader(0..GROUPS), reader((0..GROUPS).filter(|n| n % 10 != 3)));
-    let mut times = [Times::default(), Times::default(), Times::default()];
+    let (all, most) = (reader(0..=GROUPS), reader((0..=GROUPS).filter(|n| n % 10 != 3)));
+    let seldom = reader(GROUPS..=GROUPS);
+    let policy = Reader { organisation: Some(named(5)), ..reader(0..0) };
+    let asked = [
+        ("a reader who may see all", Some(&all)),
+        ("a reader who may see nine of ten", Some(&most)),
+        ("a reader who may see one of 400", Some(&policy)),
+        ("a reader who may see one of 10,000", Some(&seldom)),
+        ("nobody asked", None),
+    ];
+    let mut times: Vec<Times> = asked.iter().map(|_| Times::default()).collect();
     let started = Instant::now();
     // In turns, so that all see the same weather.
     while started.elapsed() < long {
-        for (times, reader) in times.iter_mut().zip([Some(&all), Some(&most), None]) {
+        for (times, (_, reader)) in times.iter_mut().zip(asked) {
             let (began, before) = (Instant::now(), cpu());
             while began.elapsed() < Duration::from_millis(300) {
                 times.page(store, reader, now).await;
@@ -237,10 +256,37 @@ async fn walk(store: &Store, now: Timestamp, long: Duration) {
             times.cpu += cpu() - before;
         }
     }
-    let [all, most, without] = &mut times;
-    all.show("a reader who may see all");
-    most.show("a reader who may see nine of ten");
-    without.show("nobody asked");
-    println!("asking costs {:.1} %", (all.mean() / without.mean() - 1.0) * 100.0);
+    for (times, (name, _)) in times.iter_mut().zip(asked) {
+        times.show(name);
+    }
+    println!("asking costs {:.1} %", (times[0].mean() / times[4].mean() - 1.0) * 100.0);
     println!("memory: {} MiB resident, {} MiB at most", memory("VmRSS"), memory("VmHWM"));
+    for (name, reader) in &asked[..4] {
+        others(store, name, reader.expect("a reader"), now).await;
+    }
+}
+
+/// What else is asked for: once without anything in memory, then once more.
+async fn others(store: &Store, name: &str, reader: &Reader, now: Timestamp) {
+    let reading = store.reading(reader, now).await.expect("a reading");
+    let mut took = Vec::new();
+    for _ in 0..2 {
+        for what in 0..5 {
+            let start = Instant::now();
+            let found = match what {
+                0 => reading.list(&[], None, LIMIT).await.expect("a list").rows.len(),
+                1 => reading.list(&["indicator"], None, LIMIT).await.expect("a list").rows.len(),
+                2 => reading.search("sandbox vendor", &[], None, LIMIT).await.expect("found").rows.len(),
+                3 => reading.changes(None, LIMIT).await.expect("changes").rows.len(),
+                _ => reading.counts().await.expect("counts").len(),
+            };
+            took.push(format!("{:.1} ms ({found})", start.elapsed().as_secs_f64() * 1e3));
+        }
+    }
+    let (first, second) = took.split_at(5);
+    println!(
+        "{name}: list, list of a type, search, changes, counts: {}; again {}",
+        first.join(", "),
+        second.join(", ")
+    );
 }

@@ -68,6 +68,18 @@ fn masked(url: &str) -> String {
     }
 }
 
+/// How what a reader may see is found. The answers are the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Lookup {
+    /// As is quicker for this reader.
+    #[default]
+    Judged,
+    /// By the marks that let the reader read: quick for who sees little. For tests.
+    ByMark,
+    /// By going through everything: quick for who sees much. For tests.
+    ByPlace,
+}
+
 /// How to open a store.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -79,12 +91,14 @@ pub struct Config {
     pub cache_kib: u32,
     /// How many readers' views are kept ready; at least one.
     pub views: usize,
+    /// How what a reader may see is found.
+    pub lookup: Lookup,
 }
 
 impl Config {
     /// The usual measures for a database at this place.
     pub const fn new(location: Location) -> Self {
-        Self { location, readers: 4, cache_kib: 16 * 1024, views: 256 }
+        Self { location, readers: 4, cache_kib: 16 * 1024, views: 256, lookup: Lookup::Judged }
     }
 
     /// `ostrom.db` in this folder.

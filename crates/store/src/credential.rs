@@ -437,7 +437,7 @@ impl Writing {
         }
     }
 
-    /// Forgets sessions and links that are over. Returns how many.
+    /// Forgets sessions and links that are over, and some of the marks that nothing has any more. Returns how many sessions and links.
     ///
     /// # Errors
     /// If the database fails.
@@ -445,6 +445,7 @@ impl Writing {
         let now = self.now();
         let sessions = self.execute("DELETE FROM session WHERE expires <= $1", args![now]).await?;
         let links = self.execute("DELETE FROM link WHERE expires <= $1", args![now]).await?;
+        self.reclaim().await?;
         Ok(sessions.saturating_add(links))
     }
 }

@@ -1,7 +1,8 @@
 //! Policies have numbers, and readers have views: which of the policies let them read.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use ostrom_core::handling::{Policy, Reader};
 use ostrom_core::{Digest, OrgId, PersonId, Timestamp};
@@ -70,16 +71,32 @@ impl Rule {
 pub(crate) struct Policies {
     most: usize,
     share: usize,
-    by_key: BTreeMap<i64, Arc<Rule>>,
+    /// With those that went since the store was opened: somebody may still ask what they said.
+    by_key: BTreeMap<i64, (Arc<Rule>, Option<OrgId>)>,
+    /// Without those.
     by_rule: HashMap<Arc<Rule>, i64>,
     /// How many each organisation brought.
     brought: HashMap<OrgId, usize>,
+    /// The numbers below the last that nothing had when the store was opened, in order.
+    free: VecDeque<i64>,
+    /// Those of them that were given away since: readers' views have to learn of them.
+    filled: Vec<i64>,
+    /// The next number is at least this.
+    floor: i64,
 }
 
 impl Default for Policies {
     fn default() -> Self {
-        let (by_key, by_rule, brought) = (BTreeMap::new(), HashMap::new(), HashMap::new());
-        Self { most: MAX_POLICIES, share: MAX_BROUGHT, by_key, by_rule, brought }
+        Self {
+            most: MAX_POLICIES,
+            share: MAX_BROUGHT,
+            by_key: BTreeMap::new(),
+            by_rule: HashMap::new(),
+            brought: HashMap::new(),
+            free: VecDeque::new(),
+            filled: Vec::new(),
+            floor: 1,
+        }
     }
 }
 
@@ -87,7 +104,10 @@ impl Policies {
     /// Whether there is room for one more beside `here` others, brought by this organisation.
     pub(crate) fn has_room(&self, here: usize, bringer: Option<OrgId>) -> bool {
         let brought = bringer.map_or(0, |bringer| self.brought_by(bringer).saturating_add(here));
-        self.by_key.len().saturating_add(here) < self.most && brought < self.share
+        let kept = self.by_rule.len().saturating_add(here);
+        // What went has its number until the store is opened again, and a view a place for it.
+        let places = self.places().saturating_add(here);
+        kept < self.most && places <= self.most.saturating_mul(2) && brought < self.share
     }
 
     /// With other limits.
@@ -96,26 +116,54 @@ impl Policies {
         (self.most, self.share) = (most, share);
     }
 
-    /// Reads them.
-    pub(crate) async fn load(db: &mut Db<'_>) -> Result<Self, Error> {
+    /// Reads them. `known`: those that were known until now, if readers' views may be under way: none of their numbers means something else from now on.
+    pub(crate) async fn load(db: &mut Db<'_>, known: Option<&Self>) -> Result<Self, Error> {
         let mut all = Self::default();
+        let mut next = 1;
         for row in db.fetch("SELECT key, json, bringer FROM policy ORDER BY key", args![]).await? {
-            all.add(row.int(0)?, Arc::new(row.json(1)?), row.maybe_parsed(2)?);
+            let key = row.int(0)?;
+            if known.is_none() {
+                all.free.extend(next..key);
+            }
+            next = key.saturating_add(1);
+            all.add(key, Arc::new(row.json(1)?), row.maybe_parsed(2)?);
+        }
+        if let Some(known) = known {
+            all.floor = known.next();
         }
         Ok(all)
     }
 
     pub(crate) fn add(&mut self, key: i64, rule: Arc<Rule>, bringer: Option<OrgId>) {
-        self.by_key.insert(key, Arc::clone(&rule));
-        self.by_rule.insert(rule, key);
+        if key < self.next() {
+            match self.free.front() == Some(&key) {
+                true => drop(self.free.pop_front()),
+                false => self.free.retain(|free| *free != key),
+            }
+            self.filled.push(key);
+        }
+        self.by_rule.insert(Arc::clone(&rule), key);
+        self.by_key.insert(key, (rule, bringer));
         if let Some(bringer) = bringer {
             let count = self.brought.entry(bringer).or_default();
             *count = count.saturating_add(1);
         }
     }
 
+    /// These went. Their numbers are nobody's from now on.
+    pub(crate) fn forget(&mut self, keys: &BTreeSet<i64>) {
+        for key in keys {
+            let Some((rule, bringer)) = self.by_key.get(key) else { continue };
+            if self.by_rule.remove(rule).is_some()
+                && let Some(count) = bringer.and_then(|bringer| self.brought.get_mut(&bringer))
+            {
+                *count = count.saturating_sub(1);
+            }
+        }
+    }
+
     pub(crate) fn get(&self, key: i64) -> Option<&Arc<Rule>> {
-        self.by_key.get(&key)
+        self.by_key.get(&key).map(|(rule, _)| rule)
     }
 
     pub(crate) fn key(&self, rule: &Rule) -> Option<i64> {
@@ -127,7 +175,7 @@ impl Policies {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (i64, &Policy)> {
-        self.by_key.iter().map(|(key, rule)| (*key, rule.policy()))
+        self.by_key.iter().map(|(key, (rule, _))| (*key, rule.policy()))
     }
 
     /// How long the bytes of a view are that knows them all.
@@ -135,9 +183,20 @@ impl Policies {
         usize::try_from(self.next()).unwrap_or(usize::MAX)
     }
 
-    /// The number for the next policy.
+    /// The number after all that were ever given.
     pub(crate) fn next(&self) -> i64 {
-        self.by_key.last_key_value().map_or(1, |(key, _)| key.saturating_add(1))
+        self.by_key.last_key_value().map_or(1, |(key, _)| key.saturating_add(1)).max(self.floor)
+    }
+
+    /// The number for a new policy, after `here` others that are new too.
+    pub(crate) fn number(&self, here: usize) -> i64 {
+        match self.free.get(here) {
+            Some(free) => *free,
+            None => {
+                let beyond = here.saturating_sub(self.free.len());
+                self.next().saturating_add(i64::try_from(beyond).unwrap_or(i64::MAX))
+            }
+        }
     }
 }
 
@@ -165,28 +224,80 @@ pub(crate) struct View {
     until: Option<Timestamp>,
     /// A byte for each policy, at the place of its number: 1 if it lets the reader read, else 0. At place 0, which is nobody's, a 1.
     bits: Vec<u8>,
+    /// How many of the numbers that were given away again it knows of.
+    filled: usize,
+    judgement: Judgement,
+}
+
+/// Whether a reader sees little of what there is, and after how many commits that was found out. It only says which way to the same answer is the shorter one.
+#[derive(Debug, Default)]
+struct Judgement(AtomicU64);
+
+impl Judgement {
+    /// For so many commits it holds.
+    const HOLDS: u64 = 512;
+
+    fn get(&self, commits: u64) -> Option<bool> {
+        // 0: not found out yet. Otherwise twice the commits, one added, and one more if it is little.
+        let known = self.0.load(Ordering::Relaxed).checked_sub(1)?;
+        (commits < (known >> 1).saturating_add(Self::HOLDS)).then_some(known & 1 == 1)
+    }
+
+    fn set(&self, commits: u64, little: bool) {
+        self.0.store((commits << 1 | u64::from(little)).saturating_add(1), Ordering::Relaxed);
+    }
 }
 
 impl View {
     fn new(reader: &Reader, from: Timestamp, policies: &Policies) -> Self {
-        let mut view = Self { reader: reader.clone(), from, until: None, bits: vec![1] };
+        let judgement = Judgement::default();
+        let (bits, filled) = (vec![1], 0);
+        let mut view = Self { reader: reader.clone(), from, until: None, bits, filled, judgement };
         view.extend(policies);
         view
+    }
+
+    /// The same, to be extended.
+    fn copy(&self) -> Self {
+        let Self { reader, from, until, bits, filled, judgement } = self;
+        let judgement = Judgement(AtomicU64::new(judgement.0.load(Ordering::Relaxed)));
+        let (reader, bits) = (reader.clone(), bits.clone());
+        Self { reader, from: *from, until: *until, bits, filled: *filled, judgement }
+    }
+
+    /// Whether the reader sees little of what there is, if that was found out not too many commits ago.
+    pub(crate) fn judged(&self, commits: u64) -> Option<bool> {
+        self.judgement.get(commits)
+    }
+
+    /// Notes whether the reader sees little.
+    pub(crate) fn judge(&self, commits: u64, little: bool) {
+        self.judgement.set(commits, little);
     }
 
     /// Adds the policies that came later.
     fn extend(&mut self, policies: &Policies) {
         let known = i64::try_from(self.bits.len()).unwrap_or(i64::MAX);
-        for (key, rule) in policies.by_key.range(known..) {
+        // A number that nothing has is read by nobody.
+        self.bits.resize(policies.places().max(self.bits.len()), 0);
+        let filled = policies.filled.get(self.filled..).unwrap_or_default();
+        let filled = filled.iter().copied().filter(|key| *key < known);
+        let filled = filled.filter_map(|key| Some((key, policies.get(key)?)));
+        let later = policies.by_key.range(known..).map(|(key, (rule, _))| (*key, rule));
+        for (key, rule) in filled.chain(later) {
             let decision = rule.policy_for(&self.reader).decide(&self.reader, self.from);
             self.until = [self.until, decision.changes()].into_iter().flatten().min();
-            // Numbers follow each other; a gap, if there were one, would be read by nobody.
-            let place = usize::try_from(*key).unwrap_or(usize::MAX);
-            if place > self.bits.len() && place < usize::MAX {
-                self.bits.resize(place, 0);
+            let place = usize::try_from(key).unwrap_or(usize::MAX);
+            if let Some(bit) = self.bits.get_mut(place) {
+                *bit = u8::from(decision.allowed());
             }
-            self.bits.push(u8::from(decision.allowed()));
         }
+        self.filled = policies.filled.len();
+    }
+
+    /// Whether it has all policies.
+    fn is_whole(&self, policies: &Policies) -> bool {
+        self.bits.len() == policies.places() && self.filled == policies.filled.len()
     }
 
     fn holds(&self, now: Timestamp) -> bool {
@@ -237,12 +348,10 @@ impl Views {
         if let Some((view, used)) = self.ready.get_mut(reader) {
             *used = self.clock;
             if view.holds(now) {
-                if view.bits.len() == policies.places() {
+                if view.is_whole(policies) {
                     return Arc::clone(view);
                 }
-                let View { reader, from, until, bits } = &**view;
-                let mut longer =
-                    View { reader: reader.clone(), from: *from, until: *until, bits: bits.clone() };
+                let mut longer = view.copy();
                 longer.extend(policies);
                 if longer.holds(now) {
                     *view = Arc::new(longer);

@@ -55,6 +55,16 @@ impl Reading {
         self.view.sees(policy)
     }
 
+    /// Whether the reader sees little of what there is, if that is known.
+    pub(crate) fn judged(&self) -> Option<bool> {
+        self.view.judged(self.store.commits())
+    }
+
+    /// Notes whether the reader sees little of what there is.
+    pub(crate) fn judge(&self, little: bool) {
+        self.view.judge(self.store.commits(), little);
+    }
+
     pub(crate) async fn fetch(&self, sql: impl SqlSafeStr, args: Vec<Arg>) -> Result<Vec<Row>, Error> {
         self.store.fetch(sql, args).await
     }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use std::time::Duration;
 
@@ -15,7 +16,7 @@ use tokio::sync::OwnedMutexGuard;
 
 use crate::db::{Arg, ReadConn, Readers, Row, WriteConn, args};
 use crate::policy::{Policies, Views};
-use crate::{Config, Custody, Error, Location, Reading, Writing, migrate, policy};
+use crate::{Config, Custody, Error, Location, Reading, Writing, migrate, policy, reclaim};
 
 /// How long a write waits for those before it.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -40,6 +41,8 @@ struct Inner {
     policies: RwLock<Policies>,
     collections: RwLock<Collections>,
     views: Mutex<Views>,
+    /// How many transactions were committed since the store was opened.
+    commits: AtomicU64,
 }
 
 /// What has to be known of collections to read and write objects.
@@ -96,6 +99,8 @@ pub(crate) struct Writer {
     pub(crate) last_added: i64,
     /// How many transactions were committed.
     pub(crate) generation: u64,
+    /// Up to this number it was looked which policies nothing has.
+    pub(crate) reclaimed: i64,
 }
 
 /// How the last transaction ended.
@@ -177,6 +182,7 @@ impl Store {
         };
         let mut conn = connect(config).await.map_err(|error| error.about(&what))?;
         migrate::migrate(&mut conn.db(), &what).await.map_err(|error| error.about(&what))?;
+        reclaim::all(&mut conn.db()).await.map_err(|error| error.about(&what))?;
         let readers = readers(config).await?;
         let mut writer = Writer {
             conn: Some(conn),
@@ -185,8 +191,9 @@ impl Store {
             next_seq: 1,
             last_added: i64::MIN,
             generation: 0,
+            reclaimed: 0,
         };
-        let (policies, collections) = load(&mut writer).await?;
+        let (policies, collections) = load(&mut writer, None).await?;
         Ok(Self {
             inner: Arc::new(Inner {
                 config: config.clone(),
@@ -195,6 +202,7 @@ impl Store {
                 policies: RwLock::new(policies),
                 collections: RwLock::new(collections),
                 views: Mutex::new(Views::default()),
+                commits: AtomicU64::new(0),
             }),
         })
     }
@@ -248,6 +256,19 @@ impl Store {
         &self.inner.config.location
     }
 
+    pub(crate) fn config(&self) -> &Config {
+        &self.inner.config
+    }
+
+    /// How many transactions were committed since the store was opened, more or less.
+    pub(crate) fn commits(&self) -> u64 {
+        self.inner.commits.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn count_commit(&self) {
+        self.inner.commits.fetch_add(1, Ordering::Relaxed);
+    }
+
     /// How many readers' views are ready: what the cache holds.
     pub fn views_ready(&self) -> usize {
         self.views().len()
@@ -284,7 +305,8 @@ impl Store {
         if writer.conn.is_none() {
             writer.conn = Some(connect(&self.inner.config).await?);
         }
-        let (policies, collections) = load(writer).await?;
+        let known = self.policies().clone();
+        let (policies, collections) = load(writer, Some(&known)).await?;
         *self.policies_mut() = policies;
         *self.collections_mut() = collections;
         self.views().clear();
@@ -430,9 +452,9 @@ fn postgres_options(url: &str) -> Result<PgConnectOptions, Error> {
 }
 
 /// Reads what is kept in memory.
-async fn load(writer: &mut Writer) -> Result<(Policies, Collections), Error> {
+async fn load(writer: &mut Writer, known: Option<&Policies>) -> Result<(Policies, Collections), Error> {
     let mut db = writer.db()?;
-    let policies = policy::Policies::load(&mut db).await?;
+    let policies = policy::Policies::load(&mut db, known).await?;
     let mut collections = Collections::default();
     for row in db.fetch("SELECT id, key, may_read, largest FROM collection", args![]).await? {
         collections.add(row.parsed(0)?, row.int(1)?, row.maybe_json(2)?);

@@ -1,6 +1,6 @@
 //! A transaction that writes.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
 use ostrom_core::handling::{Handling, Policy};
@@ -26,6 +26,10 @@ pub struct Writing {
     policies: Vec<(i64, Arc<Rule>, Option<OrgId>)>,
     /// Their numbers.
     fresh: HashMap<Arc<Rule>, i64>,
+    /// Those that it removed.
+    gone: BTreeSet<i64>,
+    /// Whether it asked for the number of a policy.
+    interned: bool,
     /// Whose write it is: who brings the policies that it needs.
     bringer: Option<OrgId>,
     /// The collections as this transaction leaves them, if it changed any.
@@ -43,6 +47,8 @@ impl Writing {
             last_added,
             policies: Vec::new(),
             fresh: HashMap::new(),
+            gone: BTreeSet::new(),
+            interned: false,
             bringer: None,
             collections: None,
         }
@@ -60,13 +66,15 @@ impl Writing {
     pub async fn commit(mut self) -> Result<(), Error> {
         self.writer.commit().await?;
         // No await from here on: what is in memory follows at once.
+        self.store.count_commit();
         self.writer.next_seq = self.next_seq;
         self.writer.last_added = self.last_added;
         if let Some(collections) = self.collections.take() {
             *self.store.collections_mut() = collections;
         }
-        if !self.policies.is_empty() {
+        if !self.policies.is_empty() || !self.gone.is_empty() {
             let mut known = self.store.policies_mut();
+            known.forget(&self.gone);
             for (key, rule, bringer) in self.policies.drain(..) {
                 known.add(key, rule, bringer);
             }
@@ -126,26 +134,42 @@ impl Writing {
 
     /// The same for a rule whose policies are not empty.
     pub(crate) async fn intern_rule(&mut self, rule: Rule) -> Result<i64, Error> {
-        let (key, room) = {
-            let known = self.store.policies();
-            (known.key(&rule), known.has_room(self.policies.len(), self.bringer))
+        self.interned = true;
+        let (key, room, number) = {
+            let (known, here) = (self.store.policies(), self.policies.len());
+            (known.key(&rule), known.has_room(here, self.bringer), known.number(here))
         };
+        let key = key.filter(|key| !self.gone.contains(key));
         if let Some(key) = key.or_else(|| self.fresh.get(&rule).copied()) {
             return Ok(key);
         }
         if !room {
             return Err(Error::Refused(
-                "too many different marks are in use: take recipients, embargoes and exchange policies that were used before"
+                "too many different marks are in use: take recipients, embargoes and exchange policies that were used before (marks that nothing has any more make room within hours, or when the node starts)"
                     .to_owned(),
             ));
         }
-        let next = self.policies.last().map(|(key, ..)| key.saturating_add(1));
-        let key = next.unwrap_or_else(|| self.store.policies().next());
-        policy::write(&mut self.writer.db()?, key, &rule, self.bringer).await?;
+        policy::write(&mut self.writer.db()?, number, &rule, self.bringer).await?;
         let rule = Arc::new(rule);
-        self.fresh.insert(Arc::clone(&rule), key);
-        self.policies.push((key, rule, self.bringer));
-        Ok(key)
+        self.fresh.insert(Arc::clone(&rule), number);
+        self.policies.push((number, rule, self.bringer));
+        Ok(number)
+    }
+
+    /// Whether this transaction asked for the number of a policy.
+    pub(crate) const fn has_interned(&self) -> bool {
+        self.interned
+    }
+
+    /// After which policy the next are to be looked at, whether nothing has them, and which number is after all.
+    pub(crate) fn to_reclaim(&self) -> (i64, i64) {
+        (self.writer.reclaimed, self.store.policies().next())
+    }
+
+    /// Notes that these policies were removed, and where to go on.
+    pub(crate) fn reclaimed(&mut self, gone: BTreeSet<i64>, next: i64) {
+        self.gone.extend(gone);
+        self.writer.reclaimed = next;
     }
 
     /// The policy with this number.
@@ -155,9 +179,8 @@ impl Writing {
 
     /// The rule with this number.
     pub(crate) fn rule_of(&self, key: i64) -> Result<Arc<Rule>, Error> {
-        // Numbers follow each other.
-        let first = self.policies.first().map_or(i64::MAX, |(key, ..)| *key);
-        let at = key.checked_sub(first).and_then(|at| usize::try_from(at).ok());
+        // Numbers follow each other, but for some that were free.
+        let at = self.policies.binary_search_by_key(&key, |(key, ..)| *key).ok();
         let here = at.and_then(|at| self.policies.get(at)).map(|(_, rule, _)| Arc::clone(rule));
         let rule = here.or_else(|| self.store.policies().get(key).map(Arc::clone));
         rule.ok_or_else(|| Error::damaged(format!("there is no policy {key}")))
@@ -239,7 +262,10 @@ mod tests {
             let mut writing = store.writing(Timestamp::EPOCH).await.unwrap();
             writing.bring_for(Some(org(who)));
             for second in seconds {
-                writing.intern(&until(who, *second)).await?;
+                // What nothing has goes when the store is opened.
+                let case =
+                    ostrom_core::CaseId::new(Uuid::from_u128(who << 32 | u128::from(second.unsigned_abs())));
+                writing.put_case(case, &until(who, *second), "a case").await?;
             }
             writing.commit().await
         };

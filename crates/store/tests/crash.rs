@@ -13,6 +13,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, Command, Stdio};
 
 use common::*;
+use ostrom_core::{CaseId, Uuid};
 use ostrom_store::testing::Postgres;
 use ostrom_store::{Config, Store};
 
@@ -31,12 +32,23 @@ fn the_writer() {
         let store = Store::open(&config).await.unwrap();
         for batch in 0_u128.. {
             let ids = (0..5).map(|n| (round << 40) + batch * 5 + n);
-            put(&store, 1000, ids.map(|n| object(id("note", n), 1, clear())).collect()).await;
+            let mut writing = store.writing(at(1000)).await.unwrap();
+            writing.put(ids.map(|n| object(id("note", n), 1, clear())).collect()).await.unwrap();
+            // Its marks before are nobody's then.
+            writing.put_case(case(round), &amber_to(round << 40 | batch), "a case").await.unwrap();
+            writing.commit().await.unwrap();
+            let mut writing = store.writing(at(1000)).await.unwrap();
+            writing.sweep().await.unwrap();
+            writing.commit().await.unwrap();
             let mut out = std::io::stdout().lock();
             writeln!(out, "\nwritten {round} {batch}").unwrap();
             out.flush().unwrap();
         }
     });
+}
+
+fn case(n: u128) -> CaseId {
+    CaseId::new(Uuid::from_u128(n))
 }
 
 fn start(database: &str, round: u128) -> Child {
@@ -80,6 +92,9 @@ async fn killed_again_and_again(database: &str, rounds: u128) {
         assert_eq!(reading.counts().await.unwrap()["note"] % 5, 0);
         let report = store.custody().check().await.unwrap();
         assert!(report.is_sound() && report.counted, "{report:?}");
+        for round in 1..=round {
+            assert!(store.custody().case(case(round)).await.unwrap().is_some(), "its marks are there");
+        }
         store.close().await;
     }
 }

@@ -27,6 +27,7 @@ on_both! {
     a_relationship_is_as_strict_as_its_ends,
     a_longer_chain_than_the_bound_is_for_nobody,
     a_removed_end_keeps_its_strictness,
+    what_is_noted_is_right_after_removals,
     tombstones_are_for_whom_the_object_was,
     an_embargo_ends_by_itself,
     what_is_released_is_added_once_more,
@@ -283,6 +284,22 @@ async fn a_removed_end_keeps_its_strictness(world: World) {
     let reading = store.reading(&member(2), at(1000)).await.unwrap();
     assert_eq!(reading.search("note", &["note"], None, 10).await.unwrap().rows.len(), 1);
     assert!(store.custody().check().await.unwrap().is_sound());
+}
+
+async fn what_is_noted_is_right_after_removals(world: World) {
+    let store = &world.store;
+    add_collections(store, &[1]).await;
+    let what = id("note", 1);
+    put(store, 10, [1, 2, 3].into_iter().map(|version| object(what.clone(), version, clear())).collect())
+        .await;
+    // The last and the first go: another is the last and the first then, whoever looks.
+    for (now, version) in [(11, 3), (12, 1)] {
+        let mut writing = store.writing(at(now)).await.unwrap();
+        assert_eq!(writing.remove(coll(1), &what, Some(at(version)), None).await.unwrap(), 1);
+        writing.commit().await.unwrap();
+        let report = store.custody().check().await.unwrap();
+        assert!(report.is_sound(), "{report:?}");
+    }
 }
 
 async fn tombstones_are_for_whom_the_object_was(world: World) {

@@ -12,6 +12,7 @@ mod recompute;
 mod remove;
 mod renew;
 mod search;
+mod sparse;
 mod work;
 
 use bytes::Bytes;

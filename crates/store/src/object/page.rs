@@ -11,6 +11,7 @@ use sqlx::AssertSqlSafe;
 
 use super::line::{same_line, shown};
 use super::read::{after_batch, cut, list_clause, position};
+use super::sparse::{Among, CHUNK};
 use super::{Entry, Filter, Key, ManifestEntry, Page, Versions};
 use crate::db::{Arg, args, pad, padded, places};
 use crate::policy::seen;
@@ -97,11 +98,14 @@ enum Start<'a> {
     After(i64),
     /// After this object, whose number the query itself looks up. Nothing comes if it is not there.
     Place(&'a Key),
+    /// Among the objects with these numbers, which are not too many for a query.
+    Among(&'a [i64]),
 }
 
 /// A page's question.
 struct Question<'a> {
     line: &'static str,
+    id: CollectionId,
     collection: i64,
     filter: &'a Filter,
     view: &'a [u8],
@@ -110,15 +114,17 @@ struct Question<'a> {
 
 impl Question<'_> {
     /// The conditions, and the order.
-    fn body(&self, start: Start<'_>, kind: Option<&String>) -> (String, Vec<Arg>) {
+    fn body(&self, start: Start<'_>, kind: Option<&String>, most: i64) -> (String, Vec<Arg>) {
         let second = match start {
             Start::After(number) => number,
             Start::Place(key) => key.added.micros(),
+            Start::Among(numbers) => numbers.first().copied().unwrap_or(i64::MAX),
         };
-        let mut args = args![self.collection, second, self.view, self.most];
+        let mut args = args![self.collection, second, self.view, most];
         let by_id = !self.filter.ids.is_empty();
+        let among = matches!(start, Start::Among(_));
         // A plus keeps the databases from going by the index of a column where another one is meant.
-        let collection = if kind.is_some() { "+o.collection" } else { "o.collection" };
+        let collection = if kind.is_some() || among { "+o.collection" } else { "o.collection" };
         let seq = if by_id { "+o.seq" } else { "o.seq" };
         let mut sql = format!(" FROM object o WHERE {collection} = $1 AND {}", shown!("$3"));
         match start {
@@ -130,6 +136,10 @@ impl Question<'_> {
                     " AND {seq} > (SELECT q.seq FROM object q WHERE q.id = $5 AND q.collection = $1 AND q.version = $6 \
                      AND q.added = $2)"
                 ));
+            }
+            Start::Among(numbers) => {
+                sql.push_str(" AND +o.seq >= $2");
+                list_clause("o.seq", numbers.iter().copied(), &mut sql, &mut args);
             }
         }
         versions_clause(&self.filter.versions, &mut sql, &mut args);
@@ -151,27 +161,63 @@ impl Question<'_> {
         store: &Store,
         start: Start<'_>,
         kind: Option<&String>,
-        id: CollectionId,
+        most: i64,
         found: &mut Vec<Entry>,
     ) -> Result<(), Error> {
-        let (body, args) = self.body(start, kind);
+        let (body, args) = self.body(start, kind, most);
         let sql = format!("SELECT string_agg(p.line, '') FROM (SELECT {} AS line{body}) AS p", self.line);
         // Nothing but fixed texts is in it.
         let row = store.first(AssertSqlSafe(sql), args).await?;
         match row.map(|row| row.maybe_text(0)).transpose()?.flatten() {
-            Some(text) => entries(id, text, found),
+            Some(text) => entries(self.id, text, found),
             None => Ok(()),
         }
     }
 
     /// How many objects fit into a page, and whether that is less than there are.
-    async fn fitting(&self, store: &Store, start: Start<'_>) -> Result<(i64, bool), Error> {
-        let (body, args) = self.body(start, None);
-        let rows = store
-            .fetch(AssertSqlSafe(format!("SELECT CAST(octet_length(o.body) AS BIGINT){body}")), args)
-            .await?;
-        let sizes = rows.iter().map(|row| row.int(0)).collect::<Result<Vec<_>, _>>()?;
+    async fn fitting(&self, store: &Store, starts: &[Start<'_>]) -> Result<(i64, bool), Error> {
+        let mut sizes = Vec::new();
+        for start in starts {
+            let left = self.left(sizes.len());
+            if left > 0 {
+                let (body, args) = self.body(*start, None, left);
+                let sql = format!("SELECT CAST(octet_length(o.body) AS BIGINT){body}");
+                for row in store.fetch(AssertSqlSafe(sql), args).await? {
+                    sizes.push(row.int(0)?);
+                }
+            }
+        }
         Ok(fitting(&sizes, self.most))
+    }
+
+    /// How many more may come.
+    fn left(&self, found: usize) -> i64 {
+        self.most.saturating_sub(i64::try_from(found).unwrap_or(i64::MAX))
+    }
+
+    /// The answer, in order. If it may be had `apart`, one type at a time, which has an index of its own to go by.
+    async fn rounds(&self, store: &Store, starts: &[Start<'_>], apart: bool) -> Result<Vec<Entry>, Error> {
+        let filter = self.filter;
+        let mut found = Vec::new();
+        if let ([start], true) =
+            (starts, apart && filter.ids.is_empty() && (1..=FEW).contains(&filter.kinds.len()))
+        {
+            let kinds: BTreeSet<&String> = filter.kinds.iter().collect();
+            for kind in kinds {
+                self.ask(store, *start, Some(kind), self.most, &mut found).await?;
+            }
+        } else {
+            for start in starts {
+                let left = self.left(found.len());
+                if left > 0 {
+                    self.ask(store, *start, None, left, &mut found).await?;
+                }
+            }
+        }
+        if !found.is_sorted_by(|a, b| a.key <= b.key) {
+            found.sort_by(|a, b| a.key.cmp(&b.key));
+        }
+        Ok(found)
     }
 }
 
@@ -266,12 +312,14 @@ impl Reading {
             (number, known.largest(number))
         };
         let most = self.limit(limit).saturating_add(1);
-        let question = Question { line, collection: number, filter, view: self.viewer(), most };
+        let question =
+            Question { line, id: collection, collection: number, filter, view: self.viewer(), most };
         let large = line == WITH_BODY && may_be_large(largest, most.saturating_mul(8));
-        let quick =
-            after.filter(|key| key.collection == collection && filter.added_after.is_none() && !large);
+        let little = filter.ids.is_empty() && self.sees_little().await?;
+        let quick = after
+            .filter(|key| key.collection == collection && filter.added_after.is_none() && !large && !little);
         if let Some(key) = quick {
-            let found = self.rounds(&question, Start::Place(key), collection, true).await?;
+            let found = question.rounds(store, &[Start::Place(key)], true).await?;
             // With nothing found the object may be gone, and its place has to be found otherwise.
             if !found.is_empty() {
                 return Ok(cut(found, self.most(limit), |row| &row.key));
@@ -284,43 +332,25 @@ impl Reading {
         if let Some(added) = filter.added_after {
             start = start.max(after_batch(store, added).await?.saturating_sub(1));
         }
-        let start = Start::After(start);
+        let kinds: Vec<&str> = filter.kinds.iter().map(String::as_str).collect();
+        let among = Among { after: start, collection: Some(number), kinds: &kinds, ..Among::default() };
+        let numbers = if little { self.little(among).await? } else { None };
+        let starts: Vec<Start<'_>> = match &numbers {
+            Some(numbers) => numbers.chunks(CHUNK).map(Start::Among).collect(),
+            None => vec![Start::After(start)],
+        };
         if !large {
-            let found = self.rounds(&question, start, collection, true).await?;
+            let found = question.rounds(store, &starts, numbers.is_none()).await?;
             return Ok(cut(found, self.most(limit), |row| &row.key));
         }
-        let (most, less) = question.fitting(store, start).await?;
+        let (most, less) = question.fitting(store, &starts).await?;
         let question = Question { most, ..question };
-        let found = self.rounds(&question, start, collection, false).await?;
+        let found = question.rounds(store, &starts, false).await?;
         if less {
             let next = found.last().map(|row| row.key.clone());
             return Ok(Page { rows: found, next });
         }
         Ok(cut(found, self.most(limit), |row| &row.key))
-    }
-
-    /// The answer, in order. If it may be had `apart`, one type at a time, which has an index of its own to go by.
-    async fn rounds(
-        &self,
-        question: &Question<'_>,
-        start: Start<'_>,
-        collection: CollectionId,
-        apart: bool,
-    ) -> Result<Vec<Entry>, Error> {
-        let filter = question.filter;
-        let mut found = Vec::new();
-        if apart && filter.ids.is_empty() && (1..=FEW).contains(&filter.kinds.len()) {
-            let kinds: BTreeSet<&String> = filter.kinds.iter().collect();
-            for kind in kinds {
-                question.ask(self.store(), start, Some(kind), collection, &mut found).await?;
-            }
-        } else {
-            question.ask(self.store(), start, None, collection, &mut found).await?;
-        }
-        if !found.is_sorted_by(|a, b| a.key <= b.key) {
-            found.sort_by(|a, b| a.key.cmp(&b.key));
-        }
-        Ok(found)
     }
 }
 

@@ -8,7 +8,10 @@ use sqlx::AssertSqlSafe;
 
 use super::line::{same_line, shown};
 use super::page::{fitting, may_be_large};
+use super::search::SAMPLE;
+use super::sparse::{Among, CHUNK};
 use super::{Filter, Head, Key, Logged, Object, Page, Removal};
+use crate::config::Lookup;
 use crate::db::{Arg, Row, args, pad, padded, places};
 use crate::policy::seen;
 use crate::{Error, Reading, Store};
@@ -138,6 +141,14 @@ pub(super) struct From {
     pub(super) place: &'static str,
     pub(super) condition: String,
     pub(super) args: Vec<Arg>,
+    /// Whether there may be many of them.
+    pub(super) common: bool,
+}
+
+impl From {
+    fn everything() -> Self {
+        Self { tables: "object o", place: "o.seq", condition: String::new(), args: args![], common: true }
+    }
 }
 
 fn few(kinds: usize) -> Result<(), Error> {
@@ -231,17 +242,14 @@ impl Reading {
     pub async fn list(&self, kinds: &[&str], after: Option<&Key>, limit: usize) -> Result<Page<Head>, Error> {
         let kinds: BTreeSet<&str> = kinds.iter().copied().collect();
         if kinds.is_empty() {
-            let from = From { tables: "object o", place: "o.seq", condition: String::new(), args: args![] };
-            return self.newest_first(from, &[], after, limit).await;
+            return self.newest_first(From::everything(), &[], after, limit).await;
         }
         few(kinds.len())?;
         // Each type by itself has an index to go by.
         let mut found = Vec::new();
         let mut more = false;
         for kind in &kinds {
-            let condition = " AND o.kind = $4".to_owned();
-            let from = From { tables: "object o", place: "o.seq", condition, args: args![*kind] };
-            let page = self.newest_first(from, &[], after, limit).await?;
+            let page = self.newest_first(From::everything(), &[kind], after, limit).await?;
             more |= page.more();
             found.extend(page.rows);
         }
@@ -266,9 +274,39 @@ impl Reading {
             Some(after) => self.upper(after).await?,
             None => i64::MAX,
         };
-        let From { tables, place, condition, args: more } = from;
-        let mut args = args![end, self.viewer(), self.limit(limit).saturating_add(1)];
-        args.extend(more);
+        let most = self.limit(limit).saturating_add(1);
+        let numbers = match from.common || self.store().config().lookup == Lookup::ByMark {
+            true => self.little(Among { before: end, kinds, ..Among::default() }).await?,
+            false => None,
+        };
+        let mut rows = Vec::new();
+        match numbers {
+            None => self.heads_of(&from, kinds, end, most, None, &mut rows).await?,
+            Some(numbers) => {
+                for chunk in numbers.rchunks(CHUNK) {
+                    let left = most.saturating_sub(i64::try_from(rows.len()).unwrap_or(i64::MAX));
+                    if left > 0 {
+                        self.heads_of(&from, kinds, end, left, Some(chunk), &mut rows).await?;
+                    }
+                }
+            }
+        }
+        Ok(cut(rows, self.most(limit), |head: &Head| &head.key))
+    }
+
+    /// The same, before the object with this number; only those with these numbers, if any are given.
+    async fn heads_of(
+        &self,
+        from: &From,
+        kinds: &[&str],
+        end: i64,
+        most: i64,
+        numbers: Option<&[i64]>,
+        found: &mut Vec<Head>,
+    ) -> Result<(), Error> {
+        let From { tables, place, condition, args: more, .. } = from;
+        let mut args = args![end, self.viewer(), most];
+        args.extend(more.iter().cloned());
         let mut sql = format!(
             "SELECT {} FROM {tables} WHERE {place} < $1 AND {} AND {}{condition}",
             head!(),
@@ -276,11 +314,15 @@ impl Reading {
             last!("$2")
         );
         list_clause("o.kind", kinds.iter().copied(), &mut sql, &mut args);
+        if let Some(numbers) = numbers {
+            list_clause(place, numbers.iter().copied(), &mut sql, &mut args);
+        }
         sql.push_str(&format!(" ORDER BY {place} DESC LIMIT $3 + 0"));
         // Nothing but fixed texts is in it.
-        let rows = self.fetch(AssertSqlSafe(sql), args).await?;
-        let rows = rows.iter().map(|row| head_of(self.store(), row)).collect::<Result<_, _>>()?;
-        Ok(cut(rows, self.most(limit), |head: &Head| &head.key))
+        for row in self.fetch(AssertSqlSafe(sql), args).await? {
+            found.push(head_of(self.store(), &row)?);
+        }
+        Ok(())
     }
 
     /// The number of the first object at or after this place: where a list that goes backwards goes on before.
@@ -303,33 +345,53 @@ impl Reading {
             Some(after) => position(self.store(), after).await?,
             None => 0,
         };
-        let sql = concat!(
-            "SELECT ",
-            head!(),
-            ", o.own, o.body FROM object o WHERE o.seq > $1 AND ",
-            shown!("$2"),
-            " ORDER BY o.seq LIMIT $3 + 0"
-        );
         let mut most = self.limit(limit).saturating_add(1);
+        let numbers = self.little(Among { after: start, ..Among::default() }).await?;
+        let chunks: Vec<Option<&[i64]>> = match &numbers {
+            Some(numbers) => numbers.chunks(CHUNK).map(Some).collect(),
+            None => vec![None],
+        };
         let mut less = false;
         let largest = self.store().collections_known().largest_of_all();
         if may_be_large(largest, most) {
-            let sizes = concat!(
-                "SELECT CAST(octet_length(o.body) AS BIGINT) FROM object o WHERE o.seq > $1 AND ",
-                shown!("$2"),
-                " ORDER BY o.seq LIMIT $3 + 0"
-            );
-            let rows = self.fetch(sizes, args![start, self.viewer(), most]).await?;
+            let sizes = "CAST(octet_length(o.body) AS BIGINT)";
+            let rows = self.changed(sizes, start, most, &chunks).await?;
             let sizes = rows.iter().map(|row| row.int(0)).collect::<Result<Vec<_>, _>>()?;
             (most, less) = fitting(&sizes, most);
         }
-        let rows = self.fetch(sql, args![start, self.viewer(), most]).await?;
+        let rows = self.changed(concat!(head!(), ", o.own, o.body"), start, most, &chunks).await?;
         let rows = rows.iter().map(|row| object_of(self.store(), row)).collect::<Result<Vec<Object>, _>>()?;
         if less {
             let next = rows.last().map(|object| object.head.key.clone());
             return Ok(Page { rows, next });
         }
         Ok(cut(rows, self.most(limit), |object: &Object| &object.head.key))
+    }
+
+    /// Columns of versions after the one with this number, in order: those with the numbers of one of these chunks after the other.
+    async fn changed(
+        &self,
+        columns: &str,
+        start: i64,
+        most: i64,
+        chunks: &[Option<&[i64]>],
+    ) -> Result<Vec<Row>, Error> {
+        let mut rows = Vec::new();
+        for chunk in chunks {
+            let left = most.saturating_sub(i64::try_from(rows.len()).unwrap_or(i64::MAX));
+            if left <= 0 {
+                break;
+            }
+            let mut args = args![start, self.viewer(), left];
+            let mut sql = format!("SELECT {columns} FROM object o WHERE o.seq > $1 AND {}", shown!("$2"));
+            if let Some(numbers) = chunk {
+                list_clause("o.seq", numbers.iter().copied(), &mut sql, &mut args);
+            }
+            sql.push_str(" ORDER BY o.seq LIMIT $3 + 0");
+            // Nothing but fixed texts is in it.
+            rows.extend(self.fetch(AssertSqlSafe(sql), args).await?);
+        }
+        Ok(rows)
     }
 
     /// What was removed that the reader could see, the first first: at most `limit` after the place `after`.
@@ -364,14 +426,21 @@ impl Reading {
     /// If the database fails.
     pub async fn counts(&self) -> Result<BTreeMap<String, u64>, Error> {
         let mut counts = BTreeMap::<String, u64>::new();
-        for row in self.fetch("SELECT kind, policies, number FROM tally WHERE number > 0", args![]).await? {
-            let policies = row.text(1)?;
-            if policies.split(',').filter_map(|key| key.parse().ok()).any(|key| self.sees(key)) {
-                let sum = counts.entry(row.text(0)?).or_default();
-                *sum = sum.saturating_add(u64::try_from(row.int(2)?).unwrap_or_default());
+        for (kind, policies, number) in self.tally().await? {
+            if policies.into_iter().any(|key| self.sees(key)) {
+                let sum = counts.entry(kind).or_default();
+                *sum = sum.saturating_add(number);
             }
         }
         Ok(counts)
+    }
+
+    /// How many objects of a type have versions with just these policies, whoever may read them.
+    pub(super) async fn tally(&self) -> Result<Vec<(String, Vec<i64>, u64)>, Error> {
+        let rows = self.fetch("SELECT kind, policies, number FROM tally WHERE number > 0", args![]).await?;
+        let keys = |policies: String| policies.split(',').filter_map(|key| key.parse().ok()).collect();
+        let number = |row: &Row| Ok::<_, Error>(u64::try_from(row.int(2)?).unwrap_or_default());
+        rows.iter().map(|row| Ok((row.text(0)?, keys(row.text(1)?), number(row)?))).collect()
     }
 
     /// What the last visible version of an object refers to, among what the reader may see, in the order of ids.
@@ -414,7 +483,11 @@ impl Reading {
     ) -> Result<Page<Head>, Error> {
         let condition = " AND r.target = $4 AND o.seq = r.source".to_owned();
         let tables = "reference r CROSS JOIN object o";
-        let from = From { tables, place: "r.source", condition, args: args![id] };
+        let sample =
+            "SELECT count(*) FROM (SELECT 1 FROM reference WHERE target = $1 LIMIT $2 + 0) AS sample";
+        let rows = self.fetch(sample, args![id, SAMPLE]).await?;
+        let common = rows.first().map_or(Ok(0), |row| row.int(0))? >= SAMPLE;
+        let from = From { tables, place: "r.source", condition, args: args![id], common };
         self.newest_first(from, kinds, after, limit).await
     }
 

@@ -38,8 +38,11 @@ impl Custody {
             if left == 0 {
                 break;
             }
-            let sql = "SELECT collection, id, version, added FROM object WHERE policy = $1 AND added < $2 ORDER BY added LIMIT $3 + 0";
-            for row in self.store().fetch(sql, args![policy, time, left]).await? {
+            // Numbers stand in the order of times, and the index has them.
+            let sql = "SELECT collection, id, version, added FROM object WHERE policy = $1 AND added < $2 \
+                       AND seq < coalesce((SELECT b.first_seq FROM batch b WHERE b.added >= $2 ORDER BY b.added LIMIT 1), $4) \
+                       ORDER BY seq LIMIT $3 + 0";
+            for row in self.store().fetch(sql, args![policy, time, left, i64::MAX]).await? {
                 found.push(Key {
                     collection: self.store().collection_id(row.int(0)?)?,
                     id: row.parsed(1)?,

@@ -12,7 +12,7 @@ const LONGEST: usize = 40;
 /// The most words of a query.
 const MAX_QUERY: usize = 8;
 /// How many of its objects are counted to find the rarest word.
-const SAMPLE: i64 = 2000;
+pub(super) const SAMPLE: i64 = 2000;
 
 /// The words of a text in lower case, each once, in the order of their first appearance: at most `most`.
 pub(crate) fn words(texts: &[&str], most: usize) -> Vec<String> {
@@ -50,7 +50,7 @@ impl Reading {
         after: Option<&Key>,
         limit: usize,
     ) -> Result<Page<Head>, Error> {
-        let words = self.rarest_first(words(&[query], MAX_QUERY)).await?;
+        let (words, common) = self.rarest_first(words(&[query], MAX_QUERY)).await?;
         let Some((first, others)) = words.split_first() else { return Ok(Page::empty()) };
         let mut condition = " AND w.word = $4 AND o.seq = w.seq".to_owned();
         let mut args = args![first];
@@ -61,15 +61,12 @@ impl Reading {
                 " AND EXISTS (SELECT 1 FROM word x WHERE x.word = ${place} AND x.seq = w.seq)"
             ));
         }
-        let from = From { tables: "word w CROSS JOIN object o", place: "w.seq", condition, args };
+        let from = From { tables: "word w CROSS JOIN object o", place: "w.seq", condition, args, common };
         self.newest_first(from, kinds, after, limit).await
     }
 
-    /// The rarest word first: the search goes through its objects. What is found does not depend on it.
-    async fn rarest_first(&self, words: Vec<String>) -> Result<Vec<String>, Error> {
-        if words.len() < 2 {
-            return Ok(words);
-        }
+    /// The rarest word first: the search goes through its objects; and whether it is common even so. What is found does not depend on it.
+    async fn rarest_first(&self, words: Vec<String>) -> Result<(Vec<String>, bool), Error> {
         let mut counted = Vec::new();
         for word in words {
             let sql = "SELECT count(*) FROM (SELECT 1 FROM word WHERE word = $1 LIMIT $2 + 0) AS sample";
@@ -77,7 +74,8 @@ impl Reading {
             counted.push((rows.first().map_or(Ok(0), |row| row.int(0))?, word));
         }
         counted.sort();
-        Ok(counted.into_iter().map(|(_, word)| word).collect())
+        let common = counted.first().is_some_and(|(count, _)| *count >= SAMPLE);
+        Ok((counted.into_iter().map(|(_, word)| word).collect(), common))
     }
 }
 
