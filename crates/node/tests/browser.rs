@@ -225,6 +225,8 @@ async fn the_providers_button_leads_there_and_back() {
     provider.set("sub", json!("mallory"));
     provider.set("email", json!("mallory@evil.example"));
     chromium.click("form[action='/auth/sign-out'] button").await;
+    // Going on at once could overtake the form.
+    chromium.until_says("Sign in").await;
     chromium.go(&format!("{origin}/sign-in")).await;
     chromium.click("a[href^='/auth/provider']").await;
     chromium.until_at("failed=provider").await;
