@@ -107,7 +107,7 @@ class Guard:
         return done.stdout + done.stderr
 
     def influencers(self):
-        contexts = json.loads(self.said("status"))["contexts"]
+        contexts = json.loads(self.said("status", "--json"))["contexts"]
         return json.dumps([context["label"]["integrity"] for context in contexts])
 
     def __enter__(self):
