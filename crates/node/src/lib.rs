@@ -27,6 +27,7 @@ mod base;
 pub mod client;
 mod clock;
 mod config;
+mod duty;
 mod error;
 mod evaluation;
 mod exports;

@@ -14,7 +14,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Mutex;
 
 use common::{Answer, Browser, TestNode};
-use ostrom_core::handling::Reader;
+use ostrom_core::handling::{Handling, Policy, Reader, Tlp};
 use ostrom_core::{Digest, GroupId, OrgId, PersonId, Timestamp, TokenId, Uuid};
 use ostrom_exchange::leak::{
     Place, Post, Question, Seen, Size, Taking, Target, World, compare, compare_writes,
@@ -22,7 +22,7 @@ use ostrom_exchange::leak::{
 use ostrom_exchange::service::Actor;
 use ostrom_node::Clock;
 use ostrom_node::sign_in::secret;
-use ostrom_store::{Group, Organisation, Person, Role, Session, Store, Token};
+use ostrom_store::{Group, NewDue, Organisation, Person, Role, Session, Store, Token};
 use reqwest::Method;
 use serde_json::json;
 use tempfile::TempDir;
@@ -35,7 +35,8 @@ struct Server {
 
 const HOST: &str = "localhost:7400";
 
-async fn server(world: &World, without: &BTreeSet<Place>) -> Server {
+/// A node over the world without some of it. `whose`: the organisations that keep duties to report about every incident of the world, hidden or not.
+async fn server(world: &World, without: &BTreeSet<Place>, whose: &BTreeSet<OrgId>) -> Server {
     let folder = tempfile::tempdir().unwrap();
     let data = folder.path().join("node");
     std::fs::create_dir_all(data.join("keys")).unwrap();
@@ -49,9 +50,35 @@ async fn server(world: &World, without: &BTreeSet<Place>) -> Server {
     .await;
     members(world, &node.app.store).await;
     world.fill(&node.app.store, without).await.unwrap();
+    duties(world, &node.app.store, whose).await;
     // What happens by itself from time to time has happened on both.
     node.app.settle().await.unwrap();
     Server { node, _folder: folder }
+}
+
+/// All organisations of a world.
+fn organisations(world: &World) -> BTreeSet<OrgId> {
+    world.actors.iter().filter_map(|actor| actor.reader.organisation).collect()
+}
+
+async fn duties(world: &World, store: &Store, whose: &BTreeSet<OrgId>) {
+    let situation = json!({"facts": {"effects": [{"harm": "health", "actual": true, "serious": true}]},
+        "jurisdictions": ["EU"], "subjects": ["provider-of-high-risk-system"], "aware": "2026-11-01T00:00:00.000Z"});
+    let detail = json!({"situation": situation, "clock": "eu-ai-act-article-73", "rule": "report", "to": "x", "reference": "x"});
+    let mut writing = store.writing(world.now).await.unwrap();
+    for id in world.ids().into_iter().filter(|id| id.kind() == "incident") {
+        for organisation in whose {
+            let due = NewDue {
+                name: "a report, of somebody".to_owned(),
+                due: world.now.plus_seconds(86_400),
+                party: Some(*organisation),
+                policy: Policy::new([Handling::new(*organisation, Tlp::AmberStrict)]),
+                detail: detail.to_string(),
+            };
+            writing.set_due(&format!("{id}/{organisation}"), &[due]).await.unwrap();
+        }
+    }
+    writing.commit().await.unwrap();
 }
 
 /// The token of an actor who is a machine or the cookie of one who is a person: made of the number alone.
@@ -260,6 +287,8 @@ fn sayings(world: &World) -> Vec<(Method, String, Vec<u8>)> {
     let nowhere = "vulnerability--00000000-0000-4000-8000-000000000001";
     let mut all = Vec::new();
     for (id, collection) in world.ids().into_iter().zip(world.collections.iter().cycle()) {
+        let path = format!("/api/v1/objects/{id}/voices");
+        all.push((Method::POST, path, json!({"say": "agree", "note": "mine"}).to_string().into_bytes()));
         let form = |object: serde_json::Value| {
             json!({"collection": collection.id, "handling": {"tlp": "clear"}, "object": object})
                 .to_string()
@@ -307,7 +336,8 @@ fn pages(world: &World) -> Vec<String> {
             "incident" => "incidents",
             _ => "lessons",
         };
-        for rest in ["", "/access", "/export", "/stix", "/export/avid"] {
+        for rest in ["", "/access", "/export", "/stix", "/export/avid", "/duties/eu-ai-act-article-73/report"]
+        {
             all.push(format!("/{kind}/{id}{rest}"));
         }
     }
@@ -325,6 +355,7 @@ fn api(world: &World) -> Vec<String> {
         "advisories",
         "evaluations",
         "sightings",
+        "opinions",
         "relations",
         "objects",
     ] {
@@ -334,15 +365,19 @@ fn api(world: &World) -> Vec<String> {
     for words in ["a", "thing", "x", "note", "object"] {
         all.push(format!("/api/v1/search?q={words}&limit=2"));
     }
-    all.push("/api/v1/collections".to_owned());
+    all.extend(["/api/v1/collections", "/api/v1/views"].map(str::to_owned));
     for collection in &world.collections {
         all.push(format!("/api/v1/collections/{}", collection.id));
     }
     for id in world.ids() {
         let exports =
             ["/export", "/export/stix", "/export/avid", "/export/csaf", "/export/osv", "/export/oecd"];
-        for rest in ["", "/versions", "/why", "/readers"].into_iter().chain(exports) {
+        let voices = ["/voices", "/voices?limit=1"];
+        for rest in ["", "/versions", "/why", "/readers"].into_iter().chain(exports).chain(voices) {
             all.push(format!("/api/v1/objects/{id}{rest}"));
+        }
+        for rest in ["", "/eu-ai-act-article-73/report"] {
+            all.push(format!("/api/v1/incidents/{id}/duties{rest}"));
         }
     }
     all
@@ -350,14 +385,15 @@ fn api(world: &World) -> Vec<String> {
 
 async fn check_world(seed: u64) -> (usize, usize) {
     let world = World::random(seed, Size { objects: 12, ..Size::default() });
-    let whole = server(&world, &BTreeSet::new()).await;
+    let whole = server(&world, &BTreeSet::new(), &organisations(&world)).await;
     let (mut asked, mut kept_out) = (0, 0);
     for actor in &world.actors {
         let hidden = world.hidden(&actor.reader, world.now);
         if hidden.is_empty() || !is_same(&whole.node.app.store, actor).await {
             continue;
         }
-        let without = server(&world, &hidden).await;
+        let own = actor.reader.organisation.into_iter().collect();
+        let without = server(&world, &hidden, &own).await;
         let (left, right) = (whole.node.browser(), without.node.browser());
         match compare(&world, actor, &Http::at(&whole.node), &Http::at(&without.node), world.now).await {
             Ok(count) => asked += count,
@@ -407,7 +443,9 @@ async fn check_writes(seed: u64) -> usize {
         let mut writers = writers.iter().filter(|writer| writer.reader.person.is_some() == is_person);
         let Some(writer) = writers.find(|writer| hides(writer)) else { continue };
         let hidden = world.hidden_from_writer(&writer.reader, world.now);
-        let (whole, without) = (server(&world, &BTreeSet::new()).await, server(&world, &hidden).await);
+        let (all, own) = (organisations(&world), writer.reader.organisation.into_iter().collect());
+        let (whole, without) =
+            (server(&world, &BTreeSet::new(), &all).await, server(&world, &hidden, &own).await);
         if !is_same(&whole.node.app.store, writer).await {
             continue;
         }

@@ -30,6 +30,22 @@ pub struct Collection {
 }
 
 impl Collection {
+    /// One for everybody, of which nothing else is said: for tests.
+    #[cfg(test)]
+    pub(crate) fn bare(number: u128) -> Self {
+        Self {
+            id: CollectionId::new(ostrom_core::Uuid::from_u128(number)),
+            alias: None,
+            title: String::new(),
+            description: String::new(),
+            may_read: None,
+            may_write: None,
+            handling: None,
+            media_types: Vec::new(),
+            created: Timestamp::EPOCH,
+        }
+    }
+
     /// Whether somebody may know of it, and read what objects allow.
     pub fn readable(&self, reader: &Reader, now: Timestamp) -> bool {
         self.may_read.as_ref().is_none_or(|policy| policy.allows(reader, now))

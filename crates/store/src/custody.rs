@@ -247,13 +247,32 @@ impl Custody {
         self.store.fetch(sql, args![id]).await?.iter().map(event).collect()
     }
 
-    /// All that falls due before this time, whoever may know: for what happens by itself. The first first, at most `limit`.
+    /// The subjects that begin with `kind` and have something that falls due before this time, whoever may know: for what happens by itself. In the
+    /// order of their texts, at most `limit`, after `after` if given: the last of the page before.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn due_before(&self, before: Timestamp, limit: usize) -> Result<Vec<Due>, Error> {
-        let sql = "SELECT subject, name, due, party, detail FROM due WHERE due < $1 ORDER BY due, subject, name LIMIT $2 + 0";
+    pub async fn due_subjects(
+        &self,
+        kind: &str,
+        before: Timestamp,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Result<Vec<String>, Error> {
+        // By subjects, so that what is late of one kind, and stays so, holds up nothing of another.
+        let sql = "SELECT DISTINCT subject FROM due WHERE subject > $1 AND subject < $2 AND due < $3 ORDER BY subject LIMIT $4 + 0";
+        let end = format!("{kind}\u{10ffff}");
         let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        self.store.fetch(sql, args![before, limit]).await?.iter().map(due).collect()
+        let rows = self.store.fetch(sql, args![after.unwrap_or(kind), end, before, limit]).await?;
+        rows.iter().map(|row| row.text(0)).collect()
+    }
+
+    /// All that falls due for one subject, whoever may know; the first first.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn due_of(&self, subject: &str) -> Result<Vec<Due>, Error> {
+        let sql = "SELECT subject, name, due, party, detail FROM due WHERE subject = $1 ORDER BY due, name";
+        self.store.fetch(sql, args![subject]).await?.iter().map(due).collect()
     }
 }

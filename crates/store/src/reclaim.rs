@@ -227,17 +227,7 @@ mod tests {
         on_both(async |config| {
             let store = Store::open(&config).await.unwrap();
             let mut writing = store.writing(Timestamp::EPOCH.plus_seconds(1)).await.unwrap();
-            let collection = Collection {
-                id: CollectionId::new(Uuid::from_u128(1)),
-                alias: None,
-                title: String::new(),
-                description: String::new(),
-                may_read: None,
-                may_write: None,
-                handling: None,
-                media_types: Vec::new(),
-                created: Timestamp::EPOCH,
-            };
+            let collection = Collection::bare(1);
             writing.put_collection(&collection).await.unwrap();
             // One of another organisation, one that refers to it (given), one that refers to that one (effective), and one that changes (nobody has what was before).
             let notes = vec![

@@ -22,6 +22,8 @@ pub struct Writing {
     now: Timestamp,
     next_seq: i64,
     last_added: i64,
+    /// The time of what it has removed since it added something.
+    removed: Option<Timestamp>,
     /// The policies that this transaction brought.
     policies: Vec<(i64, Arc<Rule>, Option<OrgId>)>,
     /// Their numbers.
@@ -45,6 +47,7 @@ impl Writing {
             now,
             next_seq,
             last_added,
+            removed: None,
             policies: Vec::new(),
             fresh: HashMap::new(),
             gone: BTreeSet::new(),
@@ -105,7 +108,18 @@ impl Writing {
         // At the end of the year 9999 time stands still, and the database refuses the second batch.
         let added = Timestamp::from_micros(micros).unwrap_or(Timestamp::MAX);
         self.last_added = micros;
+        self.removed = None;
         (added, self.next_seq)
+    }
+
+    /// A time for what is removed: one for all, since it must not count what some may not see.
+    pub(crate) fn removal_time(&mut self) -> Timestamp {
+        if let Some(removed) = self.removed {
+            return removed;
+        }
+        let (removed, _) = self.new_batch();
+        self.removed = Some(removed);
+        removed
     }
 
     /// A number for an object.

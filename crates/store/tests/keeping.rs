@@ -29,6 +29,7 @@ on_both! {
     cases_are_for_their_participants,
     an_event_on_an_older_state_is_refused,
     what_falls_due_is_told_in_order,
+    what_is_late_of_one_kind_holds_up_nothing_of_another,
     notifications_do_not_outlive_the_right_to_see,
     peers_settings_views_and_statuses_are_kept,
     collections_are_shown_to_whom_they_are_for,
@@ -351,7 +352,32 @@ async fn what_falls_due_is_told_in_order(world: World) {
     assert_eq!(names(reading.due_before(at(1000), 10).await.unwrap()), ["soon", "late"]);
     assert_eq!(names(reading.due_before(at(300), 10).await.unwrap()), ["soon"]);
     assert_eq!(names(reading.due_of("case 2").await.unwrap()), ["far"]);
-    assert_eq!(names(store.custody().due_before(at(1000), 10).await.unwrap()), ["first", "soon", "late"]);
+    assert_eq!(names(store.custody().due_of("case 1").await.unwrap()), ["soon", "late"]);
+}
+
+async fn what_is_late_of_one_kind_holds_up_nothing_of_another(world: World) {
+    let store = &world.store;
+    let mut writing = store.writing(at(10)).await.unwrap();
+    let due = |seconds| NewDue {
+        name: "x".to_owned(),
+        due: at(seconds),
+        party: Some(org(2)),
+        policy: amber_to(2),
+        detail: String::new(),
+    };
+    // Somebody else's clock may have stood at the beginning of all times.
+    for number in 0..20 {
+        writing.set_due(&format!("incident--{number}/2"), &[due(-1_000_000)]).await.unwrap();
+    }
+    for (number, seconds) in [(1, 100), (2, 50), (3, 9000), (4, 70)] {
+        writing.set_due(&format!("case/{number}"), &[due(seconds)]).await.unwrap();
+    }
+    writing.commit().await.unwrap();
+    let custody = store.custody();
+    let first = custody.due_subjects("case/", at(1000), None, 2).await.unwrap();
+    assert_eq!(first, ["case/1", "case/2"]);
+    assert_eq!(custody.due_subjects("case/", at(1000), Some("case/2"), 2).await.unwrap(), ["case/4"]);
+    assert_eq!(custody.due_subjects("case/", at(1000), Some("case/4"), 2).await.unwrap(), [""; 0]);
 }
 
 async fn notifications_do_not_outlive_the_right_to_see(world: World) {

@@ -31,6 +31,7 @@ on_both! {
     tombstones_are_for_whom_the_object_was,
     an_embargo_ends_by_itself,
     what_is_released_is_added_once_more,
+    times_count_nothing_that_happens_at_once,
     who_reads_it_is_explained,
     what_nobody_may_read_is_counted,
     pages_of_large_objects_are_short,
@@ -348,6 +349,45 @@ async fn an_embargo_ends_by_itself(world: World) {
     }
 }
 
+async fn times_count_nothing_that_happens_at_once(world: World) {
+    let store = &world.store;
+    add_collections(store, &[1]).await;
+    // Of the five that are let go at once, and of those that are removed, a reader may see two.
+    let notes = [1, 2, 3, 4, 5].map(|n| object(id("note", n), 1, under_embargo(500)));
+    put(store, 10, notes.to_vec()).await;
+    let mut released = store.custody().released(at(510), 10).await.unwrap();
+    released.reverse();
+    let mut writing = store.writing(at(510)).await.unwrap();
+    assert_eq!(writing.renew(&released).await.unwrap(), 5);
+    writing.commit().await.unwrap();
+    let reading = store.reading(&anybody(), at(520)).await.unwrap();
+    let mut seen = Vec::new();
+    let mut after = None;
+    loop {
+        let page = reading.page(coll(1), &Filter::default(), after.as_ref(), 2).await.unwrap();
+        seen.extend(page.rows.into_iter().map(|entry| entry.key));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    let expected = [1, 2, 3, 4, 5].map(|n| Key {
+        added: at(510),
+        id: id("note", n),
+        version: at(1),
+        collection: coll(1),
+    });
+    assert_eq!(seen, expected, "each once, in the order in which pages go on, and at one time");
+    let mut writing = store.writing(at(600)).await.unwrap();
+    for n in 1..=5 {
+        assert_eq!(writing.remove(coll(1), &id("note", n), None, None).await.unwrap(), 1);
+    }
+    writing.commit().await.unwrap();
+    let reading = store.reading(&anybody(), at(700)).await.unwrap();
+    let removed = reading.removals(None, 10).await.unwrap().rows;
+    assert_eq!(removed.iter().map(|removal| removal.key.added).collect::<Vec<_>>(), [at(600); 5]);
+}
+
 async fn what_is_released_is_added_once_more(world: World) {
     let store = &world.store;
     add_collections(store, &[1]).await;
@@ -360,8 +400,9 @@ async fn what_is_released_is_added_once_more(world: World) {
     let key = Key { added: at(10), id: id("note", 1), version: at(1), collection: coll(1) };
     assert_eq!(released, std::slice::from_ref(&key));
     let mut writing = store.writing(at(510)).await.unwrap();
-    assert!(writing.renew(&key).await.unwrap());
-    assert!(!writing.renew(&Key { id: id("note", 5), ..key }).await.unwrap());
+    let nowhere = Key { id: id("note", 5), ..key.clone() };
+    assert_eq!(writing.renew(&[nowhere.clone(), key]).await.unwrap(), 1);
+    assert_eq!(writing.renew(&[nowhere]).await.unwrap(), 0);
     writing.commit().await.unwrap();
     assert_eq!(custody.released(at(510), 10).await.unwrap(), []);
     let reading = store.reading(&anybody(), at(520)).await.unwrap();

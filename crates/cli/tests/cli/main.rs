@@ -21,6 +21,7 @@ mod local;
 mod nodes;
 mod place;
 mod runs;
+mod sharing;
 mod supply;
 mod templates;
 #[path = "../../../models/tests/tiny_gguf/mod.rs"]

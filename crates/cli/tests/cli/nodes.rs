@@ -8,27 +8,34 @@ use serde_json::Value;
 use crate::place::Place;
 
 /// A node that runs; it is told to end when this is dropped.
-struct Served {
+pub struct Served {
     child: Child,
-    url: String,
+    pub url: String,
+    /// The way in for the first administrator, if there is none yet.
+    pub link: Option<String>,
 }
 
 impl Served {
-    fn start(place: &Place, args: &[&str]) -> Self {
+    pub fn start(place: &Place, args: &[&str]) -> Self {
         let args = [&["serve", "--listen", "127.0.0.1:0"], args].concat();
         let mut child = place.command(&args).stdout(Stdio::piped()).spawn().unwrap();
         let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
-        let url = loop {
+        let (mut url, mut link) = (None, None);
+        loop {
             let line = lines.next().expect("the node ended before it listened").unwrap();
-            if let Some(url) = line.strip_prefix("Ostrom listens on ") {
-                break url.trim_end_matches('/').to_owned();
+            if let Some(text) = line.strip_prefix("Ostrom listens on ") {
+                url = Some(text.trim_end_matches('/').to_owned());
+            } else if line.trim().starts_with("http") {
+                link = Some(line.trim().to_owned());
+            } else if line.starts_with("Stop it") {
+                break;
             }
-        };
+        }
         std::thread::spawn(move || for _ in lines {});
-        Self { child, url }
+        Self { child, url: url.expect("no address"), link }
     }
 
-    fn stop(mut self) {
+    pub fn stop(mut self) {
         let pid = self.child.id().to_string();
         assert!(std::process::Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
         assert!(self.child.wait().unwrap().success());

@@ -18,8 +18,10 @@ const ATTEMPTS: usize = 16;
 const MAX_REPORT: usize = 256 << 10;
 /// The most cases that a list looks at.
 const MAX_LIST: usize = 2_000;
-/// The most things that one tick looks at.
-const MAX_TICK: usize = 10_000;
+/// Cases that a tick fetches at once.
+const AT_ONCE: usize = 1_000;
+/// How the subject of what is due in a case begins.
+const CASE: &str = "case/";
 /// Marks something due of which its party has been reminded.
 const REMINDED: &str = "reminded";
 
@@ -269,19 +271,23 @@ impl Cases {
     /// # Errors
     /// If the store fails. What was done in other cases before stays done.
     pub async fn tick(&self, now: Timestamp) -> Result<Vec<Ticked>, CaseError> {
-        let mut late: Vec<CaseId> = Vec::new();
-        for due in self.store.custody().due_before(now.plus_seconds(1), MAX_TICK).await? {
-            let case = due.subject.strip_prefix("case/").and_then(|id| id.parse().ok());
-            late.extend(case.filter(|case| due.due <= now && !late.contains(case)));
-        }
         let mut ticked = Vec::new();
-        for case in late {
-            let events = self.tick_case(case, now).await?;
-            if !events.is_empty() {
-                ticked.push(Ticked { case, events });
+        let mut after: Option<String> = None;
+        loop {
+            // To the microsecond: what is due now is due.
+            let before = Timestamp::from_micros(now.micros().saturating_add(1)).unwrap_or(Timestamp::MAX);
+            let late = self.store.custody().due_subjects(CASE, before, after.as_deref(), AT_ONCE).await?;
+            for case in late.iter().filter_map(|subject| subject.strip_prefix(CASE)?.parse().ok()) {
+                let events = self.tick_case(case, now).await?;
+                if !events.is_empty() {
+                    ticked.push(Ticked { case, events });
+                }
             }
+            if late.len() < AT_ONCE {
+                return Ok(ticked);
+            }
+            after = late.into_iter().next_back();
         }
-        Ok(ticked)
     }
 
     async fn tick_case(&self, case: CaseId, now: Timestamp) -> Result<Vec<Event>, CaseError> {
@@ -320,14 +326,12 @@ impl Cases {
 
     /// Who has to be told that something of theirs is late, and has not been told yet.
     async fn reminders(&self, case: CaseId, state: &State, now: Timestamp) -> Result<Vec<Told>, CaseError> {
-        let known = self.store.custody().due_before(now.plus_seconds(1), MAX_TICK).await?;
-        let name = subject(case);
+        let known = self.store.custody().due_of(&subject(case)).await?;
         let mut told = Vec::new();
         for due in state.due().into_iter().filter(|due| due.at <= now) {
             let row = due_name(&due);
-            let fresh = known.iter().any(|kept| {
-                kept.subject == name && kept.name == row && kept.due == due.at && kept.detail != REMINDED
-            });
+            let fresh =
+                known.iter().any(|kept| kept.name == row && kept.due == due.at && kept.detail != REMINDED);
             if fresh {
                 let text = format!("{}: {} was due on {}", state.title(), due.kind.name(), due.at);
                 told.extend(self.persons(due.party, &Reader::default()).await?.into_iter().map(|person| {
@@ -455,7 +459,7 @@ async fn notify(writing: &mut Writing, case: CaseId, told: &[Told]) -> Result<()
 }
 
 fn subject(case: CaseId) -> String {
-    format!("case/{case}")
+    format!("{CASE}{case}")
 }
 
 fn due_name(due: &super::due::Due) -> String {

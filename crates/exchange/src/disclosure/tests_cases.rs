@@ -200,7 +200,7 @@ async fn the_clock_releases_and_reminds_once() {
     assert_eq!(world.cases.tick(at(244)).await.unwrap(), []);
     let seen = world.cases.get(&reader(VENDOR), case, at(245)).await.unwrap().unwrap();
     assert_eq!(seen.phase, Phase::Published);
-    assert!(world.store.custody().due_before(at(9_999), 10).await.unwrap().is_empty());
+    assert!(world.store.custody().due_subjects("case/", at(9_999), None, 10).await.unwrap().is_empty());
     assert_eq!(world.told(VENDOR, 245).await.last().unwrap(), "case-published");
 }
 

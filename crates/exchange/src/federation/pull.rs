@@ -147,7 +147,8 @@ impl Puller {
         let key: PeerKey = peer.public_key.parse().map_err(PullError::Key)?;
         let mut progress: Progress =
             peer.cursor.as_deref().and_then(|kept| serde_json::from_str(kept).ok()).unwrap_or_default();
-        if progress.swept.is_none_or(|swept| swept.plus_seconds(SWEEP) <= now) {
+        // A time to come is of a clock that was ahead, and has been set right since.
+        if progress.swept.is_none_or(|swept| swept > now || swept.plus_seconds(SWEEP) <= now) {
             progress = Progress { after: None, swept: Some(now) };
         }
         let mut again = true;

@@ -9,7 +9,10 @@
 //!
 //! Fill two stores with [`World::fill`], put servers over them, and give both to [`compare`]. [`Mutant`] spoils a server in ways that the suite
 //! must notice.
+//!
+//! For servers that are not ours, [`marked`] does with less.
 
+pub mod marked;
 mod model;
 mod mutant;
 mod post;

@@ -268,8 +268,10 @@ fn versions(
 ) -> Vec<Version> {
     let kinds = ["vulnerability", "attack-pattern", "relationship", "report", "note", "x-thing", "software"];
     let mut ids: Vec<String> = Vec::new();
-    for _ in 0..count {
-        let kind = random.pick(&kinds).copied().unwrap_or("note");
+    for number in 0..count {
+        // What not every world would have by chance comes first.
+        let kind = ["incident", "sighting", "opinion"].get(number).or_else(|| random.pick(&kinds));
+        let kind = kind.copied().unwrap_or("note");
         ids.push(format!("{kind}--{}", random.uuid()));
     }
     let mut values: Vec<(Author, CollectionId, Timestamp, Value)> = Vec::new();
@@ -346,6 +348,8 @@ fn object(random: &mut Random, id: &str, modified: i64, ids: &[String], marks: V
         "relationship" => {
             json!({ "relationship_type": "related-to", "source_ref": other(), "target_ref": other() })
         }
+        "sighting" => json!({ "sighting_of_ref": other(), "count": 2 }),
+        "opinion" => json!({ "opinion": "agree", "explanation": "x", "object_refs": [other()] }),
         "report" | "note" => {
             json!({ "object_refs": [other(), other()], "content": "x", "published": at(modified) })
         }

@@ -220,7 +220,12 @@ impl Advisory {
     pub fn publish(&self, now: Timestamp) -> Result<Self, TypeError> {
         let common = self.common.retyped("report");
         let mut common = common.map_err(|error| TypeError::property("id", error.to_string()))?;
-        (common.created, common.modified) = (now.to_millis(), now.to_millis());
+        if common.id() == self.common.id() {
+            // Its last version may be of a clock that is ahead.
+            common = common.next_version(now);
+        } else {
+            (common.created, common.modified) = (now.to_millis(), now.to_millis());
+        }
         Ok(Self {
             common,
             report_types: vec!["vulnerability".to_owned()],

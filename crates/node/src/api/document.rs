@@ -11,7 +11,8 @@ use serde_json::{Map, Value, json};
 use utoipa::OpenApi;
 
 use super::{
-    audit, cases, collections, exports, groups, imports, me, members, objects, peers, sealing, tokens, write,
+    audit, cases, collections, duties, exports, groups, imports, me, members, objects, peers, sealing,
+    tokens, views, voices, write,
 };
 use crate::App;
 use crate::error::Problem;
@@ -61,6 +62,14 @@ use crate::error::Problem;
         cases::opening,
         cases::new_case,
         cases::act,
+        duties::duties,
+        duties::name_duties,
+        duties::take_back,
+        duties::draft,
+        duties::sent,
+        views::views,
+        views::save,
+        views::remove,
         audit::audit,
         imports::import,
         objects::search,
@@ -71,10 +80,13 @@ use crate::error::Problem;
         objects::advisories,
         objects::evaluations,
         objects::sightings,
+        objects::opinions,
         objects::relations,
         objects::objects,
         objects::object,
         objects::versions,
+        voices::voices,
+        voices::say,
         exports::forms,
         exports::export,
         objects::why,
@@ -86,6 +98,7 @@ use crate::error::Problem;
         write::new_advisory,
         write::new_evaluation,
         write::new_sighting,
+        write::new_opinion,
         write::new_relation,
         write::change,
         write::remove,

@@ -5,6 +5,7 @@ pub(crate) mod cases;
 mod collections;
 mod cursor;
 mod document;
+mod duties;
 mod exports;
 mod groups;
 mod hidden;
@@ -16,6 +17,8 @@ pub(crate) mod peers;
 pub(crate) mod sealing;
 pub(crate) mod service;
 mod tokens;
+mod views;
+mod voices;
 mod write;
 
 use axum::Router;
@@ -73,10 +76,20 @@ pub(crate) fn routes(app: &App) -> Router<App> {
         .route("/api/v1/advisories", get(objects::advisories).post(write::new_advisory))
         .route("/api/v1/evaluations", get(objects::evaluations).post(write::new_evaluation))
         .route("/api/v1/sightings", get(objects::sightings).post(write::new_sighting))
+        .route("/api/v1/opinions", get(objects::opinions).post(write::new_opinion))
         .route("/api/v1/relations", get(objects::relations).post(write::new_relation))
+        .route(
+            "/api/v1/incidents/{id}/duties",
+            get(duties::duties).put(duties::name_duties).delete(duties::take_back),
+        )
+        .route("/api/v1/incidents/{id}/duties/{clock}/{rule}", get(duties::draft))
+        .route("/api/v1/incidents/{id}/duties/{clock}/{rule}/sent", post(duties::sent))
+        .route("/api/v1/views", get(views::views).post(views::save))
+        .route("/api/v1/views/{name}", axum::routing::delete(views::remove))
         .route("/api/v1/objects", get(objects::objects))
         .route("/api/v1/objects/{id}", get(objects::object).put(write::change).delete(write::remove))
         .route("/api/v1/objects/{id}/versions", get(objects::versions))
+        .route("/api/v1/objects/{id}/voices", get(voices::voices).post(voices::say))
         .route("/api/v1/objects/{id}/export", get(exports::forms))
         .route("/api/v1/objects/{id}/export/{form}", get(exports::export))
         .route("/api/v1/objects/{id}/why", get(objects::why))

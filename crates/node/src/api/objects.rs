@@ -67,7 +67,7 @@ pub(super) struct Search {
 
 /// Where a page of objects ended.
 #[derive(Serialize, Deserialize)]
-struct Place {
+pub(super) struct Place {
     added: Timestamp,
     id: ObjectId,
     version: Timestamp,
@@ -99,15 +99,20 @@ pub(crate) async fn reading(app: &App, actor: &Actor) -> Result<Reading, Failure
     Ok(app.exchange.reading(&actor.asker(), app.clock().now()).await?)
 }
 
-fn key(place: Place) -> Key {
-    Key { added: place.added, id: place.id, version: place.version, collection: place.collection }
+impl From<Place> for Key {
+    fn from(Place { added, id, version, collection }: Place) -> Self {
+        Self { added, id, version, collection }
+    }
+}
+
+impl From<Key> for Place {
+    fn from(Key { added, id, version, collection }: Key) -> Self {
+        Self { added, id, version, collection }
+    }
 }
 
 async fn shown(app: &App, actor: &Actor, list: &str, page: Page<Head>) -> Result<Summaries, Failure> {
-    let next = page.next.as_ref().map(|key| {
-        let Key { added, id, version, collection } = key.clone();
-        cursor::seal(app, list, &Place { added, id, version, collection })
-    });
+    let next = page.next.map(|key| cursor::seal(app, list, &Place::from(key)));
     let items: Vec<Summary> = page.rows.into_iter().map(Summary::from).collect();
     let mut deed = Deed::new(&actor.asker(), "page", format!("api {list}"), app.clock().now());
     deed.first = items.first().map(|item| item.id.to_string());
@@ -126,7 +131,8 @@ async fn list(
     paging: Paging,
 ) -> Result<Answer<Summaries>, Failure> {
     let limit = cursor::limit(paging.limit)?;
-    let after = paging.after.map(|after| cursor::open::<Place>(&app, name, &after)).transpose()?.map(key);
+    let after =
+        paging.after.map(|after| cursor::open::<Place>(&app, name, &after)).transpose()?.map(Key::from);
     let page = reading(&app, &actor).await?.list(kinds, after.as_ref(), limit).await?;
     shown(&app, &actor, name, page).await.map(Answer)
 }
@@ -163,6 +169,8 @@ lists! {
     evaluations, "/api/v1/evaluations", ["note"];
     /// Sightings, newest first.
     sightings, "/api/v1/sightings", ["sighting"];
+    /// Opinions, newest first.
+    opinions, "/api/v1/opinions", ["opinion"];
     /// Relations between objects, newest first: each is shown only to who may see both of its ends.
     relations, "/api/v1/relations", ["relationship"];
     /// Objects of any type, newest first.
@@ -185,7 +193,8 @@ pub(super) async fn search(
         return Err(Failure::BadRequest("the query: q has at most 500 characters".to_owned()));
     }
     let list = format!("search {}", search.q);
-    let after = search.after.map(|after| cursor::open::<Place>(&app, &list, &after)).transpose()?.map(key);
+    let after =
+        search.after.map(|after| cursor::open::<Place>(&app, &list, &after)).transpose()?.map(Key::from);
     let page = reading(&app, &actor).await?.search(&search.q, &[], after.as_ref(), limit).await?;
     shown(&app, &actor, &list, page).await.map(Answer)
 }

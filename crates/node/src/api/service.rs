@@ -2,14 +2,14 @@
 
 use axum::Json as Answer;
 use axum::extract::State;
-use ostrom_core::{GroupId, PeerId, PersonId, TokenId, Uuid};
+use ostrom_core::{GroupId, ObjectId, PeerId, PersonId, TokenId, Uuid};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 pub(crate) use super::audit::deeds;
 pub(crate) use super::cases::may_act;
-use super::{collections, groups, members, peers, sealing, tokens, write};
+use super::{collections, groups, members, peers, sealing, tokens, views, voices, write};
 use crate::web::{Json, Named};
 use crate::who::Actor;
 use crate::{App, Failure};
@@ -51,6 +51,8 @@ made! {
     new_sealing_key = sealing::new_key;
     /// An evaluation.
     new_evaluation = write::new_evaluation;
+    /// A saved view.
+    save_view = views::save;
 }
 
 macro_rules! changed {
@@ -65,6 +67,12 @@ macro_rules! changed {
 changed! {
     /// Changes a person.
     change_person = members::change_person, PersonId;
+}
+
+/// Says something about an object.
+pub(crate) async fn say(app: &App, actor: &Actor, about: ObjectId, sent: Value) -> Result<Value, Failure> {
+    let (_, answer) = voices::say(State(app.clone()), actor.clone(), Named(about), form(sent)?).await?;
+    told(answer)
 }
 
 /// A link of invitation.
@@ -91,4 +99,6 @@ ended! {
     remove_peer = peers::remove_peer, PeerId;
     /// Retires a key for sealing.
     retire_sealing_key = sealing::retire, Uuid;
+    /// Forgets a saved view.
+    remove_view = views::remove, String;
 }

@@ -58,7 +58,7 @@ pub(super) struct ObjectForm {
 
 /// What was written.
 #[derive(Debug, Serialize, ToSchema)]
-pub(super) struct Written {
+pub(crate) struct Written {
     /// Its id.
     #[schema(value_type = String)]
     id: ObjectId,
@@ -98,17 +98,15 @@ pub(super) async fn collection(app: &App, asker: &Asker, name: &str) -> Result<C
     found.ok_or_else(|| Failure::Unprocessable("there is no such collection".to_owned()))
 }
 
-/// A draft of the form, as the object `id`.
+/// A draft of the form, as the version of the object `id` that was created and modified then.
 fn draft(
-    app: &App,
     asker: &Asker,
     form: ObjectForm,
     id: ObjectId,
-    created: Timestamp,
+    (created, modified): (Timestamp, Timestamp),
 ) -> Result<Draft, Failure> {
     let wrong = |why: &dyn std::fmt::Display| Failure::Unprocessable(format!("the object: {why}"));
     let organisation = asker.organisation.ok_or(Failure::Unauthenticated)?;
-    let now = app.clock().now().to_millis();
     let mut object = form.object;
     if let Some(given) = GIVEN.iter().find(|name| object.contains_key(**name)) {
         return Err(wrong(&format!("leave {given} out, the node gives it")));
@@ -117,7 +115,7 @@ fn draft(
     object.insert("spec_version".to_owned(), json!("2.1"));
     object.insert("id".to_owned(), json!(id));
     object.insert("created".to_owned(), json!(created));
-    object.insert("modified".to_owned(), json!(now));
+    object.insert("modified".to_owned(), json!(modified));
     object.insert("created_by_ref".to_owned(), json!(format!("identity--{organisation}")));
     let bytes = serde_json::to_vec(&object).map_err(Failure::internal)?;
     let object = Object::read(&bytes, &Limits::default()).map_err(|error| wrong(&error))?;
@@ -131,7 +129,12 @@ fn draft(
     Ok(Draft { record, handling, along: form.along })
 }
 
-async fn put(app: &App, asker: &Asker, collection: &Collection, draft: Draft) -> Result<Written, Failure> {
+pub(super) async fn put(
+    app: &App,
+    asker: &Asker,
+    collection: &Collection,
+    draft: Draft,
+) -> Result<Written, Failure> {
     let outcomes = app.exchange.write(asker, collection, draft, app.clock().now()).await?;
     let mut last = None;
     for Outcome { result, .. } in outcomes {
@@ -159,7 +162,8 @@ async fn make(
     if let Some(found) = here(&app, &asker, &id).await? {
         return Ok((StatusCode::OK, Answer(found)));
     }
-    let draft = draft(&app, &asker, form, id, app.clock().now().to_millis())?;
+    let now = app.clock().now().to_millis();
+    let draft = draft(&asker, form, id, (now, now))?;
     Ok((StatusCode::CREATED, Answer(put(&app, &asker, &collection, draft).await?)))
 }
 
@@ -224,6 +228,8 @@ makes! {
     new_evaluation, "/api/v1/evaluations", "note", false;
     /// Says that something was seen (`sighting_of_ref`).
     new_sighting, "/api/v1/sightings", "sighting", false;
+    /// Says how far one agrees (`opinion`: `strongly-disagree` to `strongly-agree`) with objects (`object_refs`).
+    new_opinion, "/api/v1/opinions", "opinion", false;
     /// Says how two objects are related (`relationship_type`, `source_ref`, `target_ref`).
     new_relation, "/api/v1/relations", "relationship", false;
 }
@@ -247,9 +253,14 @@ pub(super) async fn change(
     }
     let value: Value = serde_json::from_slice(&before.body).map_err(Failure::internal)?;
     let created = value.get("created").and_then(Value::as_str).and_then(|text| text.parse().ok());
-    let created = created.unwrap_or(before.head.key.version);
+    let last = before.head.key.version;
+    let created = created.unwrap_or(last);
+    // Whoever wrote the last version may have had a clock that is ahead: this one comes after it all the same.
+    let next = Timestamp::from_micros(last.to_millis().micros().saturating_add(1000)).map_err(|_| {
+        Failure::Conflict("its last version is of the end of the year 9999: none comes after it".to_owned())
+    })?;
     let collection = collection(&app, &asker, &form.collection).await?;
-    let draft = draft(&app, &asker, form, id, created)?;
+    let draft = draft(&asker, form, id, (created, now.to_millis().max(next)))?;
     put(&app, &asker, &collection, draft).await.map(Answer)
 }
 

@@ -24,7 +24,7 @@ use axum::middleware::from_fn_with_state;
 
 use crate::App;
 
-pub(crate) use pages::for_browsers;
+pub(crate) use pages::{affected_text, for_browsers, is_local};
 
 /// The pages' routes, errors as pages included.
 pub fn routes(app: &App) -> Router<App> {

@@ -20,7 +20,7 @@ pub use floods::{Floods, Key as FloodKey};
 pub use headers::CONTENT_SECURITY_POLICY;
 pub use listen::listen;
 pub use multipart::Multipart;
-pub use query::{Named, Named2, Query};
+pub use query::{Named, Named2, Named3, Query};
 
 pub(crate) use csrf::{has_form_cookie, visit};
 pub(crate) use doors::doors;

@@ -72,3 +72,25 @@ impl<A: FromStr, B: FromStr> FromRequestParts<App> for Named2<A, B> {
         Ok(Self(a.parse().map_err(|_| Failure::NotFound)?, b.parse().map_err(|_| Failure::NotFound)?))
     }
 }
+
+/// The three parameters of a path.
+#[derive(Debug, Clone)]
+pub struct Named3<A, B, C>(pub A, pub B, pub C);
+
+impl<A: FromStr, B: FromStr, C: FromStr> FromRequestParts<App> for Named3<A, B, C> {
+    type Rejection = Failure;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> Result<Self, Failure> {
+        let params = RawPathParams::from_request_parts(parts, app).await.map_err(|_| Failure::NotFound)?;
+        let mut texts = params.iter().map(|(_, text)| text);
+        let (Some(a), Some(b), Some(c)) = (texts.next(), texts.next(), texts.next()) else {
+            return Err(Failure::NotFound);
+        };
+        let gone = || Failure::NotFound;
+        Ok(Self(
+            a.parse().map_err(|_| gone())?,
+            b.parse().map_err(|_| gone())?,
+            c.parse().map_err(|_| gone())?,
+        ))
+    }
+}

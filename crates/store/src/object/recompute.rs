@@ -255,17 +255,7 @@ mod tests {
         let store = Store::open(&Config::folder(folder.path())).await.unwrap();
         let (me, other) = (OrgId::new(Uuid::from_u128(1)), OrgId::new(Uuid::from_u128(2)));
         let mut writing = store.writing(Timestamp::EPOCH).await.unwrap();
-        let collection = Collection {
-            id: ostrom_core::CollectionId::new(Uuid::from_u128(1)),
-            alias: None,
-            title: String::new(),
-            description: String::new(),
-            may_read: None,
-            may_write: None,
-            handling: None,
-            media_types: Vec::new(),
-            created: Timestamp::EPOCH,
-        };
+        let collection = Collection::bare(1);
         writing.put_collection(&collection).await.unwrap();
         // Three refer to the first, one of them at second hand; and many of another organisation, which do not count.
         let mut notes = vec![note(2, me, vec![id(1)]), note(3, me, vec![id(1)]), note(4, me, vec![id(2)])];

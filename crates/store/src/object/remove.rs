@@ -80,7 +80,7 @@ impl Writing {
             return Ok(0);
         }
         thing.edges();
-        let (removed, _) = self.new_batch();
+        let removed = self.removal_time();
         let mut tombstones = Vec::new();
         for version in &gone {
             let seq = self.number();

@@ -56,21 +56,41 @@ impl Custody {
 }
 
 impl Writing {
-    /// Adds a version once more, as of now: it stands at the end of pages and is new to whoever asks what is. `false` if it is not there.
+    /// Adds versions once more, as of now: they stand at the end of pages and are new to whoever asks what is. All at the same time, as one batch: its
+    /// time must not count those that some may not see. Gives how many were there.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn renew(&mut self, key: &Key) -> Result<bool, Error> {
-        let Key { added, id, version, collection } = key;
-        let collection = self.collection_key(*collection)?;
-        let sql =
-            "SELECT seq, words FROM object WHERE id = $1 AND collection = $2 AND version = $3 AND added = $4";
-        let rows = self.fetch(sql, args![id, collection, *version, *added]).await?;
-        let Some(row) = rows.first() else { return Ok(false) };
-        let (old, words) = (row.int(0)?, row.text(1)?);
+    pub async fn renew(&mut self, keys: &[Key]) -> Result<usize, Error> {
+        let mut found = Vec::with_capacity(keys.len());
+        for key in keys {
+            let Key { added, id, version, collection } = key;
+            let collection = self.collection_key(*collection)?;
+            let sql = "SELECT seq, words FROM object WHERE id = $1 AND collection = $2 AND version = $3 AND added = $4";
+            let rows = self.fetch(sql, args![id, collection, *version, *added]).await?;
+            if let Some(row) = rows.first() {
+                found.push((key, row.int(0)?, row.text(1)?));
+            }
+        }
+        if found.is_empty() {
+            return Ok(0);
+        }
+        // INVARIANT: within a batch, numbers stand in the order of keys, by which pages go on.
+        found.sort_by(|(a, ..), (b, ..)| {
+            (&a.id, a.version, a.collection).cmp(&(&b.id, b.version, b.collection))
+        });
         let (added, new) = self.new_batch();
-        let seq = self.number();
         self.execute("INSERT INTO batch (added, first_seq) VALUES ($1, $2)", args![added, new]).await?;
+        let count = found.len();
+        for (_, old, words) in found {
+            self.renumber(old, &words, added).await?;
+        }
+        Ok(count)
+    }
+
+    /// Gives an object the next number, and this time.
+    async fn renumber(&mut self, old: i64, words: &str, added: Timestamp) -> Result<(), Error> {
+        let seq = self.number();
         // References hang on the number, so they step aside meanwhile.
         let targets = self.fetch("SELECT target, owner FROM reference WHERE source = $1", args![old]).await?;
         let target = |row: &Row| Ok::<_, Error>(args![row.text(0)?, seq, row.text(1)?]);
@@ -82,6 +102,6 @@ impl Writing {
             self.execute("UPDATE word SET seq = $3 WHERE word = $1 AND seq = $2", args![word, old, seq])
                 .await?;
         }
-        Ok(true)
+        Ok(())
     }
 }

@@ -135,17 +135,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open(&Config::folder(folder.path())).await.unwrap();
         let mut writing = store.writing(Timestamp::EPOCH).await.unwrap();
-        let collection = Collection {
-            id: CollectionId::new(Uuid::from_u128(1)),
-            alias: None,
-            title: String::new(),
-            description: String::new(),
-            may_read: None,
-            may_write: None,
-            handling: None,
-            media_types: Vec::new(),
-            created: Timestamp::EPOCH,
-        };
+        let collection = Collection::bare(1);
         writing.put_collection(&collection).await.unwrap();
         writing.commit().await.unwrap();
         let reading = async |n| {

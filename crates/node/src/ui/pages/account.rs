@@ -332,29 +332,15 @@ pub async fn new_view(visit: Visit, RawQuery(raw): RawQuery) -> Result<Response,
 
 /// `POST /views/new`
 pub async fn save_view(visit: Visit, Checked(sent): Sent) -> Result<Response, Failure> {
-    let person = visit.person()?.id;
     let entries = Entries::new(sent);
-    let name = entries.get("name");
-    let of = local(entries.get("of"));
-    if name.is_empty() || name.chars().count() > 100 || name.chars().any(char::is_control) {
-        return Err(Failure::Unprocessable("give the view a name of at most 100 characters".to_owned()));
-    }
-    if visit.app.store.saved_views(person).await?.len() >= 200 {
-        return Err(Failure::Unprocessable("there are 200 saved views already: remove one first".to_owned()));
-    }
-    let mut writing = visit.app.store.writing(visit.now).await?;
-    writing.save_view(person, name, of).await?;
-    writing.commit().await?;
+    let form = json!({"name": entries.get("name"), "of": local(entries.get("of"))});
+    service::save_view(&visit.app, &visit.actor, form).await?;
     go("/views?done=saved")
 }
 
 /// `POST /views/remove`
 pub async fn remove_view(visit: Visit, Checked(sent): Sent) -> Result<Response, Failure> {
-    let person = visit.person()?.id;
-    let mut writing = visit.app.store.writing(visit.now).await?;
-    if !writing.remove_view(person, Entries::new(sent).get("name")).await? {
-        return Err(Failure::NotFound);
-    }
-    writing.commit().await?;
+    let name = Entries::new(sent).get("name").to_owned();
+    service::remove_view(&visit.app, &visit.actor, name).await?;
     go("/views?done=removed")
 }

@@ -7,7 +7,6 @@ use axum::extract::{Request, State};
 use axum::response::Response;
 use bytes::Bytes;
 use data_encoding::BASE64URL_NOPAD;
-use http::StatusCode;
 use ostrom_core::handling::Handling;
 use ostrom_lab::bundle;
 use ostrom_store::Role;
@@ -16,14 +15,14 @@ use tokio::sync::Semaphore;
 
 use super::keep::handling;
 use super::names::Names;
-use super::report::{Sent, collection, options, warnings};
-use super::visit::{Visit, go, show, show_as};
+use super::report::{Sent, choices, collection, show_form, warnings};
+use super::visit::{Visit, go, show};
 use crate::api::service;
 use crate::evaluation::Evaluated;
 use crate::ui::entries::{Entries, Problems};
 use crate::ui::markdown;
 use crate::ui::part::{Badge, Control, Field, Form, Head, Link, Submit, Weight};
-use crate::ui::view::{Kind, ReviewView, form_page, marks};
+use crate::ui::view::{Kind, ReviewView, marks};
 use crate::web::{Checked, Csrf, Multipart, Payload, has_form_cookie, single};
 use crate::{App, Failure};
 
@@ -35,28 +34,16 @@ static TURN: Semaphore = Semaphore::const_new(1);
 const TITLE: &str = "Publish a bundle";
 
 async fn form(visit: &Visit, entries: &Entries, problems: &Problems) -> Result<Response, Failure> {
-    let names = Names::read(&visit.app.store).await?;
-    let options = options(visit, &names).await?;
-    let mut problems = problems.clone();
-    if options.collections.is_empty() {
-        problems.add(
-            "",
-            "There is no collection that you may write to: an administrator makes one under Collections",
-        );
-    }
+    let (_, options, problems) = choices(visit, problems).await?;
     let file = Field::new("bundle", "Bundle", Control::File(".zst")).required().hinted(
-        "A .tar.zst of `ostrom eval pack`. The node checks its signature and digests, derives every outcome and figure again, and keeps the figures, not the file.",
+        "The .tar.zst that ostrom eval pack writes. The node checks its signature and digests, derives every outcome and figure again, and keeps the figures, not the file.",
     );
     let mut form = Form::post("/evaluations/new", visit.csrf(), "Verify it, and check who can read it")
         .fields(vec![file]);
     form.upload = true;
     form.groups.push(marks(entries, &options));
-    let form = problems.onto(form.cancel(Kind::Evaluation.path()));
-    let status = if problems.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
-    let mut chrome = visit.chrome().await?;
-    chrome.place = Kind::Evaluation.path();
     let head = Head::new(TITLE, "").under(Kind::Evaluation.many(), Kind::Evaluation.path());
-    show_as(&form_page(chrome, head, form, Vec::new()), status)
+    show_form(visit, Kind::Evaluation, head, form.cancel(Kind::Evaluation.path()), &problems).await
 }
 
 /// `/evaluations/new`

@@ -1,44 +1,26 @@
-//! Incidents: what is known of them, what they are called, and what is due to whom.
-//!
-//! What happened is in the incident, for everybody who may read it. Who has which duty since when is its owner's own business: it lies beside the
-//! clocks in the store, under a policy for the owner alone.
+//! Incidents: what is known of them, what they are called, and what is due to whom ([`crate::duty`]).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use axum::extract::Path;
 use axum::response::Response;
-use ostrom_core::handling::{Handling, Policy, Tlp};
-use ostrom_core::{Id, ObjectId, OrgId, Timestamp};
-use ostrom_exchange::clock::{Clock as BuiltIn, Draft, Duty, Report, Situation, Subject, duties};
+use ostrom_exchange::clock::{Duty, Situation, Subject};
 use ostrom_exchange::incident::{Disruption, Effect, Facts, Harm, Reason};
-use ostrom_exchange::types::Severity;
-use ostrom_store::{NewDue, Reading, Role};
-use serde::{Deserialize, Serialize};
+use ostrom_exchange::types::{Record, Severity};
+use ostrom_store::Role;
 
 use super::object::find;
 use super::report::Sent;
 use super::thing::Thing;
 use super::visit::{Visit, go, show};
 use crate::Failure;
+use crate::duty::{self, Kept, Named};
 use crate::ui::entries::{Entries, Problems};
 use crate::ui::part::{
     Badge, Block, Button, Cell, Empty, Field, Form, Head, Link, Section, Table, When, from_field,
 };
 use crate::ui::view::{Kind, Page};
 use crate::web::Checked;
-
-/// Where an incident keeps its facts, in Ostrom's extension.
-pub const FACTS: &str = "incident_facts";
-
-/// What lies beside a clock.
-#[derive(Debug, Clone, Serialize, Deserialize)]
-struct Detail {
-    situation: Situation,
-    clock: Id,
-    rule: Id,
-    to: String,
-    reference: String,
-}
 
 /// What a form says happened.
 pub fn facts(entries: &Entries, problems: &mut Problems) -> Facts {
@@ -118,11 +100,6 @@ pub const fn harm_name(harm: Harm) -> &'static str {
     }
 }
 
-/// The facts that an incident carries.
-pub fn facts_of(thing: &Thing) -> Option<Facts> {
-    serde_json::from_value(thing.ai()?.other.get(FACTS)?.clone()).ok()
-}
-
 /// The situation of whoever fills in the form: `None` if they named no duty of theirs.
 pub fn situation(entries: &Entries, facts: &Facts, problems: &mut Problems) -> Option<Situation> {
     let mut subjects = BTreeSet::new();
@@ -149,12 +126,6 @@ pub fn situation(entries: &Entries, facts: &Facts, problems: &mut Problems) -> O
     })
 }
 
-/// What is due in a situation.
-pub fn due(situation: &Situation, now: Timestamp) -> Result<Vec<Duty>, Failure> {
-    let clocks = BuiltIn::built_in().map_err(Failure::internal)?;
-    Ok(duties(&clocks, situation, now))
-}
-
 /// Duties as a table.
 pub fn table(duties: &[Duty]) -> Table {
     Table::new("Duties to report", &["What", "By"])
@@ -167,62 +138,13 @@ pub fn table(duties: &[Duty]) -> Table {
         .or_else(Empty::new("Nothing is due", "By the clocks that this node has, for the duties that were named. It is an aid and no legal advice."))
 }
 
-/// Keeps the clocks of an incident, for its owner alone.
-pub async fn keep(
-    visit: &Visit,
-    id: &ObjectId,
-    owner: OrgId,
-    situation: Option<&Situation>,
-) -> Result<(), Failure> {
-    let mut new = Vec::new();
-    if let Some(situation) = situation {
-        let policy = Policy::new([Handling::new(owner, Tlp::AmberStrict)]);
-        let clocks = BuiltIn::built_in().map_err(Failure::internal)?;
-        for duty in due(situation, visit.now)? {
-            let (Some(due), None) = (duty.due, duty.done) else { continue };
-            let detail = Detail {
-                situation: situation.clone(),
-                clock: duty.clock.clone(),
-                rule: duty.rule.clone(),
-                to: duty.to,
-                reference: duty.reference,
-            };
-            new.push(NewDue {
-                name: format!("{}, {}", duty.what, act(&clocks, &duty.clock)),
-                due,
-                party: Some(owner),
-                policy: policy.clone(),
-                detail: serde_json::to_string(&detail).map_err(Failure::internal)?,
-            });
-        }
-    }
-    let mut writing = visit.app.store.writing(visit.now).await?;
-    writing.set_due(id.as_str(), &new).await?;
-    writing.commit().await?;
-    Ok(())
-}
-
-/// Since when the clock of a duty runs, if it is one of an incident.
-pub fn aware(due: &ostrom_store::Due) -> Option<Timestamp> {
-    serde_json::from_str::<Detail>(&due.detail).ok().map(|detail| detail.situation.aware)
-}
-
-/// A clock's name in short.
-fn act(clocks: &[BuiltIn], id: &Id) -> String {
-    let name = clocks.iter().find(|clock| clock.id == *id).map_or(id.as_str(), |clock| clock.name.as_str());
-    name.split(':').next().unwrap_or(name).to_owned()
-}
-
-/// Who is told by when: the clocks of an incident, as far as the visitor may know of them.
-pub async fn section(visit: &Visit, reading: &Reading, thing: &Thing) -> Result<Option<Section>, Failure> {
-    let id = &thing.head.key.id;
-    let kept = reading.due_of(id.as_str()).await?;
+/// Who is told by when: the clocks of an incident that the visitor's organisation keeps.
+pub fn section(visit: &Visit, thing: &Thing, kept: &[Kept]) -> Option<Section> {
     if kept.is_empty() {
-        return Ok(None);
+        return None;
     }
     let mut table = Table::new("Duties to report", &["What", "By", ""]);
-    for due in kept {
-        let Ok(detail) = serde_json::from_str::<Detail>(&due.detail) else { continue };
+    for Kept { due, detail } in kept {
         let base = format!("{}/duties/{}/{}", thing.href(), detail.clock, detail.rule);
         let mut last = vec![
             Button::new("Sent", format!("{base}/sent"), visit.csrf()).labelled(format!("Sent: {}", due.name)),
@@ -238,51 +160,30 @@ pub async fn section(visit: &Visit, reading: &Reading, thing: &Thing) -> Result<
     }
     let section = Section::new("duties", "Duties to report", vec![Block::Table(table)])
         .noted("Only your organisation sees this. The node drafts reports; sending them stays with you. It is an aid and no legal advice.");
-    Ok(Some(section))
+    Some(section)
 }
 
-/// The kept situation and the duty that an address names.
+/// The incident and the duty that an address names.
 async fn named(
     visit: &Visit,
-    id: &str,
-    clock: &str,
-    rule: &str,
-) -> Result<(Thing, Situation, BuiltIn, Duty), Failure> {
-    visit.person()?;
+    (id, clock, rule): (String, String, String),
+) -> Result<(Thing, Named), Failure> {
+    let organisation = visit.person()?.organisation;
     let reading = visit.reading().await?;
-    let (thing, _) = find(&reading, Some(Kind::Incident), id).await?;
-    let kept = reading.due_of(thing.head.key.id.as_str()).await?;
-    let details = kept.iter().filter_map(|due| serde_json::from_str::<Detail>(&due.detail).ok());
-    let mut fits = details.filter(|detail| detail.clock.as_str() == clock && detail.rule.as_str() == rule);
-    let detail = fits.next().ok_or(Failure::NotFound)?;
-    let clocks = BuiltIn::built_in().map_err(Failure::internal)?;
-    let clock = clocks.into_iter().find(|it| it.id == detail.clock).ok_or(Failure::NotFound)?;
-    let duty = due(&detail.situation, visit.now)?
-        .into_iter()
-        .find(|duty| duty.clock == detail.clock && duty.rule == detail.rule);
-    Ok((thing, detail.situation, clock, duty.ok_or(Failure::NotFound)?))
+    let (thing, _) = find(&reading, Some(Kind::Incident), &id).await?;
+    let named = duty::named(&reading, &thing.head.key.id, organisation, (&clock, &rule), visit.now).await?;
+    Ok((thing, named))
 }
 
 /// `/incidents/{id}/duties/{clock}/{rule}`: a draft of the report.
-pub async fn draft(
-    visit: Visit,
-    Path((id, clock, rule)): Path<(String, String, String)>,
-) -> Result<Response, Failure> {
-    let (thing, situation, clock, duty) = named(&visit, &id, &clock, &rule).await?;
-    let mut answers = BTreeMap::new();
-    // What the incident says where the forms ask the same.
-    for (field, text) in
-        [("description", thing.body()), ("chain-of-events", thing.body()), ("incident", thing.body())]
-    {
-        answers.insert(field.to_owned(), text.to_owned());
-    }
-    if let Some(affected) = thing.ai().and_then(|ai| ai.affected.first()) {
-        let text = super::thing::affected_text(affected);
-        for field in ["system", "model"] {
-            answers.insert(field.to_owned(), text.clone());
-        }
-    }
-    let draft = Draft::new(&clock, &duty, &situation, &answers).ok_or(Failure::NotFound)?;
+pub async fn draft(visit: Visit, Path(of): Path<(String, String, String)>) -> Result<Response, Failure> {
+    let (thing, named) = named(&visit, of).await?;
+    let incident = match &thing.record {
+        Some(Record::Incident(incident)) => Some(incident),
+        _ => None,
+    };
+    let draft = named.draft(incident).ok_or(Failure::NotFound)?;
+    let duty = named.duty;
     let rows = draft.entries.iter().map(|entry| {
         vec![
             Cell::text(&entry.label),
@@ -328,14 +229,11 @@ pub async fn draft(
 /// `POST /incidents/{id}/duties/{clock}/{rule}/sent`
 pub async fn sent(
     visit: Visit,
-    Path((id, clock, rule)): Path<(String, String, String)>,
+    Path(of): Path<(String, String, String)>,
     Checked(sent): Sent,
 ) -> Result<Response, Failure> {
     visit.with_role(Role::Contributor)?;
-    let (thing, mut situation, _, duty) = named(&visit, &id, &clock, &rule).await?;
-    if visit.actor.organisation() != Some(thing.head.owner) {
-        return Err(Failure::NotFound);
-    }
+    let (thing, named) = named(&visit, of).await?;
     let entries = Entries::new(sent);
     let at = match entries.some("at") {
         Some(text) => from_field(text).ok_or_else(|| {
@@ -343,8 +241,6 @@ pub async fn sent(
         })?,
         None => visit.now,
     };
-    situation.reports.push(Report { clock: duty.clock, group: duty.group, at });
-    keep(&visit, &thing.head.key.id, thing.head.owner, Some(&situation)).await?;
-    visit.note_as("report", duty.what.clone(), &[&thing.head.key.id]).await?;
+    duty::sent(&visit.app, &visit.actor, &thing.head.key.id, named, at).await?;
     go(&format!("{}?done=sent#duties", thing.href()))
 }

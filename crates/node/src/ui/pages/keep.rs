@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use ostrom_core::handling::{Embargo, Handling, Party, Policy, Tlp};
 use ostrom_core::{CollectionId, ObjectId, OrgId, PersonId, Timestamp, Uuid};
-use ostrom_exchange::incident::{Disruption, Facts};
+use ostrom_exchange::incident::Disruption;
 use ostrom_exchange::service::{self, Refusal, ServiceError, Strictness};
 use ostrom_exchange::stix::marking;
 use ostrom_exchange::types::{
@@ -14,12 +14,12 @@ use ostrom_exchange::types::{
 
 use super::duties;
 use super::visit::Visit;
-use crate::Failure;
 use crate::sign_in::secret;
 use crate::ui::entries::{Entries, Problems};
 use crate::ui::harmless_url;
 use crate::ui::part::from_field;
 use crate::ui::view::Kind;
+use crate::{Failure, duty};
 
 /// The longest text of a field, in characters.
 const LONGEST: usize = 20_000;
@@ -369,7 +369,7 @@ fn incident(
     let ai = &mut it.extensions.ai;
     ai.incident_severity = duties::severity(&facts);
     if let Ok(facts) = serde_json::to_value(&facts) {
-        ai.other.insert(duties::FACTS.to_owned(), facts);
+        ai.other.insert(duty::FACTS.to_owned(), facts);
     }
     ai.occurred = time(entries, "occurred", problems);
     let system = entries.some("system");
@@ -443,11 +443,7 @@ pub fn entries_of(record: &Record, policy: &Policy) -> Entries {
                 entries.push("system", affected.model.clone().unwrap_or_default());
                 entries.push("provider", affected.vendor.clone().unwrap_or_default());
             }
-            let facts = ai
-                .other
-                .get(duties::FACTS)
-                .cloned()
-                .and_then(|facts| serde_json::from_value::<Facts>(facts).ok());
+            let facts = duty::facts_of(ai);
             for effect in facts.iter().flat_map(|facts| &facts.effects) {
                 entries.push(if effect.actual { "happened" } else { "possible" }, effect.harm.name());
                 if effect.serious {

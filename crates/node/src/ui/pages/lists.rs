@@ -1,5 +1,7 @@
 //! Overview, lists, search, feeds.
 
+use std::collections::BTreeMap;
+
 use axum::extract::{Path, RawQuery, State};
 use axum::response::{IntoResponse as _, Response};
 use http::HeaderValue;
@@ -210,7 +212,11 @@ pub async fn overview(visit: Visit) -> Result<Response, Failure> {
                 if overdue > 0 { Tone::Bad } else { Tone::Plain },
             ),
         ];
-        view.clocks = due.into_iter().map(|due| clock(&due, &names, visit.now)).collect();
+        let titles = titles(&reading, &due).await?;
+        view.clocks = due
+            .into_iter()
+            .map(|due| clock(&due, titles.get(&due.subject).map(String::as_str), &names, visit.now))
+            .collect();
         view.waiting = reading
             .notifications(None, 8)
             .await?
@@ -230,16 +236,43 @@ pub async fn overview(visit: Visit) -> Result<Response, Failure> {
     show(&view.page(visit.chrome().await?))
 }
 
-/// Something that falls due, as a clock. It began, as far as is known, when it was at most thirty days away.
-pub fn clock(due: &ostrom_store::Due, names: &Names, now: Timestamp) -> Clock {
-    let whom = due.party.map(|party| names.organisation(party)).unwrap_or_default();
-    // What the exchange names in one word is for machines.
-    let word = if due.name.contains(' ') { due.name.clone() } else { due.name.replace('-', " ") };
+/// The titles of what something falls due of, by subject, as far as the visitor may see it.
+async fn titles(reading: &Reading, all: &[ostrom_store::Due]) -> Result<BTreeMap<String, String>, Failure> {
+    let mut titles = BTreeMap::new();
+    for due in all {
+        let title = match due.subject.split_once('/') {
+            Some(("case", id)) => match id.parse() {
+                Ok(id) => reading.case(id).await?.map(|case| case.summary),
+                Err(_) => None,
+            },
+            Some((id, _)) => match id.parse() {
+                Ok(id) => reading.heads(&[id]).await?.into_iter().next().map(|head| head.title),
+                Err(_) => None,
+            },
+            None => None,
+        };
+        titles.extend(title.map(|title| (due.subject.clone(), title.chars().take(80).collect())));
+    }
+    Ok(titles)
+}
+
+/// Something that falls due, as a clock, with the title `of` what. It began, as far as is known, when it was at most thirty days away.
+pub fn clock(due: &ostrom_store::Due, of: Option<&str>, names: &Names, now: Timestamp) -> Clock {
+    let whom = due.party.map(|party| names.organisation(party));
+    let whom: Vec<String> = of.map(str::to_owned).into_iter().chain(whom).collect();
+    let whom = whom.join(" · ");
+    // What the exchange names in one word, with the party's id behind it, is for machines.
+    let word = match due.name.split_once('/') {
+        _ if due.name.contains(' ') => due.name.clone(),
+        Some((word, _)) => word.replace('-', " "),
+        None => due.name.replace('-', " "),
+    };
     let label = super::names::sentence(&word);
-    let start = super::duties::aware(due).unwrap_or_else(|| due.due.plus_seconds(-30 * 86_400));
-    let href = match due.subject.split_once("--") {
-        Some(_) => format!("/objects/{}", due.subject),
-        None => format!("/cases/{}", due.subject),
+    let start = crate::duty::aware(due).unwrap_or_else(|| due.due.plus_seconds(-30 * 86_400));
+    let href = match due.subject.split_once('/') {
+        Some(("case", case)) => format!("/cases/{case}"),
+        Some((object, _)) => format!("/objects/{object}"),
+        None => format!("/objects/{}", due.subject),
     };
     Clock::new(label.trim_end_matches('.'), whom, start, due.due, now).linked(href)
 }

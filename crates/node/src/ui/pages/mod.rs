@@ -28,6 +28,8 @@ use crate::App;
 use crate::ui::view::Kind;
 
 pub(crate) use fault::{faults, for_browsers};
+pub(crate) use thing::affected_text;
+pub(crate) use visit::is_local;
 
 /// All pages.
 pub fn routes() -> Router<App> {

@@ -12,12 +12,12 @@ use super::lists::{clock, read};
 use super::names::{Names, sentence};
 use super::thing::{Thing, state_name, voices_table};
 use super::visit::{Visit, go, show};
-use crate::Failure;
 use crate::ui::part::{
     Action, Badge, Cell, Choice, Control, Facts, Field, Form, Link, Notice, Section, Table, Timeline,
     TimelineItem, Tone, When,
 };
 use crate::ui::view::{AccessRow, AccessView, HandlingRow, Kind, ObjectView, Opening, Relation};
+use crate::{Failure, duty};
 
 /// The most related things on a page.
 const MOST: usize = 50;
@@ -71,7 +71,11 @@ async fn page(visit: &Visit, reading: &Reading, thing: Thing, policy: Policy) ->
             badge: None,
         });
     }
-    let clocks = reading.due_of(id.as_str()).await?.iter().map(|due| clock(due, &names, visit.now)).collect();
+    let duties = match visit.actor.organisation() {
+        Some(organisation) => duty::kept(reading, &id, organisation).await?,
+        None => Vec::new(),
+    };
+    let clocks = duties.iter().map(|kept| clock(&kept.due, None, &names, visit.now)).collect();
     let decision = policy.decide(&visit.actor.reader, visit.now);
     let mut provenance = Facts::new()
         .fact("Owner", Cell::text(names.organisation(thing.head.owner)))
@@ -110,11 +114,11 @@ async fn page(visit: &Visit, reading: &Reading, thing: Thing, policy: Policy) ->
         sections.insert(0, section);
     }
     if kind == Kind::Incident {
-        if let Some(facts) = duties::facts_of(&thing) {
+        if let Some(facts) = thing.ai().and_then(duty::facts_of) {
             let why = crate::ui::part::Block::Bullets(duties::why(&facts));
             sections.push(Section::new("why", "Why it is called that", vec![why]));
         }
-        sections.extend(duties::section(visit, reading, &thing).await?);
+        sections.extend(duties::section(visit, &thing, &duties));
     }
     let voice_form =
         (visit.is(Role::Contributor) && thing.kind.is_some()).then(|| voice_form(&href, visit.csrf()));

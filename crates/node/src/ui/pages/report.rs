@@ -5,30 +5,34 @@ use axum::response::Response;
 use http::StatusCode;
 use ostrom_core::CollectionId;
 use ostrom_core::handling::{Handling, Party, Policy, Tlp};
-use ostrom_core::{ObjectId, Uuid};
 use ostrom_exchange::clock::Situation;
 use ostrom_exchange::incident::Harm;
-use ostrom_exchange::types::{Common, Opinion, Record, Sighting, View};
+use ostrom_exchange::types::Record;
 use ostrom_store::Role;
+use serde_json::json;
 
 use super::duties;
 use super::keep::{self, Marks, draft, entries_of, handling};
 use super::names::Names;
 use super::object::find;
 use super::visit::{Visit, go, show, show_as};
-use crate::Failure;
-use crate::sign_in::secret;
+use crate::api::service;
 use crate::ui::entries::{Entries, Problems};
 use crate::ui::markdown;
 use crate::ui::part::{Badge, Block, Form, Head, Link, Section, Submit, Weight};
 use crate::ui::view::{Kind, Options, ReviewView, form_page, report_form};
 use crate::web::Checked;
+use crate::{Failure, duty};
 
 /// The fields of a form, as they were sent.
 pub type Sent = Checked<Vec<(String, String)>>;
 
+/// What is wrong where nothing can be shared.
+const NO_COLLECTION: &str =
+    "There is no collection that you may write to: an administrator makes one under Collections";
+
 /// What one can choose from in forms.
-pub async fn options(visit: &Visit, names: &Names) -> Result<Options, Failure> {
+async fn options(visit: &Visit, names: &Names) -> Result<Options, Failure> {
     let own = visit.actor.organisation();
     let reading = visit.reading().await?;
     let mut collections = reading.collections().await?;
@@ -87,15 +91,7 @@ async fn form(
     entries: &Entries,
     problems: &Problems,
 ) -> Result<Response, Failure> {
-    let names = Names::read(&visit.app.store).await?;
-    let options = options(visit, &names).await?;
-    let mut problems = problems.clone();
-    if options.collections.is_empty() {
-        problems.add(
-            "",
-            "There is no collection that you may write to: an administrator makes one under Collections",
-        );
-    }
+    let (names, options, problems) = choices(visit, problems).await?;
     let mut form = report_form(place.kind, entries, &options, &place.action, visit.csrf());
     if let (Some(kept), Some(marks)) = (&place.kept, form.groups.last_mut()) {
         marks.fields.retain(|field| field.name() == "collection");
@@ -104,11 +100,33 @@ async fn form(
             names.policy(kept, visit.now)
         );
     }
+    show_form(visit, place.kind, place.head(), form, &problems).await
+}
+
+/// What there is to choose from in a form by which something is shared, and what is wrong with it, if that is nothing.
+pub async fn choices(visit: &Visit, problems: &Problems) -> Result<(Names, Options, Problems), Failure> {
+    let names = Names::read(&visit.app.store).await?;
+    let options = options(visit, &names).await?;
+    let mut problems = problems.clone();
+    if options.collections.is_empty() {
+        problems.add("", NO_COLLECTION);
+    }
+    Ok((names, options, problems))
+}
+
+/// A form by which something of this kind is shared, with what is wrong.
+pub async fn show_form(
+    visit: &Visit,
+    kind: Kind,
+    head: Head,
+    form: Form,
+    problems: &Problems,
+) -> Result<Response, Failure> {
     let form = problems.onto(form);
     let status = if problems.is_empty() { StatusCode::OK } else { StatusCode::UNPROCESSABLE_ENTITY };
     let mut chrome = visit.chrome().await?;
-    chrome.place = place.kind.path();
-    show_as(&form_page(chrome, place.head(), form, Vec::new()), status)
+    chrome.place = kind.path();
+    show_as(&form_page(chrome, head, form, Vec::new()), status)
 }
 
 /// `/flaws/new`
@@ -211,7 +229,7 @@ async fn take(visit: &Visit, place: Place, entries: &Entries) -> Result<Response
             keep::keep(visit, collection, &marks, records).await?;
             // Editing without naming duties again keeps those that there are.
             if place.kind == Kind::Incident && (situation.is_some() || place.before.is_none()) {
-                duties::keep(visit, &id, person.organisation, situation.as_ref()).await?;
+                duty::keep(&visit.app, &visit.actor, &id, situation.as_ref()).await?;
             }
             go(&format!("{}/{id}?done=saved", place.kind.path()))
         }
@@ -231,10 +249,7 @@ pub async fn collection(
     if found.is_none() {
         problems.add("collection", "Choose a collection that you may write to");
         if entries.some("collection").is_none() {
-            problems.add(
-                "",
-                "There is no collection that you may write to: an administrator makes one under Collections",
-            );
+            problems.add("", NO_COLLECTION);
         }
     }
     Ok(found.map(|collection| collection.id))
@@ -309,7 +324,7 @@ async fn review(
         blocks.push(Block::Bullets(duties::why(&facts)));
         page.main.push(Section::new("scale", "What it is called, and why", blocks));
         if let Some(situation) = situation {
-            let due = duties::due(situation, visit.now)?;
+            let due = duty::due(situation, visit.now)?;
             page.main.push(Section::new("duties", "What is due", vec![Block::Table(duties::table(&due))]));
         }
     }
@@ -323,42 +338,10 @@ pub async fn voice(
     Path(id): Path<String>,
     Checked(sent): Sent,
 ) -> Result<Response, Failure> {
-    let person = visit.with_role(Role::Contributor)?;
+    visit.with_role(Role::Contributor)?;
     let entries = Entries::new(sent);
-    let (thing, policy) = find(&visit.reading().await?, Some(kind), &id).await?;
-    let about: ObjectId = thing.head.key.id.clone();
-    let note =
-        Some(entries.get("note").chars().take(4_000).collect::<String>()).filter(|text| !text.is_empty());
-    let common = |name: &str| {
-        let uuid = Uuid::from_bytes(secret::uuid()?);
-        Common::new(name, uuid, visit.now, Some(person.organisation)).map_err(Failure::internal)
-    };
-    let record = if entries.get("say") == "seen" {
-        let mut it = Sighting::new(common("sighting")?, about);
-        it.description = note;
-        it.last_seen = Some(visit.now.to_millis());
-        Record::Sighting(it)
-    } else {
-        let said = View::ALL.iter().copied().find(|view| view.name() == entries.get("say"));
-        let said = said.ok_or_else(|| {
-            Failure::BadRequest("say whether you have seen it, agree or disagree".to_owned())
-        })?;
-        let mut it = Opinion::new(common("opinion")?, said, vec![about]);
-        it.explanation = note;
-        Record::Opinion(it)
-    };
-    // Its own mark lets as many read as any mark of what it is about; the effective policy is the conjunction with that, so
-    // nobody reads it who may not read what it is about.
-    let mut handling = Handling::new(person.organisation, policy.tlp());
-    handling.author = Some(person.id);
-    if let Some(of) = policy.handlings().find(|handling| handling.tlp == policy.tlp()) {
-        handling.audience.clone_from(&of.audience);
-        handling.audience.insert(Party::Organisation(of.owner));
-        handling.audience.extend(of.author.map(Party::Person));
-        if of.audience.is_empty() && of.tlp <= Tlp::Green {
-            handling.audience.clear();
-        }
-    }
-    keep::keep(&visit, thing.head.key.collection, &Marks::New(Box::new(handling)), vec![record]).await?;
+    let (thing, _) = find(&visit.reading().await?, Some(kind), &id).await?;
+    let form = json!({"say": entries.get("say"), "note": entries.get("note")});
+    service::say(&visit.app, &visit.actor, thing.head.key.id.clone(), form).await?;
     go(&format!("{}?done=said#voices", thing.href()))
 }

@@ -175,11 +175,15 @@ pub fn go(to: &str) -> Result<Response, Failure> {
 
 /// An address of this node; anything else is the front page.
 pub fn local(back: &str) -> &str {
-    let good = back.starts_with('/')
-        && !back.starts_with("//")
-        && back.len() <= 2_048
-        && back.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\');
-    if good { back } else { "/" }
+    if is_local(back) { back } else { "/" }
+}
+
+/// Whether this is an address of this node, from its first `/` on.
+pub fn is_local(address: &str) -> bool {
+    address.starts_with('/')
+        && !address.starts_with("//")
+        && address.len() <= 2_048
+        && address.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'\\')
 }
 
 /// A part of an address, encoded.

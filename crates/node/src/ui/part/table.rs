@@ -48,6 +48,9 @@ impl Link {
     }
 }
 
+/// The longest word, in characters, that is not broken in a column: names may be longer, what the node says is not.
+const WORD: usize = 15;
+
 /// What stands in a cell, or beside a fact's name.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Cell {
@@ -88,8 +91,9 @@ impl Cell {
         Self::Link(Link::to(text, href))
     }
 
-    const fn class(&self) -> &'static str {
+    fn class(&self) -> &'static str {
         match self {
+            Self::Text(text) if text.split_whitespace().all(|word| word.chars().count() <= WORD) => "words",
             Self::Number(_) => "number",
             Self::Muted(_) => "muted",
             Self::Code(_) => "code",
