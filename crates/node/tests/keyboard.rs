@@ -18,6 +18,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 
 const TAB: char = '\u{e004}';
+const SHIFT: char = '\u{e008}';
 const ENTER: char = '\u{e007}';
 const DOWN: char = '\u{e015}';
 const SPACE: char = ' ';
@@ -38,7 +39,11 @@ struct Keyboard(Chromium);
 impl Keyboard {
     /// The next stop of the tabulator; `None` where it leaves the page.
     async fn tab(&self, selector: &str) -> Option<Value> {
-        self.0.press(TAB).await;
+        self.stop(&[TAB], selector).await
+    }
+
+    async fn stop(&self, keys: &[char], selector: &str) -> Option<Value> {
+        self.0.press(keys).await;
         let focus = self.0.script(FOCUS, json!([selector])).await;
         if focus.is_null() {
             return None;
@@ -58,19 +63,29 @@ impl Keyboard {
         panic!("{}: the tabulator never comes to {selector}", self.0.url().await);
     }
 
+    /// Goes back until this has the focus.
+    async fn back_to(&self, selector: &str) {
+        for _ in 0..STOPS {
+            if self.stop(&[SHIFT, TAB], selector).await.is_some_and(|focus| focus["found"] == true) {
+                return;
+            }
+        }
+        panic!("{}: the tabulator never comes back to {selector}", self.0.url().await);
+    }
+
     async fn write(&self, selector: &str, text: &str) {
         self.to(selector).await;
         for key in text.chars() {
-            self.0.press(key).await;
+            self.0.press(&[key]).await;
         }
     }
 
     /// Chooses the radio button of this name that is `steps` below the first.
     async fn choose(&self, name: &str, steps: usize) -> Value {
         self.to(&format!("[name={name}]")).await;
-        self.0.press(SPACE).await;
+        self.0.press(&[SPACE]).await;
         for _ in 0..steps {
-            self.0.press(DOWN).await;
+            self.0.press(&[DOWN]).await;
         }
         let script = "return document.querySelector(`[name=${arguments[0]}]:checked`)?.value";
         self.0.script(script, json!([name])).await
@@ -87,27 +102,27 @@ async fn somebody_signs_in_looks_around_and_reports_a_flaw_without_a_mouse() {
     keys.0.go(&format!("{}/sign-in?next=/flaws", ada.origin)).await;
     keys.write("[name=email]", "ada@institute.example").await;
     keys.write("[name=password]", PASSWORD).await;
-    keys.0.press(ENTER).await;
+    keys.0.press(&[ENTER]).await;
     keys.0.until_at("/flaws").await;
     keys.0.until_says("Repeats its system prompt").await;
 
     // The first stop leads past the menu.
     let first = keys.tab("a.skip").await.unwrap();
     assert_eq!(first["found"], true, "{first}");
-    keys.0.press(ENTER).await;
+    keys.0.press(&[ENTER]).await;
     keys.0.until_at("#main").await;
     let next = keys.tab("*").await.unwrap();
     assert_eq!(next["main"], true, "after skipping: {next}");
 
     // The menu, and from there a flaw.
-    keys.to("nav a[href='/techniques']").await;
-    keys.0.press(ENTER).await;
+    keys.back_to("nav a[href='/techniques']").await;
+    keys.0.press(&[ENTER]).await;
     keys.0.until_at("/techniques").await;
     keys.to("nav a[href='/flaws']").await;
-    keys.0.press(ENTER).await;
+    keys.0.press(&[ENTER]).await;
     keys.0.until_at("/flaws").await;
     keys.to(&format!("main a[href='/flaws/{flaw}']")).await;
-    keys.0.press(ENTER).await;
+    keys.0.press(&[ENTER]).await;
     keys.0.until_at(&flaw).await;
     // Every stop of the page shows, to the last, and the page lets go of the focus again.
     let mut stops = 0;
@@ -118,11 +133,10 @@ async fn somebody_signs_in_looks_around_and_reports_a_flaw_without_a_mouse() {
     assert!(stops > 20, "{stops}");
 
     // A form and the page on which one looks at it again.
-    keys.to("nav a[href='/flaws']").await;
-    keys.0.press(ENTER).await;
+    keys.0.go(&format!("{}/flaws", ada.origin)).await;
     keys.0.until_says("Report a flaw").await;
     keys.to("main a[href='/flaws/new']").await;
-    keys.0.press(ENTER).await;
+    keys.0.press(&[ENTER]).await;
     keys.0.until_at("/flaws/new").await;
     keys.write("[name=title]", "Obeys invoices").await;
     keys.write("[name=description]", "When they are in mauve.").await;
@@ -130,10 +144,10 @@ async fn somebody_signs_in_looks_around_and_reports_a_flaw_without_a_mouse() {
     let severity = keys.choose("severity", 1).await;
     let tlp = keys.choose("tlp", 1).await;
     keys.to("main form button").await;
-    keys.0.press(ENTER).await;
+    keys.0.press(&[ENTER]).await;
     keys.0.until_says("Who will be able to read it").await;
     keys.to("main form button[value=save]").await;
-    keys.0.press(SPACE).await;
+    keys.0.press(&[SPACE]).await;
     keys.0.until_at("done=saved").await;
     keys.0.until_says("Obeys invoices").await;
     let id = keys.0.url().await.rsplit('/').next().unwrap().split('?').next().unwrap().to_owned();
@@ -155,20 +169,20 @@ async fn on_a_narrow_screen_the_menu_opens_and_closes_without_a_mouse() {
     keys.0.ask(Method::POST, "/goog/cdp/execute", narrow).await;
     keys.0.go(&format!("{}/flaws", node.browser().origin)).await;
     keys.to("a.menu-open").await;
-    keys.0.press(ENTER).await;
+    keys.0.press(&[ENTER]).await;
     keys.0.until_at("#menu").await;
     keys.to("a.menu-close").await;
-    keys.0.press(ENTER).await;
+    keys.0.press(&[ENTER]).await;
     keys.0.until_at("#main").await;
     // While it is closed nothing in it takes the focus, which nobody would see.
     let closed = "return getComputedStyle(document.querySelector('nav a[href=\"/techniques\"]')).visibility !== 'visible' \
         || document.querySelector('nav a[href=\"/techniques\"]').getClientRects().length === 0";
     assert_eq!(keys.0.script(closed, json!([])).await, true);
     keys.to("a.menu-open").await;
-    keys.0.press(ENTER).await;
+    keys.0.press(&[ENTER]).await;
     keys.0.until_at("#menu").await;
     keys.to("nav a[href='/techniques']").await;
-    keys.0.press(ENTER).await;
+    keys.0.press(&[ENTER]).await;
     keys.0.until_at("/techniques").await;
     keys.0.stop().await;
     node.stop().await;

@@ -155,10 +155,11 @@ impl Chromium {
         self.ask(Method::POST, "/execute/sync", json!({"script": script, "args": args})).await
     }
 
-    /// Presses a key and lets it go: a character, or one of WebDriver's code points for others (section 17.4.2).
-    pub async fn press(&self, key: char) {
-        let key = key.to_string();
-        let strokes = json!([{"type": "keyDown", "value": key}, {"type": "keyUp", "value": key}]);
+    /// Presses keys and lets them go: characters, or WebDriver's code points for others (section 17.4.2). All but the last are held meanwhile.
+    pub async fn press(&self, keys: &[char]) {
+        let stroke = |kind: &str, key: &char| json!({"type": kind, "value": key.to_string()});
+        let mut strokes: Vec<Value> = keys.iter().map(|key| stroke("keyDown", key)).collect();
+        strokes.extend(keys.iter().rev().map(|key| stroke("keyUp", key)));
         let actions = json!({"actions": [{"type": "key", "id": "keyboard", "actions": strokes}]});
         self.ask(Method::POST, "/actions", actions).await;
     }
