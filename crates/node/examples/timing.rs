@@ -236,7 +236,7 @@ fn measure(address: SocketAddr, place: &Place, pairs: usize, random: &mut Random
         let (difference, width) = (mean(&hidden) - mean(&nowhere), (error(&hidden) + error(&nowhere)).sqrt());
         let (t, z) = (difference / width, mann_whitney(&hidden, &nowhere));
         println!(
-            "| {name} | {:.1} | {:.1} | {difference:+.1} ± {:.1} | {t:+.1}, {:.2} | {z:+.1}, {:.2} |",
+            "| {name} | {:.1} | {:.1} | {difference:+.1} ± {:.1} | {t:+.1}, {:.3} | {z:+.1}, {:.3} |",
             median(&hidden),
             median(&nowhere),
             1.96 * width,

@@ -37,6 +37,13 @@ const FOCUS: &str = "const e = document.activeElement;
 struct Keyboard(Chromium);
 
 impl Keyboard {
+    /// As wide as this, in pixels.
+    async fn screen(&self, width: u32) {
+        let metrics = json!({"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": false});
+        let command = json!({"cmd": "Emulation.setDeviceMetricsOverride", "params": metrics});
+        self.0.ask(Method::POST, "/goog/cdp/execute", command).await;
+    }
+
     /// The next stop of the tabulator; `None` where it leaves the page.
     async fn tab(&self, selector: &str) -> Option<Value> {
         self.stop(&[TAB], selector).await
@@ -99,6 +106,7 @@ async fn somebody_signs_in_looks_around_and_reports_a_flaw_without_a_mouse() {
     let mut ada = node.administrator().await;
     let flaw = ada.flaw("shared", "clear", "Repeats its system prompt").await;
     let keys = Keyboard(chromium);
+    keys.screen(1280).await;
     keys.0.go(&format!("{}/sign-in?next=/flaws", ada.origin)).await;
     keys.write("[name=email]", "ada@institute.example").await;
     keys.write("[name=password]", PASSWORD).await;
@@ -164,9 +172,7 @@ async fn on_a_narrow_screen_the_menu_opens_and_closes_without_a_mouse() {
     let Some(chromium) = Chromium::start().await else { return };
     let node = TestNode::start().await;
     let keys = Keyboard(chromium);
-    let narrow = json!({"cmd": "Emulation.setDeviceMetricsOverride",
-        "params": {"width": 380, "height": 800, "deviceScaleFactor": 1, "mobile": false}});
-    keys.0.ask(Method::POST, "/goog/cdp/execute", narrow).await;
+    keys.screen(380).await;
     keys.0.go(&format!("{}/flaws", node.browser().origin)).await;
     keys.to("a.menu-open").await;
     keys.0.press(&[ENTER]).await;
