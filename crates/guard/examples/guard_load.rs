@@ -3,6 +3,8 @@
 //!     guard_load serve ADDRESS                                   # answers every tools/call with "ok"
 //!     guard_load relay ADDRESS SERVER                            # copies bytes and looks at none: what any hop costs here
 //!     guard_load call ADDRESS CONNECTIONS SECONDS [RATE] [RUNS]  # prints calls, seconds and latencies in microseconds as JSON
+//!     guard_load guard CONFIG STATE WORKERS                      # a guard, so that `ostrom` need not be built for a profile
+//!     guard_load mint STATE RUNS                                 # prints the tokens of so many runs of a running guard
 //!
 //! The generator writes ready-made requests on keep-alive connections and reads just enough of the answers to find their
 //! ends, so that it takes as little of the processor as it can from what is measured.
@@ -18,7 +20,14 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use ostrom_guard::policy::InForce;
+use ostrom_guard::serve::control::{Command, ask};
+use ostrom_guard::serve::{Guard, Protected};
+use ostrom_trust::SecretKey;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -32,11 +41,42 @@ fn main() {
             let tokens: Vec<String> = tokens.lines().map(str::to_owned).collect();
             call(address, connections.parse().unwrap(), seconds.parse().unwrap(), rate, &tokens);
         }
+        ["guard", config, state, workers] => {
+            guard(Path::new(config), Path::new(state), workers.parse().unwrap());
+        }
+        ["mint", state, runs] => mint(Path::new(state), runs.parse().unwrap()),
         _ => {
             panic!(
-                "guard_load serve ADDRESS | relay ADDRESS SERVER | call ADDRESS CONNECTIONS SECONDS [RATE] [FILE OF RUN TOKENS]"
+                "guard_load serve ADDRESS | relay ADDRESS SERVER | call ADDRESS CONNECTIONS SECONDS [RATE] [FILE OF RUN TOKENS] | \
+                 guard CONFIG STATE WORKERS | mint STATE RUNS"
             )
         }
+    }
+}
+
+/// Serves like `ostrom guard run`, with a key that nobody keeps.
+fn guard(config: &Path, state: &Path, workers: usize) {
+    let policy = InForce::new(ostrom_guard::policy::load(config).unwrap()).unwrap();
+    let protected = Protected { hidden: Vec::new(), unchanged: vec![config.to_owned()] };
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(workers).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let log = Arc::new(|line: &str| eprintln!("{line}"));
+        let key = SecretKey::generate().unwrap();
+        let guard = Guard::start(policy, state, protected, key, log).await.unwrap();
+        let mut ended =
+            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).unwrap();
+        let stop = async move {
+            ended.recv().await;
+        };
+        guard.serve(stop).await.unwrap();
+    });
+}
+
+fn mint(state: &Path, runs: usize) {
+    for _ in 0..runs {
+        let minted = ask(state, &Command::Mint { principal: "local".to_owned() }).unwrap().expect("a running guard");
+        println!("{}", minted["token"].as_str().unwrap());
     }
 }
 

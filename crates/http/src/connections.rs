@@ -1,12 +1,16 @@
 //! Connections: bounded in number, in how long a head may take, and in what they may keep in memory.
 
+use std::error::Error;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
+use hyper::service::Service;
+use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -75,6 +79,25 @@ impl Connections {
     /// Serves until `stop`; then what is under way may finish, for as long as the bounds say. Requests carry a [`Peer`].
     /// `log` is told why a connection could not be accepted.
     pub async fn run(self, router: Router, log: impl Fn(&str) + Send, stop: impl Future<Output = ()> + Send) {
+        let routes =
+            |peer| TowerToHyperService::new(router.clone().layer(axum::Extension(Peer(peer))));
+        self.serve(routes, log, stop).await;
+    }
+
+    /// The same with a service of one's own, for who has no use for routes. `service` is asked for one for each connection.
+    pub async fn serve<S, B>(
+        self,
+        service: impl Fn(SocketAddr) -> S + Send,
+        log: impl Fn(&str) + Send,
+        stop: impl Future<Output = ()> + Send,
+    ) where
+        S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
+        S::Future: Send,
+        S::Error: Into<Box<dyn Error + Send + Sync>>,
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
         let places = Arc::new(Semaphore::new(self.bounds.connections.clamp(1, Semaphore::MAX_PERMITS)));
         let (stopping, _) = watch::channel(false);
         let mut connections = JoinSet::new();
@@ -87,14 +110,14 @@ impl Connections {
             };
             match accepted {
                 Ok((stream, peer, place)) => {
-                    let router = router.clone().layer(axum::Extension(Peer(peer)));
+                    let service = service(peer);
                     let (tls, head, stopping) = (self.tls.clone(), self.bounds.head, stopping.subscribe());
                     connections.spawn(async move {
                         match tls {
-                            None => serve(stream, router, head, stopping).await,
+                            None => serve(stream, service, head, stopping).await,
                             Some(tls) => {
                                 if let Ok(Ok(stream)) = tokio::time::timeout(head, tls.accept(stream)).await {
-                                    serve(stream, router, head, stopping).await;
+                                    serve(stream, service, head, stopping).await;
                                 }
                             }
                         }
@@ -128,15 +151,19 @@ async fn accept(
     Ok((stream, peer, place))
 }
 
-async fn serve<S>(stream: S, router: Router, head: Duration, mut stopping: watch::Receiver<bool>)
+async fn serve<T, S, B>(stream: T, service: S, head: Duration, mut stopping: watch::Receiver<bool>)
 where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>>,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+    B: Body + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(head)
         .max_buf_size(BUFFER)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     // A connection that breaks is its client's affair: whatever was under way on it is dropped, and so cancelled.
     tokio::select! {

@@ -121,16 +121,23 @@ impl Upstream for Fake {
 pub(crate) struct Memory {
     pub(crate) events: Mutex<Vec<Event>>,
     pub(crate) full: Mutex<bool>,
-    /// What opens the commitments, in the order of the events.
-    pub(crate) openings: Mutex<Vec<Option<Value>>>,
+    /// What opens the commitments.
+    pub(crate) openings: Mutex<Vec<Opening>>,
 }
 
 impl Journal for Memory {
-    fn append(&self, event: &Event, opening: Option<&Value>) -> Result<u64, JournalError> {
+    fn open(&self, opening: &Opening) -> Result<(), JournalError> {
         if *self.full.lock().unwrap() {
             return Err(JournalError("no space left on device".to_owned()));
         }
-        self.openings.lock().unwrap().push(opening.cloned());
+        self.openings.lock().unwrap().push(opening.clone());
+        Ok(())
+    }
+
+    fn append(&self, event: &Event) -> Result<u64, JournalError> {
+        if *self.full.lock().unwrap() {
+            return Err(JournalError("no space left on device".to_owned()));
+        }
         let mut events = self.events.lock().unwrap();
         events.push(event.clone());
         Ok(events.len() as u64 - 1)
@@ -290,5 +297,5 @@ pub(crate) fn request(tool: &str) -> RpcRequest {
 
 pub(crate) fn tell(house: &House, event: Event) {
     let mut state = house.gateway.shared.lock();
-    let _written = house.gateway.shared.record(&mut state, &event, None, None).unwrap();
+    let _written = house.gateway.shared.record(&mut state, &event, None).unwrap();
 }

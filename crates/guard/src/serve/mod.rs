@@ -231,7 +231,10 @@ impl Guard {
     async fn sign(audit: Arc<AuditLog>, log: Log) {
         let mut every = tokio::time::interval(CHECKPOINT_EVERY);
         loop {
-            every.tick().await;
+            tokio::select! {
+                _ = every.tick() => {}
+                () = audit.due() => {}
+            }
             let audit = audit.clone();
             match tokio::task::spawn_blocking(move || audit.checkpoint()).await {
                 Ok(Ok(())) => {}

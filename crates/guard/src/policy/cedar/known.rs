@@ -1,8 +1,8 @@
 //! Answers that are known already.
 //!
 //! What policies say is a function of what they are told. Agents ask the same again and again (a context has few labels in
-//! its life), so answers are kept under all that the policies look at, compared in full. A policy that looks at the time or
-//! at budgets is asked each time.
+//! its life), so answers are kept under all that the policies look at, compared in full. What is looked at of the time is a part of
+//! that; a policy that looks at budgets is asked each time.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,6 +30,8 @@ pub(super) struct Key {
     principal: String,
     run: Option<String>,
     plan: bool,
+    /// The minute, or the second where more is looked at; only of policies that look at the time at all.
+    time: Option<i64>,
     control: Option<Label>,
     data: Option<Label>,
     /// JSON of the values at the wanted pointers, in their order.
@@ -47,6 +49,9 @@ impl Key {
             principal: question.principal.to_owned(),
             run: question.run.filter(|_| wanted.attribute("run")).map(str::to_owned),
             plan: question.plan && wanted.attribute("plan"),
+            time: wanted.attribute("time").then(|| {
+                if wanted.seconds() { question.seconds } else { question.seconds.div_euclid(60) }
+            }),
             control: wanted.attribute("control").then(|| question.control.clone()),
             data: wanted.attribute("data").then(|| question.data.clone()),
             arguments: if wanted.attribute("arguments") {

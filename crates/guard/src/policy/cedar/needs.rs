@@ -26,6 +26,8 @@ pub(super) struct Needs {
     pub(super) integers: bool,
     /// The actions and their groups.
     pub(super) actions: bool,
+    /// More of the time than what stays the same for a minute.
+    pub(super) seconds: bool,
 }
 
 /// What several groups of policies look at together.
@@ -36,6 +38,19 @@ pub(super) struct Wanted<'a> {
     /// All that the question meets.
     pub(super) all: &'a [&'a Needs],
 }
+
+/// How long an answer stays the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Lasts {
+    Always,
+    /// As long as what is looked at of the time does.
+    ForATime,
+    /// It looks at budgets, which every call changes.
+    Once,
+}
+
+/// What of the time stays the same for a minute.
+const IN_A_MINUTE: [&str; 3] = ["weekday", "hour", "minute"];
 
 /// Pointers into deeper arguments than this are not worth a thought.
 const MAX_POINTER: usize = 30;
@@ -62,6 +77,11 @@ impl<'a> Wanted<'a> {
             let after = needs.pointers.range::<str, _>((Bound::Included(start), Bound::Unbounded)).next();
             needs.all_arguments || after.is_some_and(|wanted| wanted.starts_with(start))
         })
+    }
+
+    /// More of the time than what stays the same for a minute.
+    pub(super) fn seconds(self) -> bool {
+        self.told.iter().any(|needs| needs.everything || needs.seconds)
     }
 
     /// The pointers, unless all arguments are wanted.
@@ -95,9 +115,15 @@ impl Needs {
         needs
     }
 
-    /// Whether the answer may differ for the same principal, target, labels and arguments.
-    pub(super) fn is_fleeting(&self) -> bool {
-        self.everything || ["time", "used"].iter().any(|attribute| self.attributes.contains(*attribute))
+    /// How long the answer stays the same for the same principal, target, labels and arguments.
+    pub(super) fn lasts(&self) -> Lasts {
+        if self.everything || self.attributes.contains("used") {
+            Lasts::Once
+        } else if self.attributes.contains("time") {
+            Lasts::ForATime
+        } else {
+            Lasts::Always
+        }
     }
 
     pub(super) fn add(&mut self, other: &Self) {
@@ -106,6 +132,7 @@ impl Needs {
         self.all_arguments |= other.all_arguments;
         self.decimals |= other.decimals;
         self.integers |= other.integers;
+        self.seconds |= other.seconds;
         self.attributes.extend(other.attributes.iter().cloned());
         self.pointers.extend(other.pointers.iter().cloned());
     }
@@ -143,9 +170,14 @@ impl Needs {
             "." | "has" => match (is_context(inside.get("left")), inside.get("attr").and_then(Value::as_str))
             {
                 (true, Some(attribute)) => {
+                    // Here it is looked at as a whole; its parts come below.
+                    self.seconds |= attribute == "time";
                     self.attributes.insert(attribute.to_owned());
                 }
                 (true, None) => self.see_everything(),
+                (false, Some(part)) if IN_A_MINUTE.contains(&part) && is_time(inside.get("left")) => {
+                    self.attributes.insert("time".to_owned());
+                }
                 (false, attribute) => {
                     self.decimals |= attribute == Some("decimal");
                     self.integers |= attribute == Some("integer");
@@ -169,6 +201,14 @@ impl Needs {
             _ => self.look(inside),
         }
     }
+}
+
+/// Whether it is `context.time`.
+fn is_time(expression: Option<&Value>) -> bool {
+    let time = expression.and_then(|expression| expression.get("."));
+    time.is_some_and(|time| {
+        is_context(time.get("left")) && time.get("attr").and_then(Value::as_str) == Some("time")
+    })
 }
 
 fn is_context(expression: Option<&Value>) -> bool {
