@@ -59,13 +59,12 @@ fn guard(config: &Path, state: &Path, workers: usize) {
     let policy = InForce::new(ostrom_guard::policy::load(config).unwrap()).unwrap();
     let protected = Protected { hidden: Vec::new(), unchanged: vec![config.to_owned()] };
     let mut runtime = tokio::runtime::Builder::new_multi_thread();
-    let runtime = runtime.worker_threads(workers).enable_all().build().unwrap();
+    let runtime = runtime.worker_threads(1).enable_all().build().unwrap();
     runtime.block_on(async {
         let log = Arc::new(|line: &str| eprintln!("{line}"));
         let key = SecretKey::generate().unwrap();
-        let guard = Guard::start(policy, state, protected, key, log).await.unwrap();
-        let mut ended =
-            tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).unwrap();
+        let guard = Guard::start(policy, state, protected, key, log).await.unwrap().with_threads(workers);
+        let mut ended = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).unwrap();
         let stop = async move {
             ended.recv().await;
         };
@@ -75,7 +74,8 @@ fn guard(config: &Path, state: &Path, workers: usize) {
 
 fn mint(state: &Path, runs: usize) {
     for _ in 0..runs {
-        let minted = ask(state, &Command::Mint { principal: "local".to_owned() }).unwrap().expect("a running guard");
+        let minted =
+            ask(state, &Command::Mint { principal: "local".to_owned() }).unwrap().expect("a running guard");
         println!("{}", minted["token"].as_str().unwrap());
     }
 }

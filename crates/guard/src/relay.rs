@@ -5,8 +5,8 @@
 use serde_json::{Map, Value};
 use tokio::sync::oneshot;
 
-use crate::channel::{Sender, channel};
 pub use crate::channel::Receiver;
+use crate::channel::{Sender, channel};
 use crate::wire::{Notification, RpcError};
 
 /// How many things may wait in a relay before a server has to wait for the agent.

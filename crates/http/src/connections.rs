@@ -19,6 +19,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 
+use crate::lanes::Lanes;
+
 /// The most that a connection keeps of what it has read and not handed on, in bytes.
 const BUFFER: usize = 64 << 10;
 
@@ -43,6 +45,7 @@ pub struct Connections {
     address: SocketAddr,
     tls: Option<TlsAcceptor>,
     bounds: Bounds,
+    lanes: Option<Lanes>,
 }
 
 impl std::fmt::Debug for Connections {
@@ -61,13 +64,19 @@ impl Connections {
     /// If the address cannot be had.
     pub async fn bind(address: SocketAddr, bounds: Bounds) -> std::io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
-        Ok(Self { address: listener.local_addr()?, listener, tls: None, bounds })
+        Ok(Self { address: listener.local_addr()?, listener, tls: None, bounds, lanes: None })
     }
 
     /// The same, speaking TLS.
     #[must_use]
     pub fn with_tls(self, tls: TlsAcceptor) -> Self {
         Self { tls: Some(tls), ..self }
+    }
+
+    /// The same, with connections worked on by these threads, and not where [`Connections::run`] is.
+    #[must_use]
+    pub fn with_lanes(self, lanes: Lanes) -> Self {
+        Self { lanes: Some(lanes), ..self }
     }
 
     /// The address, with the port that was given if any was asked for.
@@ -79,8 +88,7 @@ impl Connections {
     /// Serves until `stop`; then what is under way may finish, for as long as the bounds say. Requests carry a [`Peer`].
     /// `log` is told why a connection could not be accepted.
     pub async fn run(self, router: Router, log: impl Fn(&str) + Send, stop: impl Future<Output = ()> + Send) {
-        let routes =
-            |peer| TowerToHyperService::new(router.clone().layer(axum::Extension(Peer(peer))));
+        let routes = |peer| TowerToHyperService::new(router.clone().layer(axum::Extension(Peer(peer))));
         self.serve(routes, log, stop).await;
     }
 
@@ -112,7 +120,12 @@ impl Connections {
                 Ok((stream, peer, place)) => {
                     let service = service(peer);
                     let (tls, head, stopping) = (self.tls.clone(), self.bounds.head, stopping.subscribe());
-                    connections.spawn(async move {
+                    let lane = self.lanes.as_ref().and_then(Lanes::place);
+                    let runtime = lane.as_ref().map(|lane| lane.runtime.clone());
+                    let work = async move {
+                        let _load = lane.map(|lane| lane.load);
+                        // From here on it wakes the thread that works on it.
+                        let Ok(stream) = TcpStream::from_std(stream) else { return };
                         match tls {
                             None => serve(stream, service, head, stopping).await,
                             Some(tls) => {
@@ -122,7 +135,11 @@ impl Connections {
                             }
                         }
                         drop(place);
-                    });
+                    };
+                    match runtime {
+                        Some(runtime) => connections.spawn_on(work, &runtime),
+                        None => connections.spawn(work),
+                    };
                 }
                 Err(error) => {
                     // Most likely there are no more file descriptors; that passes when connections end.
@@ -142,13 +159,13 @@ impl Connections {
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> std::io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+) -> std::io::Result<(std::net::TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     // Those who find no place wait in the operating system's queue.
     let place = Arc::clone(places).acquire_owned().await.map_err(std::io::Error::other)?;
     let (stream, peer) = listener.accept().await?;
     // Answers are small and wanted at once.
     stream.set_nodelay(true)?;
-    Ok((stream, peer, place))
+    Ok((stream.into_std()?, peer, place))
 }
 
 async fn serve<T, S, B>(stream: T, service: S, head: Duration, mut stopping: watch::Receiver<bool>)
@@ -230,6 +247,39 @@ mod tests {
         stream.write_all(REQUEST).await.unwrap();
         let own = stream.local_addr().unwrap().to_string();
         assert!(answer(&mut stream, &own).await.contains(&own));
+    }
+
+    #[tokio::test]
+    async fn lanes_share_the_connections_and_each_works_on_its_own() {
+        let bounds = Bounds { connections: 8, head: Duration::from_secs(30), grace: Duration::from_secs(5) };
+        let bound = Connections::bind(([127, 0, 0, 1], 0).into(), bounds).await.unwrap();
+        let bound = bound.with_lanes(Lanes::start(2).unwrap());
+        let address = bound.address();
+        let who = || async { format!("<{:?}>", std::thread::current().id()) };
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = tokio::spawn(bound.run(Router::new().route("/", get(who)), |_| {}, async {
+            let _ = stopped.await;
+        }));
+        let mut threads = Vec::new();
+        let mut streams = Vec::new();
+        for _ in 0..4 {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let mut of_one = std::collections::BTreeSet::new();
+            for _ in 0..3 {
+                stream.write_all(REQUEST).await.unwrap();
+                let text = answer(&mut stream, ">").await;
+                of_one.insert(text[text.find('<').unwrap()..].to_owned());
+            }
+            assert_eq!(of_one.len(), 1);
+            threads.extend(of_one);
+            streams.push(stream);
+        }
+        let mine = format!("<{:?}>", std::thread::current().id());
+        let each = |thread: &String| threads.iter().filter(|other| *other == thread).count();
+        assert!(threads.iter().all(|thread| *thread != mine && each(thread) == 2), "{threads:?}");
+        drop(streams);
+        stop.send(()).unwrap();
+        task.await.unwrap();
     }
 
     #[tokio::test]

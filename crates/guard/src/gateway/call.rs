@@ -13,7 +13,7 @@ use super::handles::{Reference, cost, passed_on, references, replace};
 use super::present::{Origin, Shown, present, text_result, whole_of};
 use super::questions::{Under, guarded};
 use super::rules::{JournalError, Question};
-use super::state::{Commitments, State, now};
+use super::state::{Commitments, Opening, State, now};
 use crate::flow::{
     ArgumentRecord, CallId, ContextKey, Decision, Engine, Event, MemoryAccess, Outcome, PlanStep, Reveal,
     ToolFacts, Verdict, Violation,
@@ -101,6 +101,8 @@ impl Done {
 
 /// Arguments as they are dispatched: those that were passed, where there is no handle among them.
 type Values<'a> = Cow<'a, BTreeMap<String, Value>>;
+/// Arguments as the record has them.
+type Records = BTreeMap<String, ArgumentRecord>;
 
 /// A decided call.
 pub(super) struct Decided<'a> {
@@ -192,18 +194,20 @@ impl Gateway {
         proposed: &'a Proposed,
         facts: &Arc<ToolFacts>,
     ) -> Result<Result<(Decided<'a>, super::state::Written), Done>, JournalError> {
-        let mut commitments = Commitments::new().map_err(|error| JournalError(error.to_string()))?;
-        let plain = plain(proposed, &mut commitments);
-        if plain.is_some() {
-            // What takes time and needs no state is done before others have to wait for it.
-            self.shared.open(&commitments.opening())?;
+        // What takes time and needs no state is done before others have to wait for it.
+        let plain = plain(proposed)?;
+        if let Some((_, opening)) = &plain {
+            self.shared.open(opening)?;
         }
         let mut state = self.shared.lock();
         let state = &mut *state;
-        let (values, mut arguments, commitments) = match plain {
-            Some(arguments) => (Cow::Borrowed(&proposed.arguments), arguments, None),
-            None => match self.resolve(state, proposed, &mut commitments)? {
-                Ok((values, arguments)) => (values, arguments, Some(commitments)),
+        let (values, mut arguments) = match plain {
+            Some((arguments, _)) => (Cow::Borrowed(&proposed.arguments), arguments),
+            None => match self.resolve(state, proposed)? {
+                Ok((values, arguments, opening)) => {
+                    self.shared.open(&opening)?;
+                    (Cow::Owned(values), arguments)
+                }
                 Err(done) => return Ok(Err(done)),
             },
         };
@@ -238,9 +242,6 @@ impl Gateway {
             .fold(control.clone(), |all, label| all.join(&label));
         decision.forbidden_by = self.forbidden(state, &decision, &values, (&control, &label));
         let request = self.judge(state, &mut decision, (&proposed.arguments, &values), &label)?;
-        if let Some(commitments) = commitments {
-            self.shared.open(&commitments.opening())?;
-        }
         let event = Event::Decided(Box::new(decision));
         let written = self.shared.record(state, &event, Some(facts))?;
         let Event::Decided(decision) = event else { return Err(JournalError("an event changed".to_owned())) };
@@ -356,13 +357,12 @@ impl Gateway {
     }
 
     /// Replaces handles by what they stand for. A part that is not there tells something about the whole, which then joins.
-    #[expect(clippy::type_complexity, reason = "named nowhere else")]
-    fn resolve<'a>(
+    fn resolve(
         &self,
         state: &mut State,
-        proposed: &'a Proposed,
-        commitments: &mut Commitments,
-    ) -> Result<Result<(Values<'a>, BTreeMap<String, ArgumentRecord>), Done>, JournalError> {
+        proposed: &Proposed,
+    ) -> Result<Result<(BTreeMap<String, Value>, Records, Opening), Done>, JournalError> {
+        let mut commitments = fresh()?;
         let mut values = BTreeMap::new();
         let mut records = BTreeMap::new();
         if let Some(done) = self.too_large(state, proposed)? {
@@ -403,10 +403,10 @@ impl Gateway {
                     return Ok(Err(Done::Refused { shown: text_result(&text, true), label }));
                 }
             };
-            records.insert(name.clone(), argument(proposed, name, &value, found, commitments));
+            records.insert(name.clone(), argument(proposed, name, &value, found, &mut commitments));
             values.insert(name.clone(), value);
         }
-        Ok(Ok((Cow::Owned(values), records)))
+        Ok(Ok((values, records, commitments.opening())))
     }
 
     async fn dispatch(
@@ -447,7 +447,7 @@ impl Gateway {
         facts: &ToolFacts,
         answer: Result<Map<String, Value>, RpcError>,
     ) -> Result<(Done, super::state::Written), JournalError> {
-        let mut commitments = Commitments::new().map_err(|error| JournalError(error.to_string()))?;
+        let mut commitments = fresh()?;
         let failed = match &answer {
             Ok(result) => result.get("isError") == Some(&Value::Bool(true)),
             Err(_) => true,
@@ -456,11 +456,7 @@ impl Gateway {
             Ok(result) => commitments.commit("result", result),
             Err(error) => commitments.commit("error", &serde_json::to_value(error).unwrap_or(Value::Null)),
         };
-        let mut outcome = Outcome {
-            commitment,
-            failed,
-            ..empty_outcome(decided.decision.call)
-        };
+        let mut outcome = Outcome { commitment, failed, ..empty_outcome(decided.decision.call) };
         self.shared.open(&commitments.opening())?;
         touched(&mut outcome, facts, &decided.values, answer.as_ref().ok());
         let mut state = self.shared.lock();
@@ -514,15 +510,21 @@ impl Gateway {
     }
 }
 
-/// The records of arguments among which there is no handle; `None` if there is one.
-fn plain(proposed: &Proposed, commitments: &mut Commitments) -> Option<BTreeMap<String, ArgumentRecord>> {
+fn fresh() -> Result<Commitments, JournalError> {
+    Commitments::new().map_err(|error| JournalError(error.to_string()))
+}
+
+/// The records of arguments among which there is no handle, and what opens them; `None` if there is one.
+fn plain(proposed: &Proposed) -> Result<Option<(Records, Opening)>, JournalError> {
     if !proposed.arguments.values().all(|value| references(value).is_empty()) {
-        return None;
+        return Ok(None);
     }
+    let mut commitments = fresh()?;
     let record = |(name, value): (&String, &Value)| {
-        (name.clone(), argument(proposed, name, value, Vec::new(), commitments))
+        (name.clone(), argument(proposed, name, value, Vec::new(), &mut commitments))
     };
-    Some(proposed.arguments.iter().map(record).collect())
+    let records = proposed.arguments.iter().map(record).collect();
+    Ok(Some((records, commitments.opening())))
 }
 
 /// The record of an argument as it is dispatched.

@@ -290,10 +290,8 @@ impl Gateway {
             let what = format!("{kind} {name}");
             let event =
                 Event::Pinned { server: server.clone(), what, digest, by: "first use".to_owned(), at };
-            let _written = self
-                .shared
-                .record(&mut self.shared.lock(), &event, None)
-                .map_err(|error| error.to_rpc())?;
+            let _written =
+                self.shared.record(&mut self.shared.lock(), &event, None).map_err(|error| error.to_rpc())?;
         }
         Ok(shown)
     }

@@ -400,8 +400,7 @@ impl Gateway {
             return Ok(());
         }
         let outcome = super::call::empty_outcome(parent);
-        let _written =
-            self.shared.record(&mut state, &Event::Finished(Box::new(outcome)), Some(facts))?;
+        let _written = self.shared.record(&mut state, &Event::Finished(Box::new(outcome)), Some(facts))?;
         Ok(())
     }
 }

@@ -259,7 +259,7 @@ async fn a_stop_holds_before_the_next_dispatch_and_until_it_is_lifted() {
     let ana = caller("ana", None);
     let tell = |event: Event| {
         let mut state = house.gateway.shared.lock();
-        let _written = house.gateway.shared.record(&mut state, &event, None, None).unwrap();
+        let _written = house.gateway.shared.record(&mut state, &event, None).unwrap();
     };
     house.call(&ana, "mail__pay", json!({})).await;
     tell(Event::Stopped { scope: crate::flow::Scope::All, by: "ana".into(), at: 1 });

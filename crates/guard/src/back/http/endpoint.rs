@@ -39,7 +39,11 @@ impl Endpoint {
     }
 
     /// Sends a message.
-    pub(in crate::back) async fn post(&self, mut headers: HeaderMap, body: Vec<u8>) -> Result<Response, Fault> {
+    pub(in crate::back) async fn post(
+        &self,
+        mut headers: HeaderMap,
+        body: Vec<u8>,
+    ) -> Result<Response, Fault> {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
         self.send(Method::POST, headers, Some(body.into())).await

@@ -19,7 +19,7 @@ use futures_util::future::BoxFuture;
 use http::{HeaderMap, Request, StatusCode, Uri};
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use ostrom_http::{Bounds, Connections};
+use ostrom_http::{Bounds, Connections, Lanes};
 use serde::Deserialize;
 
 use self::budget::{Account, Budgets};
@@ -164,6 +164,15 @@ impl Server {
     /// A server of other routes than the front's, with the same care for connections.
     pub(crate) fn of(connections: Connections, router: Router, log: Log) -> Self {
         Self { connections, answers: Answers::Routes(router), log: LogField(log) }
+    }
+
+    /// With connections worked on by so many threads of their own, and not where the server is run.
+    ///
+    /// # Errors
+    /// If the system gives none.
+    pub fn with_threads(self, threads: usize) -> std::io::Result<Self> {
+        let lanes = Lanes::start(threads)?;
+        Ok(Self { connections: self.connections.with_lanes(lanes), ..self })
     }
 
     /// The address, with the port that was given if any was asked for.

@@ -2,7 +2,7 @@
 //!
 //! What policies say is a function of what they are told. Agents ask the same again and again (a context has few labels in
 //! its life), so answers are kept under all that the policies look at, compared in full. What is looked at of the time is a part of
-//! that; a policy that looks at budgets is asked each time.
+//! that, and where a budget stands among the limits that it is compared with; a policy that looks at budgets otherwise is asked each time.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::index::Answer;
 use super::model::Kind;
-use super::needs::Wanted;
+use super::needs::{COUNTERS, Wanted};
 use super::question::{Action, Question};
 use crate::label::Label;
 
@@ -32,6 +32,8 @@ pub(super) struct Key {
     plan: bool,
     /// The minute, or the second where more is looked at; only of policies that look at the time at all.
     time: Option<i64>,
+    /// Where each counter stands among the limits that policies compare it with.
+    used: [Option<(usize, bool)>; 3],
     control: Option<Label>,
     data: Option<Label>,
     /// JSON of the values at the wanted pointers, in their order.
@@ -49,8 +51,16 @@ impl Key {
             principal: question.principal.to_owned(),
             run: question.run.filter(|_| wanted.attribute("run")).map(str::to_owned),
             plan: question.plan && wanted.attribute("plan"),
-            time: wanted.attribute("time").then(|| {
-                if wanted.seconds() { question.seconds } else { question.seconds.div_euclid(60) }
+            time: wanted
+                .attribute("time")
+                .then(|| if wanted.seconds() { question.seconds } else { question.seconds.div_euclid(60) }),
+            used: COUNTERS.map(|counter| {
+                let count = match counter {
+                    "run" => question.used.run,
+                    "tool" => question.used.tool,
+                    _ => question.used.hour,
+                };
+                wanted.rank(counter, count)
             }),
             control: wanted.attribute("control").then(|| question.control.clone()),
             data: wanted.attribute("data").then(|| question.data.clone()),
