@@ -2,17 +2,15 @@
 # Tries the REST API against its own OpenAPI document with schemathesis: as nobody, as a machine and as an administrator. Ends with
 # status 0 if every answer is one that the document describes.
 #
-#     bench/api/schemathesis.sh [EXAMPLES]        (20 for each operation unless said otherwise: about two minutes)
+#     bench/api/schemathesis.sh [EXAMPLES]        (10 for each operation unless said otherwise: about a minute)
+#
+# schemathesis is fetched once, with its checksums in requirements.txt, into the target folder. A step of `cargo xtask test`.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
-examples=${1:-20}
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/ostrom-bench/schemathesis
-if ! "$cache/bin/st" --version >/dev/null 2>&1; then
-    python3 -m venv "$cache"
-    "$cache/bin/pip" install --quiet 'schemathesis==4.32.5'
-fi
-cargo build --quiet -p ostrom-node --example serve
-target=$(realpath "${CARGO_TARGET_DIR:-target}")
+. bench/common.sh
+count=${1:-10}
+python_with schemathesis bench/api
+examples serve
 folder=$(mktemp -d)
 trap 'kill "$node" 2>/dev/null || true; wait; rm -rf "$folder"' EXIT
 OSTROM_UNLIMITED=1 "$target/debug/examples/serve" "$folder/data" 127.0.0.1:0 >"$folder/out" &
@@ -30,7 +28,7 @@ run() {
     shift
     # Not every body that the schema takes is taken: a schema does not know which collections there are, or what a cursor says.
     # From there, since it leaves files where it runs.
-    cd "$folder" && "$cache/bin/st" run "$url/api/v1/openapi.json" --max-examples "$examples" --seed 7 \
+    cd "$folder" && "$venv/bin/st" run "$url/api/v1/openapi.json" --max-examples "$count" --seed 7 \
         --request-timeout 20 --continue-on-failure --no-color --exclude-checks positive_data_acceptance "$@"
 }
 status=0

@@ -4,17 +4,14 @@
 #
 #   bench/stix/validate.sh [HOW-MANY-GENERATED]
 #
-# Uses a virtual environment in OSTROM_STIX_VENV, or makes one in the target folder.
+# The validator is fetched once, with its checksums in requirements.txt, into the target folder. A step of `cargo xtask test`.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
+. bench/common.sh
 count=${1:-50}
-target=${CARGO_TARGET_DIR:-target}
-venv=${OSTROM_STIX_VENV:-$target/stix-venv}
-if [ ! -x "$venv/bin/stix2_validator" ]; then
-  python3 -m venv "$venv"
-  "$venv/bin/pip" install --quiet --disable-pip-version-check 'stix2-validator==3.2.0'
-fi
+python_with stix bench/stix
+examples stix_samples
 out=$(mktemp -d)
 trap 'rm -rf "$out"' EXIT
-cargo run --quiet -p ostrom-exchange --example stix_samples -- "$out" "$count"
+"$target/debug/examples/stix_samples" "$out" "$count"
 "$venv/bin/python" bench/stix/validate.py "$out" "$count"

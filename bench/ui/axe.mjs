@@ -1,10 +1,10 @@
 // Looks at pages in headless Chromium: axe-core's rules, messages of the Content-Security-Policy, errors of scripts, and pages that are wider
 // than the window. Ends with status 1 if it finds anything, 2 if it could not look.
 //
-//   node axe.mjs --folder FOLDER [--shots FOLDER]              the output of `cargo run -p ostrom-node --example pages -- FOLDER`
+//   node axe.mjs --folder FOLDER [--shots FOLDER]              the output of `cargo run -p ostrom-node --example catalogue -- FOLDER`
 //   node axe.mjs --url URL [--cookie NAME=VALUE] [--path PATH]… a running node
 //
-// axe-core comes from npm, pinned: `npm install --no-save axe-core@4.14.1` in a folder given as --modules (default: this folder).
+// axe-core comes from npm (package-lock.json), in a folder given as --modules (default: this folder). look.sh does all of it.
 import { createServer } from "node:http";
 import { readFileSync, readdirSync } from "node:fs";
 import { join, normalize } from "node:path";

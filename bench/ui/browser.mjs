@@ -119,7 +119,7 @@ export function readAxe(modules) {
   try {
     return readFileSync(join(modules, "node_modules/axe-core/axe.min.js"), "utf8");
   } catch {
-    console.error("axe-core is not there: npm install --no-save axe-core@4.14.1 in the folder given as --modules");
+    console.error("axe-core is not there: `npm ci` in bench/ui, or --modules with the folder that has it (bench/ui/look.sh does that)");
     process.exit(2);
   }
 }

@@ -122,9 +122,34 @@ pub fn run(options: Options) -> ExitCode {
         println!("    no cargo-deny here: licences and sources are not checked (--deny makes this an error)");
     }
     if !options.fast {
+        programs_of_others(&mut steps);
         end_to_end(&mut steps);
     }
     steps.finish()
+}
+
+/// What Ostrom writes, its interface and its pages, held against programs of others. They are fetched once, with their checksums.
+fn programs_of_others(steps: &mut Steps) {
+    let script = |path: &str| {
+        let mut command = repo::command("bash");
+        command.arg(path).env("CARGO_TARGET_DIR", repo::target()?);
+        repo::run(command)
+    };
+    if tools::venv() {
+        steps.step("stix", "STIX of every kind, by stix2-validator", || script("bench/stix/validate.sh"));
+        steps.step("api", "the REST API against its own description, by schemathesis", || {
+            script("bench/api/schemathesis.sh")
+        });
+    } else {
+        println!("    no python3-venv here: STIX and the REST API were not held against validators");
+    }
+    if tools::npm() && tools::browser().is_some() {
+        steps.step("pages", "every page in a browser, by axe-core and with hostile texts", || {
+            script("bench/ui/look.sh")
+        });
+    } else {
+        println!("    no npm or no Chromium here: the node's pages were not looked at");
+    }
 }
 
 /// Runs only the end-to-end job.

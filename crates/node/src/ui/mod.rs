@@ -1,7 +1,7 @@
 //! The web pages: rendered on the server, usable with the keyboard alone and without scripts (passkeys excepted).
 //!
 //! [`part`] has what pages are made of, [`view`] has one view model for each kind of page. Neither knows the store: handlers fill view
-//! models in, and so does `examples/pages.rs`, with made-up data, to look at the pages.
+//! models in, and so does `examples/catalogue`, with made-up data, to look at the pages.
 //!
 //! *Invariant:* no inline script or style anywhere, `style` attributes included: the Content-Security-Policy allows none.
 //!

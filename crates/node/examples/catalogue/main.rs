@@ -1,5 +1,5 @@
 //! Renders pages with made-up data into a folder, to look at them without a node:
-//! `cargo run -p ostrom-node --example pages -- FOLDER`. The served pages come from the same view models.
+//! `cargo run -p ostrom-node --example catalogue -- FOLDER`. The served pages come from the same view models.
 
 mod sample;
 
