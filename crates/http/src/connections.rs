@@ -268,13 +268,13 @@ mod tests {
             for _ in 0..3 {
                 stream.write_all(REQUEST).await.unwrap();
                 let text = answer(&mut stream, ">").await;
-                of_one.insert(text[text.find('<').unwrap()..].to_owned());
+                of_one.insert(text.split_once('<').unwrap().1.to_owned());
             }
             assert_eq!(of_one.len(), 1);
             threads.extend(of_one);
             streams.push(stream);
         }
-        let mine = format!("<{:?}>", std::thread::current().id());
+        let mine = format!("{:?}>", std::thread::current().id());
         let each = |thread: &String| threads.iter().filter(|other| *other == thread).count();
         assert!(threads.iter().all(|thread| *thread != mine && each(thread) == 2), "{threads:?}");
         drop(streams);

@@ -103,6 +103,8 @@ impl Done {
 type Values<'a> = Cow<'a, BTreeMap<String, Value>>;
 /// Arguments as the record has them.
 type Records = BTreeMap<String, ArgumentRecord>;
+/// Arguments without handles, their records, and what opens those.
+type Resolved = (BTreeMap<String, Value>, Records, Opening);
 
 /// A decided call.
 pub(super) struct Decided<'a> {
@@ -361,7 +363,7 @@ impl Gateway {
         &self,
         state: &mut State,
         proposed: &Proposed,
-    ) -> Result<Result<(BTreeMap<String, Value>, Records, Opening), Done>, JournalError> {
+    ) -> Result<Result<Resolved, Done>, JournalError> {
         let mut commitments = fresh()?;
         let mut values = BTreeMap::new();
         let mut records = BTreeMap::new();

@@ -32,10 +32,13 @@ pub struct Held {
     pub definition: Option<Value>,
 }
 
+/// By name.
+type Definitions = BTreeMap<String, Arc<Value>>;
+
 #[derive(Debug, Default)]
 struct Contents {
     /// Approved definitions by server, kind and name.
-    approved: BTreeMap<Arc<str>, BTreeMap<Kind, BTreeMap<String, Arc<Value>>>>,
+    approved: BTreeMap<Arc<str>, BTreeMap<Kind, Definitions>>,
     /// Arguments that clients repeat in headers, by server and tool; only tools that have some.
     mirrored: BTreeMap<Arc<str>, BTreeMap<String, Arc<[Mirrored]>>>,
     held: Vec<Held>,

@@ -22,6 +22,8 @@ pub(crate) struct Fake {
     pub(crate) answers: Mutex<BTreeMap<String, Value>>,
     pub(crate) got: Mutex<Vec<(String, Value)>>,
     pub(crate) asks: Mutex<Option<String>>,
+    /// For how long it says that its list may be kept, in milliseconds.
+    pub(crate) keep: Mutex<u64>,
     /// Said to the client before a call is answered.
     pub(crate) says: Mutex<Option<String>>,
     /// All parameters of the requests that arrived.
@@ -70,7 +72,10 @@ impl Upstream for Fake {
     ) -> Boxed<'a, Result<Result<Map<String, Value>, RpcError>, Unanswered>> {
         Box::pin(async move {
             if method == "tools/list" {
-                return Ok(Ok(cacheable("tools", self.tools.lock().unwrap().clone())));
+                let mut list = cacheable("tools", self.tools.lock().unwrap().clone());
+                list.insert("ttlMs".to_owned(), json!(*self.keep.lock().unwrap()));
+                list.insert("cacheScope".to_owned(), json!("public"));
+                return Ok(Ok(list));
             }
             let name = params.get("name").and_then(Value::as_str).unwrap_or(method).to_owned();
             self.params.lock().unwrap().push(params.clone());

@@ -670,7 +670,8 @@ fn a_known_answer_lasts_no_longer_than_what_is_looked_at_of_the_time() {
 
 #[test]
 fn a_known_answer_lasts_until_a_budget_passes_a_limit_and_no_longer() {
-    let conditions: [(&str, fn(u64) -> bool); 8] = [
+    type Permitted = fn(u64) -> bool;
+    let conditions: [(&str, Permitted); 8] = [
         ("context.used.run < 5", |run| run < 5),
         ("context.used.run <= 5", |run| run <= 5),
         ("5 < context.used.run", |run| run > 5),
