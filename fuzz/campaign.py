@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Runs targets in turns, one process at a time, until each has had its executions; adds up the figures of all turns.
 
-    fuzz/campaign.py BINARIES SEEDS WORK [TARGET...] [--seconds N] [--executions N] [--hours H]
+    fuzz/campaign.py BINARIES SEEDS WORK [TARGET...] [--seconds N] [--executions N] [--hours H] [--length BYTES]
 
 BINARIES is where `cargo fuzz build` left them, SEEDS what seeds.py gathered. WORK keeps corpora, what failed, and figures.tsv:
 run it again to go on. Stands back for everything else on the machine (nice 19).
@@ -49,7 +49,7 @@ def turn(target: str, arguments: argparse.Namespace, runs: int, row: dict[str, i
     own = arguments.seeds / target
     seeds = own if own.is_dir() else arguments.seeds / ("text" if target in TEXTS else "all")
     folders = [str(corpus)] if row["runs"] else [str(corpus), str(seeds)]
-    options = f"-rss_limit_mb=2048 -timeout=10 -report_slow_units=2 -max_len=65536 -close_fd_mask=3 -print_final_stats=1 -reload=0 -max_total_time={arguments.seconds} -runs={runs}"
+    options = f"-rss_limit_mb=2048 -timeout=10 -report_slow_units=2 -max_len={arguments.length} -close_fd_mask=3 -print_final_stats=1 -reload=0 -max_total_time={arguments.seconds} -runs={runs}"
     command = [str(arguments.binaries / target), *options.split(), f"-artifact_prefix={failed}/", *folders]
     shm = Path("/dev/shm")
     environment = os.environ | {"OSTROM_FUZZ_COUNTS": str(counts)} | ({"TMPDIR": str(shm)} if shm.is_dir() else {})
@@ -81,6 +81,7 @@ def main() -> None:
     parser.add_argument("targets", nargs="*")
     parser.add_argument("--seconds", type=int, default=60, help="of one turn")
     parser.add_argument("--executions", type=int, default=10_000_000, help="per target")
+    parser.add_argument("--length", type=int, default=65536, help="of the longest input, in bytes")
     parser.add_argument("--hours", type=float, default=24.0, help="at most")
     arguments = parser.parse_args()
     os.nice(19 - os.nice(0))
