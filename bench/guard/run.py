@@ -4,7 +4,8 @@
     cargo build --release && cargo build --release -p ostrom-guard --example guard_load
     bench/guard/run.py [--rounds 3] [--seconds 5] [--json FILE]
 
-Labels, a Cedar policy of 100 rules and the audit log are on. Loopback only; it stops by itself.
+With --example the guard is the one in guard_load, the same code without the rest of ostrom. At the end it is stopped under load, a
+hundred times, for how long that takes. Labels, a Cedar policy of 100 rules and the audit log are on. Loopback only; it stops by itself.
 """
 import argparse
 import json
@@ -89,6 +90,7 @@ def main():
     parse.add_argument("--runs", type=int, default=1000)
     parse.add_argument("--connections", type=int, default=16)
     parse.add_argument("--json")
+    parse.add_argument("--example", action="store_true")
     parse.add_argument("--target", default=os.environ.get("CARGO_TARGET_DIR", str(ROOT / "target")))
     given = parse.parse_args()
     release = Path(given.target) / "release"
@@ -112,16 +114,16 @@ def main():
                 config.write_text(POLICY.format(port=number, server=server, mode=mode))
                 wait_for(server)
                 environment = dict(os.environ, OSTROM_HOME=str(folder / "home"))
-                command = [str(release / "ostrom"), "guard", "run", "--config", str(config), "--state", str(folder / mode)]
+                state = str(folder / mode)
+                command = [str(release / "ostrom"), "guard", "run", "--config", str(config), "--state", state]
+                if given.example:
+                    command = [load, "guard", str(config), state, str(os.cpu_count())]
                 guard = subprocess.Popen(command, env=environment, stderr=open(folder / f"{mode}.log", "w"))
                 processes.append(guard)
                 wait_for(number, folder / f"{mode}.log")
                 tokens = folder / f"{mode}.tokens"
-                mint = [str(release / "ostrom"), "guard", "mint", "--json", "--state", str(folder / mode)]
                 with tokens.open("w") as out:
-                    for _ in range(given.runs):
-                        minted = json.loads(subprocess.run(mint, env=environment, capture_output=True, check=True).stdout)
-                        out.write(minted["token"] + "\n")
+                    subprocess.run([load, "mint", state, str(given.runs)], stdout=out, check=True)
                 guards[mode] = (number, guard.pid, str(tokens))
 
             def call(where, connections, seconds, rate, tokens=None):
@@ -149,6 +151,10 @@ def main():
                         row["cpu_us"] = (cpu(pid) - before) / row["calls"] * 1e6
                         row["memory_mib"] = memory(pid)
                         figures.setdefault(f"guard ({mode}), {name}", []).append(row)
+            stops = {}
+            for mode, (number, _, _) in guards.items():
+                stop = [load, "stop", str(folder / mode), f"127.0.0.1:{number}", "4", "100"]
+                stops[mode] = json.loads(subprocess.run(stop, capture_output=True, text=True, check=True).stdout)
         finally:
             for process in processes:
                 process.terminate()
@@ -159,8 +165,11 @@ def main():
         middle = lambda key: statistics.median(row[key] for row in rows) if key in rows[0] else float("nan")
         rate = statistics.median(row["calls"] / row["seconds"] for row in rows)
         print(f"{name:<40} {rate:>8.0f} {middle('p50'):>8.0f} {middle('p99'):>8.0f} {middle('cpu_us'):>7.1f} {middle('memory_mib'):>6.1f}")
+    for mode, row in stops.items():
+        print(f"stop ({mode}), {row['stops']} times under load: first call refused after {row['refused_p50']:.0f} us (p50), {row['refused_max']:.0f} us (max); "
+              f"calls sent after the stop was answered that went through: {row['let_through_after']}")
     if given.json:
-        Path(given.json).write_text(json.dumps(figures, indent=1))
+        Path(given.json).write_text(json.dumps(figures | {"stop": stops}, indent=1))
 
 
 main()

@@ -122,7 +122,8 @@ fn serve(policy: Policy, state: &Path, files: Vec<PathBuf>) -> Result<ExitCode, 
         Protected { hidden: vec![keys.parent().unwrap_or(&keys).to_owned(), states()?], unchanged: files };
     let policy = InForce::new(policy)?;
     crate::many_threads(async {
-        let guard = Guard::start(policy, state, protected, key, log()).await?;
+        let threads = std::thread::available_parallelism().map_or(1, usize::from);
+        let guard = Guard::start(policy, state, protected, key, log()).await?.with_threads(threads);
         let stop = async {
             // Without signals there is nothing to wait for, and the guard serves until its input ends.
             let _signal = ended().await;

@@ -3,6 +3,9 @@
 //!     guard_load serve ADDRESS                                   # answers every tools/call with "ok"
 //!     guard_load relay ADDRESS SERVER                            # copies bytes and looks at none: what any hop costs here
 //!     guard_load call ADDRESS CONNECTIONS SECONDS [RATE] [RUNS]  # prints calls, seconds and latencies in microseconds as JSON
+//!     guard_load guard CONFIG STATE WORKERS                      # a guard, so that `ostrom` need not be built for a profile
+//!     guard_load mint STATE RUNS                                 # prints the tokens of so many runs of a running guard
+//!     guard_load stop STATE ADDRESS CONNECTIONS ROUNDS           # stops everything under load, and lets it go on; prints how long it took
 //!
 //! The generator writes ready-made requests on keep-alive connections and reads just enough of the answers to find their
 //! ends, so that it takes as little of the processor as it can from what is measured.
@@ -18,7 +21,16 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
+
+use ostrom_guard::flow::Scope;
+use ostrom_guard::policy::InForce;
+use ostrom_guard::serve::control::{Command, ask};
+use ostrom_guard::serve::{Guard, Protected};
+use ostrom_trust::SecretKey;
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -32,11 +44,45 @@ fn main() {
             let tokens: Vec<String> = tokens.lines().map(str::to_owned).collect();
             call(address, connections.parse().unwrap(), seconds.parse().unwrap(), rate, &tokens);
         }
+        ["guard", config, state, workers] => {
+            guard(Path::new(config), Path::new(state), workers.parse().unwrap());
+        }
+        ["stop", state, address, connections, rounds] => {
+            stop(Path::new(state), address, connections.parse().unwrap(), rounds.parse().unwrap());
+        }
+        ["mint", state, runs] => mint(Path::new(state), runs.parse().unwrap()),
         _ => {
             panic!(
-                "guard_load serve ADDRESS | relay ADDRESS SERVER | call ADDRESS CONNECTIONS SECONDS [RATE] [FILE OF RUN TOKENS]"
+                "guard_load serve ADDRESS | relay ADDRESS SERVER | call ADDRESS CONNECTIONS SECONDS [RATE] [FILE OF RUN TOKENS] | \
+                 guard CONFIG STATE WORKERS | mint STATE RUNS | stop STATE ADDRESS CONNECTIONS ROUNDS"
             )
         }
+    }
+}
+
+/// Serves like `ostrom guard run`, with a key that nobody keeps.
+fn guard(config: &Path, state: &Path, workers: usize) {
+    let policy = InForce::new(ostrom_guard::policy::load(config).unwrap()).unwrap();
+    let protected = Protected { hidden: Vec::new(), unchanged: vec![config.to_owned()] };
+    let mut runtime = tokio::runtime::Builder::new_multi_thread();
+    let runtime = runtime.worker_threads(1).enable_all().build().unwrap();
+    runtime.block_on(async {
+        let log = Arc::new(|line: &str| eprintln!("{line}"));
+        let key = SecretKey::generate().unwrap();
+        let guard = Guard::start(policy, state, protected, key, log).await.unwrap().with_threads(workers);
+        let mut ended = tokio::signal::unix::signal(tokio::signal::unix::SignalKind::terminate()).unwrap();
+        let stop = async move {
+            ended.recv().await;
+        };
+        guard.serve(stop).await.unwrap();
+    });
+}
+
+fn mint(state: &Path, runs: usize) {
+    for _ in 0..runs {
+        let minted =
+            ask(state, &Command::Mint { principal: "local".to_owned() }).unwrap().expect("a running guard");
+        println!("{}", minted["token"].as_str().unwrap());
     }
 }
 
@@ -138,6 +184,73 @@ fn request(address: &str, id: usize, token: Option<&String>) -> Vec<u8> {
         body.len()
     )
     .into_bytes()
+}
+
+/// A call: when it was sent and answered, and whether the guard refused it.
+struct Made {
+    sent: Instant,
+    answered: Instant,
+    refused: bool,
+}
+
+/// Calls as fast as they go until `ended`.
+fn calls(address: &str, ended: &AtomicBool) -> Vec<Made> {
+    let mut stream = TcpStream::connect(address).unwrap();
+    stream.set_nodelay(true).unwrap();
+    let (mut made, mut buffer) = (Vec::new(), Vec::new());
+    while !ended.load(Ordering::Relaxed) {
+        let sent = Instant::now();
+        stream.write_all(&request(address, made.len(), None)).unwrap();
+        let length = message(&mut stream, &mut buffer).expect("an answer");
+        let refused = !String::from_utf8_lossy(&buffer[..length]).contains("\"ok\"");
+        buffer.clear();
+        made.push(Made { sent, answered: Instant::now(), refused });
+    }
+    made
+}
+
+/// From a person's command to the first call that does not leave any more, under load.
+fn stop(state: &Path, address: &str, connections: usize, rounds: usize) {
+    let ended = AtomicBool::new(false);
+    let (stops, made) = std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..connections).map(|_| scope.spawn(|| calls(address, &ended))).collect();
+        let mut stops = Vec::new();
+        for _ in 0..rounds {
+            std::thread::sleep(Duration::from_millis(50));
+            let begun = Instant::now();
+            ask(state, &Command::Stop { scope: Scope::All }).unwrap().expect("a running guard");
+            let done = Instant::now();
+            std::thread::sleep(Duration::from_millis(50));
+            stops.push((begun, done, Instant::now()));
+            ask(state, &Command::Lift { scope: Scope::All }).unwrap().expect("a running guard");
+        }
+        ended.store(true, Ordering::Relaxed);
+        let made: Vec<Made> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
+        (stops, made)
+    });
+    let sorted = |mut times: Vec<Duration>| {
+        times.sort_unstable();
+        times.into_iter().map(|time| time.as_nanos() as f64 / 1_000.0).collect::<Vec<_>>()
+    };
+    let commands = sorted(stops.iter().map(|(begun, done, _)| *done - *begun).collect());
+    let first = |(begun, _, lifted): &(Instant, Instant, Instant)| {
+        let refused =
+            made.iter().filter(|call| call.refused && call.answered > *begun && call.sent < *lifted);
+        refused.map(|call| call.answered).min().expect("a refused call") - *begun
+    };
+    let refusals = sorted(stops.iter().map(first).collect());
+    let late = |call: &&Made| {
+        !call.refused && stops.iter().any(|(_, done, lifted)| call.sent > *done && call.answered < *lifted)
+    };
+    println!(
+        r#"{{"stops":{rounds},"calls":{},"answered_p50":{:.1},"answered_max":{:.1},"refused_p50":{:.1},"refused_max":{:.1},"let_through_after":{}}}"#,
+        made.len(),
+        commands[commands.len() / 2],
+        commands[commands.len() - 1],
+        refusals[refusals.len() / 2],
+        refusals[refusals.len() - 1],
+        made.iter().filter(late).count(),
+    );
 }
 
 /// `rate` is in calls a second over all connections; 0 is as fast as they go. Latency counts from when a call was due.

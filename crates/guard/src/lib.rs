@@ -9,6 +9,7 @@
 
 pub mod audit;
 pub mod back;
+mod channel;
 pub mod flow;
 pub mod front;
 pub mod gateway;

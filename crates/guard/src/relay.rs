@@ -3,8 +3,10 @@
 //! Inside the guard there is one form for all revisions of MCP: a request with a relay. See `docs/design/guard.md`.
 
 use serde_json::{Map, Value};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
+pub use crate::channel::Receiver;
+use crate::channel::{Sender, channel};
 use crate::wire::{Notification, RpcError};
 
 /// How many things may wait in a relay before a server has to wait for the agent.
@@ -34,13 +36,13 @@ pub struct Question {
 
 /// The server's end of a relay.
 #[derive(Debug, Clone)]
-pub struct Relay(mpsc::Sender<FromServer>);
+pub struct Relay(Sender<FromServer>);
 
 impl Relay {
     /// A relay and the end at which the front listens.
     #[must_use]
-    pub fn new() -> (Self, mpsc::Receiver<FromServer>) {
-        let (sender, receiver) = mpsc::channel(RELAY_CAPACITY);
+    pub fn new() -> (Self, Receiver<FromServer>) {
+        let (sender, receiver) = channel(RELAY_CAPACITY);
         (Self(sender), receiver)
     }
 

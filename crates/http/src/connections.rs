@@ -1,12 +1,16 @@
 //! Connections: bounded in number, in how long a head may take, and in what they may keep in memory.
 
+use std::error::Error;
 use std::future::Future;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
+use hyper::service::Service;
+use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -14,6 +18,8 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
+
+use crate::lanes::Lanes;
 
 /// The most that a connection keeps of what it has read and not handed on, in bytes.
 const BUFFER: usize = 64 << 10;
@@ -39,6 +45,7 @@ pub struct Connections {
     address: SocketAddr,
     tls: Option<TlsAcceptor>,
     bounds: Bounds,
+    lanes: Option<Lanes>,
 }
 
 impl std::fmt::Debug for Connections {
@@ -57,13 +64,19 @@ impl Connections {
     /// If the address cannot be had.
     pub async fn bind(address: SocketAddr, bounds: Bounds) -> std::io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
-        Ok(Self { address: listener.local_addr()?, listener, tls: None, bounds })
+        Ok(Self { address: listener.local_addr()?, listener, tls: None, bounds, lanes: None })
     }
 
     /// The same, speaking TLS.
     #[must_use]
     pub fn with_tls(self, tls: TlsAcceptor) -> Self {
         Self { tls: Some(tls), ..self }
+    }
+
+    /// The same, with connections worked on by these threads, and not where [`Connections::run`] is.
+    #[must_use]
+    pub fn with_lanes(self, lanes: Lanes) -> Self {
+        Self { lanes: Some(lanes), ..self }
     }
 
     /// The address, with the port that was given if any was asked for.
@@ -75,6 +88,24 @@ impl Connections {
     /// Serves until `stop`; then what is under way may finish, for as long as the bounds say. Requests carry a [`Peer`].
     /// `log` is told why a connection could not be accepted.
     pub async fn run(self, router: Router, log: impl Fn(&str) + Send, stop: impl Future<Output = ()> + Send) {
+        let routes = |peer| TowerToHyperService::new(router.clone().layer(axum::Extension(Peer(peer))));
+        self.serve(routes, log, stop).await;
+    }
+
+    /// The same with a service of one's own, for who has no use for routes. `service` is asked for one for each connection.
+    pub async fn serve<S, B>(
+        self,
+        service: impl Fn(SocketAddr) -> S + Send,
+        log: impl Fn(&str) + Send,
+        stop: impl Future<Output = ()> + Send,
+    ) where
+        S: Service<Request<Incoming>, Response = Response<B>> + Send + 'static,
+        S::Future: Send,
+        S::Error: Into<Box<dyn Error + Send + Sync>>,
+        B: Body + Send + 'static,
+        B::Data: Send,
+        B::Error: Into<Box<dyn Error + Send + Sync>>,
+    {
         let places = Arc::new(Semaphore::new(self.bounds.connections.clamp(1, Semaphore::MAX_PERMITS)));
         let (stopping, _) = watch::channel(false);
         let mut connections = JoinSet::new();
@@ -87,19 +118,28 @@ impl Connections {
             };
             match accepted {
                 Ok((stream, peer, place)) => {
-                    let router = router.clone().layer(axum::Extension(Peer(peer)));
+                    let service = service(peer);
                     let (tls, head, stopping) = (self.tls.clone(), self.bounds.head, stopping.subscribe());
-                    connections.spawn(async move {
+                    let lane = self.lanes.as_ref().and_then(Lanes::place);
+                    let runtime = lane.as_ref().map(|lane| lane.runtime.clone());
+                    let work = async move {
+                        let _load = lane.map(|lane| lane.load);
+                        // From here on it wakes the thread that works on it.
+                        let Ok(stream) = TcpStream::from_std(stream) else { return };
                         match tls {
-                            None => serve(stream, router, head, stopping).await,
+                            None => serve(stream, service, head, stopping).await,
                             Some(tls) => {
                                 if let Ok(Ok(stream)) = tokio::time::timeout(head, tls.accept(stream)).await {
-                                    serve(stream, router, head, stopping).await;
+                                    serve(stream, service, head, stopping).await;
                                 }
                             }
                         }
                         drop(place);
-                    });
+                    };
+                    match runtime {
+                        Some(runtime) => connections.spawn_on(work, &runtime),
+                        None => connections.spawn(work),
+                    };
                 }
                 Err(error) => {
                     // Most likely there are no more file descriptors; that passes when connections end.
@@ -119,24 +159,28 @@ impl Connections {
 async fn accept(
     listener: &TcpListener,
     places: &Arc<Semaphore>,
-) -> std::io::Result<(TcpStream, SocketAddr, OwnedSemaphorePermit)> {
+) -> std::io::Result<(std::net::TcpStream, SocketAddr, OwnedSemaphorePermit)> {
     // Those who find no place wait in the operating system's queue.
     let place = Arc::clone(places).acquire_owned().await.map_err(std::io::Error::other)?;
     let (stream, peer) = listener.accept().await?;
     // Answers are small and wanted at once.
     stream.set_nodelay(true)?;
-    Ok((stream, peer, place))
+    Ok((stream.into_std()?, peer, place))
 }
 
-async fn serve<S>(stream: S, router: Router, head: Duration, mut stopping: watch::Receiver<bool>)
+async fn serve<T, S, B>(stream: T, service: S, head: Duration, mut stopping: watch::Receiver<bool>)
 where
-    S: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    S: Service<Request<Incoming>, Response = Response<B>>,
+    S::Error: Into<Box<dyn Error + Send + Sync>>,
+    B: Body + 'static,
+    B::Error: Into<Box<dyn Error + Send + Sync>>,
 {
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(head)
         .max_buf_size(BUFFER)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
     // A connection that breaks is its client's affair: whatever was under way on it is dropped, and so cancelled.
     tokio::select! {
@@ -203,6 +247,39 @@ mod tests {
         stream.write_all(REQUEST).await.unwrap();
         let own = stream.local_addr().unwrap().to_string();
         assert!(answer(&mut stream, &own).await.contains(&own));
+    }
+
+    #[tokio::test]
+    async fn lanes_share_the_connections_and_each_works_on_its_own() {
+        let bounds = Bounds { connections: 8, head: Duration::from_secs(30), grace: Duration::from_secs(5) };
+        let bound = Connections::bind(([127, 0, 0, 1], 0).into(), bounds).await.unwrap();
+        let bound = bound.with_lanes(Lanes::start(2).unwrap());
+        let address = bound.address();
+        let who = || async { format!("<{:?}>", std::thread::current().id()) };
+        let (stop, stopped) = oneshot::channel::<()>();
+        let task = tokio::spawn(bound.run(Router::new().route("/", get(who)), |_| {}, async {
+            let _ = stopped.await;
+        }));
+        let mut threads = Vec::new();
+        let mut streams = Vec::new();
+        for _ in 0..4 {
+            let mut stream = TcpStream::connect(address).await.unwrap();
+            let mut of_one = std::collections::BTreeSet::new();
+            for _ in 0..3 {
+                stream.write_all(REQUEST).await.unwrap();
+                let text = answer(&mut stream, ">").await;
+                of_one.insert(text.split_once('<').unwrap().1.to_owned());
+            }
+            assert_eq!(of_one.len(), 1);
+            threads.extend(of_one);
+            streams.push(stream);
+        }
+        let mine = format!("{:?}>", std::thread::current().id());
+        let each = |thread: &String| threads.iter().filter(|other| *other == thread).count();
+        assert!(threads.iter().all(|thread| *thread != mine && each(thread) == 2), "{threads:?}");
+        drop(streams);
+        stop.send(()).unwrap();
+        task.await.unwrap();
     }
 
     #[tokio::test]

@@ -2,7 +2,9 @@
 //! of authorization servers and identity providers ([`KeySet`]).
 
 mod connections;
+mod lanes;
 mod token;
 
 pub use connections::{Bounds, Connections, Peer};
+pub use lanes::Lanes;
 pub use token::{ASYMMETRIC, KeySet, NoKeys, validation};

@@ -6,17 +6,17 @@ use std::time::Duration;
 
 use ostrom_trust::SecretKey;
 use ostrom_trust::log::{Durability, Log, Options, Recovery};
-use serde_json::Value;
+use tokio::sync::Notify;
 
 use super::asked::{Asked, Waiting};
 use super::openings::Writer;
 use super::{AuditError, Policies};
 use crate::flow::{Engine, Event};
-use crate::gateway::{Journal, JournalError, Rules, now};
+use crate::gateway::{Journal, JournalError, Opening, Rules, now};
 
 /// What the log is called in its checkpoints.
 const ORIGIN: &str = "ostrom-guard";
-/// Events between two checkpoints.
+/// Events after which a checkpoint is due, however little time has passed.
 const CHECKPOINT_EVERY: u64 = 4_096;
 
 /// What a record promises after power loss.
@@ -35,6 +35,8 @@ pub struct AuditLog {
     log: Log,
     openings: Mutex<Writer>,
     mode: Mode,
+    /// Rings when so many events were written that a checkpoint is due.
+    due: Notify,
 }
 
 impl std::fmt::Debug for AuditLog {
@@ -83,7 +85,7 @@ impl AuditLog {
         }
         policies.keep(rules, snapshot)?;
         let openings = Mutex::new(Writer::new(folder, keep_days, now())?);
-        let opened = Self { log, openings, mode };
+        let opened = Self { log, openings, mode, due: Notify::new() };
         let started = Event::Started {
             policy: rules.version(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -91,7 +93,7 @@ impl AuditLog {
             readers: rules.readers(),
             at: now(),
         };
-        let number = opened.append(&started, None).map_err(|error| AuditError::File {
+        let number = opened.append(&started).map_err(|error| AuditError::File {
             path: folder.to_owned(),
             source: std::io::Error::other(error.0),
         })?;
@@ -126,6 +128,11 @@ impl AuditLog {
         Ok(())
     }
 
+    /// Ready when so much was written that a checkpoint is due.
+    pub async fn due(&self) {
+        self.due.notified().await;
+    }
+
     /// Signs everything so far.
     ///
     /// # Errors
@@ -137,17 +144,18 @@ impl AuditLog {
 }
 
 impl Journal for AuditLog {
-    fn append(&self, event: &Event, opening: Option<&Value>) -> Result<u64, JournalError> {
+    fn open(&self, opening: &Opening) -> Result<(), JournalError> {
+        let mut writer = self.openings.lock().unwrap_or_else(PoisonError::into_inner);
+        writer.write(opening.line(), now()).map_err(|error| JournalError(error.to_string()))
+    }
+
+    fn append(&self, event: &Event) -> Result<u64, JournalError> {
         let failed = |error: &dyn std::fmt::Display| JournalError(error.to_string());
-        if let Some(opening) = opening {
-            // First: an opening without its event opens nothing, an event without its opening could not be explained.
-            let mut writer = self.openings.lock().unwrap_or_else(PoisonError::into_inner);
-            writer.write(opening, now()).map_err(|error| failed(&error))?;
-        }
         let bytes = serde_json::to_vec(event).map_err(|error| failed(&error))?;
         let index = self.log.append(&bytes).map_err(|error| failed(&error))?;
         if index % CHECKPOINT_EVERY == CHECKPOINT_EVERY - 1 {
-            self.log.checkpoint().map_err(|error| failed(&error))?;
+            // Not here: it waits for the disk, and calls would wait with it.
+            self.due.notify_one();
         }
         Ok(index)
     }

@@ -47,18 +47,16 @@ impl Writer {
         Ok(Self { folder, day: 0, file: None })
     }
 
-    pub(super) fn write(&mut self, opening: &Value, now: u64) -> std::io::Result<()> {
+    pub(super) fn write(&mut self, line: &[u8], now: u64) -> std::io::Result<()> {
         let day = now / 86_400;
         if self.file.is_none() || self.day != day {
             let path = self.folder.join(format!("{}.jsonl", date(day)));
             self.file = Some(private().open(path)?);
             self.day = day;
         }
-        let mut line = serde_json::to_vec(opening)?;
-        line.push(b'\n');
         // One write, so that two guards, or a crash, leave whole lines or a last one that is cut.
         match &mut self.file {
-            Some(file) => file.write_all(&line),
+            Some(file) => file.write_all(line),
             None => Err(std::io::Error::other("no file of openings")),
         }
     }

@@ -130,8 +130,9 @@ fn log_of(house: &House, lie: impl FnOnce(&mut Vec<Event>)) -> TempDir {
     let mut events = house.journal.events.lock().unwrap().clone();
     let openings = house.journal.openings.lock().unwrap().clone();
     lie(&mut events);
-    for (at, event) in events.iter().enumerate() {
-        opened.log.append(event, openings.get(at).and_then(Option::as_ref)).unwrap();
+    openings.iter().for_each(|opening| opened.log.open(opening).unwrap());
+    for event in &events {
+        opened.log.append(event).unwrap();
     }
     drop(opened);
     folder

@@ -6,11 +6,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use serde_json::{Map, Value};
-use tokio::sync::{Notify, broadcast, mpsc, oneshot};
+use tokio::sync::{Notify, broadcast, oneshot};
 
 use super::exchange::{Abilities, Inbound};
 use super::shape::{self, Severity};
 use super::{Answer, Fault, Limits};
+use crate::channel::{Receiver, Sender, channel};
 use crate::relay::RELAY_CAPACITY;
 use crate::wire::{Id, Message, Notification, Request, Response, RpcError};
 
@@ -115,7 +116,7 @@ struct State {
 
 struct Entry {
     answer: oneshot::Sender<Result<Answer, Fault>>,
-    inbox: mpsc::Sender<Inbound>,
+    inbox: Sender<Inbound>,
     caller: Caller,
     notifications: usize,
     questions: usize,
@@ -138,7 +139,7 @@ pub(super) struct Caller {
 /// A request under way. Dropping it unanswered cancels the request at the server.
 pub(super) struct Ticket {
     pub(super) id: i64,
-    pub(super) inbox: mpsc::Receiver<Inbound>,
+    pub(super) inbox: Receiver<Inbound>,
     pub(super) answer: oneshot::Receiver<Result<Answer, Fault>>,
     pub(super) table: Arc<Table>,
 }
@@ -197,7 +198,7 @@ impl Table {
     /// Enters a request.
     pub(super) fn open(self: &Arc<Self>, caller: Caller) -> Result<Ticket, Fault> {
         let (answer, answered) = oneshot::channel();
-        let (inbox, arrivals) = mpsc::channel(RELAY_CAPACITY);
+        let (inbox, arrivals) = channel(RELAY_CAPACITY);
         let mut state = self.lock();
         if let Some(fault) = &state.closed {
             return Err(unsent(fault));
@@ -465,7 +466,7 @@ impl Table {
         channel: Channel,
         method: &str,
         params: &Map<String, Value>,
-    ) -> Result<(i64, mpsc::Sender<Inbound>), RpcError> {
+    ) -> Result<(i64, Sender<Inbound>), RpcError> {
         if !shape::is_question(method) {
             return Err(RpcError::new(RpcError::METHOD_NOT_FOUND, format!("no method {method} here")));
         }

@@ -191,6 +191,16 @@ impl Engine {
     /// The first reason why nothing at all may go through for this context and tool.
     #[must_use]
     pub fn barred(&self, context: &ContextKey, server: &str, tool: &str) -> Option<Violation> {
+        if mutated(Mutant::StopsIgnored) {
+            return None;
+        }
+        if context.run.is_some() && !self.runs.is_open(context) {
+            return Some(Violation::Ended);
+        }
+        // Nearly always.
+        if self.stopped.is_empty() && self.revoked.is_empty() {
+            return None;
+        }
         let name: Arc<str> = format!("{server}/{tool}").into();
         let scopes = [
             Some(Scope::All),
@@ -199,12 +209,6 @@ impl Engine {
             Some(Scope::Server(server.into())),
             Some(Scope::Tool(name.clone())),
         ];
-        if mutated(Mutant::StopsIgnored) {
-            return None;
-        }
-        if context.run.is_some() && !self.runs.is_open(context) {
-            return Some(Violation::Ended);
-        }
         if let Some(scope) = scopes.into_iter().flatten().find(|scope| self.stopped.contains(scope)) {
             return Some(Violation::Stopped { what: scope.to_string() });
         }

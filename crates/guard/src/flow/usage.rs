@@ -12,10 +12,17 @@ const HOUR: u64 = 3_600;
 /// How many calls went out.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Usage {
-    /// Of a context (the empty name), and of a tool by a context.
-    calls: HashMap<ContextKey, BTreeMap<String, u64>>,
+    calls: HashMap<ContextKey, Calls>,
     /// Of a principal in the hour (counted since 1970) of its last call.
     hours: HashMap<Arc<str>, (u64, u64)>,
+}
+
+/// Calls of a context.
+#[derive(Debug, Clone, Default)]
+struct Calls {
+    all: u64,
+    /// By server and tool.
+    tools: BTreeMap<Arc<str>, BTreeMap<Arc<str>, u64>>,
 }
 
 /// How many calls went out before one that is decided.
@@ -36,20 +43,19 @@ impl Usage {
         let of_hour = self.hours.entry(decision.context.principal.clone()).or_insert((hour, 0));
         *of_hour = if of_hour.0 == hour { (hour, of_hour.1.saturating_add(1)) } else { (hour, 1) };
         let calls = self.calls.entry(decision.context.clone()).or_default();
-        for name in [String::new(), format!("{}/{}", decision.server, decision.tool)] {
-            let count = calls.entry(name).or_default();
-            *count = count.saturating_add(1);
-        }
+        calls.all = calls.all.saturating_add(1);
+        let of_tool = calls.tools.entry(decision.server.clone()).or_default();
+        let of_tool = of_tool.entry(decision.tool.clone()).or_default();
+        *of_tool = of_tool.saturating_add(1);
     }
 
     /// What counts for a call that is decided at `at`.
     pub(super) fn before(&self, context: &ContextKey, server: &str, tool: &str, at: u64) -> Used {
         let calls = self.calls.get(context);
-        let of = |name: &str| calls.and_then(|calls| calls.get(name)).copied().unwrap_or(0);
         let hour = self.hours.get(&context.principal).filter(|(hour, _)| *hour == at / HOUR);
         Used {
-            calls: of(""),
-            tool_calls: of(&format!("{server}/{tool}")),
+            calls: calls.map_or(0, |calls| calls.all),
+            tool_calls: calls.and_then(|calls| calls.tools.get(server)?.get(tool)).copied().unwrap_or(0),
             hour_calls: hour.map_or(0, |(_, calls)| *calls),
         }
     }

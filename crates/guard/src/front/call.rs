@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use serde_json::{Map, Value};
-use tokio::sync::mpsc;
 
 use super::{Caller, Handler};
-use crate::relay::{FromServer, Question, Relay};
+use crate::relay::{FromServer, Question, Receiver, Relay};
 use crate::wire::{Notification, Request, RpcError};
 
 /// Bytes of a server's name for a question.
@@ -30,7 +29,7 @@ pub(super) struct Call {
     /// `None` once there is an outcome.
     work: Option<Pin<Box<dyn Future<Output = Outcome> + Send>>>,
     outcome: Option<Outcome>,
-    relay: mpsc::Receiver<FromServer>,
+    relay: Receiver<FromServer>,
     /// Questions that the client has been asked, or is about to be, under the names that it sees.
     pub(super) open: Vec<(String, Question)>,
     /// The number of the last question that was named by its number.

@@ -82,7 +82,8 @@ impl<H: Handler> Core<H> {
                 request.id,
                 shape::discover(self.handler.discover(&caller).await),
             ))),
-            "subscriptions/listen" => self.listen(&caller, request, ticket).await,
+            // Its own future would make that of every call as large.
+            "subscriptions/listen" => Box::pin(self.listen(&caller, request, ticket)).await,
             "initialize" | "ping" | "logging/setLevel" | "resources/subscribe" | "resources/unsubscribe" => {
                 Err(RpcError::new(
                     RpcError::METHOD_NOT_FOUND,
@@ -115,7 +116,7 @@ impl<H: Handler> Core<H> {
             (Some(Value::String(state)), Some(binding)) => {
                 let answers = answers.unwrap_or_else(|| Value::Object(Map::new()));
                 exchange::check_answers(&answers)?;
-                let mut call = self.parking.resume(&state, binding).await?;
+                let mut call = Box::pin(self.parking.resume(&state, binding)).await?;
                 if let Value::Object(answers) = answers {
                     exchange::answer(&mut call, answers);
                 }

@@ -1,5 +1,6 @@
 //! The life of a call: resolve, decide, record the intent, dispatch, record the outcome, show.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -8,11 +9,11 @@ use serde_json::{Map, Value, json};
 
 use super::Gateway;
 use super::approvals::{self, Request as Waiting, Terms};
-use super::handles::{cost, passed_on, references, replace};
+use super::handles::{Reference, cost, passed_on, references, replace};
 use super::present::{Origin, Shown, present, text_result, whole_of};
 use super::questions::{Under, guarded};
 use super::rules::{JournalError, Question};
-use super::state::{Commitments, State, now};
+use super::state::{Commitments, Opening, State, now};
 use crate::flow::{
     ArgumentRecord, CallId, ContextKey, Decision, Engine, Event, MemoryAccess, Outcome, PlanStep, Reveal,
     ToolFacts, Verdict, Violation,
@@ -60,7 +61,10 @@ pub enum Done {
     Answered {
         /// What the agent may see.
         shown: Map<String, Value>,
-        /// All of it.
+    },
+    /// The server answered a step of a plan, of which the agent sees nothing.
+    Held {
+        /// All of the answer.
         whole: Labelled,
         /// Whether the server called it a failure.
         failed: bool,
@@ -88,16 +92,24 @@ impl Done {
     /// The server's.
     pub fn into_result(self) -> Result<Map<String, Value>, RpcError> {
         match self {
-            Self::Answered { shown, .. } | Self::Refused { shown, .. } => Ok(shown),
+            Self::Answered { shown } | Self::Refused { shown, .. } => Ok(shown),
+            Self::Held { .. } => Ok(Map::new()),
             Self::Failed { error, .. } => Err(error),
         }
     }
 }
 
+/// Arguments as they are dispatched: those that were passed, where there is no handle among them.
+type Values<'a> = Cow<'a, BTreeMap<String, Value>>;
+/// Arguments as the record has them.
+type Records = BTreeMap<String, ArgumentRecord>;
+/// Arguments without handles, their records, and what opens those.
+type Resolved = (BTreeMap<String, Value>, Records, Opening);
+
 /// A decided call.
-pub(super) struct Decided {
+pub(super) struct Decided<'a> {
     pub(super) decision: Decision,
-    pub(super) values: BTreeMap<String, Value>,
+    pub(super) values: Values<'a>,
     label: Label,
 }
 
@@ -119,7 +131,7 @@ impl Drop for Flight<'_> {
         let label = state.engine.result(&outcome, &self.facts, None);
         let event = Event::Finished(Box::new(Outcome { label, ..outcome }));
         // If even this cannot be written, the call stays unresolved, which is true.
-        let _unwritten = self.gateway.shared.record(&mut state, &event, Some(&self.facts), None);
+        let _unwritten = self.gateway.shared.record(&mut state, &event, Some(&self.facts));
     }
 }
 
@@ -179,19 +191,29 @@ impl Gateway {
     }
 
     /// Resolves handles, decides, and records the decision. The inner error is a call that does not go out.
-    pub(super) fn decide(
+    pub(super) fn decide<'a>(
         &self,
-        proposed: &Proposed,
+        proposed: &'a Proposed,
         facts: &Arc<ToolFacts>,
-    ) -> Result<Result<(Decided, super::state::Written), Done>, JournalError> {
-        let mut commitments = Commitments::new().map_err(|error| JournalError(error.to_string()))?;
+    ) -> Result<Result<(Decided<'a>, super::state::Written), Done>, JournalError> {
+        // What takes time and needs no state is done before others have to wait for it.
+        let plain = plain(proposed)?;
+        if let Some((_, opening)) = &plain {
+            self.shared.open(opening)?;
+        }
         let mut state = self.shared.lock();
         let state = &mut *state;
-        let (values, mut arguments) = match self.resolve(state, proposed, &mut commitments)? {
-            Ok(resolved) => resolved,
-            Err(done) => return Ok(Err(done)),
+        let (values, mut arguments) = match plain {
+            Some((arguments, _)) => (Cow::Borrowed(&proposed.arguments), arguments),
+            None => match self.resolve(state, proposed)? {
+                Ok((values, arguments, opening)) => {
+                    self.shared.open(&opening)?;
+                    (Cow::Owned(values), arguments)
+                }
+                Err(done) => return Ok(Err(done)),
+            },
         };
-        for (name, value) in &values {
+        for (name, value) in values.iter() {
             if let Some(record) = arguments.get_mut(name) {
                 record.matched = state.engine.matched(value);
             }
@@ -222,9 +244,8 @@ impl Gateway {
             .fold(control.clone(), |all, label| all.join(&label));
         decision.forbidden_by = self.forbidden(state, &decision, &values, (&control, &label));
         let request = self.judge(state, &mut decision, (&proposed.arguments, &values), &label)?;
-        let opening = commitments.opening();
         let event = Event::Decided(Box::new(decision));
-        let written = self.shared.record(state, &event, Some(facts), Some(&opening))?;
+        let written = self.shared.record(state, &event, Some(facts))?;
         let Event::Decided(decision) = event else { return Err(JournalError("an event changed".to_owned())) };
         if decision.dispatched {
             return Ok(Ok((Decided { decision: *decision, values, label }, written)));
@@ -329,7 +350,7 @@ impl Gateway {
         let what = "that kept values are too large".to_owned();
         let context = proposed.context.clone();
         let event = Event::Revealed { context, what, label: label.clone(), handle: None, at: now() };
-        let _written = self.shared.record(state, &event, None, None)?;
+        let _written = self.shared.record(state, &event, None)?;
         let text = format!(
             "The handles in the arguments stand for more than {} bytes together: pass fewer on, or parts of them.",
             self.bounds.expanded
@@ -338,18 +359,17 @@ impl Gateway {
     }
 
     /// Replaces handles by what they stand for. A part that is not there tells something about the whole, which then joins.
-    #[expect(clippy::type_complexity, reason = "named nowhere else")]
     fn resolve(
         &self,
         state: &mut State,
         proposed: &Proposed,
-        commitments: &mut Commitments,
-    ) -> Result<Result<(BTreeMap<String, Value>, BTreeMap<String, ArgumentRecord>), Done>, JournalError> {
+    ) -> Result<Result<Resolved, Done>, JournalError> {
+        let mut commitments = fresh()?;
+        let mut values = BTreeMap::new();
+        let mut records = BTreeMap::new();
         if let Some(done) = self.too_large(state, proposed)? {
             return Ok(Err(done));
         }
-        let mut values = BTreeMap::new();
-        let mut records = BTreeMap::new();
         for (name, value) in &proposed.arguments {
             let found = references(value);
             let store = &state.store;
@@ -373,7 +393,7 @@ impl Gateway {
                         let handle = Some(missing.handle);
                         let event =
                             Event::Revealed { context, what, label: label.clone(), handle, at: now() };
-                        let _written = self.shared.record(state, &event, None, None)?;
+                        let _written = self.shared.record(state, &event, None)?;
                     }
                     let text = if forgotten {
                         format!(
@@ -385,22 +405,16 @@ impl Gateway {
                     return Ok(Err(Done::Refused { shown: text_result(&text, true), label }));
                 }
             };
-            let record = ArgumentRecord {
-                commitment: commitments.commit(name, &value),
-                handles: found.into_iter().map(|reference| reference.handle).collect(),
-                label: proposed.step.as_ref().and_then(|(_, labels)| labels.get(name).cloned()),
-                matched: Readers::Everyone,
-            };
-            records.insert(name.clone(), record);
+            records.insert(name.clone(), argument(proposed, name, &value, found, &mut commitments));
             values.insert(name.clone(), value);
         }
-        Ok(Ok((values, records)))
+        Ok(Ok((values, records, commitments.opening())))
     }
 
     async fn dispatch(
         &self,
         proposed: &Proposed,
-        decided: &Decided,
+        decided: &Decided<'_>,
         facts: &ToolFacts,
         route: Route<'_>,
     ) -> Result<Map<String, Value>, RpcError> {
@@ -408,7 +422,8 @@ impl Gateway {
             return Err(RpcError::new(RpcError::INTERNAL, format!("there is no server {}", proposed.server)));
         };
         let mut params = route.params;
-        let arguments: Map<String, Value> = decided.values.clone().into_iter().collect();
+        let arguments: Map<String, Value> =
+            decided.values.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         match route.under {
             Some(member) => {
                 params.insert(member.to_owned(), Value::Object(arguments));
@@ -430,24 +445,21 @@ impl Gateway {
     fn land(
         &self,
         proposed: &Proposed,
-        decided: &Decided,
+        decided: &Decided<'_>,
         facts: &ToolFacts,
         answer: Result<Map<String, Value>, RpcError>,
     ) -> Result<(Done, super::state::Written), JournalError> {
-        let mut commitments = Commitments::new().map_err(|error| JournalError(error.to_string()))?;
+        let mut commitments = fresh()?;
         let failed = match &answer {
             Ok(result) => result.get("isError") == Some(&Value::Bool(true)),
             Err(_) => true,
         };
-        let body = match &answer {
-            Ok(result) => Value::Object(result.clone()),
-            Err(error) => serde_json::to_value(error).unwrap_or(Value::Null),
+        let commitment = match &answer {
+            Ok(result) => commitments.commit("result", result),
+            Err(error) => commitments.commit("error", &serde_json::to_value(error).unwrap_or(Value::Null)),
         };
-        let mut outcome = Outcome {
-            commitment: commitments.commit(if answer.is_ok() { "result" } else { "error" }, &body),
-            failed,
-            ..empty_outcome(decided.decision.call)
-        };
+        let mut outcome = Outcome { commitment, failed, ..empty_outcome(decided.decision.call) };
+        self.shared.open(&commitments.opening())?;
         touched(&mut outcome, facts, &decided.values, answer.as_ref().ok());
         let mut state = self.shared.lock();
         let state = &mut *state;
@@ -464,14 +476,13 @@ impl Gateway {
                 (Done::Failed { error, label: label.clone() }, outcome)
             }
             Ok(result) => {
-                let plain = super::present::value(&result);
                 if label.readers != Readers::Everyone {
-                    outcome.seen = Engine::strings(&plain);
+                    outcome.seen = Engine::strings(&super::present::value(&result));
                 }
-                let whole = whole_of(&result, facts, (&proposed.server, &proposed.tool), &label);
                 if proposed.step.is_some() {
                     // The plan's interpreter holds it; the agent does not see it.
-                    (Done::Answered { shown: Map::new(), whole, failed }, outcome)
+                    let whole = whole_of(&result, facts, (&proposed.server, &proposed.tool), &label);
+                    (Done::Held { whole, failed }, outcome)
                 } else {
                     let origin = Origin {
                         server: &proposed.server,
@@ -489,15 +500,48 @@ impl Gateway {
                         let what = format!("{}/{}{}", proposed.server, proposed.tool, endorsed.argument);
                         let context = proposed.context.clone();
                         let event = Event::Endorsed { context, what, bits: endorsed.bits, at: now() };
-                        let _written = self.shared.record(state, &event, None, None)?;
+                        let _written = self.shared.record(state, &event, None)?;
                     }
-                    (Done::Answered { shown: result, whole, failed }, outcome)
+                    (Done::Answered { shown: result }, outcome)
                 }
             }
         };
         let event = Event::Finished(Box::new(event));
-        let written = self.shared.record(state, &event, Some(facts), Some(&commitments.opening()))?;
+        let written = self.shared.record(state, &event, Some(facts))?;
         Ok((done, written))
+    }
+}
+
+fn fresh() -> Result<Commitments, JournalError> {
+    Commitments::new().map_err(|error| JournalError(error.to_string()))
+}
+
+/// The records of arguments among which there is no handle, and what opens them; `None` if there is one.
+fn plain(proposed: &Proposed) -> Result<Option<(Records, Opening)>, JournalError> {
+    if !proposed.arguments.values().all(|value| references(value).is_empty()) {
+        return Ok(None);
+    }
+    let mut commitments = fresh()?;
+    let record = |(name, value): (&String, &Value)| {
+        (name.clone(), argument(proposed, name, value, Vec::new(), &mut commitments))
+    };
+    let records = proposed.arguments.iter().map(record).collect();
+    Ok(Some((records, commitments.opening())))
+}
+
+/// The record of an argument as it is dispatched.
+fn argument(
+    proposed: &Proposed,
+    name: &str,
+    value: &Value,
+    found: Vec<Reference>,
+    commitments: &mut Commitments,
+) -> ArgumentRecord {
+    ArgumentRecord {
+        commitment: commitments.commit(name, value),
+        handles: found.into_iter().map(|reference| reference.handle).collect(),
+        label: proposed.step.as_ref().and_then(|(_, labels)| labels.get(name).cloned()),
+        matched: Readers::Everyone,
     }
 }
 

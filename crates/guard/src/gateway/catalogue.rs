@@ -32,10 +32,13 @@ pub struct Held {
     pub definition: Option<Value>,
 }
 
+/// By name.
+type Definitions = BTreeMap<String, Arc<Value>>;
+
 #[derive(Debug, Default)]
 struct Contents {
     /// Approved definitions by server, kind and name.
-    approved: BTreeMap<(Arc<str>, Kind), BTreeMap<String, Arc<Value>>>,
+    approved: BTreeMap<Arc<str>, BTreeMap<Kind, Definitions>>,
     /// Arguments that clients repeat in headers, by server and tool; only tools that have some.
     mirrored: BTreeMap<Arc<str>, BTreeMap<String, Arc<[Mirrored]>>>,
     held: Vec<Held>,
@@ -125,7 +128,7 @@ impl Catalogue {
         if kind == Kind::Tool {
             contents.mirrored.insert(server.clone(), mirrored);
         }
-        contents.approved.insert((server.clone(), kind), approved);
+        contents.approved.entry(server.clone()).or_default().insert(kind, approved);
         Ok((shown, pinned))
     }
 
@@ -144,13 +147,13 @@ impl Catalogue {
     /// An approved definition.
     #[must_use]
     pub fn find(&self, server: &str, kind: Kind, name: &str) -> Option<Arc<Value>> {
-        self.lock().approved.get(&(Arc::from(server), kind))?.get(name).cloned()
+        self.lock().approved.get(server)?.get(&kind)?.get(name).cloned()
     }
 
     /// Whether anything of this kind was taken in from this server.
     #[must_use]
     pub fn knows(&self, server: &str, kind: Kind) -> bool {
-        self.lock().approved.contains_key(&(Arc::from(server), kind))
+        self.lock().approved.get(server).is_some_and(|kinds| kinds.contains_key(&kind))
     }
 
     /// The names of all approved tools, as agents write them.
@@ -160,8 +163,8 @@ impl Catalogue {
         contents
             .approved
             .iter()
-            .filter(|((_, kind), _)| *kind == Kind::Tool)
-            .flat_map(|((server, _), tools)| tools.keys().map(|name| names.outer(server, name)))
+            .filter_map(|(server, kinds)| Some((server, kinds.get(&Kind::Tool)?)))
+            .flat_map(|(server, tools)| tools.keys().map(|name| names.outer(server, name)))
             .collect()
     }
 

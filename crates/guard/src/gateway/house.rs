@@ -22,6 +22,8 @@ pub(crate) struct Fake {
     pub(crate) answers: Mutex<BTreeMap<String, Value>>,
     pub(crate) got: Mutex<Vec<(String, Value)>>,
     pub(crate) asks: Mutex<Option<String>>,
+    /// For how long it says that its list may be kept, in milliseconds.
+    pub(crate) keep: Mutex<u64>,
     /// Said to the client before a call is answered.
     pub(crate) says: Mutex<Option<String>>,
     /// All parameters of the requests that arrived.
@@ -70,7 +72,10 @@ impl Upstream for Fake {
     ) -> Boxed<'a, Result<Result<Map<String, Value>, RpcError>, Unanswered>> {
         Box::pin(async move {
             if method == "tools/list" {
-                return Ok(Ok(cacheable("tools", self.tools.lock().unwrap().clone())));
+                let mut list = cacheable("tools", self.tools.lock().unwrap().clone());
+                list.insert("ttlMs".to_owned(), json!(*self.keep.lock().unwrap()));
+                list.insert("cacheScope".to_owned(), json!("public"));
+                return Ok(Ok(list));
             }
             let name = params.get("name").and_then(Value::as_str).unwrap_or(method).to_owned();
             self.params.lock().unwrap().push(params.clone());
@@ -121,16 +126,23 @@ impl Upstream for Fake {
 pub(crate) struct Memory {
     pub(crate) events: Mutex<Vec<Event>>,
     pub(crate) full: Mutex<bool>,
-    /// What opens the commitments, in the order of the events.
-    pub(crate) openings: Mutex<Vec<Option<Value>>>,
+    /// What opens the commitments.
+    pub(crate) openings: Mutex<Vec<Opening>>,
 }
 
 impl Journal for Memory {
-    fn append(&self, event: &Event, opening: Option<&Value>) -> Result<u64, JournalError> {
+    fn open(&self, opening: &Opening) -> Result<(), JournalError> {
         if *self.full.lock().unwrap() {
             return Err(JournalError("no space left on device".to_owned()));
         }
-        self.openings.lock().unwrap().push(opening.cloned());
+        self.openings.lock().unwrap().push(opening.clone());
+        Ok(())
+    }
+
+    fn append(&self, event: &Event) -> Result<u64, JournalError> {
+        if *self.full.lock().unwrap() {
+            return Err(JournalError("no space left on device".to_owned()));
+        }
         let mut events = self.events.lock().unwrap();
         events.push(event.clone());
         Ok(events.len() as u64 - 1)
@@ -290,5 +302,5 @@ pub(crate) fn request(tool: &str) -> RpcRequest {
 
 pub(crate) fn tell(house: &House, event: Event) {
     let mut state = house.gateway.shared.lock();
-    let _written = house.gateway.shared.record(&mut state, &event, None, None).unwrap();
+    let _written = house.gateway.shared.record(&mut state, &event, None).unwrap();
 }

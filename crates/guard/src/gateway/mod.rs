@@ -45,7 +45,7 @@ pub use names::Names;
 pub(crate) use own::endorsed;
 pub(crate) use present::{Origin, answered, present, value, whole_of};
 pub use rules::{Boxed, Journal, JournalError, Question, Rules, Unanswered, Upstream, operation};
-pub use state::{Shared, State, commitment, now};
+pub use state::{Opening, Shared, State, commitment, now};
 
 use crate::flow::{ContextKey, Event, Reveal};
 use crate::front::{Caller, Handler};
@@ -186,10 +186,10 @@ impl Gateway {
                 break;
             }
             let event = Event::Closed { context: oldest.clone(), at: now() };
-            let _written = self.shared.record(state, &event, None, None)?;
+            let _written = self.shared.record(state, &event, None)?;
         }
         let event = Event::Opened { context, token: Some(Digest::of(token.as_bytes())), at: now() };
-        let _written = self.shared.record(state, &event, None, None)?;
+        let _written = self.shared.record(state, &event, None)?;
         Ok((run, token))
     }
 
@@ -290,10 +290,8 @@ impl Gateway {
             let what = format!("{kind} {name}");
             let event =
                 Event::Pinned { server: server.clone(), what, digest, by: "first use".to_owned(), at };
-            let _written = self
-                .shared
-                .record(&mut self.shared.lock(), &event, None, None)
-                .map_err(|error| error.to_rpc())?;
+            let _written =
+                self.shared.record(&mut self.shared.lock(), &event, None).map_err(|error| error.to_rpc())?;
         }
         Ok(shown)
     }
@@ -325,7 +323,8 @@ impl Gateway {
             for server in self.names.servers() {
                 self.known(caller, server, Kind::Tool).await?;
             }
-            return self.own(caller, context, &outer, arguments, relay).await;
+            // Its own future would make that of every call as large.
+            return Box::pin(self.own(caller, context, &outer, arguments, relay)).await;
         }
         let unknown = || RpcError::new(RpcError::INVALID_PARAMS, format!("there is no tool {outer}"));
         let (server, name) = self.names.inner(&outer).ok_or_else(unknown)?;

@@ -159,7 +159,7 @@ impl Gateway {
                 // How large they are is something about the values.
                 let what = kept.from.clone();
                 let event = Event::Revealed { context: context.clone(), what, label, handle, at };
-                let _written = self.shared.record(state, &event, None, None)?;
+                let _written = self.shared.record(state, &event, None)?;
                 return failed(&format!(
                     "These values have more than {} bytes together: ask for fewer, or for parts of them.",
                     self.bounds.expanded
@@ -183,7 +183,7 @@ impl Gateway {
                     Event::Revealed { context: context.clone(), what, label, handle, at }
                 }
             };
-            let _written = self.shared.record(state, &event, None, None)?;
+            let _written = self.shared.record(state, &event, None)?;
             let all = found.pointer.is_empty() && pattern.is_none();
             // All that the server said is more than the value that was endorsed.
             whole = kept.shown.clone().filter(|_| all && endorsed.is_none());
@@ -301,7 +301,12 @@ impl Gateway {
         };
         let facts = self.shared.rules.facts(&server, &inner);
         Ok(match self.call(proposed, route).await? {
-            Done::Answered { whole, failed, .. } => answered(&facts, (&server, &inner), whole, failed),
+            Done::Held { whole, failed } => answered(&facts, (&server, &inner), whole, failed),
+            // A step's answer is held; should one be shown all the same, it is what the agent sees of it.
+            Done::Answered { shown } => {
+                let label = facts.result.label(&server, &inner).join(&pc);
+                Answer { outcome: Ok(Tree::new(&Value::Object(shown), label)), status: None }
+            }
             Done::Refused { shown, label } => {
                 let why = super::present::value(&shown);
                 Answer { outcome: Err(Tree::new(&why, label.join(&pc))), status: None }
@@ -326,7 +331,7 @@ impl Gateway {
         let what = format!("a value of a plan, from {}", value.label.provenance);
         let event = Event::Endorsed { context: context.clone(), what, bits: shape.bits(), at: now() };
         let mut state = self.shared.lock();
-        let _written = self.shared.record(&mut state, &event, None, None)?;
+        let _written = self.shared.record(&mut state, &event, None)?;
         Ok(label)
     }
 
@@ -369,7 +374,7 @@ impl Gateway {
         if let Some(label) = inline {
             let what = "outputs of a plan".to_owned();
             let event = Event::Revealed { context: context.clone(), what, label, handle: None, at: now() };
-            let _written = self.shared.record(state, &event, None, None)?;
+            let _written = self.shared.record(state, &event, None)?;
         }
         // The handles belong to the context through an outcome of the plan's own call: recorded here, closed by the caller.
         let outcome = Outcome {
@@ -383,7 +388,7 @@ impl Gateway {
             content: None,
             object: None,
         };
-        let _written = self.shared.record(state, &Event::Finished(Box::new(outcome)), None, None)?;
+        let _written = self.shared.record(state, &Event::Finished(Box::new(outcome)), None)?;
         let text = json!({"outputs": shown, "report": report});
         Ok(text_result(&serde_json::to_string_pretty(&text).unwrap_or_default(), false))
     }
@@ -395,8 +400,7 @@ impl Gateway {
             return Ok(());
         }
         let outcome = super::call::empty_outcome(parent);
-        let _written =
-            self.shared.record(&mut state, &Event::Finished(Box::new(outcome)), Some(facts), None)?;
+        let _written = self.shared.record(&mut state, &Event::Finished(Box::new(outcome)), Some(facts))?;
         Ok(())
     }
 }

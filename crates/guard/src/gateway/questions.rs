@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use serde_json::{Map, Value, json};
-use tokio::sync::mpsc;
 
 use super::Gateway;
 use super::call::{Proposed, empty_outcome, touched};
@@ -12,7 +11,7 @@ use super::rules::{Answer, Boxed};
 use super::state::{Commitments, State, now};
 use crate::flow::{CallId, Event, Reply, Reveal, ToolFacts, Verdict, Violation};
 use crate::label::{Label, Readers};
-use crate::relay::{FromServer, Question, Relay};
+use crate::relay::{FromServer, Question, Receiver, Relay};
 use crate::wire::{Notification, RpcError};
 
 /// The call that a server works on while it says something.
@@ -30,7 +29,7 @@ pub(super) struct Under<'a> {
 pub(super) async fn guarded(
     under: Under<'_>,
     client: Relay,
-    mut listening: mpsc::Receiver<FromServer>,
+    mut listening: Receiver<FromServer>,
     mut request: Boxed<'_, Answer>,
 ) -> Answer {
     // A server may ask several things at once, and a client be asked them at once.
@@ -40,7 +39,7 @@ pub(super) async fn guarded(
             biased;
             answer = &mut request => {
                 // What was said before the answer comes before it.
-                while let Ok(sent) = listening.try_recv() {
+                while let Some(sent) = listening.try_recv() {
                     if let FromServer::Notification(notification) = sent
                         && let Some(notification) = under.told(notification)
                     {
@@ -120,7 +119,7 @@ impl Under<'_> {
         };
         let mut commitments = Commitments::new().map_err(|error| refused(&error.to_string()))?;
         let commitment = commitments.commit("answer", &body);
-        let opening = commitments.opening();
+        shared.open(&commitments.opening()).map_err(|error| refused(&error.to_string()))?;
         let (written, permitted) = {
             let mut state = shared.lock();
             let state = &mut *state;
@@ -130,7 +129,7 @@ impl Under<'_> {
             let passed = permitted.is_ok();
             let reply = Reply { call: self.call, commitment, matched, flow, passed, at: now() };
             let event = Event::Replied(Box::new(reply));
-            let written = shared.record(state, &event, None, Some(&opening));
+            let written = shared.record(state, &event, None);
             (written.map_err(|error| refused(&error.to_string()))?, permitted)
         };
         shared.settle(written).await.map_err(|error| refused(&error.to_string()))?;
@@ -169,6 +168,6 @@ impl Under<'_> {
         }
         let context = self.proposed.context.clone();
         let event = Event::Revealed { context, what: what.to_owned(), label, handle: None, at: now() };
-        shared.record(&mut state, &event, None, None).map(|_written| ()).map_err(|error| error.to_string())
+        shared.record(&mut state, &event, None).map(|_written| ()).map_err(|error| error.to_string())
     }
 }

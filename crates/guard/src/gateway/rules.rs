@@ -10,6 +10,7 @@ use ostrom_core::Digest;
 use serde_json::{Map, Value};
 
 use super::approvals::Terms;
+use super::state::Opening;
 use crate::flow::{ContextKey, Event, ToolFacts, Used};
 use crate::label::{Label, Readers};
 use crate::pin::Kind;
@@ -89,11 +90,17 @@ pub trait Rules: Send + Sync {
 
 /// Where events go before they take effect.
 pub trait Journal: Send + Sync {
-    /// Writes an event, and what opens the commitments in it. Events are written in the order of these calls.
+    /// Keeps what opens the commitments in an event that is about to be written. First: an opening without its event opens nothing, an event
+    /// without its opening could not be explained.
+    ///
+    /// # Errors
+    /// If it could not be written: then the event must not be either.
+    fn open(&self, opening: &Opening) -> Result<(), JournalError>;
+    /// Writes an event. Events are written in the order of these calls.
     ///
     /// # Errors
     /// If it could not be written: then what it stands for must not happen.
-    fn append(&self, event: &Event, opening: Option<&Value>) -> Result<u64, JournalError>;
+    fn append(&self, event: &Event) -> Result<u64, JournalError>;
     /// Waits until the event of this number is as safe as the mode promises.
     ///
     /// # Errors

@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use ostrom_core::Digest;
-use serde_json::{Map, Value};
+use serde::Serialize;
+use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::approvals::Approvals;
@@ -71,6 +72,14 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Keeps what opens the commitments in an event that is recorded next. It needs no lock, and takes time.
+    ///
+    /// # Errors
+    /// If it could not be written; then the event must not be recorded.
+    pub fn open(&self, opening: &Opening) -> Result<(), JournalError> {
+        self.journal.open(opening)
+    }
+
     /// Writes an event and lets it take effect: in this order, under the lock, so that the log tells what happened as it happened.
     ///
     /// # Errors
@@ -80,9 +89,8 @@ impl Shared {
         state: &mut State,
         event: &Event,
         facts: Option<&ToolFacts>,
-        opening: Option<&Value>,
     ) -> Result<Written, JournalError> {
-        let number = self.journal.append(event, opening)?;
+        let number = self.journal.append(event)?;
         state.engine.apply(event, facts);
         Ok(Written(Some(number)))
     }
@@ -114,11 +122,25 @@ pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs())
 }
 
+/// What opens the commitments in an event: a line of JSON with the salt and the values.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Opening(Vec<u8>);
+
+impl Opening {
+    /// The line, with its end.
+    #[must_use]
+    pub fn line(&self) -> &[u8] {
+        &self.0
+    }
+}
+
 /// Salted commitments to the parts of a call, and what opens them.
 #[derive(Debug)]
 pub struct Commitments {
     salt: [u8; 32],
-    opened: Map<String, Value>,
+    /// The line so far: a value is written once, for its commitment and for what opens it.
+    line: Vec<u8>,
+    empty: bool,
 }
 
 impl Commitments {
@@ -129,24 +151,35 @@ impl Commitments {
     pub fn new() -> Result<Self, getrandom::Error> {
         let mut salt = [0; 32];
         getrandom::fill(&mut salt)?;
-        Ok(Self { salt, opened: Map::new() })
+        let mut line = Vec::with_capacity(256);
+        line.extend_from_slice(b"{\"salt\":\"");
+        line.extend_from_slice(data_encoding(&salt).as_bytes());
+        line.extend_from_slice(b"\",\"values\":{");
+        Ok(Self { salt, line, empty: true })
     }
 
-    /// Commits to `value` as the part `name`.
-    pub fn commit(&mut self, name: &str, value: &Value) -> Digest {
-        let digest = commitment(&self.salt, name, value);
-        self.opened.insert(name.to_owned(), value.clone());
-        digest
+    /// Commits to `value` as the part `name`. Each part has its own name.
+    pub fn commit(&mut self, name: &str, value: &impl Serialize) -> Digest {
+        if !std::mem::replace(&mut self.empty, false) {
+            self.line.push(b',');
+        }
+        self.write(&name);
+        self.line.push(b':');
+        let begin = self.line.len();
+        self.write(value);
+        committed(&self.salt, name, self.line.get(begin..).unwrap_or_default())
+    }
+
+    fn write(&mut self, value: &impl Serialize) {
+        // Maps with string keys and no floats but finite ones always serialise, and a vector takes everything.
+        let _always = serde_json::to_writer(&mut self.line, value);
     }
 
     /// What opens the commitments.
     #[must_use]
-    pub fn opening(self) -> Value {
-        // `json!` would copy what may be large.
-        Value::Object(Map::from_iter([
-            ("salt".to_owned(), Value::String(data_encoding(&self.salt))),
-            ("values".to_owned(), Value::Object(self.opened)),
-        ]))
+    pub fn opening(mut self) -> Opening {
+        self.line.extend_from_slice(b"}}\n");
+        Opening(self.line)
     }
 }
 
@@ -158,11 +191,15 @@ fn data_encoding(bytes: &[u8]) -> String {
 /// SHA-256 over salt, the length of the name, the name, and the value's JSON as it is kept.
 #[must_use]
 pub fn commitment(salt: &[u8], name: &str, value: &Value) -> Digest {
+    // As it was dispatched and is kept: canonical JSON has numbers as doubles, of which large integers share one.
+    committed(salt, name, &serde_json::to_vec(value).unwrap_or_default())
+}
+
+fn committed(salt: &[u8], name: &str, json: &[u8]) -> Digest {
     let mut hasher = Sha256::new();
     hasher.update(salt);
     hasher.update((name.len() as u64).to_be_bytes());
     hasher.update(name.as_bytes());
-    // As it was dispatched and is kept: canonical JSON has numbers as doubles, of which large integers share one.
-    hasher.update(serde_json::to_vec(value).unwrap_or_default());
+    hasher.update(json);
     Digest::from_bytes(hasher.finalize().into())
 }

@@ -61,12 +61,12 @@ impl Gateway {
             revealed: true,
             ..empty_outcome(call)
         };
+        self.shared.open(&commitments.opening())?;
         let written = {
             let mut state = self.shared.lock();
             let label = state.engine.result(&outcome, &facts, None);
             let event = Event::Finished(Box::new(Outcome { label: label.clone(), ..outcome }));
-            let opening = commitments.opening();
-            let written = self.shared.record(&mut state, &event, Some(&facts), Some(&opening))?;
+            let written = self.shared.record(&mut state, &event, Some(&facts))?;
             (written, label)
         };
         let (written, label) = written;

@@ -27,7 +27,8 @@ const MAX_REMEMBERED: usize = 10_000;
 #[derive(Debug)]
 pub struct InForce {
     policy: Policy,
-    facts: RwLock<HashMap<(String, String), Arc<Known>>>,
+    /// By server and tool.
+    facts: RwLock<HashMap<String, HashMap<String, Arc<Known>>>>,
 }
 
 /// What is known of a tool, ready for questions.
@@ -77,10 +78,11 @@ impl InForce {
     }
 
     fn known(&self, server: &str, tool: &str) -> Arc<Known> {
-        let key = (server.to_owned(), tool.to_owned());
-        if let Some(known) = self.facts.read().unwrap_or_else(PoisonError::into_inner).get(&key) {
+        let all = self.facts.read().unwrap_or_else(PoisonError::into_inner);
+        if let Some(known) = all.get(server).and_then(|tools| tools.get(tool)) {
             return known.clone();
         }
+        drop(all);
         let facts = Arc::new(self.make(server, tool));
         let (target, action) = match tool {
             // To ask to be told of changes is to ask for the resource.
@@ -92,8 +94,8 @@ impl InForce {
         };
         let known = Arc::new(Known { facts, target, action });
         let mut all = self.facts.write().unwrap_or_else(PoisonError::into_inner);
-        if all.len() < MAX_REMEMBERED {
-            all.insert(key, known.clone());
+        if all.values().map(HashMap::len).sum::<usize>() < MAX_REMEMBERED {
+            all.entry(server.to_owned()).or_default().insert(tool.to_owned(), known.clone());
         }
         known
     }
@@ -124,7 +126,6 @@ impl InForce {
 
     fn over_budget(&self, question: &Question<'_>) -> Option<String> {
         let budgets = &self.policy.config.budgets;
-        let tool = format!("{}/{}", question.server, question.tool);
         let spent = |limit: Option<&u64>, used: u64| limit.filter(|limit| used >= **limit).copied();
         if let Some(limit) = spent(budgets.calls_per_run.as_ref(), question.used.calls) {
             return Some(format!("budgets.calls-per-run = {limit}"));
@@ -132,6 +133,10 @@ impl InForce {
         if let Some(limit) = spent(budgets.calls_per_hour.as_ref(), question.used.hour_calls) {
             return Some(format!("budgets.calls-per-hour = {limit}"));
         }
+        if budgets.tools.is_empty() {
+            return None;
+        }
+        let tool = format!("{}/{}", question.server, question.tool);
         let limit = spent(budgets.tools.get(&tool), question.used.tool_calls)?;
         Some(format!("budgets.tools.{tool:?} = {limit}"))
     }

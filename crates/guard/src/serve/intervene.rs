@@ -25,7 +25,7 @@ fn failed(error: impl ToString) -> Unheard {
 
 /// Records an intervention, which then has its effect, and waits until it is as safe as the mode promises.
 pub(super) async fn record(gateway: &Gateway, event: Event) -> Result<(), Unheard> {
-    let written = gateway.shared.record(&mut gateway.shared.lock(), &event, None, None).map_err(failed)?;
+    let written = gateway.shared.record(&mut gateway.shared.lock(), &event, None).map_err(failed)?;
     gateway.shared.settle(written).await.map_err(failed)
 }
 
@@ -47,7 +47,7 @@ pub(super) async fn answer(
             return Err(Unheard::Gone);
         }
         let event = Event::Answered { request, approved, by: by.to_owned(), at };
-        let written = gateway.shared.record(state, &event, None, None).map_err(failed)?;
+        let written = gateway.shared.record(state, &event, None).map_err(failed)?;
         state.approvals.answer(&request, approved, at);
         written
     };

@@ -74,6 +74,7 @@ pub struct Guard {
     audit: Arc<AuditLog>,
     state: PathBuf,
     log: LogHolder,
+    threads: usize,
 }
 
 /// So that a guard can be printed.
@@ -191,7 +192,13 @@ impl Guard {
         };
         let gateway = Gateway::new(shared, catalogue, upstreams, deadline).with_bounds(bounds);
         let gateway = Arc::new(gateway);
-        Ok(Self { gateway, policy, audit, state: state.to_owned(), log: LogHolder(log) })
+        Ok(Self { gateway, policy, audit, state: state.to_owned(), log: LogHolder(log), threads: 0 })
+    }
+
+    /// Works on calls over HTTP with so many threads of its own; with none, where [`Guard::serve`] is.
+    #[must_use]
+    pub fn with_threads(self, threads: usize) -> Self {
+        Self { threads, ..self }
     }
 
     /// Serves until the input ends (stdio), or until `stop` is ready.
@@ -231,7 +238,10 @@ impl Guard {
     async fn sign(audit: Arc<AuditLog>, log: Log) {
         let mut every = tokio::time::interval(CHECKPOINT_EVERY);
         loop {
-            every.tick().await;
+            tokio::select! {
+                _ = every.tick() => {}
+                () = audit.due() => {}
+            }
             let audit = audit.clone();
             match tokio::task::spawn_blocking(move || audit.checkpoint()).await {
                 Ok(Ok(())) => {}
@@ -273,7 +283,13 @@ impl Guard {
             limits: limits(config),
             ..http::Settings::default()
         };
-        let server = http::Server::bind(self.gateway.clone(), settings, self.log.0.clone()).await?;
+        let mut server = http::Server::bind(self.gateway.clone(), settings, self.log.0.clone()).await?;
+        if self.threads > 0 {
+            let threads = server.with_threads(self.threads);
+            server = threads.map_err(|error| {
+                ServeError::Configuration(format!("the system gives no threads: {error}"))
+            })?;
+        }
         (self.log.0)(&format!("listening on http://{}{}", server.address(), config.front.path));
         server.run(stop).await;
         Ok(())

@@ -3,6 +3,7 @@
 use std::fmt;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::map::Entry;
 use serde_json::{Map, Number, Value};
 
 use super::{Id, Message, Notification, Request, Response, RpcError};
@@ -194,10 +195,12 @@ impl<'de> Visitor<'de> for Strict<'_> {
         let mut values = Map::new();
         while let Some(key) = members.next_key::<String>()? {
             let value = members.next_value_seed(Strict { depth, left: &mut *self.left })?;
-            if values.contains_key(&key) {
-                return Err(A::Error::custom(format!("the key {key:?} stands twice")));
+            match values.entry(key) {
+                Entry::Vacant(place) => drop(place.insert(value)),
+                Entry::Occupied(place) => {
+                    return Err(A::Error::custom(format!("the key {:?} stands twice", place.key())));
+                }
             }
-            values.insert(key, value);
         }
         Ok(Value::Object(values))
     }

@@ -39,8 +39,11 @@ impl Endpoint {
     }
 
     /// Sends a message.
-    pub(in crate::back) async fn post(&self, headers: &HeaderMap, body: Vec<u8>) -> Result<Response, Fault> {
-        let mut headers = headers.clone();
+    pub(in crate::back) async fn post(
+        &self,
+        mut headers: HeaderMap,
+        body: Vec<u8>,
+    ) -> Result<Response, Fault> {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
         self.send(Method::POST, headers, Some(body.into())).await
@@ -58,11 +61,18 @@ impl Endpoint {
         self.send(Method::DELETE, headers.clone(), None).await
     }
 
-    async fn send(&self, method: Method, headers: HeaderMap, body: Option<Bytes>) -> Result<Response, Fault> {
+    async fn send(
+        &self,
+        method: Method,
+        mut headers: HeaderMap,
+        body: Option<Bytes>,
+    ) -> Result<Response, Fault> {
         let mut renewed = false;
         loop {
             let token = self.authorizer.token().await?;
-            let mut with_token = headers.clone();
+            // Kept only where there may be a second time.
+            let again = self.authorizer.can_renew();
+            let mut with_token = if again { headers.clone() } else { std::mem::take(&mut headers) };
             if let Some(token) = &token {
                 with_token.insert(header::AUTHORIZATION, token.clone());
             }

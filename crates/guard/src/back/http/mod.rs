@@ -119,7 +119,7 @@ impl Upstream {
                 let mismatch = matches!(&outcome, Err(error) if error.code == RpcError::HEADER_MISMATCH);
                 if mismatch && call.method == "tools/call" {
                     // The tool's annotations are unknown or have changed; the server did not run the call.
-                    self.learn(table, annotations).await?;
+                    Box::pin(self.learn(table, annotations)).await?;
                     return self.call_modern(table, annotations, call, params).await;
                 }
                 Ok(outcome)
@@ -142,7 +142,7 @@ impl Upstream {
         let mut headers = modern_headers();
         annotations.read().unwrap_or_else(PoisonError::into_inner).apply(call.method, params, &mut headers);
         ticket.sent();
-        let response = self.endpoint.post(&headers, body).await?;
+        let response = self.endpoint.post(headers, body).await?;
         let outcome = self.outcome(response, &mut ticket, call, None).await;
         let mut outcome = match outcome {
             Ok(outcome) => outcome,
@@ -189,7 +189,7 @@ impl Upstream {
         shape::prepare(params, session.revision, call.capabilities, progress);
         let body = shape::encode(Some(ticket.id), call.method, params);
         ticket.sent();
-        match self.endpoint.post(&session.headers, body).await {
+        match self.endpoint.post(session.headers.clone(), body).await {
             Ok(response) => self.outcome(response, &mut ticket, call, Some(session)).await,
             Err(fault) => {
                 if !fault.may_have_run() {
@@ -218,7 +218,8 @@ impl Upstream {
             let replies =
                 session.map(|session| Replies { endpoint: &self.endpoint, headers: &session.headers });
             let mut stream = Stream::new(response, self.common.limits().wire);
-            let outcome = stream.answer(&table, ticket, call.relay, replies).await;
+            // Its own future would make that of every call as large.
+            let outcome = Box::pin(stream.answer(&table, ticket, call.relay, replies)).await;
             match &outcome {
                 Ok(_) => ticket.over(),
                 Err(fault @ Fault::CutOff(_)) => table.close(fault),
@@ -282,7 +283,7 @@ impl Upstream {
         let body = shape::encode(Some(ticket.id), "subscriptions/listen", params);
         let mut headers = modern_headers();
         Annotations::default().apply("subscriptions/listen", params, &mut headers);
-        let response = match self.endpoint.post(&headers, body).await {
+        let response = match self.endpoint.post(headers, body).await {
             Ok(response) => response,
             Err(fault) => return fault,
         };

@@ -17,6 +17,7 @@ use reqwest::Url;
 use rustls::pki_types::ServerName;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::runtime::{Handle, Id};
 use tokio_rustls::TlsConnector;
 
 use super::client::cause;
@@ -30,8 +31,6 @@ const IDLE_TIME: Duration = Duration::from_secs(4);
 const CONNECT: Duration = Duration::from_secs(10);
 /// The most bytes of a head, and of what is read at once.
 const BUFFER: usize = 64 << 10;
-/// The most headers of an answer.
-const HEADERS: usize = 128;
 
 const USER_AGENT: HeaderValue = HeaderValue::from_static(concat!("ostrom-guard/", env!("CARGO_PKG_VERSION")));
 
@@ -80,6 +79,8 @@ struct Live {
     /// `None` once it is over.
     connection: Option<Connection<TokioIo<Box<dyn Wire>>, Whole>>,
     since: Instant,
+    /// The runtime that it wakes.
+    lane: Id,
 }
 
 /// Why a request has no answer.
@@ -172,7 +173,7 @@ impl Pool {
         *request.uri_mut() = self.target.clone();
         *request.headers_mut() = headers;
         loop {
-            let waiting = self.lock().pop();
+            let waiting = self.waiting();
             let fresh = waiting.is_none();
             let mut live = match waiting {
                 Some(live) if live.since.elapsed() >= IDLE_TIME => continue,
@@ -190,6 +191,14 @@ impl Pool {
                 Err(Lost::Unsent(back)) => request = *back,
             }
         }
+    }
+
+    /// The connection that was used last. One that another thread's runtime is woken by would cost more than it saves.
+    fn waiting(&self) -> Option<Live> {
+        let lane = Handle::current().id();
+        let mut idle = self.lock();
+        let at = idle.iter().rposition(|live| live.lane == lane)?;
+        Some(idle.remove(at))
     }
 
     async fn connect(&self) -> Result<Live, Fault> {
@@ -212,11 +221,11 @@ impl Pool {
         };
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(BUFFER)
-            .max_headers(HEADERS)
             .handshake(TokioIo::new(stream))
             .await
             .map_err(|error| failed(&cause(&error)))?;
-        Ok(Live { sender, connection: Some(connection), since: Instant::now() })
+        let lane = Handle::current().id();
+        Ok(Live { sender, connection: Some(connection), since: Instant::now(), lane })
     }
 
     /// Takes a connection back whose answer was read to its end.

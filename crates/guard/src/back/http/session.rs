@@ -45,7 +45,7 @@ impl Session {
             "initialize",
             &shape::initialize(&abilities.within(common.capabilities())),
         );
-        let response = endpoint.post(&HeaderMap::new(), body).await?;
+        let response = endpoint.post(HeaderMap::new(), body).await?;
         let status = response.status();
         let id = response.headers().get(SESSION_ID).cloned();
         let answer = if status == StatusCode::OK && is_stream(&response) {
@@ -84,8 +84,9 @@ impl Session {
         if info.revision >= Revision::V2025_06_18 {
             headers.insert(PROTOCOL_VERSION, HeaderValue::from_static(info.revision.name()));
         }
-        let response =
-            endpoint.post(&headers, shape::encode(None, "notifications/initialized", &Map::new())).await?;
+        let response = endpoint
+            .post(headers.clone(), shape::encode(None, "notifications/initialized", &Map::new()))
+            .await?;
         let status = response.status();
         let body = response.whole(ERROR_BYTES).await?;
         if !status.is_success() {
@@ -121,7 +122,7 @@ async fn cancel(endpoint: Arc<Endpoint>, headers: HeaderMap, table: Arc<Table>) 
         table.cancellations.notified().await;
         for id in table.take_cancelled() {
             let sending = async {
-                let response = endpoint.post(&headers, shape::cancelled(id)).await?;
+                let response = endpoint.post(headers.clone(), shape::cancelled(id)).await?;
                 response.whole(ERROR_BYTES).await
             };
             // If it does not arrive, the server works in vain.

@@ -40,7 +40,7 @@ pub(super) struct Replies<'a> {
 
 impl Replies<'_> {
     pub(super) async fn send(&self, reply: Response) -> Result<(), Fault> {
-        let response = self.endpoint.post(self.headers, Message::Response(reply).to_bytes()).await?;
+        let response = self.endpoint.post(self.headers.clone(), Message::Response(reply).to_bytes()).await?;
         // Read to its end, so that the connection can be used again.
         response.whole(super::ERROR_BYTES).await.map(drop)
     }

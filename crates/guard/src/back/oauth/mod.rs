@@ -119,6 +119,11 @@ impl Authorizer {
         }
     }
 
+    /// Whether a better token than the present one can be obtained.
+    pub(super) const fn can_renew(&self) -> bool {
+        matches!(self, Self::OAuth(_))
+    }
+
     /// Whether a 403 asks for more scopes, which can be obtained.
     pub(super) fn wants_more(&self, headers: &HeaderMap) -> bool {
         matches!(self, Self::OAuth(_))

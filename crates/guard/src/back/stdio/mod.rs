@@ -160,7 +160,7 @@ impl Process {
                 }
                 answer = &mut ticket.answer => {
                     // What came before the answer reaches the client before it.
-                    while let Ok(inbound) = ticket.inbox.try_recv() {
+                    while let Some(inbound) = ticket.inbox.try_recv() {
                         if matches!(inbound, Inbound::Notification(_)) {
                             exchange.take(inbound).await;
                         }

@@ -12,7 +12,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use serde_json::{Map, Value, json};
-use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use super::{Answer, BackError, Connection, Era, Server, Settings};
@@ -48,7 +47,7 @@ async fn text(server: &Server, name: &str, arguments: Value) -> String {
 }
 
 /// Answers every question with `answer`, and collects what came, as `method params`.
-fn client(mut from: mpsc::Receiver<FromServer>, answer: Value) -> Arc<Mutex<Vec<(String, Value)>>> {
+fn client(mut from: crate::relay::Receiver<FromServer>, answer: Value) -> Arc<Mutex<Vec<(String, Value)>>> {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let sink = Arc::clone(&seen);
     tokio::spawn(async move {

@@ -11,12 +11,15 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use std::convert::Infallible;
+
 use axum::Router;
-use axum::extract::{Request, State};
 use axum::response::Response;
-use axum::routing::{any, get};
-use http::{HeaderMap, StatusCode, Uri};
-use ostrom_http::{Bounds, Connections};
+use futures_util::future::BoxFuture;
+use http::{HeaderMap, Request, StatusCode, Uri};
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use ostrom_http::{Bounds, Connections, Lanes};
 use serde::Deserialize;
 
 use self::budget::{Account, Budgets};
@@ -98,8 +101,30 @@ pub enum StartError {
 #[derive(Debug)]
 pub struct Server {
     connections: Connections,
-    router: Router,
+    answers: Answers,
     log: LogField,
+}
+
+/// Who answers.
+enum Answers {
+    /// The front: every request passes here, so it has no layers in between.
+    Front(Arc<dyn Answerer>),
+    /// Routes of something else.
+    Routes(Router),
+}
+
+impl std::fmt::Debug for Answers {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Front(_) => "Front",
+            Self::Routes(_) => "Routes",
+        })
+    }
+}
+
+/// The front, whatever handler is behind it.
+trait Answerer: Send + Sync {
+    fn answer(self: Arc<Self>, request: Request<Incoming>) -> BoxFuture<'static, Response>;
 }
 
 /// So that a server can be printed.
@@ -118,6 +143,10 @@ struct App<H> {
     auth: Authenticator,
     budgets: Budgets,
     sessions: Sessions,
+    /// The endpoint's path.
+    path: String,
+    /// The paths of the resource's metadata (RFC 9728), and what is there.
+    metadata: (Vec<String>, bytes::Bytes),
 }
 
 impl Server {
@@ -126,15 +155,24 @@ impl Server {
     /// # Errors
     /// If the settings would let in everybody or nobody, or the address cannot be had.
     pub async fn bind<H: Handler>(handler: Arc<H>, settings: Settings, log: Log) -> Result<Self, StartError> {
-        let router = router(handler, &settings, Arc::clone(&log))?;
+        let answers = Answers::Front(Arc::new(App::new(handler, &settings, Arc::clone(&log))?));
         let connections = connections(settings.listen, settings.limits.connections).await;
         let connections = connections.map_err(|error| StartError::Listen(settings.listen, error))?;
-        Ok(Self::of(connections, router, log))
+        Ok(Self { connections, answers, log: LogField(log) })
     }
 
     /// A server of other routes than the front's, with the same care for connections.
     pub(crate) fn of(connections: Connections, router: Router, log: Log) -> Self {
-        Self { connections, router, log: LogField(log) }
+        Self { connections, answers: Answers::Routes(router), log: LogField(log) }
+    }
+
+    /// With connections worked on by so many threads of their own, and not where the server is run.
+    ///
+    /// # Errors
+    /// If the system gives none.
+    pub fn with_threads(self, threads: usize) -> std::io::Result<Self> {
+        let lanes = Lanes::start(threads)?;
+        Ok(Self { connections: self.connections.with_lanes(lanes), ..self })
     }
 
     /// The address, with the port that was given if any was asked for.
@@ -145,58 +183,26 @@ impl Server {
 
     /// Serves until `stop`.
     pub async fn run(self, stop: impl Future<Output = ()> + Send) {
-        let log = self.log.0;
-        self.connections.run(self.router, move |what| log(what), stop).await;
+        let log = move |what: &str| (self.log.0)(what);
+        match self.answers {
+            Answers::Routes(router) => self.connections.run(router, log, stop).await,
+            Answers::Front(front) => {
+                let service = |_peer| {
+                    let front = Arc::clone(&front);
+                    service_fn(move |request| {
+                        let answered = Arc::clone(&front).answer(request);
+                        async move { Ok::<_, Infallible>(answered.await) }
+                    })
+                };
+                self.connections.serve(service, log, stop).await;
+            }
+        }
     }
 }
 
 /// Listens, for so many connections at the same time.
 pub(crate) async fn connections(listen: SocketAddr, most: usize) -> std::io::Result<Connections> {
     Connections::bind(listen, Bounds { connections: most, head: HEAD, grace: GRACE }).await
-}
-
-/// The routes, for a server of one's own. It must listen where `settings` say.
-///
-/// # Errors
-/// If the settings would let in everybody or nobody.
-pub fn router<H: Handler>(handler: Arc<H>, settings: &Settings, log: Log) -> Result<Router, StartError> {
-    let auth = Authenticator::new(&settings.auth, &settings.principal)?;
-    let is_local = settings.listen.ip().is_loopback();
-    if auth.is_open() && !is_local {
-        return Err(StartError::Open(settings.listen));
-    }
-    let mut hosts = settings.hosts.clone();
-    hosts.extend(auth.host().map(str::to_owned));
-    if hosts.is_empty() && !is_local {
-        return Err(StartError::NoHosts(settings.listen));
-    }
-    let app = Arc::new(App {
-        core: Core::new(handler, settings.limits.clone(), log),
-        doors: Doors { hosts, origins: settings.origins.clone(), is_local },
-        auth,
-        budgets: Budgets::new(&settings.limits),
-        sessions: Sessions::new(&settings.limits),
-    });
-    if !is_endpoint(&settings.path) {
-        return Err(StartError::Path(settings.path.clone()));
-    }
-    let mut router = Router::new().route(&settings.path, any(endpoint::<H>));
-    if let Some(oauth) = &settings.auth.oauth {
-        let (paths, document) = auth::metadata(oauth);
-        let document = bytes::Bytes::from(document);
-        for path in paths {
-            let document = document.clone();
-            let app = Arc::clone(&app);
-            let answer = move |uri: Uri, headers: HeaderMap| async move {
-                match app.doors.check(&uri, &headers) {
-                    Ok(()) => reply::json(StatusCode::OK, document),
-                    Err((status, what)) => Refused::new(status, what).into_response(),
-                }
-            };
-            router = router.route(&path, get(answer));
-        }
-    }
-    Ok(router.with_state(app))
 }
 
 /// Whether an endpoint can have this path: the router takes some characters for patterns.
@@ -208,18 +214,72 @@ pub(crate) fn is_endpoint(path: &str) -> bool {
         && path.chars().all(plain)
 }
 
-async fn endpoint<H: Handler>(State(app): State<Arc<App<H>>>, request: Request) -> Response {
-    let (parts, body) = request.into_parts();
-    let answered = match parts.method {
-        http::Method::POST => app.post(&parts.headers, &parts.uri, body).await,
-        http::Method::GET => app.get(&parts.headers, &parts.uri).await,
-        http::Method::DELETE => app.delete(&parts.headers, &parts.uri).await,
-        _ => Err(Refused::new(StatusCode::METHOD_NOT_ALLOWED, "MCP uses POST, GET and DELETE here").allow()),
-    };
-    answered.unwrap_or_else(|refused| refused.into_response())
+impl<H: Handler> Answerer for App<H> {
+    fn answer(self: Arc<Self>, request: Request<Incoming>) -> BoxFuture<'static, Response> {
+        Box::pin(async move {
+            let (parts, body) = request.into_parts();
+            let (headers, uri) = (&parts.headers, &parts.uri);
+            if uri.path() != self.path {
+                return self.elsewhere(&parts.method, headers, uri);
+            }
+            let answered = match parts.method {
+                http::Method::POST => self.post(headers, uri, body).await,
+                http::Method::GET => self.get(headers, uri).await,
+                http::Method::DELETE => self.delete(headers, uri).await,
+                _ => Err(Refused::new(StatusCode::METHOD_NOT_ALLOWED, "MCP uses POST, GET and DELETE here")
+                    .allow()),
+            };
+            answered.unwrap_or_else(|refused| refused.into_response())
+        })
+    }
 }
 
 impl<H: Handler> App<H> {
+    /// # Errors
+    /// If the settings would let in everybody or nobody.
+    fn new(handler: Arc<H>, settings: &Settings, log: Log) -> Result<Self, StartError> {
+        let auth = Authenticator::new(&settings.auth, &settings.principal)?;
+        let is_local = settings.listen.ip().is_loopback();
+        if auth.is_open() && !is_local {
+            return Err(StartError::Open(settings.listen));
+        }
+        let mut hosts = settings.hosts.clone();
+        hosts.extend(auth.host().map(str::to_owned));
+        if hosts.is_empty() && !is_local {
+            return Err(StartError::NoHosts(settings.listen));
+        }
+        if !is_endpoint(&settings.path) {
+            return Err(StartError::Path(settings.path.clone()));
+        }
+        let metadata = settings.auth.oauth.as_ref().map(auth::metadata);
+        Ok(Self {
+            core: Core::new(handler, settings.limits.clone(), log),
+            doors: Doors { hosts, origins: settings.origins.clone(), is_local },
+            auth,
+            budgets: Budgets::new(&settings.limits),
+            sessions: Sessions::new(&settings.limits),
+            path: settings.path.clone(),
+            metadata: metadata.map(|(paths, document)| (paths, document.into())).unwrap_or_default(),
+        })
+    }
+
+    /// What is at other paths than the endpoint's.
+    fn elsewhere(&self, method: &http::Method, headers: &HeaderMap, uri: &Uri) -> Response {
+        let (paths, document) = &self.metadata;
+        if !paths.iter().any(|path| path == uri.path()) {
+            return reply::empty(StatusCode::NOT_FOUND);
+        }
+        if !matches!(*method, http::Method::GET | http::Method::HEAD) {
+            let mut response = reply::empty(StatusCode::METHOD_NOT_ALLOWED);
+            response.headers_mut().insert(http::header::ALLOW, http::HeaderValue::from_static("GET,HEAD"));
+            return response;
+        }
+        match self.doors.check(uri, headers) {
+            Ok(()) => reply::json(StatusCode::OK, document.clone()),
+            Err((status, what)) => Refused::new(status, what).into_response(),
+        }
+    }
+
     /// Lets a request in, or not, before anything of its body is read.
     async fn admit(&self, headers: &HeaderMap, uri: &Uri) -> Result<(Identity, Arc<Account>), Box<Refused>> {
         self.doors.check(uri, headers).map_err(|(status, what)| Refused::new(status, what))?;

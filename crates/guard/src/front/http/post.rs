@@ -1,13 +1,14 @@
 //! Messages from clients: one a POST.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
 use http::header::CONTENT_LENGTH;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
+use hyper::body::{Body as _, Incoming};
 use serde_json::Value;
 
 use super::budget::Account;
@@ -29,7 +30,7 @@ const RUN: &str = "ostrom-run";
 type Answer = Result<Response, Box<Refused>>;
 
 impl<H: Handler> App<H> {
-    pub(super) async fn post(&self, headers: &HeaderMap, uri: &Uri, body: Body) -> Answer {
+    pub(super) async fn post(&self, headers: &HeaderMap, uri: &Uri, body: Incoming) -> Answer {
         let (identity, account) = self.admit(headers, uri).await?;
         if !is_json(headers) {
             let what = "a message is sent as Content-Type: application/json";
@@ -63,7 +64,7 @@ impl<H: Handler> App<H> {
         }
     }
 
-    async fn body(&self, headers: &HeaderMap, body: Body) -> Result<Bytes, Box<Refused>> {
+    async fn body(&self, headers: &HeaderMap, body: Incoming) -> Result<Bytes, Box<Refused>> {
         let limit = self.core.limits.bytes;
         let too_large = || {
             let what = format!("a message of more than {limit} bytes (limits.bytes)");
@@ -75,10 +76,10 @@ impl<H: Handler> App<H> {
             return Err(too_large());
         }
         let time = Duration::from_secs(self.core.limits.body_seconds);
-        match tokio::time::timeout(time, axum::body::to_bytes(body, limit)).await {
-            Ok(Ok(bytes)) => Ok(bytes),
+        match tokio::time::timeout(time, whole(body, limit)).await {
+            Ok(Some(bytes)) => Ok(bytes),
             // If the client has gone instead, nobody reads this.
-            Ok(Err(_)) => Err(too_large()),
+            Ok(None) => Err(too_large()),
             Err(_elapsed) => {
                 Err(Refused::new(StatusCode::REQUEST_TIMEOUT, "the body took too long (limits.body-seconds)"))
             }
@@ -214,6 +215,34 @@ impl<H: Handler> App<H> {
             Step::Silent => Events::none().into_response(None),
         }
     }
+}
+
+/// All of a body; `None` if it has more than `limit` bytes, or breaks off.
+async fn whole(mut body: Incoming, limit: usize) -> Option<Bytes> {
+    let mut left = limit;
+    let mut next = async || {
+        loop {
+            let frame = std::future::poll_fn(|cx| Pin::new(&mut body).poll_frame(cx)).await;
+            match frame.transpose().ok()?.map(|frame| frame.into_data()) {
+                None => return Some(None),
+                Some(Ok(bytes)) => {
+                    left = left.checked_sub(bytes.len())?;
+                    return Some(Some(bytes));
+                }
+                // Trailers say nothing.
+                Some(Err(_trailers)) => {}
+            }
+        }
+    };
+    let Some(first) = next().await? else { return Some(Bytes::new()) };
+    // Most messages come in one piece.
+    let Some(second) = next().await? else { return Some(first) };
+    let mut all = Vec::from(first);
+    all.extend_from_slice(&second);
+    while let Some(more) = next().await? {
+        all.extend_from_slice(&more);
+    }
+    Some(all.into())
 }
 
 /// The run token that the client presents. One that cannot be read is not the same as none.

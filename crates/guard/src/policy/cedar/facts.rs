@@ -1,5 +1,6 @@
 //! A question in Cedar's terms.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
 
 use cedar_policy::{Context, Entities, Entity, Request, RestrictedExpression as Expression};
@@ -19,7 +20,10 @@ const MAX_DEPTH: usize = 32;
 const MAX_TEXT: usize = 1 << 20;
 
 /// The request and the entities for `question`, as far as they are wanted.
-pub(super) fn of(question: &Question<'_>, wanted: Wanted<'_>) -> Result<(Request, Entities), String> {
+pub(super) fn of<'a>(
+    question: &Question<'a>,
+    wanted: Wanted<'_>,
+) -> Result<(Request, Cow<'a, Entities>), String> {
     let action = model::action(question.action);
     let context = context(question, wanted)?;
     let principal = model::principal(question.principal);
@@ -33,13 +37,11 @@ pub(super) fn of(question: &Question<'_>, wanted: Wanted<'_>) -> Result<(Request
     if has_arguments(question.action) && wanted.attribute("arguments") {
         extra.push(arguments(question.arguments, wanted)?);
     }
-    let mut entities = if wanted.actions() {
-        question.target.with_actions.clone()
-    } else {
-        question.target.entities.clone()
-    };
+    let target = question.target;
+    let mut entities = Cow::Borrowed(if wanted.actions() { &target.with_actions } else { &target.entities });
     if !extra.is_empty() {
-        entities = entities.add_entities(extra, None).map_err(|error| error.to_string())?;
+        let with = entities.into_owned().add_entities(extra, None);
+        entities = Cow::Owned(with.map_err(|error| error.to_string())?);
     }
     let request =
         Request::new(principal, action, resource, context, None).map_err(|error| error.to_string())?;

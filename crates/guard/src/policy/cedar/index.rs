@@ -11,7 +11,7 @@ use serde_json::json;
 use super::facts;
 use super::known::{Key, Known};
 use super::model::Kind;
-use super::needs::{Needs, Wanted};
+use super::needs::{Lasts, Needs, Wanted};
 use super::question::{Action, Decision, Question};
 
 /// Policies that are told the same.
@@ -24,10 +24,8 @@ struct Group {
 /// Policies that a question meets together.
 #[derive(Debug, Clone, Default)]
 struct Bucket {
-    /// Those whose answer is the same for the same principal, target, labels and arguments.
-    steady: Group,
-    /// Those that look at the time or at budgets.
-    fleeting: Group,
+    /// By how long their answers last: those of one kind must not make the others be asked more often.
+    groups: BTreeMap<Lasts, Group>,
 }
 
 /// Policies that may apply to one action.
@@ -87,7 +85,7 @@ impl Index {
                     policies.targets.entry(*kind).or_default().entry(id.clone()).or_default()
                 }
             };
-            let group = if needs.is_fleeting() { &mut bucket.fleeting } else { &mut bucket.steady };
+            let group = bucket.groups.entry(needs.lasts()).or_default();
             group.set.add(filed.clone())?;
             group.needs.add(&needs);
         }
@@ -103,24 +101,28 @@ impl Index {
             policies.servers.get(&target.server),
             Some(&policies.any),
         ];
-        let groups = |pick: fn(&Bucket) -> &Group| -> Vec<&Group> {
-            buckets.into_iter().flatten().map(pick).filter(|group| !group.set.is_empty()).collect()
+        let of = |lasts: Lasts| -> Vec<&Group> {
+            buckets.into_iter().flatten().filter_map(|bucket| bucket.groups.get(&lasts)).collect()
         };
-        let steady = groups(|bucket| &bucket.steady);
-        let fleeting = groups(|bucket| &bucket.fleeting);
-        let all: Vec<&Needs> = steady.iter().chain(&fleeting).map(|group| &group.needs).collect();
+        let all: Vec<&Needs> = buckets
+            .into_iter()
+            .flatten()
+            .flat_map(|bucket| bucket.groups.values())
+            .map(|group| &group.needs)
+            .collect();
         let mut answer = Answer::default();
-        if !steady.is_empty() {
-            let told: Vec<&Needs> = steady.iter().map(|group| &group.needs).collect();
-            let wanted = Wanted { told: &told, all: &all };
-            match Key::of(question, wanted) {
-                Some(key) => answer.add(&self.known.get(key, || evaluate(question, wanted, &steady))),
-                None => answer.add(&evaluate(question, wanted, &steady)),
+        for lasts in [Lasts::Always, Lasts::ForATime, Lasts::Once] {
+            let groups = of(lasts);
+            if groups.is_empty() {
+                continue;
             }
-        }
-        if !fleeting.is_empty() {
-            let told: Vec<&Needs> = fleeting.iter().map(|group| &group.needs).collect();
-            answer.add(&evaluate(question, Wanted { told: &told, all: &all }, &fleeting));
+            let told: Vec<&Needs> = groups.iter().map(|group| &group.needs).collect();
+            let wanted = Wanted { told: &told, all: &all };
+            let key = (lasts != Lasts::Once).then(|| Key::of(question, wanted)).flatten();
+            match key {
+                Some(key) => answer.add(&self.known.get(key, || evaluate(question, wanted, &groups))),
+                None => answer.add(&evaluate(question, wanted, &groups)),
+            }
         }
         answer.decision()
     }

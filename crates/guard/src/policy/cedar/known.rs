@@ -1,8 +1,8 @@
 //! Answers that are known already.
 //!
 //! What policies say is a function of what they are told. Agents ask the same again and again (a context has few labels in
-//! its life), so answers are kept under all that the policies look at, compared in full. A policy that looks at the time or
-//! at budgets is asked each time.
+//! its life), so answers are kept under all that the policies look at, compared in full. What is looked at of the time is a part of
+//! that, and where a budget stands among the limits that it is compared with; a policy that looks at budgets otherwise is asked each time.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::index::Answer;
 use super::model::Kind;
-use super::needs::Wanted;
+use super::needs::{COUNTERS, Wanted};
 use super::question::{Action, Question};
 use crate::label::Label;
 
@@ -30,6 +30,10 @@ pub(super) struct Key {
     principal: String,
     run: Option<String>,
     plan: bool,
+    /// The minute, or the second where more is looked at; only of policies that look at the time at all.
+    time: Option<i64>,
+    /// Where each counter stands among the limits that policies compare it with.
+    used: [Option<(usize, bool)>; 3],
     control: Option<Label>,
     data: Option<Label>,
     /// JSON of the values at the wanted pointers, in their order.
@@ -47,6 +51,17 @@ impl Key {
             principal: question.principal.to_owned(),
             run: question.run.filter(|_| wanted.attribute("run")).map(str::to_owned),
             plan: question.plan && wanted.attribute("plan"),
+            time: wanted
+                .attribute("time")
+                .then(|| if wanted.seconds() { question.seconds } else { question.seconds.div_euclid(60) }),
+            used: COUNTERS.map(|counter| {
+                let count = match counter {
+                    "run" => question.used.run,
+                    "tool" => question.used.tool,
+                    _ => question.used.hour,
+                };
+                wanted.rank(counter, count)
+            }),
             control: wanted.attribute("control").then(|| question.control.clone()),
             data: wanted.attribute("data").then(|| question.data.clone()),
             arguments: if wanted.attribute("arguments") {

@@ -3,7 +3,7 @@
 //! Errs towards more: what is not understood counts as looking at everything. And if something were missed, the policy
 //! would fail to evaluate, which forbids.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 
 use cedar_policy::Policy;
@@ -26,6 +26,12 @@ pub(super) struct Needs {
     pub(super) integers: bool,
     /// The actions and their groups.
     pub(super) actions: bool,
+    /// More of the time than what stays the same for a minute.
+    pub(super) seconds: bool,
+    /// The counters of budgets that are compared with constants only, and those constants.
+    pub(super) limits: BTreeMap<String, BTreeSet<i64>>,
+    /// Budgets in any other way.
+    pub(super) counts: bool,
 }
 
 /// What several groups of policies look at together.
@@ -36,6 +42,22 @@ pub(super) struct Wanted<'a> {
     /// All that the question meets.
     pub(super) all: &'a [&'a Needs],
 }
+
+/// How long an answer stays the same.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Lasts {
+    Always,
+    /// As long as what is looked at of the time does, and no budget passes a limit.
+    ForATime,
+    /// It looks at budgets as such, which every call changes.
+    Once,
+}
+
+/// What of the time stays the same for a minute.
+const IN_A_MINUTE: [&str; 3] = ["weekday", "hour", "minute"];
+
+/// The counters of budgets.
+pub(super) const COUNTERS: [&str; 3] = ["run", "tool", "hour"];
 
 /// Pointers into deeper arguments than this are not worth a thought.
 const MAX_POINTER: usize = 30;
@@ -62,6 +84,19 @@ impl<'a> Wanted<'a> {
             let after = needs.pointers.range::<str, _>((Bound::Included(start), Bound::Unbounded)).next();
             needs.all_arguments || after.is_some_and(|wanted| wanted.starts_with(start))
         })
+    }
+
+    /// More of the time than what stays the same for a minute.
+    pub(super) fn seconds(self) -> bool {
+        self.told.iter().any(|needs| needs.everything || needs.seconds)
+    }
+
+    /// Where a counter stands among the constants that it is compared with: all that its comparisons depend on. `None` if there are none.
+    pub(super) fn rank(self, counter: &str, count: u64) -> Option<(usize, bool)> {
+        let count = i64::try_from(count).unwrap_or(i64::MAX);
+        let limits: BTreeSet<i64> =
+            self.told.iter().filter_map(|needs| needs.limits.get(counter)).flatten().copied().collect();
+        (!limits.is_empty()).then(|| (limits.range(..count).count(), limits.contains(&count)))
     }
 
     /// The pointers, unless all arguments are wanted.
@@ -95,9 +130,15 @@ impl Needs {
         needs
     }
 
-    /// Whether the answer may differ for the same principal, target, labels and arguments.
-    pub(super) fn is_fleeting(&self) -> bool {
-        self.everything || ["time", "used"].iter().any(|attribute| self.attributes.contains(*attribute))
+    /// How long the answer stays the same for the same principal, target, labels and arguments.
+    pub(super) fn lasts(&self) -> Lasts {
+        if self.everything || self.counts {
+            Lasts::Once
+        } else if self.attributes.contains("time") || !self.limits.is_empty() {
+            Lasts::ForATime
+        } else {
+            Lasts::Always
+        }
     }
 
     pub(super) fn add(&mut self, other: &Self) {
@@ -106,6 +147,11 @@ impl Needs {
         self.all_arguments |= other.all_arguments;
         self.decimals |= other.decimals;
         self.integers |= other.integers;
+        self.seconds |= other.seconds;
+        self.counts |= other.counts;
+        for (counter, limits) in &other.limits {
+            self.limits.entry(counter.clone()).or_default().extend(limits);
+        }
         self.attributes.extend(other.attributes.iter().cloned());
         self.pointers.extend(other.pointers.iter().cloned());
     }
@@ -143,14 +189,27 @@ impl Needs {
             "." | "has" => match (is_context(inside.get("left")), inside.get("attr").and_then(Value::as_str))
             {
                 (true, Some(attribute)) => {
+                    // Here it is looked at as a whole; its parts come below.
+                    self.seconds |= attribute == "time";
+                    self.counts |= attribute == "used";
                     self.attributes.insert(attribute.to_owned());
                 }
                 (true, None) => self.see_everything(),
+                (false, Some(part)) if IN_A_MINUTE.contains(&part) && is_time(inside.get("left")) => {
+                    self.attributes.insert("time".to_owned());
+                }
                 (false, attribute) => {
                     self.decimals |= attribute == Some("decimal");
                     self.integers |= attribute == Some("integer");
                     inside.get("left").into_iter().for_each(|left| self.look(left));
                 }
+            },
+            "<" | "<=" | ">" | ">=" | "==" | "!=" => match limit(inside) {
+                Some((counter, limit)) => {
+                    self.attributes.insert("used".to_owned());
+                    self.limits.entry(counter.to_owned()).or_default().insert(limit);
+                }
+                None => self.look(inside),
             },
             "getTag" | "hasTag" => {
                 let key = inside.get("right");
@@ -169,6 +228,31 @@ impl Needs {
             _ => self.look(inside),
         }
     }
+}
+
+/// Whether it is `context.time`.
+fn is_time(expression: Option<&Value>) -> bool {
+    member(expression) == Some("time")
+}
+
+/// The attribute, if it is one of the context.
+fn member(expression: Option<&Value>) -> Option<&str> {
+    let dot = expression?.get(".")?;
+    is_context(dot.get("left")).then(|| dot.get("attr")?.as_str())?
+}
+
+/// The counter and the constant of a comparison like `context.used.run > 10`, whichever side they are on.
+fn limit(comparison: &Value) -> Option<(&str, i64)> {
+    let counter = |side: &str| {
+        let dot = comparison.get(side)?.get(".")?;
+        let of_used = member(dot.get("left")) == Some("used");
+        of_used.then(|| dot.get("attr")?.as_str())?
+    };
+    let constant = |side: &str| comparison.get(side)?.get("Value")?.as_i64();
+    let either = |a: &str, b: &str| Some((counter(a)?, constant(b)?));
+    // A counter that is not known here is looked at as a whole.
+    let known = |(counter, _): &(&str, i64)| COUNTERS.contains(counter);
+    either("left", "right").or_else(|| counter("right").zip(constant("left"))).filter(known)
 }
 
 fn is_context(expression: Option<&Value>) -> bool {

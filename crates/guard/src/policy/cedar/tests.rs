@@ -475,7 +475,7 @@ fn oracle(policies: &str, question: &Question<'_>) -> (bool, Vec<String>, usize)
     let (request, entities) =
         super::facts::of(question, Wanted { told: &[&everything], all: &[&everything] }).unwrap();
     let actions = model::schema().action_entities().unwrap();
-    let entities = entities.add_entities(actions, None).unwrap();
+    let entities = entities.into_owned().add_entities(actions, None).unwrap();
     let response = Authorizer::new().is_authorized(&request, &set, &entities);
     let allowed = response.decision() == cedar_policy::Decision::Allow;
     let errors = response.diagnostics().errors().count();
@@ -505,6 +505,10 @@ fn policy() -> impl Strategy<Value = String> {
         1 => Just("when { context.used.run + 9223372036854775805 > 0 }".to_owned()),
         1 => Just("unless { context has run }".to_owned()),
         1 => Just("when { context.time.hour > 11 }".to_owned()),
+        1 => (0..7).prop_map(|limit| format!("when {{ context.used.run == {limit} || {limit} < context.used.tool }}")),
+        1 => (0..7).prop_map(|limit| format!("unless {{ {limit} >= context.used.run && context.used.hour != {limit} }}")),
+        1 => Just("when { context.time.seconds > 43200 }".to_owned()),
+        1 => Just("unless { context.time.minute == 0 }".to_owned()),
         1 => Just("when { resource.server == \"mail\" }".to_owned()),
         1 => Just("when { principal == Principal::\"alice\" }".to_owned()),
         1 => Just("unless { action in Action::\"use\" }".to_owned()),
@@ -532,7 +536,7 @@ proptest! {
         case.target = Target::tool(&server, &tool, false);
         case.action = [Action::Call, Action::List, Action::Reveal][action];
         case.seconds = hour * 3_600;
-        case.used = Used { run: used, ..Used::default() };
+        case.used = Used { run: used, tool: used.div_euclid(2), hour: used + 2 };
         case.run = run.then_some("r");
         let arguments = case.arguments();
         let question = case.question(&arguments);
@@ -573,7 +577,7 @@ fn what_policies_are_told_is_what_the_schema_says() {
         let question = case.question(&arguments);
         let (request, entities) =
             super::facts::of(&question, Wanted { told: &[&everything], all: &[&everything] }).unwrap();
-        Entities::from_entities(entities, Some(schema)).unwrap();
+        Entities::from_entities(entities.into_owned(), Some(schema)).unwrap();
         let context = request.context().unwrap().clone();
         cedar_policy::Request::new(
             request.principal().unwrap().clone(),
@@ -632,4 +636,59 @@ fn a_known_answer_is_given_only_where_nothing_that_the_policies_look_at_differs(
     hours.used.run = 0;
     hours.seconds += 3_600;
     assert!(!hours.permits());
+}
+
+#[test]
+fn a_known_answer_lasts_no_longer_than_what_is_looked_at_of_the_time() {
+    let now = case(DEFAULT_CEDAR).seconds;
+    let minute = now.div_euclid(60).rem_euclid(60);
+    let whole = format!(
+        "context.time == {{\"seconds\": {now}, \"weekday\": context.time.weekday, \"hour\": context.time.hour, \"minute\": context.time.minute}}"
+    );
+    for (condition, after) in [
+        (format!("context.time.seconds == {now}"), 1),
+        (
+            format!(
+                "(if principal == Principal::\"x\" then context.time else context.time).seconds == {now}"
+            ),
+            1,
+        ),
+        (whole, 1),
+        (format!("context.time.minute == {minute}"), 60),
+        (format!("context.time.minute == {minute} && context.used.run == 0"), 60),
+    ] {
+        let mut case = case(&format!(
+            "permit (principal, action == Action::\"call\", resource) when {{ {condition} }};"
+        ));
+        assert!(case.permits() && case.permits(), "{condition}");
+        case.seconds += after;
+        assert!(!case.permits() && !case.permits(), "{condition}");
+        case.seconds -= after;
+        assert!(case.permits(), "{condition}");
+    }
+}
+
+#[test]
+fn a_known_answer_lasts_until_a_budget_passes_a_limit_and_no_longer() {
+    type Permitted = fn(u64) -> bool;
+    let conditions: [(&str, Permitted); 8] = [
+        ("context.used.run < 5", |run| run < 5),
+        ("context.used.run <= 5", |run| run <= 5),
+        ("5 < context.used.run", |run| run > 5),
+        ("context.used.run >= 5", |run| run >= 5),
+        ("context.used.run == 5", |run| run == 5),
+        ("5 != context.used.run", |run| run != 5),
+        ("context.used.run * 2 > 9", |run| run > 4),
+        ("context.used == {\"run\": 5, \"tool\": 0, \"hour\": 0}", |run| run == 5),
+    ];
+    for (condition, permitted) in conditions {
+        let mut case = case(&format!(
+            "permit (principal, action == Action::\"call\", resource) when {{ {condition} }};"
+        ));
+        for run in [0, 5, 4, 6, 5, 7, 1, u64::MAX, 0] {
+            case.used = Used { run, ..Used::default() };
+            let right = permitted(run) && !(condition.contains('*') && run == u64::MAX);
+            assert_eq!((case.permits(), case.permits()), (right, right), "{condition} {run}");
+        }
+    }
 }

@@ -26,7 +26,11 @@ struct Memory {
 }
 
 impl Journal for Memory {
-    fn append(&self, event: &Event, _opening: Option<&Value>) -> Result<u64, JournalError> {
+    fn open(&self, _opening: &crate::gateway::Opening) -> Result<(), JournalError> {
+        Ok(())
+    }
+
+    fn append(&self, event: &Event) -> Result<u64, JournalError> {
         if *self.full.lock().unwrap() {
             return Err(JournalError("no space left on device".to_owned()));
         }
