@@ -2,7 +2,7 @@
 """What the guard costs: MCP tools/call over Streamable HTTP, direct and through the guard, by turns, in one run.
 
     cargo build --release && cargo build --release -p ostrom-guard --example guard_load
-    bench/guard/run.py [--rounds 3] [--seconds 5] [--json FILE]
+    bench/guard/run.py [--rounds 3] [--seconds 5] [--example [--threads N]] [--json FILE]
 
 With --example the guard is the one in guard_load, the same code without the rest of ostrom. At the end it is stopped under load, a
 hundred times, for how long that takes. Labels, a Cedar policy of 100 rules and the audit log are on. Loopback only; it stops by itself.
@@ -91,6 +91,7 @@ def main():
     parse.add_argument("--connections", type=int, default=16)
     parse.add_argument("--json")
     parse.add_argument("--example", action="store_true")
+    parse.add_argument("--threads", type=int, default=os.cpu_count(), help="of the guard, with --example")
     parse.add_argument("--target", default=os.environ.get("CARGO_TARGET_DIR", str(ROOT / "target")))
     given = parse.parse_args()
     release = Path(given.target) / "release"
@@ -117,7 +118,7 @@ def main():
                 state = str(folder / mode)
                 command = [str(release / "ostrom"), "guard", "run", "--config", str(config), "--state", state]
                 if given.example:
-                    command = [load, "guard", str(config), state, str(os.cpu_count())]
+                    command = [load, "guard", str(config), state, str(given.threads)]
                 guard = subprocess.Popen(command, env=environment, stderr=open(folder / f"{mode}.log", "w"))
                 processes.append(guard)
                 wait_for(number, folder / f"{mode}.log")
