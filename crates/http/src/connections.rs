@@ -46,6 +46,8 @@ pub struct Connections {
     tls: Option<TlsAcceptor>,
     bounds: Bounds,
     lanes: Option<Lanes>,
+    /// Whether a client that has said all it has to say, and ended its half, still gets its answer.
+    half_close: bool,
 }
 
 impl std::fmt::Debug for Connections {
@@ -64,7 +66,14 @@ impl Connections {
     /// If the address cannot be had.
     pub async fn bind(address: SocketAddr, bounds: Bounds) -> std::io::Result<Self> {
         let listener = TcpListener::bind(address).await?;
-        Ok(Self { address: listener.local_addr()?, listener, tls: None, bounds, lanes: None })
+        Ok(Self {
+            address: listener.local_addr()?,
+            listener,
+            tls: None,
+            bounds,
+            lanes: None,
+            half_close: false,
+        })
     }
 
     /// The same, speaking TLS.
@@ -86,13 +95,14 @@ impl Connections {
     }
 
     /// Serves until `stop`; then what is under way may finish, for as long as the bounds say. Requests carry a [`Peer`].
-    /// `log` is told why a connection could not be accepted.
+    /// `log` is told why a connection could not be accepted. A client that ends its half of the connection is answered all the same.
     pub async fn run(self, router: Router, log: impl Fn(&str) + Send, stop: impl Future<Output = ()> + Send) {
         let routes = |peer| TowerToHyperService::new(router.clone().layer(axum::Extension(Peer(peer))));
-        self.serve(routes, log, stop).await;
+        Self { half_close: true, ..self }.serve(routes, log, stop).await;
     }
 
-    /// The same with a service of one's own, for who has no use for routes. `service` is asked for one for each connection.
+    /// The same with a service of one's own, for who has no use for routes. `service` is asked for one for each connection. A client that ends its half
+    /// of the connection is taken to be gone, and what it asked for is dropped.
     pub async fn serve<S, B>(
         self,
         service: impl Fn(SocketAddr) -> S + Send,
@@ -120,6 +130,7 @@ impl Connections {
                 Ok((stream, peer, place)) => {
                     let service = service(peer);
                     let (tls, head, stopping) = (self.tls.clone(), self.bounds.head, stopping.subscribe());
+                    let half_close = self.half_close;
                     let lane = self.lanes.as_ref().and_then(Lanes::place);
                     let runtime = lane.as_ref().map(|lane| lane.runtime.clone());
                     let work = async move {
@@ -127,10 +138,10 @@ impl Connections {
                         // From here on it wakes the thread that works on it.
                         let Ok(stream) = TcpStream::from_std(stream) else { return };
                         match tls {
-                            None => serve(stream, service, head, stopping).await,
+                            None => serve(stream, service, (head, half_close), stopping).await,
                             Some(tls) => {
                                 if let Ok(Ok(stream)) = tokio::time::timeout(head, tls.accept(stream)).await {
-                                    serve(stream, service, head, stopping).await;
+                                    serve(stream, service, (head, half_close), stopping).await;
                                 }
                             }
                         }
@@ -168,8 +179,12 @@ async fn accept(
     Ok((stream.into_std()?, peer, place))
 }
 
-async fn serve<T, S, B>(stream: T, service: S, head: Duration, mut stopping: watch::Receiver<bool>)
-where
+async fn serve<T, S, B>(
+    stream: T,
+    service: S,
+    (head, half_close): (Duration, bool),
+    mut stopping: watch::Receiver<bool>,
+) where
     T: AsyncRead + AsyncWrite + Send + Unpin + 'static,
     S: Service<Request<Incoming>, Response = Response<B>>,
     S::Error: Into<Box<dyn Error + Send + Sync>>,
@@ -179,6 +194,7 @@ where
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(head)
+        .half_close(half_close)
         .max_buf_size(BUFFER)
         .serve_connection(TokioIo::new(stream), service);
     tokio::pin!(connection);
@@ -247,6 +263,17 @@ mod tests {
         stream.write_all(REQUEST).await.unwrap();
         let own = stream.local_addr().unwrap().to_string();
         assert!(answer(&mut stream, &own).await.contains(&own));
+    }
+
+    #[tokio::test]
+    async fn who_has_said_all_and_ends_that_half_is_answered() {
+        let Served { address, stop, task } = served(8, Duration::from_secs(30)).await;
+        let mut stream = TcpStream::connect(address).await.unwrap();
+        stream.write_all(&[b"GET /slow".as_slice(), &REQUEST[5..]].concat()).await.unwrap();
+        stream.shutdown().await.unwrap();
+        assert!(answer(&mut stream, "done").await.ends_with("done"));
+        stop.send(()).unwrap();
+        task.await.unwrap();
     }
 
     #[tokio::test]

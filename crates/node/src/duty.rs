@@ -13,6 +13,7 @@ use ostrom_exchange::service::Deed;
 use ostrom_exchange::types::{Ai, Incident};
 use ostrom_store::{Due, NewDue, Reading};
 use serde::{Deserialize, Serialize};
+use tokio::sync::Mutex;
 
 use crate::who::Actor;
 use crate::{App, Failure};
@@ -37,6 +38,15 @@ pub(crate) struct Detail {
     /// By which provision.
     pub(crate) reference: String,
 }
+
+/// What is read of anything that lies beside a clock; and all that lies there once no clock runs any more.
+#[derive(Debug, Serialize, Deserialize)]
+struct Said {
+    situation: Situation,
+}
+
+/// What an organisation has said of an incident is read and written anew as a whole: one after the other, or a report that was sent is lost.
+static NAMING: Mutex<()> = Mutex::const_new(());
 
 /// A duty whose clock runs.
 #[derive(Debug, Clone)]
@@ -93,14 +103,15 @@ pub(crate) async fn kept(
     Ok(due.into_iter().filter_map(read).collect())
 }
 
-/// What an organisation has said of its duties for an incident, as long as something is due.
+/// What an organisation has said of its duties for an incident.
 pub(crate) async fn situation(
     reading: &Reading,
     id: &ObjectId,
     organisation: OrgId,
 ) -> Result<Option<Situation>, Failure> {
     // Beside every clock lies the whole.
-    Ok(kept(reading, id, organisation).await?.into_iter().next().map(|kept| kept.detail.situation))
+    let due = reading.due_of(&subject(id, organisation)).await?;
+    Ok(due.iter().find_map(|due| serde_json::from_str::<Said>(&due.detail).ok()).map(|said| said.situation))
 }
 
 /// The duty of an organisation that an address names. Everything else is not found.
@@ -145,6 +156,7 @@ pub(crate) async fn keep(
 ) -> Result<(), Failure> {
     let organisation = actor.organisation().ok_or(Failure::Unauthenticated)?;
     let now = app.clock().now();
+    let _one_at_a_time = NAMING.lock().await;
     let reading = app.store.reading(&actor.reader, now).await?;
     let before = self::situation(&reading, id, organisation).await?;
     if situation.is_none() && before.is_none() {
@@ -172,7 +184,10 @@ pub(crate) async fn sent(
     at: Timestamp,
 ) -> Result<(), Failure> {
     let organisation = actor.organisation().ok_or(Failure::Unauthenticated)?;
-    let Named { mut situation, duty, .. } = named;
+    let Named { duty, .. } = named;
+    let _one_at_a_time = NAMING.lock().await;
+    let reading = app.store.reading(&actor.reader, app.clock().now()).await?;
+    let mut situation = self::situation(&reading, id, organisation).await?.ok_or(Failure::NotFound)?;
     // What lies beside every clock stays small.
     if situation.reports.len() >= MOST {
         return Err(Failure::Unprocessable(format!("{MOST} reports of this incident are on record already")));
@@ -207,6 +222,13 @@ async fn set(
             };
             let detail = serde_json::to_string(&detail).map_err(Failure::internal)?;
             new.push(NewDue { name, due, party: Some(organisation), policy: policy.clone(), detail });
+        }
+        if new.is_empty() {
+            // Nothing is due. What was said and sent is kept all the same: naming duties anew must not begin anew.
+            let detail =
+                serde_json::to_string(&Said { situation: situation.clone() }).map_err(Failure::internal)?;
+            let (name, due) = ("nothing is due".to_owned(), Timestamp::MAX);
+            new.push(NewDue { name, due, party: Some(organisation), policy, detail });
         }
     }
     let mut deed = Deed::new(&actor.asker(), did, what, now);

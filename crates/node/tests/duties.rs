@@ -152,6 +152,27 @@ async fn duties_are_named_drafted_and_met_by_the_api_as_on_the_pages() {
 }
 
 #[tokio::test]
+async fn a_report_that_was_sent_stays_sent_when_nothing_is_due_any_more() {
+    let World { node, mut ada, mut bo, .. } = world().await;
+    let id = incident(&mut ada, json!({"tlp": "clear"})).await;
+    let path = format!("/api/v1/incidents/{id}/duties");
+    let done = |answer: &Answer| answer.json()["items"][0]["done"].clone();
+    assert_eq!(done(&ada.api(Method::PUT, &path, &provider()).await), Value::Null);
+    let sent = format!("{path}/{ARTICLE_73}/report/sent");
+    let time = "2026-08-02T09:45:00.000Z";
+    assert_eq!(ada.api(Method::POST, &sent, &json!({"at": time})).await.status, 200);
+    assert_eq!(done(&ada.get(&path).await), time);
+    // Where nothing is due, and back again.
+    let nowhere = json!({"subjects": ["provider-of-high-risk-system"], "aware": "2026-08-02T09:00:00Z", "jurisdictions": ["XX"]});
+    assert_eq!(ada.api(Method::PUT, &path, &nowhere).await.json()["items"], json!([]));
+    assert_eq!(done(&ada.api(Method::PUT, &path, &provider()).await), time);
+    // It is no clock on anybody's overview, and still nobody else's affair.
+    assert!(!ada.get("/").await.text().contains("nothing is due"));
+    assert_eq!(bo.get(&path).await.json(), json!({"items": []}));
+    node.stop().await;
+}
+
+#[tokio::test]
 async fn duties_need_the_right_to_see_the_incident_and_a_token_for_it() {
     let World { node, mut ada, mut bo, .. } = world().await;
     let id = incident(&mut ada, json!({"tlp": "amber+strict"})).await;

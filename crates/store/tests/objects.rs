@@ -32,6 +32,7 @@ on_both! {
     an_embargo_ends_by_itself,
     what_is_released_is_added_once_more,
     times_count_nothing_that_happens_at_once,
+    what_two_have_under_one_id_is_released_apart,
     who_reads_it_is_explained,
     what_nobody_may_read_is_counted,
     pages_of_large_objects_are_short,
@@ -386,6 +387,36 @@ async fn times_count_nothing_that_happens_at_once(world: World) {
     let reading = store.reading(&anybody(), at(700)).await.unwrap();
     let removed = reading.removals(None, 10).await.unwrap().rows;
     assert_eq!(removed.iter().map(|removal| removal.key.added).collect::<Vec<_>>(), [at(600); 5]);
+}
+
+async fn what_two_have_under_one_id_is_released_apart(world: World) {
+    let store = &world.store;
+    add_collections(store, &[1]).await;
+    for (now, owner) in [(10, 1), (20, 2)] {
+        put(
+            store,
+            now,
+            vec![NewObject { owner: org(owner), ..object(id("note", 1), 1, under_embargo(500)) }],
+        )
+        .await;
+    }
+    let released = store.custody().released(at(510), 10).await.unwrap();
+    let mut writing = store.writing(at(510)).await.unwrap();
+    assert_eq!(writing.renew(&released).await.unwrap(), 2);
+    writing.commit().await.unwrap();
+    let reading = store.reading(&anybody(), at(520)).await.unwrap();
+    let first = reading.page(coll(1), &Filter::default(), None, 1).await.unwrap();
+    let second = reading.page(coll(1), &Filter::default(), first.next.as_ref(), 1).await.unwrap();
+    let keys = [first.rows[0].key.clone(), second.rows[0].key.clone()];
+    assert_ne!(keys[0], keys[1], "a key names one of them");
+    assert_eq!(second.next, None);
+    // One goes, the other stays.
+    let mut writing = store.writing(at(600)).await.unwrap();
+    assert!(writing.remove_at(&keys[1], None, None).await.unwrap());
+    writing.commit().await.unwrap();
+    let reading = store.reading(&anybody(), at(700)).await.unwrap();
+    let left = reading.page(coll(1), &Filter::default(), None, 10).await.unwrap();
+    assert_eq!(left.rows.iter().map(|row| &row.key).collect::<Vec<_>>(), [&keys[0]]);
 }
 
 async fn what_is_released_is_added_once_more(world: World) {

@@ -269,22 +269,25 @@ impl Cases {
     /// is reminded, once. Calling it again changes nothing.
     ///
     /// # Errors
-    /// If the store fails. What was done in other cases before stays done.
+    /// If the store fails, or a case cannot be read; the others have had their turn then.
     pub async fn tick(&self, now: Timestamp) -> Result<Vec<Ticked>, CaseError> {
         let mut ticked = Vec::new();
+        let mut failed = None;
         let mut after: Option<String> = None;
         loop {
             // To the microsecond: what is due now is due.
             let before = Timestamp::from_micros(now.micros().saturating_add(1)).unwrap_or(Timestamp::MAX);
             let late = self.store.custody().due_subjects(CASE, before, after.as_deref(), AT_ONCE).await?;
             for case in late.iter().filter_map(|subject| subject.strip_prefix(CASE)?.parse().ok()) {
-                let events = self.tick_case(case, now).await?;
-                if !events.is_empty() {
-                    ticked.push(Ticked { case, events });
+                match self.tick_case(case, now).await {
+                    Ok(events) if events.is_empty() => {}
+                    Ok(events) => ticked.push(Ticked { case, events }),
+                    // One case must not hold up the release of all that come after it.
+                    Err(error) => failed = Some(error),
                 }
             }
             if late.len() < AT_ONCE {
-                return Ok(ticked);
+                return failed.map_or(Ok(ticked), Err);
             }
             after = late.into_iter().next_back();
         }

@@ -128,7 +128,8 @@ impl Asked {
             .flat_map(|one| one.decision.arguments.values().map(|record| record.commitment))
             .collect();
         let first = self.open.values().map(|one| one.decision.at).min().unwrap_or(now);
-        let openings = Openings::of(folder, &wanted, first)?;
+        // What opens a decision is written before it: around midnight, the day before.
+        let openings = Openings::of(folder, &wanted, first.saturating_sub(86_400))?;
         let mut all: Vec<Waiting> =
             self.open.into_iter().filter_map(|(name, one)| one.waiting(name, &openings, policy)).collect();
         all.sort_by_key(|one| one.request.at);

@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{File, OpenOptions};
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, ErrorKind, Read as _, Seek as _, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -51,15 +51,40 @@ impl Writer {
         let day = now / 86_400;
         if self.file.is_none() || self.day != day {
             let path = self.folder.join(format!("{}.jsonl", date(day)));
-            self.file = Some(private().open(path)?);
+            let cut = is_cut(&path)?;
+            let mut file = private().open(path)?;
+            if cut {
+                file.write_all(b"\n")?;
+            }
+            self.file = Some(file);
             self.day = day;
         }
         // One write, so that two guards, or a crash, leave whole lines or a last one that is cut.
-        match &mut self.file {
+        let written = match &mut self.file {
             Some(file) => file.write_all(line),
             None => Err(std::io::Error::other("no file of openings")),
+        };
+        if written.is_err() {
+            // Half a line may be there: the next one looks.
+            self.file = None;
         }
+        written
     }
+}
+
+/// Whether a file ends within a line, as a crash or a full disk leaves it. A line written behind that would be lost with it.
+fn is_cut(path: &Path) -> std::io::Result<bool> {
+    let mut file = match File::open(path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(false),
+        opened => opened?,
+    };
+    if file.seek(SeekFrom::End(0))? == 0 {
+        return Ok(false);
+    }
+    let mut last = [0];
+    file.seek(SeekFrom::End(-1))?;
+    file.read_exact(&mut last)?;
+    Ok(last != *b"\n")
 }
 
 /// What opens commitments is for the guard's owner alone.
@@ -114,8 +139,9 @@ impl Openings {
             if entry.file_name().to_string_lossy().as_ref() < from {
                 continue;
             }
-            for line in BufReader::new(File::open(entry.path()).map_err(error)?).lines() {
-                let Ok(line) = serde_json::from_str::<Line>(&line.map_err(error)?) else { continue };
+            // Lines of bytes: one that was cut within a character is no text.
+            for line in BufReader::new(File::open(entry.path()).map_err(error)?).split(b'\n') {
+                let Ok(line) = serde_json::from_slice::<Line>(&line.map_err(error)?) else { continue };
                 let Ok(salt) = STANDARD.decode(&line.salt) else { continue };
                 for (name, value) in line.values {
                     let commitment = commitment(&salt, &name, &value);
@@ -143,12 +169,33 @@ impl Openings {
 
 #[cfg(test)]
 mod tests {
-    use super::date;
+    use super::*;
 
     #[test]
     fn days_have_dates() {
         assert_eq!(date(0), "1970-01-01");
         assert_eq!(date(19_782), "2024-02-29");
         assert_eq!(date(20_454), "2026-01-01");
+    }
+
+    #[test]
+    fn what_was_cut_off_takes_nothing_with_it() {
+        let folder = tempfile::tempdir().unwrap();
+        let keep = |value: &str| {
+            let (salt, value) = ([7; 32], Value::from(value));
+            let values = Map::from_iter([("to".to_owned(), value.clone())]);
+            let mut line = serde_json::to_vec(&Line { salt: STANDARD.encode(salt), values }).unwrap();
+            line.push(b'\n');
+            Writer::new(folder.path(), None, 0).unwrap().write(&line, 0).unwrap();
+            commitment(&salt, "to", &value)
+        };
+        let first = keep("ana");
+        // A crash, or a full disk, in the middle of a character.
+        let path = folder.path().join("openings").join(format!("{}.jsonl", date(0)));
+        private().open(&path).unwrap().write_all(b"{\"salt\":\"\xc3").unwrap();
+        let second = keep("bo");
+        let openings = Openings::read(folder.path()).unwrap();
+        assert_eq!(openings.get(&first), Some(&Value::from("ana")));
+        assert_eq!(openings.get(&second), Some(&Value::from("bo")));
     }
 }

@@ -76,7 +76,9 @@ pub(crate) struct VoiceForm {
 fn voice(object: &Object, about: &ObjectId) -> Option<Voice> {
     let (says, count, note) = match exports::record(object)? {
         Record::Sighting(it) if it.sighting_of_ref == *about => (SEEN.to_owned(), it.count, it.description),
-        Record::Opinion(it) => (it.opinion.name().to_owned(), None, it.explanation),
+        Record::Opinion(it) if it.object_refs.contains(about) => {
+            (it.opinion.name().to_owned(), None, it.explanation)
+        }
         _ => return None,
     };
     let (id, organisation, added) = (object.head.key.id.clone(), object.head.owner, object.head.key.added);

@@ -57,7 +57,8 @@ impl Custody {
 
 impl Writing {
     /// Adds versions once more, as of now: they stand at the end of pages and are new to whoever asks what is. All at the same time, as one batch: its
-    /// time must not count those that some may not see. Gives how many were there.
+    /// time must not count those that some may not see. (Only what has one id and version, of several organisations, comes one after the other.) Gives how
+    /// many were there.
     ///
     /// # Errors
     /// If the database fails.
@@ -79,11 +80,22 @@ impl Writing {
         found.sort_by(|(a, ..), (b, ..)| {
             (&a.id, a.version, a.collection).cmp(&(&b.id, b.version, b.collection))
         });
-        let (added, new) = self.new_batch();
-        self.execute("INSERT INTO batch (added, first_seq) VALUES ($1, $2)", args![added, new]).await?;
         let count = found.len();
-        for (_, old, words) in found {
-            self.renumber(old, &words, added).await?;
+        while !found.is_empty() {
+            let (added, new) = self.new_batch();
+            self.execute("INSERT INTO batch (added, first_seq) VALUES ($1, $2)", args![added, new]).await?;
+            // INVARIANT: a key names one row. What two organisations have under one id and version differs in its time alone.
+            let mut twins = Vec::new();
+            let mut last = None;
+            for (key, old, words) in found {
+                let name = (&key.id, key.version, key.collection);
+                if last.replace(name) == Some(name) {
+                    twins.push((key, old, words));
+                } else {
+                    self.renumber(old, &words, added).await?;
+                }
+            }
+            found = twins;
         }
         Ok(count)
     }

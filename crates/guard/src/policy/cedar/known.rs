@@ -43,6 +43,10 @@ pub(super) struct Key {
 impl Key {
     /// `None` where the policies look at more than is worth keeping.
     pub(super) fn of(question: &Question<'_>, wanted: Wanted<'_>) -> Option<Self> {
+        // A resource's URI is the agent's to choose, and may be long.
+        if question.target.id.len() > MAX_BYTES {
+            return None;
+        }
         Some(Self {
             action: question.action,
             kind: question.target.kind,
@@ -104,6 +108,7 @@ fn at<'a>(question: &Question<'a>, pointer: &str) -> Option<&'a Value> {
 fn is_small(value: &Value, left: &mut usize) -> bool {
     let cost = match value {
         Value::String(text) => text.len(),
+        Value::Object(members) => members.keys().fold(8, |sum: usize, key| sum.saturating_add(key.len())),
         _ => 8,
     };
     let Some(rest) = left.checked_sub(cost) else { return false };

@@ -193,6 +193,9 @@ pub async fn overview(visit: Visit) -> Result<Response, Failure> {
         let new = found.things.iter().filter(|(thing, _)| thing.head.key.added >= week).count();
         let more = if found.next.is_some() && new == PAGE { "+" } else { "" };
         let due = reading.due_before(visit.now.plus_seconds(90 * 86_400), 12).await?;
+        // Clocks are the organisation's; what they belong to, not everybody in it may see.
+        let titles = titles(&reading, &due).await?;
+        let due: Vec<_> = due.into_iter().filter(|due| titles.contains_key(&due.subject)).collect();
         let overdue = due.iter().filter(|due| due.due < visit.now).count();
         let unseen = reading.unseen().await?;
         let tile = |number: String, label: &str, href: &str, tone| Tile {
@@ -212,7 +215,6 @@ pub async fn overview(visit: Visit) -> Result<Response, Failure> {
                 if overdue > 0 { Tone::Bad } else { Tone::Plain },
             ),
         ];
-        let titles = titles(&reading, &due).await?;
         view.clocks = due
             .into_iter()
             .map(|due| clock(&due, titles.get(&due.subject).map(String::as_str), &names, visit.now))

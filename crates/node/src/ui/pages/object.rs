@@ -196,7 +196,7 @@ async fn around(reading: &Reading, id: &ObjectId, names: &Names) -> Result<(Vec<
                     .map_or(String::new(), |count| format!(" {count} times"));
                 voices.rows.push(said(format!("Seen{times}"), it.description.as_ref()));
             }
-            Some(Record::Opinion(it)) => {
+            Some(Record::Opinion(it)) if it.object_refs.contains(id) => {
                 voices.rows.push(said(state_name(it.opinion.name()), it.explanation.as_ref()));
             }
             Some(Record::Relation(it)) => {
