@@ -2,18 +2,20 @@
 // every field, opens a case, says what it thinks. On every page it comes by it runs axe-core and looks for dialogs, scripts that ran, and
 // reports of the Content-Security-Policy. Ends with status 1 if it finds anything, 2 if it could not look.
 //
-//   node walk.mjs --node "COMMAND" --shots FOLDER --modules FOLDER
+//   node walk.mjs --node "COMMAND" --bundle FILE --shots FOLDER --modules FOLDER
 //
 // COMMAND starts a node in a fresh folder and prints the first administrator's link:
 //   cargo run -p ostrom-node --example serve -- FOLDER 127.0.0.1:0
+// The bundle is what `ostrom eval pack` writes; it is uploaded, reviewed and published.
 import { spawn } from "node:child_process";
+import { readFileSync } from "node:fs";
 
 import { open, readAxe } from "./browser.mjs";
 
 const options = { modules: import.meta.dirname, chromium: "chromium" };
 for (let at = 2; at < process.argv.length; at += 2) options[process.argv[at].replace(/^--/, "")] = process.argv[at + 1];
-if (!options.node) {
-  console.error("give --node with a command that starts a node");
+if (!options.node || !options.bundle) {
+  console.error("give --node with a command that starts a node, and --bundle with a packed bundle");
   process.exit(2);
 }
 const axe = readAxe(options.modules);
@@ -99,6 +101,15 @@ async function send(button, fields) {
   if (wrong) throw new Error(`${wrong} on ${await tab.evaluate("location.href")}`);
   await tab.act(`[...document.querySelectorAll("button")].find((b) => b.textContent.trim() === ${JSON.stringify(button)} || b.ariaLabel?.startsWith(${JSON.stringify(button)})).click()`);
 }
+// Puts a file into a form, as choosing it does.
+async function attach(name, file) {
+  const bytes = JSON.stringify(readFileSync(file).toString("base64"));
+  await tab.evaluate(`(() => {
+    const files = new DataTransfer();
+    files.items.add(new File([Uint8Array.from(atob(${bytes}), (c) => c.charCodeAt(0))], "bundle.tar.zst"));
+    document.querySelector(${JSON.stringify(`input[type=file][name=${name}]`)}).files = files.files;
+  })()`);
+}
 const here = () => tab.evaluate("location.pathname");
 const every = (skip) => tab.evaluate(`[...new Set([...document.querySelectorAll("main form.stack")[0].querySelectorAll("input[type=text], textarea")].map((e) => e.name))].filter((n) => !${JSON.stringify(skip)}.includes(n))`);
 
@@ -158,7 +169,15 @@ try {
   await send("Say it", [["say", "strongly-agree"], ["note", HOSTILE.slice(0, 3000)]]);
   await look("flaw-with-opinion");
   for (const page of ["access", "export", "edit"]) await visit(`${things.flaws}/${page}`, `flaw-${page}`);
-  for (const [path, name] of [["/", "overview"], ["/flaws", "flaws"], ["/incidents", "incidents"], ["/lessons", "lessons"], ["/evaluations", "evaluations-empty"], ["/search?q=window", "search"], [`/search?q=${encodeURIComponent(VECTORS[1])}&since=${encodeURIComponent(VECTORS[0])}`, "search-hostile"], [`/views/new?of=${encodeURIComponent("/search?q=window")}`, "view-new"]]) await visit(path, name);
+  for (const [path, name] of [["/", "overview"], ["/flaws", "flaws"], ["/incidents", "incidents"], ["/lessons", "lessons"], ["/evaluations", "evaluations-empty"], ["/search?q=window", "search"], [`/search?q=${encodeURIComponent(VECTORS[1])}&since=${encodeURIComponent(VECTORS[0])}`, "search-hostile"]]) await visit(path, name);
+  await visit("/evaluations/new", "bundle-new");
+  await attach("bundle", options.bundle);
+  await send("Verify it, and check who can read it", [["tlp", "clear"]]);
+  await look("bundle-review");
+  await send("Publish, and let them read it", []);
+  await look("evaluation");
+  await visit("/evaluations", "evaluations");
+  await visit(`/views/new?of=${encodeURIComponent("/search?q=window")}`, "view-new");
   await send("Save the view", [["name", line(7).slice(0, 90)]]);
   await look("views");
   await send("Make a feed address", []);

@@ -98,10 +98,11 @@ pub(super) async fn position(store: &Store, place: &Key) -> Result<i64, Error> {
     let Some(collection) = store.collections_known().key(place.collection) else {
         return before_batch(store, place.added).await;
     };
-    let exact = "SELECT seq FROM object WHERE id = $1 AND collection = $2 AND version = $3 AND added = $4 ORDER BY seq DESC LIMIT 1";
+    let exact =
+        "SELECT max(seq) FROM object WHERE id = $1 AND collection = $2 AND version = $3 AND added = $4";
     let row = store.first(exact, args![&place.id, collection, place.version, place.added]).await?;
-    if let Some(row) = row {
-        return row.int(0);
+    if let Some(seq) = row.map_or(Ok(None), |row| row.maybe_int(0))? {
+        return Ok(seq);
     }
     // It was removed meanwhile, or the place was made up. The objects of a batch are numbered in the order of pages.
     let from = before_batch(store, place.added).await?;
@@ -334,11 +335,12 @@ impl Reading {
 
     /// The number of the first object at or after this place: where a list that goes backwards goes on before.
     pub(super) async fn upper(&self, place: &Key) -> Result<i64, Error> {
-        let exact = "SELECT o.seq FROM object o JOIN collection c ON c.key = o.collection \
-                     WHERE o.id = $1 AND o.version = $2 AND o.added = $3 AND c.id = $4 ORDER BY o.seq LIMIT 1";
+        let exact = "SELECT min(o.seq) FROM object o JOIN collection c ON c.key = o.collection \
+                     WHERE o.id = $1 AND o.version = $2 AND o.added = $3 AND c.id = $4";
         let args = args![&place.id, place.version, place.added, place.collection];
-        match self.store().first(exact, args).await? {
-            Some(row) => row.int(0),
+        let row = self.store().first(exact, args).await?;
+        match row.map_or(Ok(None), |row| row.maybe_int(0))? {
+            Some(seq) => Ok(seq),
             None => Ok(position(self.store(), place).await?.saturating_add(1)),
         }
     }

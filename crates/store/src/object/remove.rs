@@ -52,11 +52,12 @@ impl Writing {
         why: Option<&str>,
         logged: Option<&Logged>,
     ) -> Result<bool, Error> {
-        let Head { key, owner, person, digest, .. } = head;
+        let Head { key, owner, person, peer, digest, .. } = head;
         let choose = |found: &Version| {
             found.version == key.version.micros()
                 && found.owner == *owner
                 && found.person == *person
+                && found.pulled == peer.is_some()
                 && found.digest == digest.as_bytes()
         };
         let removed = self.remove_those(key.collection, &key.id, why, logged, choose).await?;
