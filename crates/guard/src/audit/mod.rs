@@ -9,6 +9,7 @@
 //! | `openings/YYYY-MM-DD.jsonl` | salts and values |
 //! | `policies/DIGEST.json` | each policy that was ever in force |
 
+mod ahead;
 mod asked;
 mod explain;
 mod landed;

@@ -17,6 +17,7 @@ mod own;
 mod present;
 mod questions;
 mod rules;
+mod salt;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -548,8 +549,9 @@ fn cacheable(member: &str, values: Vec<Value>) -> Map<String, Value> {
 impl Handler for Gateway {
     fn open(&self, principal: &str, token: Option<&str>) -> Result<Option<Arc<str>>, RpcError> {
         let Some(token) = token else { return Ok(None) };
-        let state = self.shared.lock();
-        match state.engine.run_of(&Digest::of(token.as_bytes())) {
+        let digest = Digest::of(token.as_bytes());
+        // Whether the run goes on is decided, and on record, with each call.
+        match self.shared.lock_ahead().engine.run_of(&digest) {
             Some(context) if *context.principal == *principal => Ok(context.run.clone()),
             // Another principal's token looks like one that never was.
             _ => Err(RpcError::new(
