@@ -12,6 +12,8 @@ use crate::gateway::{JournalError, Opening, now};
 
 /// A buffer that a burst has made larger than this is not kept.
 const KEEP: usize = 1 << 18;
+/// About as many records as are written at once.
+const USUAL: usize = 16;
 
 /// Events on their way into the log.
 pub(super) struct Ahead {
@@ -72,6 +74,20 @@ impl Ahead {
         Ok(number)
     }
 
+    /// Writes everything that is queued and then a record, or leaves the record out. Nobody else may queue one meanwhile.
+    pub(super) fn put_now(&self, log: &Log, record: Vec<u8>) -> Result<u64, JournalError> {
+        self.write_all(log)?;
+        let number = self.put(log, record)?;
+        if let Err(error) = self.write(log, number) {
+            let mut queue = lock(&self.queue);
+            // It is the only one: it has had no effect, and must not be written later.
+            queue.records.clear();
+            queue.next = queue.written;
+            return Err(error);
+        }
+        Ok(number)
+    }
+
     /// The queue, as long as it moves.
     fn queue(&self, log: &Log) -> Result<MutexGuard<'_, Queue>, JournalError> {
         let queue = lock(&self.queue);
@@ -108,7 +124,10 @@ impl Ahead {
                 files.spare = spare;
                 return Ok(());
             }
-            (std::mem::replace(&mut queue.openings, spare), std::mem::take(&mut queue.records))
+            (
+                std::mem::replace(&mut queue.openings, spare),
+                std::mem::replace(&mut queue.records, Vec::with_capacity(USUAL)),
+            )
         };
         let mut written = Ok(());
         if !openings.is_empty() {

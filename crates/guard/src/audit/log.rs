@@ -97,8 +97,7 @@ impl AuditLog {
             readers: rules.readers(),
             at: now(),
         };
-        let written = opened.append(&started).and_then(|number| opened.write(number));
-        written.map_err(|error| AuditError::File {
+        opened.record(&started).map_err(|error| AuditError::File {
             path: folder.to_owned(),
             source: std::io::Error::other(error.0),
         })?;
@@ -149,28 +148,42 @@ impl AuditLog {
     }
 }
 
+impl AuditLog {
+    fn count(&self, number: u64) {
+        if number % CHECKPOINT_EVERY == CHECKPOINT_EVERY - 1 {
+            // Not here: it waits for the disk, and calls would wait with it.
+            self.due.notify_one();
+        }
+    }
+}
+
+fn bytes(event: &Event) -> Result<Vec<u8>, JournalError> {
+    // Most records fit.
+    let mut bytes = Vec::with_capacity(1 << 10);
+    serde_json::to_writer(&mut bytes, event).map_err(|error| JournalError(error.to_string()))?;
+    // Here, since what is queued takes effect and must not be found too long later.
+    if bytes.len() > MAX_RECORD {
+        let text = format!("a record of {} bytes; it may have {MAX_RECORD}", bytes.len());
+        return Err(JournalError(text));
+    }
+    Ok(bytes)
+}
+
 impl Journal for AuditLog {
     fn open(&self, opening: &Opening) -> Result<(), JournalError> {
         self.ahead.open(&self.log, opening)
     }
 
     fn append(&self, event: &Event) -> Result<u64, JournalError> {
-        let bytes = serde_json::to_vec(event).map_err(|error| JournalError(error.to_string()))?;
-        // Here, since what is queued takes effect and must not be found too long later.
-        if bytes.len() > MAX_RECORD {
-            let text = format!("a record of {} bytes; it may have {MAX_RECORD}", bytes.len());
-            return Err(JournalError(text));
-        }
-        let number = self.ahead.put(&self.log, bytes)?;
-        if number % CHECKPOINT_EVERY == CHECKPOINT_EVERY - 1 {
-            // Not here: it waits for the disk, and calls would wait with it.
-            self.due.notify_one();
-        }
+        let number = self.ahead.put(&self.log, bytes(event)?)?;
+        self.count(number);
         Ok(number)
     }
 
-    fn write(&self, number: u64) -> Result<(), JournalError> {
-        self.ahead.write(&self.log, number)
+    fn record(&self, event: &Event) -> Result<u64, JournalError> {
+        let number = self.ahead.put_now(&self.log, bytes(event)?)?;
+        self.count(number);
+        Ok(number)
     }
 
     fn write_all(&self) -> Result<(), JournalError> {
@@ -178,7 +191,7 @@ impl Journal for AuditLog {
     }
 
     fn settle(&self, number: u64) -> Result<(), JournalError> {
-        self.write(number)?;
+        self.ahead.write(&self.log, number)?;
         match self.mode {
             Mode::Durable => self.log.sync().map_err(|error| JournalError(error.to_string())),
             Mode::Buffered => Ok(()),

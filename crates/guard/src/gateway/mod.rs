@@ -22,6 +22,8 @@ mod state;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]
+mod tests_ahead;
+#[cfg(test)]
 mod tests_gaps;
 mod watch;
 
@@ -46,6 +48,8 @@ pub use names::Names;
 pub(crate) use own::endorsed;
 pub(crate) use present::{Origin, answered, present, value, whole_of};
 pub use rules::{Boxed, Journal, JournalError, Question, Rules, Unanswered, Upstream, operation};
+#[cfg(test)]
+pub(crate) use state::Commitments;
 pub use state::{Opening, Shared, State, commitment, now};
 
 use crate::flow::{ContextKey, Event, Reveal};

@@ -101,15 +101,15 @@ pub trait Journal: Send + Sync {
     /// # Errors
     /// If nothing can be written: then what it stands for must not happen.
     fn append(&self, event: &Event) -> Result<u64, JournalError>;
-    /// Returns when the event of this number is written, and all before it. A killed guard loses none of them.
+    /// Gives an event its number and writes it, after all before it. Nothing may be appended meanwhile.
+    ///
+    /// # Errors
+    /// If it cannot be written: then what it stands for must not happen, and it is not in the log.
+    fn record(&self, event: &Event) -> Result<u64, JournalError>;
+    /// Returns when all that was appended before is written: a killed guard loses none of it.
     ///
     /// # Errors
     /// If it cannot be: then nothing that follows from it may be seen outside. It is written later, if that becomes possible.
-    fn write(&self, number: u64) -> Result<(), JournalError>;
-    /// Returns when all that was appended before is written.
-    ///
-    /// # Errors
-    /// As [`Journal::write`].
     fn write_all(&self) -> Result<(), JournalError>;
     /// Waits until the event of this number is as safe as the mode promises: written, or on the disk.
     ///

@@ -106,19 +106,18 @@ impl Shared {
         self.journal.open(opening)
     }
 
-    /// Writes an event and lets it take effect, under the lock, so that the log tells what happened as it happened.
+    /// Writes an event and lets it take effect: in this order, under the lock, so that the log tells what happened as it happened.
     ///
     /// # Errors
-    /// If it could not be written; then nothing may follow from it.
+    /// If it could not be written; then it has no effect.
     pub fn record(
         &self,
         state: &mut State,
         event: &Event,
         facts: Option<&ToolFacts>,
     ) -> Result<Written, JournalError> {
-        let written = self.stage(state, event, facts)?;
-        self.journal.write(written.number)?;
-        Ok(written)
+        let number = self.journal.record(event)?;
+        Ok(self.apply(state, event, facts, number))
     }
 
     /// Gives an event its place in the log and lets it take effect, under the lock. It is written when it is settled, or when something is that came
@@ -133,12 +132,16 @@ impl Shared {
         facts: Option<&ToolFacts>,
     ) -> Result<Written, JournalError> {
         let number = self.journal.append(event)?;
+        Ok(self.apply(state, event, facts, number))
+    }
+
+    fn apply(&self, state: &mut State, event: &Event, facts: Option<&ToolFacts>, number: u64) -> Written {
         state.engine.apply(event, facts);
         if matches!(event, Event::Stopped { .. } | Event::Revoked { .. } | Event::Closed { .. }) {
             self.stops.fetch_add(1, Ordering::Release);
         }
         let alone = state.engine.under_way_now() <= 1;
-        Ok(Written { number, alone, stops: self.stops.load(Ordering::Acquire) })
+        Written { number, alone, stops: self.stops.load(Ordering::Acquire) }
     }
 
     /// Whether anything was stopped since an event got its place.

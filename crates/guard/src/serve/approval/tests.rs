@@ -39,8 +39,8 @@ impl Journal for Memory {
         Ok(events.len() as u64 - 1)
     }
 
-    fn write(&self, _number: u64) -> Result<(), JournalError> {
-        Ok(())
+    fn record(&self, event: &Event) -> Result<u64, JournalError> {
+        self.append(event)
     }
 
     fn write_all(&self) -> Result<(), JournalError> {
