@@ -90,6 +90,11 @@ impl Writing {
         self.writer.generation
     }
 
+    /// What the store has in memory, as it is without this transaction.
+    pub(crate) const fn known(&self) -> &Store {
+        &self.store
+    }
+
     pub(crate) fn db(&mut self) -> Result<Db<'_>, Error> {
         self.writer.db()
     }

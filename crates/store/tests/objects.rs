@@ -12,7 +12,7 @@ mod common;
 use std::collections::BTreeSet;
 
 use common::*;
-use ostrom_core::handling::{Embargo, Handling, Policy, Tlp};
+use ostrom_core::handling::{Embargo, Handling, Party, Policy, Reader, Tlp};
 use ostrom_store::{
     Error, Filter, Key, MAX_BODY, MAX_CLOSURE, MAX_REFERENCES, NewObject, Outcome, Store, Versions,
 };
@@ -32,7 +32,9 @@ on_both! {
     an_embargo_ends_by_itself,
     what_is_released_is_added_once_more,
     times_count_nothing_that_happens_at_once,
-    what_two_have_under_one_id_is_released_apart,
+    what_two_have_under_one_id_is_released_at_one_time,
+    what_colleagues_have_under_one_id_is_on_one_page,
+    a_release_is_one_however_many_there_are,
     who_reads_it_is_explained,
     what_nobody_may_read_is_counted,
     pages_of_large_objects_are_short,
@@ -356,11 +358,7 @@ async fn times_count_nothing_that_happens_at_once(world: World) {
     // Of the five that are let go at once, and of those that are removed, a reader may see two.
     let notes = [1, 2, 3, 4, 5].map(|n| object(id("note", n), 1, under_embargo(500)));
     put(store, 10, notes.to_vec()).await;
-    let mut released = store.custody().released(at(510), 10).await.unwrap();
-    released.reverse();
-    let mut writing = store.writing(at(510)).await.unwrap();
-    assert_eq!(writing.renew(&released).await.unwrap(), 5);
-    writing.commit().await.unwrap();
+    assert_eq!(release(store, 510).await, 5);
     let reading = store.reading(&anybody(), at(520)).await.unwrap();
     let mut seen = Vec::new();
     let mut after = None;
@@ -389,7 +387,7 @@ async fn times_count_nothing_that_happens_at_once(world: World) {
     assert_eq!(removed.iter().map(|removal| removal.key.added).collect::<Vec<_>>(), [at(600); 5]);
 }
 
-async fn what_two_have_under_one_id_is_released_apart(world: World) {
+async fn what_two_have_under_one_id_is_released_at_one_time(world: World) {
     let store = &world.store;
     add_collections(store, &[1]).await;
     // Neither sees the other's.
@@ -402,23 +400,93 @@ async fn what_two_have_under_one_id_is_released_apart(world: World) {
         assert!(matches!(outcomes[..], [Outcome::Taken { .. }]), "{owner}: {outcomes:?}");
         writing.commit().await.unwrap();
     }
-    let released = store.custody().released(at(510), 10).await.unwrap();
-    let mut writing = store.writing(at(510)).await.unwrap();
-    assert_eq!(writing.renew(&released).await.unwrap(), 2);
-    writing.commit().await.unwrap();
-    let keys = async |owner, now| {
-        let reading = store.reading(&member(owner), at(now)).await.unwrap();
-        let page = reading.page(coll(1), &Filter::default(), None, 10).await.unwrap();
-        page.rows.into_iter().map(|row| row.key).collect::<Vec<_>>()
-    };
-    let (first, second) = (keys(1, 520).await, keys(2, 520).await);
-    assert_eq!((first.len(), second.len()), (1, 1));
-    assert_ne!(first, second, "a key names one of them");
+    // Others' notes stand before and after them.
+    put(store, 30, [0, 2].map(|n| object(id("note", n), 1, under_embargo(500))).to_vec()).await;
+    assert_eq!(release(store, 510).await, 4);
+    let key = |n| Key { added: at(510), id: id("note", n), version: at(1), collection: coll(1) };
+    for owner in [1, 2] {
+        let reading = store.reading(&member(owner), at(520)).await.unwrap();
+        let mut after = None;
+        for n in [0, 1, 2] {
+            let page = reading.page(coll(1), &Filter::default(), after.as_ref(), 1).await.unwrap();
+            let keys: Vec<Key> = page.rows.into_iter().map(|row| row.key).collect();
+            assert_eq!(keys, [key(n)], "as if the other's were not there");
+            assert_eq!(reading.get(&id("note", 1), None).await.unwrap().unwrap().head.owner, org(owner));
+            after = page.next;
+        }
+        assert_eq!(after, None);
+        let mut before = None;
+        for n in [2, 1, 0] {
+            let page = reading.list(&[], before.as_ref(), 1).await.unwrap();
+            assert_eq!(page.rows.iter().map(|head| head.key.clone()).collect::<Vec<_>>(), [key(n)]);
+            before = page.next;
+        }
+        assert_eq!(before, None);
+    }
     // One goes, the other stays.
+    let head = async |owner, now| {
+        let reading = store.reading(&member(owner), at(now)).await.unwrap();
+        reading.get(&id("note", 1), None).await.unwrap().map(|object| object.head)
+    };
+    let (first, second) = (head(1, 520).await.unwrap(), head(2, 520).await.unwrap());
     let mut writing = store.writing(at(600)).await.unwrap();
-    assert!(writing.remove_at(&second[0], None, None).await.unwrap());
+    assert!(writing.remove_this(&second, None, None).await.unwrap());
     writing.commit().await.unwrap();
-    assert_eq!((keys(1, 700).await, keys(2, 700).await), (first, vec![]));
+    assert_eq!((head(1, 700).await, head(2, 700).await), (Some(first), None));
+}
+
+async fn what_colleagues_have_under_one_id_is_on_one_page(world: World) {
+    let store = &world.store;
+    add_collections(store, &[1]).await;
+    // Two of one organisation, each for themselves until the embargo ends.
+    for (now, number) in [(10, 1), (20, 2)] {
+        let embargo = Some(Embargo { until: at(500), parties: [Party::Person(person(number))].into() });
+        let own = Policy::new([Handling { embargo, ..Handling::new(org(9), Tlp::Clear) }]);
+        let mut it = object(id("note", 1), 1, own);
+        it.body = format!("{{\"of\":{number}}}").into_bytes();
+        let it = NewObject { owner: org(1), person: Some(person(number)), ..it };
+        let writer = Reader { person: Some(person(number)), ..member(1) };
+        let mut writing = store.writing(at(now)).await.unwrap();
+        let outcomes = writing.put_for(&writer, vec![it]).await.unwrap();
+        assert!(matches!(outcomes[..], [Outcome::Taken { .. }]), "{number}: {outcomes:?}");
+        writing.commit().await.unwrap();
+    }
+    put(store, 30, [0, 2].map(|n| object(id("note", n), 1, under_embargo(500))).to_vec()).await;
+    assert_eq!(release(store, 510).await, 4);
+    let reading = store.reading(&anybody(), at(520)).await.unwrap();
+    let all = Filter { versions: Versions::ALL, ..Filter::default() };
+    let (mut after, mut pages) = (None, Vec::new());
+    loop {
+        let page = reading.page(coll(1), &all, after.as_ref(), 2).await.unwrap();
+        pages.push(page.rows.len());
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(pages, [1, 2, 1], "both are told, none twice");
+}
+
+async fn a_release_is_one_however_many_there_are(world: World) {
+    let store = &world.store;
+    add_collections(store, &[1]).await;
+    let count = 3_000;
+    let notes = (0..count).map(|n| object(id("note", n), 1, under_embargo(500)));
+    put(store, 10, notes.collect()).await;
+    assert_eq!(release(store, 510).await, count as usize);
+    let reading = store.reading(&anybody(), at(520)).await.unwrap();
+    let (mut after, mut seen) = (None, Vec::new());
+    loop {
+        let page = reading.manifest(coll(1), &Filter::default(), after.as_ref(), 1_000).await.unwrap();
+        seen.extend(page.rows.into_iter().map(|row| row.key));
+        after = page.next;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!(seen.len(), count as usize);
+    assert!(seen.iter().all(|key| key.added == at(510)), "no portions");
+    assert!(seen.is_sorted());
 }
 
 async fn what_is_released_is_added_once_more(world: World) {
@@ -428,16 +496,12 @@ async fn what_is_released_is_added_once_more(world: World) {
     note.references = vec![id("note", 7), id("note", 8)];
     put(store, 10, vec![note, object(id("note", 2), 1, clear())]).await;
     let custody = store.custody();
-    assert_eq!(custody.released(at(499), 10).await.unwrap(), []);
-    let released = custody.released(at(510), 10).await.unwrap();
-    let key = Key { added: at(10), id: id("note", 1), version: at(1), collection: coll(1) };
-    assert_eq!(released, std::slice::from_ref(&key));
-    let mut writing = store.writing(at(510)).await.unwrap();
-    let nowhere = Key { id: id("note", 5), ..key.clone() };
-    assert_eq!(writing.renew(&[nowhere.clone(), key]).await.unwrap(), 1);
-    assert_eq!(writing.renew(&[nowhere]).await.unwrap(), 0);
-    writing.commit().await.unwrap();
-    assert_eq!(custody.released(at(510), 10).await.unwrap(), []);
+    assert!(!custody.is_anything_released(at(499)).await.unwrap());
+    assert!(custody.is_anything_released(at(510)).await.unwrap());
+    assert_eq!(release(store, 499).await, 0);
+    assert_eq!(release(store, 510).await, 1);
+    assert!(!custody.is_anything_released(at(510)).await.unwrap());
+    assert_eq!(release(store, 511).await, 0);
     let reading = store.reading(&anybody(), at(520)).await.unwrap();
     let since = Filter { added_after: Some(at(10)), ..Filter::default() };
     let page = reading.page(coll(1), &since, None, 10).await.unwrap();

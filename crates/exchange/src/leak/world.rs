@@ -147,7 +147,7 @@ impl World {
         self.actors.iter().map(|actor| &actor.reader).find(is_author).cloned()
     }
 
-    /// Puts all but these versions into an empty store, at the same times whatever is left out.
+    /// Puts all but these versions into an empty store, at the same times whatever is left out, and releases those whose embargoes end before [`now`](Self::now).
     ///
     /// # Errors
     /// If the store fails.
@@ -187,6 +187,12 @@ impl World {
                 Some(author) => writing.put_for(&author, objects).await?,
                 None => writing.put(objects).await?,
             };
+            writing.commit().await?;
+        }
+        // Some embargoes end one by one, others together.
+        for seconds in [-450_000, -400_000, -200_000, 0] {
+            let mut writing = store.writing(self.now.plus_seconds(seconds)).await?;
+            writing.release().await?;
             writing.commit().await?;
         }
         Ok(())

@@ -102,7 +102,7 @@ impl Exchange {
         });
         // One by one: what the actor does not see stays.
         for (head, logged) in seen.iter().zip(logged.await??) {
-            let removed = writing.remove_at(&head.key, why, Some(&logged)).await?;
+            let removed = writing.remove_this(head, why, Some(&logged)).await?;
             count = count.saturating_add(u64::from(removed));
         }
         writing.commit().await?;

@@ -57,9 +57,6 @@ impl fmt::Debug for Exchange {
     }
 }
 
-/// How many versions one call of [`Exchange::let_go`] adds anew. Many, since which are left for the next depends on all of them, whoever may see them.
-const RELEASED: usize = 2_000;
-
 impl Exchange {
     /// Over a store and the node's transparency log. The log should be opened as
     /// [`Durability::Buffered`](ostrom_trust::log::Durability::Buffered): a batch is made durable as a whole, before the store acknowledges it.
@@ -111,14 +108,13 @@ impl Exchange {
     /// # Errors
     /// If the store fails.
     pub async fn let_go(&self, now: Timestamp) -> Result<usize, ServiceError> {
-        let ended = self.store.custody().released(now, RELEASED).await?;
-        if ended.is_empty() {
+        if !self.store.custody().is_anything_released(now).await? {
             return Ok(0);
         }
         let mut writing = self.store.writing(now).await?;
-        writing.renew(&ended).await?;
+        let count = writing.release().await?;
         writing.commit().await?;
-        Ok(ended.len())
+        Ok(count)
     }
 
     /// Whether everything that is kept is still as it was: the database's own structure, every body, what follows from the marks.

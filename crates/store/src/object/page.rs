@@ -133,7 +133,7 @@ impl Question<'_> {
                 // One lower bound and no other: the database must take this one.
                 args.extend(args![&key.id, key.version]);
                 sql.push_str(&format!(
-                    " AND {seq} > (SELECT q.seq FROM object q WHERE q.id = $5 AND q.collection = $1 AND q.version = $6 \
+                    " AND {seq} > (SELECT max(q.seq) FROM object q WHERE q.id = $5 AND q.collection = $1 AND q.version = $6 \
                      AND q.added = $2)"
                 ));
             }
@@ -174,8 +174,8 @@ impl Question<'_> {
         }
     }
 
-    /// How many objects fit into a page, and whether that is less than there are.
-    async fn fitting(&self, store: &Store, starts: &[Start<'_>]) -> Result<(i64, bool), Error> {
+    /// How many objects fit into a page of at most `limit`.
+    async fn fitting(&self, store: &Store, starts: &[Start<'_>], limit: usize) -> Result<usize, Error> {
         let mut sizes = Vec::new();
         for start in starts {
             let left = self.left(sizes.len());
@@ -187,7 +187,7 @@ impl Question<'_> {
                 }
             }
         }
-        Ok(fitting(&sizes, self.most))
+        Ok(fitting(&sizes, limit))
     }
 
     /// How many more may come.
@@ -221,16 +221,16 @@ impl Question<'_> {
     }
 }
 
-/// How many of these bodies fit into a page, and whether that is fewer than there are.
-pub(super) fn fitting(sizes: &[i64], most: i64) -> (i64, bool) {
+/// How many of these bodies fit into a page of at most `limit`.
+pub(super) fn fitting(sizes: &[i64], limit: usize) -> usize {
     let mut sum = 0_i64;
-    for (count, size) in (0_i64..).zip(sizes) {
+    for (count, size) in sizes.iter().enumerate().take(limit) {
         sum = sum.saturating_add(*size);
         if sum > MAX_PAGE && count > 0 {
-            return (count, true);
+            return count;
         }
     }
-    (most, false)
+    limit
 }
 
 /// Whether a page of so many objects may be too large.
@@ -343,14 +343,10 @@ impl Reading {
             let found = question.rounds(store, &starts, numbers.is_none()).await?;
             return Ok(cut(found, self.most(limit), |row| &row.key));
         }
-        let (most, less) = question.fitting(store, &starts).await?;
-        let question = Question { most, ..question };
+        let fit = question.fitting(store, &starts, self.most(limit)).await?;
+        let question = Question { most: i64::try_from(fit).unwrap_or(most).saturating_add(1), ..question };
         let found = question.rounds(store, &starts, false).await?;
-        if less {
-            let next = found.last().map(|row| row.key.clone());
-            return Ok(Page { rows: found, next });
-        }
-        Ok(cut(found, self.most(limit), |row| &row.key))
+        Ok(cut(found, fit, |row| &row.key))
     }
 }
 
@@ -366,7 +362,7 @@ pub(crate) async fn page_of_all(
     let mut found = Vec::new();
     let sql = format!(
         "SELECT string_agg(p.line, '') FROM (SELECT {WITH_BODY} AS line FROM object o WHERE o.collection = $1 AND (o.newest = 1 OR o.line > 0) \
-         AND o.seq > coalesce((SELECT q.seq FROM object q WHERE q.id = $3 AND q.collection = $1 AND q.version = $4 AND q.added = $5), $2) \
+         AND o.seq > coalesce((SELECT max(q.seq) FROM object q WHERE q.id = $3 AND q.collection = $1 AND q.version = $4 AND q.added = $5), $2) \
          ORDER BY o.seq LIMIT $6 + 0) AS p"
     );
     let args = match after {

@@ -79,10 +79,17 @@ fn object_of(store: &Store, row: &Row) -> Result<Object, Error> {
 }
 
 /// Cuts a page to its limit. One row more than that was asked for: it says whether there are more.
+///
+/// A page ends between keys, since the next one goes on after a key: what colleagues have put under one id and version, not seeing each other's, and
+/// what was released at one time, comes in one page. (If that alone is more than fits, the row too many comes, too.)
 pub(super) fn cut<T>(mut rows: Vec<T>, limit: usize, key: impl Fn(&T) -> &Key) -> Page<T> {
-    let more = rows.len() > limit;
-    rows.truncate(limit);
-    let next = if more { rows.last().map(|row| key(row).clone()) } else { None };
+    if limit == 0 {
+        return Page::empty();
+    }
+    let Some(over) = rows.get(limit).map(&key) else { return Page { rows, next: None } };
+    let whole = rows.iter().take(limit).rposition(|row| key(row) != over).map(|last| last.saturating_add(1));
+    rows.truncate(whole.unwrap_or_else(|| limit.saturating_add(1)));
+    let next = rows.last().map(|row| key(row).clone());
     Page { rows, next }
 }
 
@@ -91,7 +98,7 @@ pub(super) async fn position(store: &Store, place: &Key) -> Result<i64, Error> {
     let Some(collection) = store.collections_known().key(place.collection) else {
         return before_batch(store, place.added).await;
     };
-    let exact = "SELECT seq FROM object WHERE id = $1 AND collection = $2 AND version = $3 AND added = $4";
+    let exact = "SELECT seq FROM object WHERE id = $1 AND collection = $2 AND version = $3 AND added = $4 ORDER BY seq DESC LIMIT 1";
     let row = store.first(exact, args![&place.id, collection, place.version, place.added]).await?;
     if let Some(row) = row {
         return row.int(0);
@@ -327,12 +334,13 @@ impl Reading {
 
     /// The number of the first object at or after this place: where a list that goes backwards goes on before.
     pub(super) async fn upper(&self, place: &Key) -> Result<i64, Error> {
-        let at = position(self.store(), place).await?;
-        let exact = "SELECT 1 FROM object o JOIN collection c ON c.key = o.collection \
-                     WHERE o.seq = $1 AND o.id = $2 AND o.version = $3 AND o.added = $4 AND c.id = $5";
-        let args = args![at, &place.id, place.version, place.added, place.collection];
-        let found = self.store().first(exact, args).await?.is_some();
-        Ok(if found { at } else { at.saturating_add(1) })
+        let exact = "SELECT o.seq FROM object o JOIN collection c ON c.key = o.collection \
+                     WHERE o.id = $1 AND o.version = $2 AND o.added = $3 AND c.id = $4 ORDER BY o.seq LIMIT 1";
+        let args = args![&place.id, place.version, place.added, place.collection];
+        match self.store().first(exact, args).await? {
+            Some(row) => row.int(0),
+            None => Ok(position(self.store(), place).await?.saturating_add(1)),
+        }
     }
 
     /// All versions in all collections, the one that was added first first: at most `limit` after the place `after`; fewer, if their
@@ -351,21 +359,18 @@ impl Reading {
             Some(numbers) => numbers.chunks(CHUNK).map(Some).collect(),
             None => vec![None],
         };
-        let mut less = false;
+        let mut fit = self.most(limit);
         let largest = self.store().collections_known().largest_of_all();
         if may_be_large(largest, most) {
             let sizes = "CAST(octet_length(o.body) AS BIGINT)";
             let rows = self.changed(sizes, start, most, &chunks).await?;
             let sizes = rows.iter().map(|row| row.int(0)).collect::<Result<Vec<_>, _>>()?;
-            (most, less) = fitting(&sizes, most);
+            fit = fitting(&sizes, fit);
+            most = i64::try_from(fit).unwrap_or(most).saturating_add(1);
         }
         let rows = self.changed(concat!(head!(), ", o.own, o.body"), start, most, &chunks).await?;
         let rows = rows.iter().map(|row| object_of(self.store(), row)).collect::<Result<Vec<Object>, _>>()?;
-        if less {
-            let next = rows.last().map(|object| object.head.key.clone());
-            return Ok(Page { rows, next });
-        }
-        Ok(cut(rows, self.most(limit), |object: &Object| &object.head.key))
+        Ok(cut(rows, fit, |object: &Object| &object.head.key))
     }
 
     /// Columns of versions after the one with this number, in order: those with the numbers of one of these chunks after the other.

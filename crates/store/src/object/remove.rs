@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use ostrom_core::{CollectionId, ObjectId, Timestamp};
 
 use super::work::{Version, Work, insert};
-use super::{Key, Logged, MAX_ANCESTORS};
+use super::{Head, Logged, MAX_ANCESTORS};
 use crate::db::args;
 use crate::{Error, Writing};
 
@@ -42,20 +42,23 @@ impl Writing {
         self.remove_those(collection, id, why, logged, choose).await
     }
 
-    /// Removes the one version at this place, and nothing that is there beside it under the same id and version. Whether it was there.
+    /// Removes this one version, and nothing that somebody else has under the same id and version. Whether it was there.
     ///
     /// # Errors
     /// As for [`remove`](Self::remove).
-    pub async fn remove_at(
+    pub async fn remove_this(
         &mut self,
-        key: &Key,
+        head: &Head,
         why: Option<&str>,
         logged: Option<&Logged>,
     ) -> Result<bool, Error> {
-        let sql = "SELECT seq FROM object WHERE id = $1 AND version = $2 AND added = $3";
-        let rows = self.fetch(sql, args![&key.id, key.version, key.added]).await?;
-        let seqs = rows.iter().map(|row| row.int(0)).collect::<Result<BTreeSet<i64>, _>>()?;
-        let choose = |found: &Version| seqs.contains(&found.seq);
+        let Head { key, owner, person, digest, .. } = head;
+        let choose = |found: &Version| {
+            found.version == key.version.micros()
+                && found.owner == *owner
+                && found.person == *person
+                && found.digest == digest.as_bytes()
+        };
         let removed = self.remove_those(key.collection, &key.id, why, logged, choose).await?;
         Ok(removed > 0)
     }

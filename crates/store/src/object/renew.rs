@@ -1,14 +1,31 @@
 //! Objects that more may read from some time on, such as the end of an embargo, without anybody having put them anew.
 //!
-//! Whoever asks for what was added since the last time would never hear of them. So they are added once more, as of then.
+//! Whoever asks for what was added since the last time would never hear of them. So they are added once more, as of then: all of them in one
+//! transaction and at one time, however many there are. Portions, or a time for each, would count what some may not see.
 
-use ostrom_core::Timestamp;
+use std::collections::{BTreeMap, HashMap};
+
 use ostrom_core::handling::Policy;
+use ostrom_core::{CollectionId, ObjectId, Timestamp};
+use sqlx::AssertSqlSafe;
 
-use super::Key;
-use super::work::insert;
-use crate::db::{Row, args};
+use super::work::{LIST, insert};
+use crate::db::{Arg, Row, args, pad, padded, places};
+use crate::policy::Policies;
 use crate::{Custody, Error, Writing};
+
+/// Versions with a policy that were added before a time: numbers stand in the order of times, and the index has them.
+macro_rules! released {
+    ($columns:literal, $limit:literal) => {
+        concat!(
+            "SELECT ",
+            $columns,
+            " FROM object WHERE policy = $1 AND added < $2 \
+             AND seq < coalesce((SELECT b.first_seq FROM batch b WHERE b.added >= $2 ORDER BY b.added LIMIT 1), $3) ",
+            $limit
+        )
+    };
+}
 
 /// The last of the times in a policy that has passed.
 fn last_change(policy: &Policy, now: Timestamp) -> Option<Timestamp> {
@@ -20,100 +37,111 @@ fn last_change(policy: &Policy, now: Timestamp) -> Option<Timestamp> {
     times.flatten().filter(|time| *time <= now).max()
 }
 
+/// The arguments of [`released!`] for each policy in which a time has passed.
+fn changed(policies: &Policies, now: Timestamp) -> Vec<Vec<Arg>> {
+    let all = policies.iter();
+    all.filter_map(|(key, policy)| Some(args![key, last_change(policy, now)?, i64::MAX])).collect()
+}
+
+/// The place of a version within a batch, and its number before. (Only what colleagues have put under one id and version, not seeing each other's,
+/// or what two organisations have, differs in the number alone.)
+type Place = (ObjectId, Timestamp, CollectionId, i64);
+
 impl Custody {
-    /// Versions that were added before a time in their policy (an embargo's end, the first or last moment of a policy for exchange) which has passed now:
-    /// those to [renew](Writing::renew). At most `limit`.
+    /// Whether there is anything to [release](Writing::release): a version that was added before a time in its policy (an embargo's end, the first or last
+    /// moment of a policy for exchange) which has passed now.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn released(&self, now: Timestamp, limit: usize) -> Result<Vec<Key>, Error> {
-        let changed: Vec<(i64, Timestamp)> = {
-            let policies = self.store().policies();
-            let all = policies.iter();
-            all.filter_map(|(key, policy)| Some((key, last_change(policy, now)?))).collect()
-        };
-        let mut found = Vec::new();
-        for (policy, time) in changed {
-            let left = i64::try_from(limit.saturating_sub(found.len())).unwrap_or(i64::MAX);
-            if left == 0 {
-                break;
-            }
-            // Numbers stand in the order of times, and the index has them.
-            let sql = "SELECT collection, id, version, added FROM object WHERE policy = $1 AND added < $2 \
-                       AND seq < coalesce((SELECT b.first_seq FROM batch b WHERE b.added >= $2 ORDER BY b.added LIMIT 1), $4) \
-                       ORDER BY seq LIMIT $3 + 0";
-            for row in self.store().fetch(sql, args![policy, time, left, i64::MAX]).await? {
-                found.push(Key {
-                    collection: self.store().collection_id(row.int(0)?)?,
-                    id: row.parsed(1)?,
-                    version: row.time(2)?,
-                    added: row.time(3)?,
-                });
+    pub async fn is_anything_released(&self, now: Timestamp) -> Result<bool, Error> {
+        let changed = changed(&self.store().policies(), now);
+        for args in changed {
+            if !self.store().fetch(released!("1", "LIMIT 1"), args).await?.is_empty() {
+                return Ok(true);
             }
         }
-        Ok(found)
+        Ok(false)
     }
 }
 
 impl Writing {
-    /// Adds versions once more, as of now: they stand at the end of pages and are new to whoever asks what is. All at the same time, as one batch: its
-    /// time must not count those that some may not see. (Only what has one id and version, of several organisations, comes one after the other.) Gives how
-    /// many were there.
+    /// Adds once more, as of now, what was added before a time in its policy which has passed: it stands at the end of pages then, and is new to whoever asks
+    /// what is. Gives how many versions that are.
+    ///
+    /// For each of them about 150 bytes are in memory meanwhile.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn renew(&mut self, keys: &[Key]) -> Result<usize, Error> {
-        let mut found = Vec::with_capacity(keys.len());
-        for key in keys {
-            let Key { added, id, version, collection } = key;
-            let collection = self.collection_key(*collection)?;
-            let sql = "SELECT seq, words FROM object WHERE id = $1 AND collection = $2 AND version = $3 AND added = $4";
-            let rows = self.fetch(sql, args![id, collection, *version, *added]).await?;
-            if let Some(row) = rows.first() {
-                found.push((key, row.int(0)?, row.text(1)?));
+    pub async fn release(&mut self) -> Result<usize, Error> {
+        let changed = changed(&self.known().policies(), self.now());
+        let mut places = Vec::new();
+        for args in changed {
+            for row in self.fetch(released!("id, version, collection, seq", ""), args).await? {
+                let collection = self.known().collection_id(row.int(2)?)?;
+                places.push((row.parsed(0)?, row.time(1)?, collection, row.int(3)?));
             }
         }
-        if found.is_empty() {
+        if places.is_empty() {
             return Ok(0);
         }
         // INVARIANT: within a batch, numbers stand in the order of keys, by which pages go on.
-        found.sort_by(|(a, ..), (b, ..)| {
-            (&a.id, a.version, a.collection).cmp(&(&b.id, b.version, b.collection))
-        });
-        let count = found.len();
-        while !found.is_empty() {
-            let (added, new) = self.new_batch();
-            self.execute("INSERT INTO batch (added, first_seq) VALUES ($1, $2)", args![added, new]).await?;
-            // INVARIANT: a key names one row. What two organisations have under one id and version differs in its time alone.
-            let mut twins = Vec::new();
-            let mut last = None;
-            for (key, old, words) in found {
-                let name = (&key.id, key.version, key.collection);
-                if last.replace(name) == Some(name) {
-                    twins.push((key, old, words));
-                } else {
-                    self.renumber(old, &words, added).await?;
-                }
-            }
-            found = twins;
+        places.sort();
+        let (added, first) = self.new_batch();
+        self.execute("INSERT INTO batch (added, first_seq) VALUES ($1, $2)", args![added, first]).await?;
+        for chunk in places.chunks(LIST) {
+            self.renumber(chunk, added).await?;
         }
-        Ok(count)
+        Ok(places.len())
     }
 
-    /// Gives an object the next number, and this time.
-    async fn renumber(&mut self, old: i64, words: &str, added: Timestamp) -> Result<(), Error> {
-        let seq = self.number();
+    /// Gives versions the next numbers, and this time.
+    async fn renumber(&mut self, versions: &[Place], added: Timestamp) -> Result<(), Error> {
+        let new: HashMap<i64, i64> = versions.iter().map(|(.., old)| (*old, self.number())).collect();
+        let now = |old: i64| new.get(&old).copied().ok_or_else(|| Error::damaged("a version came unasked"));
+        let old: Vec<i64> = versions.iter().map(|(.., old)| *old).collect();
+
         // References hang on the number, so they step aside meanwhile.
-        let targets = self.fetch("SELECT target, owner FROM reference WHERE source = $1", args![old]).await?;
-        let target = |row: &Row| Ok::<_, Error>(args![row.text(0)?, seq, row.text(1)?]);
-        let targets = targets.iter().map(target).collect::<Result<Vec<_>, _>>()?;
-        self.execute("DELETE FROM reference WHERE source = $1", args![old]).await?;
-        self.execute("UPDATE object SET seq = $2, added = $3 WHERE seq = $1", args![old, seq, added]).await?;
-        insert(&mut self.db()?, "reference (target, source, owner)", 3, targets).await?;
-        for word in words.split(' ').filter(|word| !word.is_empty()) {
-            self.execute("UPDATE word SET seq = $3 WHERE word = $1 AND seq = $2", args![word, old, seq])
-                .await?;
+        let mut references = Vec::new();
+        for row in
+            self.about("SELECT target, source, owner FROM reference WHERE source IN", &[], &old).await?
+        {
+            references.push(args![row.text(0)?, now(row.int(1)?)?, row.text(2)?]);
         }
-        Ok(())
+        self.about("DELETE FROM reference WHERE source IN", &[], &old).await?;
+
+        let mut words = BTreeMap::<String, Vec<i64>>::new();
+        for row in self.about("SELECT seq, words FROM object WHERE seq IN", &[], &old).await? {
+            for word in row.text(1)?.split(' ').filter(|word| !word.is_empty()) {
+                words.entry(word.to_owned()).or_default().push(row.int(0)?);
+            }
+        }
+        let mut anew = Vec::new();
+        for (word, old) in &words {
+            self.about("DELETE FROM word WHERE word = $1 AND seq IN", &[word], old).await?;
+            for old in old {
+                anew.push(args![word.as_str(), now(*old)?]);
+            }
+        }
+
+        for (.., old) in versions {
+            self.execute(
+                "UPDATE object SET seq = $2, added = $3 WHERE seq = $1",
+                args![*old, now(*old)?, added],
+            )
+            .await?;
+        }
+        let mut db = self.db()?;
+        insert(&mut db, "reference (target, source, owner)", 3, references).await?;
+        insert(&mut db, "word (word, seq)", 2, anew).await
+    }
+
+    /// Runs a statement that ends with a list of numbers; other arguments come first.
+    async fn about(&mut self, sql: &str, first: &[&String], numbers: &[i64]) -> Result<Vec<Row>, Error> {
+        let mut args: Vec<Arg> = first.iter().map(|text| Arg::from(*text)).collect();
+        let size = padded(numbers.len());
+        let sql = format!("{sql} ({})", places(args.len().saturating_add(1), size));
+        pad(&mut args, numbers.iter().copied(), size);
+        // Nothing but fixed texts is in it.
+        self.fetch(AssertSqlSafe(sql), args).await
     }
 }

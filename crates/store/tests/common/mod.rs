@@ -143,6 +143,14 @@ pub async fn add_collections(store: &Store, numbers: &[u128]) {
     writing.commit().await.unwrap();
 }
 
+/// Releases what has become free, and says how much that was.
+pub async fn release(store: &Store, now: i64) -> usize {
+    let mut writing = store.writing(at(now)).await.unwrap();
+    let count = writing.release().await.unwrap();
+    writing.commit().await.unwrap();
+    count
+}
+
 pub async fn put(store: &Store, now: i64, objects: Vec<NewObject>) -> Vec<Outcome> {
     let mut writing = store.writing(at(now)).await.unwrap();
     let outcomes = writing.put(objects).await.unwrap();

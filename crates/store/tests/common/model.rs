@@ -243,6 +243,26 @@ impl Model {
         doomed.len() as u64
     }
 
+    /// Adds once more what others may read since a time that has passed.
+    pub fn release(&mut self, now: Timestamp) -> usize {
+        let is_released = |known: &&mut Instance, policy: &Policy| {
+            let mut times = policy.handlings().flat_map(|handling| {
+                let iep = handling.iep.as_ref();
+                [
+                    handling.embargo.as_ref().map(|embargo| embargo.until),
+                    iep.and_then(|iep| iep.start),
+                    iep.and_then(|iep| iep.end),
+                ]
+            });
+            known.removed.is_none()
+                && times.any(|time| time.is_some_and(|time| known.key.added < time && time <= now))
+        };
+        let policies: Vec<Policy> = self.instances.iter().map(|known| self.effective(known).policy).collect();
+        let all = self.instances.iter_mut().zip(policies);
+        let released = all.filter(|(known, policy)| is_released(known, policy));
+        released.map(|(known, _)| known.key.added = now).count()
+    }
+
     /// Which instances this reader may see at this time: those that are here, and those that are gone.
     pub fn seen(&self, reader: &Reader, now: Timestamp) -> BTreeSet<usize> {
         (0..self.instances.len()).filter(|at| self.allows(&self.instances[*at], reader, now)).collect()
