@@ -109,7 +109,10 @@ fn what_must_be_written_at_once_is_in_the_log_or_nowhere() {
     assert!(ahead.put_now(&log, b"lost".to_vec()).is_err());
     std::fs::rename(&away, &there).unwrap();
     assert_eq!(ahead.put_now(&log, b"first".to_vec()).unwrap(), 0);
-    assert_eq!(records(folder.path()), [b"first".to_vec()]);
+    // One that the log does not take is not in the way of the next.
+    assert!(ahead.put_now(&log, vec![b'x'; 2 << 20]).is_err());
+    assert_eq!(ahead.put_now(&log, b"second".to_vec()).unwrap(), 1);
+    assert_eq!(records(folder.path()), [b"first".to_vec(), b"second".to_vec()]);
 }
 
 #[tokio::test]
