@@ -2,9 +2,10 @@
 """What the guard costs: MCP tools/call over Streamable HTTP, direct and through the guard, by turns, in one run.
 
     cargo build --release && cargo build --release -p ostrom-guard --example guard_load
-    bench/guard/run.py [--rounds 3] [--seconds 5] [--example [--threads N]] [--json FILE]
+    bench/guard/run.py [--rounds 3] [--seconds 5] [--example [--threads N] [--against FILE]] [--json FILE]
 
-With --example the guard is the one in guard_load, the same code without the rest of ostrom. At the end it is stopped under load, a
+With --example the guard is the one in guard_load, the same code without the rest of ostrom; --against takes the guard_load of another
+build, whose guard is measured by turns with it, under the same noise. At the end it is stopped under load, a
 hundred times, for how long that takes. Labels, a Cedar policy of 100 rules and the audit log are on. Loopback only; it stops by itself.
 """
 import argparse
@@ -92,6 +93,7 @@ def main():
     parse.add_argument("--json")
     parse.add_argument("--example", action="store_true")
     parse.add_argument("--threads", type=int, default=os.cpu_count(), help="of the guard, with --example")
+    parse.add_argument("--against", help="guard_load of another build, with --example")
     parse.add_argument("--target", default=os.environ.get("CARGO_TARGET_DIR", str(ROOT / "target")))
     given = parse.parse_args()
     release = Path(given.target) / "release"
@@ -109,16 +111,17 @@ def main():
             processes.append(relay)
             wait_for(hop)
             (folder / "rules.cedar").write_text(rules())
-            for mode in ["buffered", "durable"]:
+            others = [f"{mode}, other build" for mode in ["buffered", "durable"] if given.against]
+            for mode in ["buffered", "durable"] + others:
                 number = port()
                 config = folder / f"{mode}.toml"
-                config.write_text(POLICY.format(port=number, server=server, mode=mode))
+                config.write_text(POLICY.format(port=number, server=server, mode=mode.split(",")[0]))
                 wait_for(server)
                 environment = dict(os.environ, OSTROM_HOME=str(folder / "home"))
                 state = str(folder / mode)
                 command = [str(release / "ostrom"), "guard", "run", "--config", str(config), "--state", state]
                 if given.example:
-                    command = [load, "guard", str(config), state, str(given.threads)]
+                    command = [given.against if mode in others else load, "guard", str(config), state, str(given.threads)]
                 guard = subprocess.Popen(command, env=environment, stderr=open(folder / f"{mode}.log", "w"))
                 processes.append(guard)
                 wait_for(number, folder / f"{mode}.log")

@@ -1,13 +1,14 @@
 //! Writing and reading the log.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ostrom_trust::SecretKey;
 use ostrom_trust::log::{Durability, Log, Options, Recovery};
 use tokio::sync::Notify;
 
+use super::ahead::Ahead;
 use super::asked::{Asked, Waiting};
 use super::openings::Writer;
 use super::{AuditError, Policies};
@@ -18,6 +19,8 @@ use crate::gateway::{Journal, JournalError, Opening, Rules, now};
 const ORIGIN: &str = "ostrom-guard";
 /// Events after which a checkpoint is due, however little time has passed.
 const CHECKPOINT_EVERY: u64 = 4_096;
+/// The longest record, in bytes.
+const MAX_RECORD: usize = 1 << 20;
 
 /// What a record promises after power loss.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -33,7 +36,7 @@ pub enum Mode {
 /// The audit log of a running guard.
 pub struct AuditLog {
     log: Log,
-    openings: Mutex<Writer>,
+    ahead: Ahead,
     mode: Mode,
     /// Rings when so many events were written that a checkpoint is due.
     due: Notify,
@@ -72,6 +75,7 @@ impl AuditLog {
     ) -> Result<Opened, AuditError> {
         let options = Options {
             durability: Durability::Buffered { sync_every: Duration::from_secs(1) },
+            max_record: MAX_RECORD,
             ..Options::default()
         };
         let log = Log::open(&log_folder(folder), key, ORIGIN, &options)?;
@@ -84,8 +88,8 @@ impl AuditLog {
             apply(&mut engine, &event, &mut in_force, policies)?;
         }
         policies.keep(rules, snapshot)?;
-        let openings = Mutex::new(Writer::new(folder, keep_days, now())?);
-        let opened = Self { log, openings, mode, due: Notify::new() };
+        let ahead = Ahead::new(Writer::new(folder, keep_days, now())?, log.size());
+        let opened = Self { log, ahead, mode, due: Notify::new() };
         let started = Event::Started {
             policy: rules.version(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -93,11 +97,10 @@ impl AuditLog {
             readers: rules.readers(),
             at: now(),
         };
-        let number = opened.append(&started).map_err(|error| AuditError::File {
+        opened.record(&started).map_err(|error| AuditError::File {
             path: folder.to_owned(),
             source: std::io::Error::other(error.0),
         })?;
-        let _number = number;
         engine.apply(&started, None);
         asked.before(&engine, &started);
         let waiting = asked.waiting(folder, rules.as_ref(), now())?;
@@ -138,29 +141,57 @@ impl AuditLog {
     /// # Errors
     /// If it cannot be written.
     pub fn checkpoint(&self) -> Result<(), AuditError> {
+        // What cannot be written now fails its call, and is not signed.
+        let _unwritten = self.write_all();
         self.log.checkpoint()?;
         Ok(())
     }
 }
 
-impl Journal for AuditLog {
-    fn open(&self, opening: &Opening) -> Result<(), JournalError> {
-        let mut writer = self.openings.lock().unwrap_or_else(PoisonError::into_inner);
-        writer.write(opening.line(), now()).map_err(|error| JournalError(error.to_string()))
-    }
-
-    fn append(&self, event: &Event) -> Result<u64, JournalError> {
-        let failed = |error: &dyn std::fmt::Display| JournalError(error.to_string());
-        let bytes = serde_json::to_vec(event).map_err(|error| failed(&error))?;
-        let index = self.log.append(&bytes).map_err(|error| failed(&error))?;
-        if index % CHECKPOINT_EVERY == CHECKPOINT_EVERY - 1 {
+impl AuditLog {
+    fn count(&self, number: u64) {
+        if number % CHECKPOINT_EVERY == CHECKPOINT_EVERY - 1 {
             // Not here: it waits for the disk, and calls would wait with it.
             self.due.notify_one();
         }
-        Ok(index)
+    }
+}
+
+fn bytes(event: &Event) -> Result<Vec<u8>, JournalError> {
+    // Most records fit.
+    let mut bytes = Vec::with_capacity(1 << 10);
+    serde_json::to_writer(&mut bytes, event).map_err(|error| JournalError(error.to_string()))?;
+    // Here, since what is queued takes effect and must not be found too long later.
+    if bytes.len() > MAX_RECORD {
+        let text = format!("a record of {} bytes; it may have {MAX_RECORD}", bytes.len());
+        return Err(JournalError(text));
+    }
+    Ok(bytes)
+}
+
+impl Journal for AuditLog {
+    fn open(&self, opening: &Opening) -> Result<(), JournalError> {
+        self.ahead.open(&self.log, opening)
     }
 
-    fn settle(&self, _number: u64) -> Result<(), JournalError> {
+    fn append(&self, event: &Event) -> Result<u64, JournalError> {
+        let number = self.ahead.put(&self.log, bytes(event)?)?;
+        self.count(number);
+        Ok(number)
+    }
+
+    fn record(&self, event: &Event) -> Result<u64, JournalError> {
+        let number = self.ahead.put_now(&self.log, bytes(event)?)?;
+        self.count(number);
+        Ok(number)
+    }
+
+    fn write_all(&self) -> Result<(), JournalError> {
+        self.ahead.write_all(&self.log)
+    }
+
+    fn settle(&self, number: u64) -> Result<(), JournalError> {
+        self.ahead.write(&self.log, number)?;
         match self.mode {
             Mode::Durable => self.log.sync().map_err(|error| JournalError(error.to_string())),
             Mode::Buffered => Ok(()),
@@ -174,6 +205,7 @@ impl Journal for AuditLog {
 
 impl Drop for AuditLog {
     fn drop(&mut self) {
+        let _unwritten = self.write_all();
         // The log itself makes everything durable when it is dropped; a checkpoint that cannot be written now is made at the next start.
         let _unsigned = self.log.checkpoint();
     }

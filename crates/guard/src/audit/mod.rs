@@ -1,4 +1,4 @@
-//! The audit log: every event before it takes effect, in the transparency log; what replays it, explains it and verifies it.
+//! The audit log: every event, in the order in which they take effect and before anything outside follows from it, in the transparency log; what replays it, explains it and verifies it.
 //!
 //! A record is the canonical JSON of an [`Event`](crate::flow::Event). Arguments and results stand in it as salted
 //! commitments; what opens them lies beside the log, a file a day, and can be deleted.
@@ -9,6 +9,7 @@
 //! | `openings/YYYY-MM-DD.jsonl` | salts and values |
 //! | `policies/DIGEST.json` | each policy that was ever in force |
 
+mod ahead;
 mod asked;
 mod explain;
 mod landed;
@@ -61,5 +62,7 @@ pub enum AuditError {
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_ahead;
 #[cfg(test)]
 mod tests_restart;

@@ -114,6 +114,12 @@ impl Engine {
         self.unresolved.iter().chain(self.open.keys()).copied()
     }
 
+    /// How many calls are under way.
+    #[must_use]
+    pub fn under_way_now(&self) -> usize {
+        self.open.len()
+    }
+
     /// The server and tool of a call that is under way.
     #[must_use]
     pub fn place(&self, call: CallId) -> Option<(Arc<str>, Arc<str>)> {

@@ -160,14 +160,36 @@ impl Gateway {
             Ok(decided) => decided,
             Err(done) => return Ok(done),
         };
-        self.shared.settle(written).await?;
+        // From here on: the client may go while the intent is written.
         let mut flight =
             Flight { gateway: self, call: decided.decision.call, facts: facts.clone(), landed: false };
+        self.shared.settle(written).await?;
+        if let Some(done) = self.stopped_meanwhile(&proposed, &decided, written) {
+            return Ok(done);
+        }
         let answer = self.dispatch(&proposed, &decided, &facts, route).await;
         flight.landed = true;
         let (done, written) = self.land(&proposed, &decided, &facts, answer)?;
         self.shared.settle(written).await?;
         Ok(done)
+    }
+
+    /// Refuses a call that a person has stopped while its intent was written. Its record says that it came to nothing.
+    pub(super) fn stopped_meanwhile(
+        &self,
+        proposed: &Proposed,
+        decided: &Decided<'_>,
+        written: super::state::Written,
+    ) -> Option<Done> {
+        if !self.shared.stopped_since(written) {
+            return None;
+        }
+        let barred = self.shared.lock().engine.barred(&proposed.context, &proposed.server, &proposed.tool)?;
+        if !self.shared.rules.enforces() && !barred.holds_always() {
+            return None;
+        }
+        let text = format!("Ostrom's guard did not let this call through: {barred}.");
+        Some(Done::Refused { shown: text_result(&text, true), label: decided.label.clone() })
     }
 
     /// Decides about a plan, as a call of the guard's own. Gives its number and the label that its steps are under.
@@ -183,7 +205,7 @@ impl Gateway {
             Ok(decided) => decided,
             Err(done) => return Ok(Err(done)),
         };
-        // Each step's own intent is settled before it is dispatched, and the log keeps its order.
+        // Each step's own intent is settled before it is dispatched, and the log keeps its order; so is what is shown of the plan.
         let _settled_with_the_first_step = written;
         let call = decided.decision.call;
         let under = self.shared.lock().engine.under_way(call).cloned().unwrap_or(decided.label);
@@ -201,7 +223,7 @@ impl Gateway {
         if let Some((_, opening)) = &plain {
             self.shared.open(opening)?;
         }
-        let mut state = self.shared.lock();
+        let mut state = self.shared.lock_ahead();
         let state = &mut *state;
         let (values, mut arguments) = match plain {
             Some((arguments, _)) => (Cow::Borrowed(&proposed.arguments), arguments),
@@ -245,11 +267,13 @@ impl Gateway {
         decision.forbidden_by = self.forbidden(state, &decision, &values, (&control, &label));
         let request = self.judge(state, &mut decision, (&proposed.arguments, &values), &label)?;
         let event = Event::Decided(Box::new(decision));
-        let written = self.shared.record(state, &event, Some(facts))?;
+        let written = self.shared.stage(state, &event, Some(facts))?;
         let Event::Decided(decision) = event else { return Err(JournalError("an event changed".to_owned())) };
         if decision.dispatched {
             return Ok(Ok((Decided { decision: *decision, values, label }, written)));
         }
+        // Nobody settles a refusal, and it tells something.
+        self.shared.written(state)?;
         if let Some(request) = &request {
             state.approvals.wait(request.clone());
         }
@@ -461,7 +485,7 @@ impl Gateway {
         let mut outcome = Outcome { commitment, failed, ..empty_outcome(decided.decision.call) };
         self.shared.open(&commitments.opening())?;
         touched(&mut outcome, facts, &decided.values, answer.as_ref().ok());
-        let mut state = self.shared.lock();
+        let mut state = self.shared.lock_ahead();
         let state = &mut *state;
         let claimed = answer.as_ref().ok().and_then(claim);
         let label = state.engine.result(&outcome, facts, claimed.as_ref());
@@ -500,14 +524,15 @@ impl Gateway {
                         let what = format!("{}/{}{}", proposed.server, proposed.tool, endorsed.argument);
                         let context = proposed.context.clone();
                         let event = Event::Endorsed { context, what, bits: endorsed.bits, at: now() };
-                        let _written = self.shared.record(state, &event, None)?;
+                        // Settled with the outcome.
+                        let _written = self.shared.stage(state, &event, None)?;
                     }
                     (Done::Answered { shown: result }, outcome)
                 }
             }
         };
         let event = Event::Finished(Box::new(event));
-        let written = self.shared.record(state, &event, Some(facts))?;
+        let written = self.shared.stage(state, &event, Some(facts))?;
         Ok((done, written))
     }
 }

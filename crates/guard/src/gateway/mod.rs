@@ -17,9 +17,12 @@ mod own;
 mod present;
 mod questions;
 mod rules;
+mod salt;
 mod state;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_ahead;
 #[cfg(test)]
 mod tests_gaps;
 mod watch;
@@ -45,6 +48,8 @@ pub use names::Names;
 pub(crate) use own::endorsed;
 pub(crate) use present::{Origin, answered, present, value, whole_of};
 pub use rules::{Boxed, Journal, JournalError, Question, Rules, Unanswered, Upstream, operation};
+#[cfg(test)]
+pub(crate) use state::Commitments;
 pub use state::{Opening, Shared, State, commitment, now};
 
 use crate::flow::{ContextKey, Event, Reveal};
@@ -548,8 +553,9 @@ fn cacheable(member: &str, values: Vec<Value>) -> Map<String, Value> {
 impl Handler for Gateway {
     fn open(&self, principal: &str, token: Option<&str>) -> Result<Option<Arc<str>>, RpcError> {
         let Some(token) = token else { return Ok(None) };
-        let state = self.shared.lock();
-        match state.engine.run_of(&Digest::of(token.as_bytes())) {
+        let digest = Digest::of(token.as_bytes());
+        // Whether the run goes on is decided, and on record, with each call.
+        match self.shared.lock_ahead().engine.run_of(&digest) {
             Some(context) if *context.principal == *principal => Ok(context.run.clone()),
             // Another principal's token looks like one that never was.
             _ => Err(RpcError::new(

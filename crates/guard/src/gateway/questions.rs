@@ -164,7 +164,8 @@ impl Under<'_> {
         let label = self.label(&state);
         let before = state.engine.context(&self.proposed.context);
         if before.covers(&label) && label.provenance.is_within(&before.provenance) {
-            return Ok(());
+            // That it is so must outlive the guard before something is shown because of it.
+            return shared.written(&state).map_err(|error| error.to_string());
         }
         let context = self.proposed.context.clone();
         let event = Event::Revealed { context, what: what.to_owned(), label, handle: None, at: now() };

@@ -88,20 +88,30 @@ pub trait Rules: Send + Sync {
     ) -> Vec<String>;
 }
 
-/// Where events go before they take effect.
+/// Where events go. They take effect in their order, and nothing that follows from one is seen outside before it is written.
 pub trait Journal: Send + Sync {
-    /// Keeps what opens the commitments in an event that is about to be written. First: an opening without its event opens nothing, an event
-    /// without its opening could not be explained.
+    /// Keeps what opens the commitments in an event that is appended next; it is written before that. An opening without its event opens nothing,
+    /// an event without its opening could not be explained.
     ///
     /// # Errors
-    /// If it could not be written: then the event must not be either.
+    /// If nothing can be written: then the event must not be appended either.
     fn open(&self, opening: &Opening) -> Result<(), JournalError>;
-    /// Writes an event. Events are written in the order of these calls.
+    /// Gives an event its number. Events are written in the order of these calls, at the latest when somebody waits for one that came later.
     ///
     /// # Errors
-    /// If it could not be written: then what it stands for must not happen.
+    /// If nothing can be written: then what it stands for must not happen.
     fn append(&self, event: &Event) -> Result<u64, JournalError>;
-    /// Waits until the event of this number is as safe as the mode promises.
+    /// Gives an event its number and writes it, after all before it. Nothing may be appended meanwhile.
+    ///
+    /// # Errors
+    /// If it cannot be written: then what it stands for must not happen, and it is not in the log.
+    fn record(&self, event: &Event) -> Result<u64, JournalError>;
+    /// Returns when all that was appended before is written: a killed guard loses none of it.
+    ///
+    /// # Errors
+    /// If it cannot be: then nothing that follows from it may be seen outside. It is written later, if that becomes possible.
+    fn write_all(&self) -> Result<(), JournalError>;
+    /// Waits until the event of this number is as safe as the mode promises: written, or on the disk.
     ///
     /// # Errors
     /// If it is not going to be.

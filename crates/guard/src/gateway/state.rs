@@ -1,5 +1,6 @@
 //! What changes while the guard runs: one lock around the engine, what is kept for agents, and who waits for a person.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -30,6 +31,8 @@ pub struct State {
 pub struct Shared {
     state: Mutex<State>,
     journal: Arc<dyn Journal>,
+    /// Counts what people stop, revoke and end. Changed under the lock of the state.
+    stops: AtomicU64,
     /// The policy in force.
     pub rules: Arc<dyn Rules>,
 }
@@ -40,17 +43,23 @@ impl std::fmt::Debug for Shared {
     }
 }
 
-/// An event that is written and may not yet be safe.
+/// An event that has its place in the log and may not yet be safe.
 #[derive(Debug, Clone, Copy)]
 #[must_use]
-pub struct Written(pub(super) Option<u64>);
+pub struct Written {
+    number: u64,
+    /// Whether no other call is under way, so that nobody would share the write.
+    alone: bool,
+    /// How much had been stopped by then.
+    stops: u64,
+}
 
 impl Shared {
     /// A state that begins with `engine`.
     pub fn new(engine: Engine, rules: Arc<dyn Rules>, journal: Arc<dyn Journal>, capacity: Capacity) -> Self {
         let store = Store::new(capacity);
         let state = State { engine, store, approvals: Approvals::default() };
-        Self { state: Mutex::new(state), journal, rules }
+        Self { state: Mutex::new(state), journal, stops: AtomicU64::new(0), rules }
     }
 
     /// Goes on with the questions and approvals of before.
@@ -66,10 +75,27 @@ impl Shared {
         }
     }
 
-    /// Locks the state.
+    /// Locks the state, with everything in it written. What is read from it may be shown.
     pub fn lock(&self) -> MutexGuard<'_, State> {
+        let state = self.lock_ahead();
+        // Where nothing can be written, what is shown needs a record of its own and so an error, or was shown before.
+        let _unwritten = self.journal.write_all();
+        state
+    }
+
+    /// Locks the state, which may be ahead of what is written. Whatever follows from it must be settled before it is seen outside.
+    pub(super) fn lock_ahead(&self) -> MutexGuard<'_, State> {
         // Nothing under the lock panics half way through a change; a poisoned lock still holds a whole state.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns when everything in the state is written. Whoever shows something because of what the state says, and has nothing to
+    /// record, asks this.
+    ///
+    /// # Errors
+    /// If it cannot be written.
+    pub fn written(&self, _state: &State) -> Result<(), JournalError> {
+        self.journal.write_all()
     }
 
     /// Keeps what opens the commitments in an event that is recorded next. It needs no lock, and takes time.
@@ -90,17 +116,52 @@ impl Shared {
         event: &Event,
         facts: Option<&ToolFacts>,
     ) -> Result<Written, JournalError> {
-        let number = self.journal.append(event)?;
-        state.engine.apply(event, facts);
-        Ok(Written(Some(number)))
+        let number = self.journal.record(event)?;
+        Ok(self.apply(state, event, facts, number))
     }
 
-    /// Waits until what was written is as safe as the mode promises.
+    /// Gives an event its place in the log and lets it take effect, under the lock. It is written when it is settled, or when something is that came
+    /// later: so others need not wait for the write.
+    ///
+    /// # Errors
+    /// If nothing can be written; then it has no effect.
+    pub(super) fn stage(
+        &self,
+        state: &mut State,
+        event: &Event,
+        facts: Option<&ToolFacts>,
+    ) -> Result<Written, JournalError> {
+        let number = self.journal.append(event)?;
+        Ok(self.apply(state, event, facts, number))
+    }
+
+    fn apply(&self, state: &mut State, event: &Event, facts: Option<&ToolFacts>, number: u64) -> Written {
+        state.engine.apply(event, facts);
+        if matches!(event, Event::Stopped { .. } | Event::Revoked { .. } | Event::Closed { .. }) {
+            self.stops.fetch_add(1, Ordering::Release);
+        }
+        let alone = state.engine.under_way_now() <= 1;
+        Written { number, alone, stops: self.stops.load(Ordering::Acquire) }
+    }
+
+    /// Whether anything was stopped since an event got its place.
+    pub(super) fn stopped_since(&self, written: Written) -> bool {
+        self.stops.load(Ordering::Acquire) != written.stops
+    }
+
+    /// Waits until what was recorded or staged is as safe as the mode promises.
     ///
     /// # Errors
     /// If it is not going to be.
     pub async fn settle(&self, written: Written) -> Result<(), JournalError> {
-        let Some(number) = written.0.filter(|_| self.journal.waits()) else { return Ok(()) };
+        let number = written.number;
+        if !self.journal.waits() {
+            if !written.alone {
+                // Other calls on this thread come as far as this first: then one write is for all of them.
+                tokio::task::yield_now().await;
+            }
+            return self.journal.settle(number);
+        }
         let journal = self.journal.clone();
         tokio::task::spawn_blocking(move || journal.settle(number))
             .await
@@ -149,8 +210,7 @@ impl Commitments {
     /// # Errors
     /// If the system has no randomness.
     pub fn new() -> Result<Self, getrandom::Error> {
-        let mut salt = [0; 32];
-        getrandom::fill(&mut salt)?;
+        let salt = super::salt::fresh()?;
         let mut line = Vec::with_capacity(256);
         line.extend_from_slice(b"{\"salt\":\"");
         line.extend_from_slice(data_encoding(&salt).as_bytes());

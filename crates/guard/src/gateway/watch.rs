@@ -46,9 +46,12 @@ impl Gateway {
             Ok(decided) => decided,
             Err(done) => return Ok(Err(done)),
         };
-        self.shared.settle(written).await?;
         let call = decided.decision.call;
         let mut flight = Flight { gateway: self, call, facts: facts.clone(), landed: false };
+        self.shared.settle(written).await?;
+        if let Some(done) = self.stopped_meanwhile(proposed, &decided, written) {
+            return Ok(Err(done));
+        }
         // With handles, what is dispatched is not what was passed.
         let uri = decided.values.get("uri").and_then(|uri| uri.as_str()).unwrap_or_default();
         let answer: Result<Box<dyn Any + Send + Sync>, _> = upstream.watch(uri).await;

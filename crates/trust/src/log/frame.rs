@@ -30,12 +30,11 @@ fn checksum(leaf: &Digest) -> [u8; 8] {
     [a, b, c, d, e, f, g, h]
 }
 
-/// Puts the frame of a record into `frame`. The record is at most [`LARGEST`] bytes long.
-pub(super) fn encode(record: &[u8], leaf: &Digest, frame: &mut Vec<u8>) {
-    frame.clear();
-    frame.extend_from_slice(&(record.len() as u32).to_be_bytes());
-    frame.extend_from_slice(&checksum(leaf));
-    frame.extend_from_slice(record);
+/// Adds the frame of a record to `frames`. The record is at most [`LARGEST`] bytes long.
+pub(super) fn encode(record: &[u8], leaf: &Digest, frames: &mut Vec<u8>) {
+    frames.extend_from_slice(&(record.len() as u32).to_be_bytes());
+    frames.extend_from_slice(&checksum(leaf));
+    frames.extend_from_slice(record);
 }
 
 /// What the next bytes are.

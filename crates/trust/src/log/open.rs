@@ -141,7 +141,7 @@ impl Log {
             is_syncing: false,
             is_closing: false,
             failed: None,
-            frame: Vec::new(),
+            frames: Vec::new(),
         };
         let shared = Arc::new(Shared {
             folder: folder.to_owned(),

@@ -81,7 +81,7 @@ pub(super) struct State {
     /// Why nothing may be written any more.
     pub(super) failed: Option<String>,
     /// Where frames are put together.
-    pub(super) frame: Vec<u8>,
+    pub(super) frames: Vec<u8>,
 }
 
 /// The log up to some moment.
@@ -132,7 +132,16 @@ impl Log {
     /// system cannot say whether a record is on the disk, no more records are taken ([`LogError::Closed`]); a record whose append
     /// failed so may be there, whole, when the log is opened again.
     pub fn append(&self, record: &[u8]) -> Result<u64, LogError> {
-        self.shared.append(record)
+        self.shared.append(&[record])
+    }
+
+    /// Appends records one after the other with one write, and returns the index of the first: all of them are in the log, or
+    /// none is.
+    ///
+    /// # Errors
+    /// As [`Log::append`].
+    pub fn append_all<R: AsRef<[u8]>>(&self, records: &[R]) -> Result<u64, LogError> {
+        self.shared.append(records)
     }
 
     /// Returns when every record that was appended before is on the disk.
@@ -226,25 +235,34 @@ impl Shared {
         self.folder.join(ENTRIES)
     }
 
-    fn append(&self, record: &[u8]) -> Result<u64, LogError> {
-        let (length, limit) = (record.len(), self.options.max_record);
-        if length > limit {
+    fn append<R: AsRef<[u8]>>(&self, records: &[R]) -> Result<u64, LogError> {
+        let limit = self.options.max_record;
+        if let Some(length) =
+            records.iter().map(|record| record.as_ref().len()).find(|length| *length > limit)
+        {
             return Err(LogError::TooLong { length, limit });
         }
-        let leaf = leaf_hash(record);
+        if records.is_empty() {
+            return Ok(self.lock().tree.size());
+        }
+        // Hashing takes time and needs nothing of the state.
+        let leaves: Vec<Digest> = records.iter().map(|record| leaf_hash(record.as_ref())).collect();
         let mut state = self.lock();
         if let Some(why) = &state.failed {
             return Err(LogError::Closed(why.clone()));
         }
-        let mut frame = std::mem::take(&mut state.frame);
-        frame::encode(record, &leaf, &mut frame);
-        let (from, length) = (state.end, frame.len() as u64);
-        let written = self.entries.write_at(&frame, from);
-        if frame.capacity() <= KEEP {
-            state.frame = frame;
+        let mut frames = std::mem::take(&mut state.frames);
+        frames.clear();
+        for (record, leaf) in records.iter().zip(&leaves) {
+            frame::encode(record.as_ref(), leaf, &mut frames);
+        }
+        let (from, length) = (state.end, frames.len() as u64);
+        let written = self.entries.write_at(&frames, from);
+        if frames.capacity() <= KEEP {
+            state.frames = frames;
         }
         if let Err(source) = written {
-            // What a full disk left of the frame must not stay: a later one would be written over it only in part.
+            // What a full disk left of the frames must not stay: a later one would be written over it only in part.
             if let Err(error) = self.entries.set_len(from) {
                 state.failed = Some(format!("a record was written in part and cannot be cut off ({error})"));
                 self.progress.notify_all();
@@ -253,7 +271,9 @@ impl Shared {
         }
         let index = state.tree.size();
         let was_clean = state.synced == from;
-        state.tree.push(leaf);
+        for leaf in leaves {
+            state.tree.push(leaf);
+        }
         state.end = from + length;
         match self.options.durability {
             Durability::Durable => {

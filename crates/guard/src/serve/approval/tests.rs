@@ -39,6 +39,14 @@ impl Journal for Memory {
         Ok(events.len() as u64 - 1)
     }
 
+    fn record(&self, event: &Event) -> Result<u64, JournalError> {
+        self.append(event)
+    }
+
+    fn write_all(&self) -> Result<(), JournalError> {
+        Ok(())
+    }
+
     fn settle(&self, _number: u64) -> Result<(), JournalError> {
         Ok(())
     }

@@ -78,6 +78,31 @@ fn a_full_disk_fails_the_append_and_nothing_else() {
 }
 
 #[test]
+fn of_records_that_are_appended_together_all_are_in_the_log_or_none() {
+    for room in (0..140).step_by(7) {
+        let fixture = Fixture::new();
+        let (log, disk) = open(&fixture, &fixture.options, "entries");
+        log.append(&record(0)).unwrap();
+        disk.room.store(room, Ordering::SeqCst);
+        let together = [[b'x'; 50], [b'y'; 50]];
+        let appended = log.append_all(&together);
+        let whole = room >= 2 * (50 + 12);
+        assert_eq!(appended.is_ok(), whole, "{room}");
+        disk.room.store(1 << 40, Ordering::SeqCst);
+        assert_eq!(log.append_all::<&[u8]>(&[]).unwrap(), if whole { 3 } else { 1 });
+        let mut wanted = vec![record(0)];
+        wanted.extend(together.iter().filter(|_| whole).map(|record| record.to_vec()));
+        assert_eq!(records(&fixture.folder()), wanted);
+        // The tree knows no more than the file.
+        log.append_all(&[record(1), record(2)]).unwrap();
+        log.checkpoint().unwrap();
+        log.close().unwrap();
+        assert!(fixture.open().recovery().is_clean());
+        assert!(fixture.verify().is_sound());
+    }
+}
+
+#[test]
 fn half_a_record_that_cannot_be_cut_off_closes_the_log_and_is_cut_when_it_is_opened() {
     let fixture = Fixture::new();
     let (log, disk) = open(&fixture, &fixture.options, "entries");
