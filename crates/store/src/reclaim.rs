@@ -20,7 +20,6 @@ const UNUSED: &str = "SELECT p.key FROM policy p WHERE p.key > $1 AND p.key <= $
      AND (SELECT 1 FROM object o WHERE o.policy = p.key LIMIT 1) IS NULL \
      AND (SELECT 1 FROM object o WHERE o.own = p.key AND o.own <> o.policy LIMIT 1) IS NULL \
      AND (SELECT 1 FROM object o WHERE o.given = p.key AND o.given <> 0 LIMIT 1) IS NULL \
-     AND (SELECT 1 FROM object o WHERE o.counts = p.key AND o.counts IS NOT NULL LIMIT 1) IS NULL \
      AND (SELECT 1 FROM tombstone t WHERE t.policy = p.key LIMIT 1) IS NULL \
      AND (SELECT 1 FROM tombstone t WHERE t.own = p.key LIMIT 1) IS NULL \
      AND (SELECT 1 FROM case_file c WHERE c.policy = p.key LIMIT 1) IS NULL \

@@ -278,7 +278,6 @@ async fn play(
                 store = Store::open(config).await.unwrap();
             }
         }
-        model.settle(at(now));
     }
     Played { store, model, places, answers, known, end: now }
 }
@@ -572,37 +571,6 @@ fn what_is_hidden_changes_nothing_that_is_told_on_sqlite() {
 fn what_is_hidden_changes_nothing_that_is_told_on_postgres() {
     let postgres = Postgres::start().unwrap_or_else(|error| panic!("{error}"));
     run(20, |n| ["a", "b"].map(|world| postgres.create(&format!("{world}{n}")).unwrap().parse().unwrap()));
-}
-
-/// Something that is opened stands where it would if what is hidden had never been: hidden times have released it meanwhile.
-#[test]
-fn what_was_released_by_something_hidden_goes_back() {
-    let put =
-        |thing, version, mark, references| Put { collection: 1, thing, version, mark, references, word: 0 };
-    // Thing 0 refers to thing 1: under a policy for members from 300 on at first, open to all later.
-    let steps = |opened| {
-        vec![
-            Step::Batch(1, vec![put(1, Some(0), 7, vec![])]),
-            Step::Batch(1, vec![put(0, Some(0), 0, vec![1]), put(2, Some(0), 0, vec![])]),
-            Step::Release(310),
-            Step::Batch(1, vec![put(1, Some(1), opened, vec![])]),
-            Step::Release(320),
-            Step::Release(510),
-        ]
-    };
-    let runtime = tokio::runtime::Runtime::new().unwrap();
-    // Opened for good, by marks whose own time has passed already, and until another time.
-    for (opened, limit, added) in [(0, 1, 20), (0, 2, 20), (7, 1, 20), (6, 2, 510)] {
-        let folder = tempfile::tempdir().unwrap();
-        let configs = ["a", "b"].map(|world| Config::folder(&folder.path().join(world)));
-        let case = Case { steps: steps(opened), reader: if opened == 7 { 1 } else { 0 }, now: 600, limit };
-        let first = configs[0].clone();
-        assert!(runtime.block_on(check(&case, configs)));
-        let store = runtime.block_on(Store::open(&first)).unwrap();
-        let reading = runtime.block_on(store.reading(&readers()[case.reader], at(600))).unwrap();
-        let object = runtime.block_on(reading.get(&thing(0), None)).unwrap().unwrap();
-        assert_eq!(object.head.key.added, at(added), "opened with mark {opened}");
-    }
 }
 
 /// The test must be able to fail: a world in which something hidden was not left out.

@@ -74,18 +74,22 @@ impl Ahead {
         Ok(number)
     }
 
-    /// Writes everything that is queued and then a record, or leaves the record out. Nobody else may queue one meanwhile.
-    pub(super) fn put_now(&self, log: &Log, record: Vec<u8>) -> Result<u64, JournalError> {
-        self.write_all(log)?;
-        let number = self.put(log, record)?;
-        if let Err(error) = self.write(log, number) {
+    /// Writes everything that is queued and then a record, which is never queued: if it is not written now, it never is.
+    pub(super) fn put_now(&self, log: &Log, record: &[u8]) -> Result<u64, JournalError> {
+        let mut files = lock(&self.files);
+        loop {
+            self.flush(log, &mut files)?;
+            // Held over the write: no other record gets in between.
             let mut queue = lock(&self.queue);
-            // It is the only one: it has had no effect, and must not be written later.
-            queue.records.clear();
-            queue.next = queue.written;
-            return Err(error);
+            if !queue.records.is_empty() {
+                continue;
+            }
+            log.append(record).map_err(|error| failed(&error))?;
+            let number = queue.next;
+            queue.next = number.saturating_add(1);
+            queue.written = queue.written.saturating_add(1);
+            return Ok(number);
         }
-        Ok(number)
     }
 
     /// The queue, as long as it moves.
@@ -101,7 +105,11 @@ impl Ahead {
 
     /// Returns when the record of this number is in the log, and all before it.
     pub(super) fn write(&self, log: &Log, number: u64) -> Result<(), JournalError> {
-        self.write_until(log, |queue| queue.written > number)
+        self.write_until(log, |queue| queue.written > number)?;
+        if lock(&self.queue).written > number {
+            return Ok(());
+        }
+        Err(JournalError("a record was lost on its way into the log: restart the guard".to_owned()))
     }
 
     /// Returns when everything that was queued before is written.
@@ -116,16 +124,23 @@ impl Ahead {
             return Ok(());
         }
         let mut files = lock(&self.files);
-        let spare = std::mem::take(&mut files.spare);
+        // Whoever held the files may have done it meanwhile.
+        if done(&lock(&self.queue)) {
+            return Ok(());
+        }
+        self.flush(log, &mut files)
+    }
+
+    /// Writes everything that is queued.
+    fn flush(&self, log: &Log, files: &mut Files) -> Result<(), JournalError> {
         let (mut openings, records) = {
             let mut queue = lock(&self.queue);
-            // Whoever held the files has done it meanwhile.
-            if done(&queue) {
-                files.spare = spare;
+            if queue.records.is_empty() && queue.openings.is_empty() {
+                queue.stuck = false;
                 return Ok(());
             }
             (
-                std::mem::replace(&mut queue.openings, spare),
+                std::mem::replace(&mut queue.openings, std::mem::take(&mut files.spare)),
                 std::mem::replace(&mut queue.records, Vec::with_capacity(USUAL)),
             )
         };

@@ -181,7 +181,7 @@ impl Journal for AuditLog {
     }
 
     fn record(&self, event: &Event) -> Result<u64, JournalError> {
-        let number = self.ahead.put_now(&self.log, bytes(event)?)?;
+        let number = self.ahead.put_now(&self.log, &bytes(event)?)?;
         self.count(number);
         Ok(number)
     }

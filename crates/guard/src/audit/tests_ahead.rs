@@ -87,7 +87,7 @@ fn what_could_not_be_written_goes_first_later_and_nothing_is_queued_meanwhile() 
     assert!(ahead.open(&log, &opening()).is_err());
     assert!(ahead.write(&log, second).is_err());
     // What takes effect only once it is written is not written later.
-    assert!(ahead.put_now(&log, b"lost as well".to_vec()).is_err());
+    assert!(ahead.put_now(&log, b"lost as well").is_err());
     std::fs::rename(&away, &there).unwrap();
     let third = ahead.put(&log, b"third".to_vec()).unwrap();
     assert_eq!((first, second, third), (0, 1, 2));
@@ -106,13 +106,41 @@ fn what_must_be_written_at_once_is_in_the_log_or_nowhere() {
     let mut commitments = Commitments::new().unwrap();
     commitments.commit("to", &"ana");
     ahead.open(&log, &commitments.opening()).unwrap();
-    assert!(ahead.put_now(&log, b"lost".to_vec()).is_err());
+    assert!(ahead.put_now(&log, b"lost").is_err());
     std::fs::rename(&away, &there).unwrap();
-    assert_eq!(ahead.put_now(&log, b"first".to_vec()).unwrap(), 0);
+    assert_eq!(ahead.put_now(&log, b"first").unwrap(), 0);
     // One that the log does not take is not in the way of the next.
-    assert!(ahead.put_now(&log, vec![b'x'; 2 << 20]).is_err());
-    assert_eq!(ahead.put_now(&log, b"second".to_vec()).unwrap(), 1);
+    assert!(ahead.put_now(&log, &vec![b'x'; 2 << 20]).is_err());
+    assert_eq!(ahead.put_now(&log, b"second").unwrap(), 1);
     assert_eq!(records(folder.path()), [b"first".to_vec(), b"second".to_vec()]);
+}
+
+#[test]
+fn what_is_in_the_log_or_nowhere_keeps_its_number_whoever_writes_beside_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let log = log(folder.path());
+    let ahead = Ahead::new(Writer::new(folder.path(), None, 0).unwrap(), 0);
+    let over = std::sync::atomic::AtomicBool::new(false);
+    let too_long = vec![b'x'; 2 << 20];
+    std::thread::scope(|scope| {
+        // As a checkpoint does, without the lock under which records get their numbers.
+        scope.spawn(|| {
+            while !over.load(std::sync::atomic::Ordering::Relaxed) {
+                let _failed = ahead.write_all(&log);
+            }
+        });
+        for round in 0..300_u64 {
+            assert!(ahead.put_now(&log, &too_long).is_err());
+            let number = ahead.put(&log, format!("queued {round}").into_bytes()).unwrap();
+            assert_eq!(number, round * 2);
+            let number = ahead.put_now(&log, format!("at once {round}").as_bytes()).unwrap();
+            assert_eq!(number, round * 2 + 1);
+        }
+        over.store(true, std::sync::atomic::Ordering::Relaxed);
+    });
+    let expected = (0..300)
+        .flat_map(|round| [format!("queued {round}"), format!("at once {round}")].map(String::into_bytes));
+    assert_eq!(records(folder.path()), expected.collect::<Vec<_>>());
 }
 
 #[tokio::test]

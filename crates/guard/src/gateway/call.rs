@@ -110,7 +110,7 @@ type Resolved = (BTreeMap<String, Value>, Records, Opening);
 pub(super) struct Decided<'a> {
     pub(super) decision: Decision,
     pub(super) values: Values<'a>,
-    label: Label,
+    pub(super) label: Label,
 }
 
 /// A call on its way. Dropped without an outcome (the client went away), it leaves a record that says so.
@@ -164,32 +164,37 @@ impl Gateway {
         let mut flight =
             Flight { gateway: self, call: decided.decision.call, facts: facts.clone(), landed: false };
         self.shared.settle(written).await?;
-        if let Some(done) = self.stopped_meanwhile(&proposed, &decided, written) {
-            return Ok(done);
-        }
-        let answer = self.dispatch(&proposed, &decided, &facts, route).await;
+        let answer = match self.stopped_meanwhile(&proposed, &decided, written) {
+            Some(stopped) => Err(stopped),
+            None => self.dispatch(&proposed, &decided, &facts, route).await,
+        };
         flight.landed = true;
         let (done, written) = self.land(&proposed, &decided, &facts, answer)?;
         self.shared.settle(written).await?;
         Ok(done)
     }
 
-    /// Refuses a call that a person has stopped while its intent was written. Its record says that it came to nothing.
+    /// The error that a call comes to which a person has stopped while its intent was written.
     pub(super) fn stopped_meanwhile(
         &self,
         proposed: &Proposed,
         decided: &Decided<'_>,
         written: super::state::Written,
-    ) -> Option<Done> {
+    ) -> Option<RpcError> {
         if !self.shared.stopped_since(written) {
             return None;
         }
-        let barred = self.shared.lock().engine.barred(&proposed.context, &proposed.server, &proposed.tool)?;
+        let state = self.shared.lock();
+        let barred = state.engine.barred(&proposed.context, &proposed.server, &proposed.tool);
+        // By its arguments, too: they may be references to what the context has not seen.
+        let barred = barred.or_else(|| state.engine.quarantined(&decided.label))?;
         if !self.shared.rules.enforces() && !barred.holds_always() {
             return None;
         }
-        let text = format!("Ostrom's guard did not let this call through: {barred}.");
-        Some(Done::Refused { shown: text_result(&text, true), label: decided.label.clone() })
+        Some(RpcError::new(
+            RpcError::INTERNAL,
+            format!("Ostrom's guard did not let this call through: {barred}."),
+        ))
     }
 
     /// Decides about a plan, as a call of the guard's own. Gives its number and the label that its steps are under.
@@ -232,7 +237,11 @@ impl Gateway {
                     self.shared.open(&opening)?;
                     (Cow::Owned(values), arguments)
                 }
-                Err(done) => return Ok(Err(done)),
+                Err(done) => {
+                    // It tells what is kept.
+                    self.shared.written(state)?;
+                    return Ok(Err(done));
+                }
             },
         };
         for (name, value) in values.iter() {

@@ -130,6 +130,7 @@ impl Gateway {
             };
             let mut state = self.shared.lock();
             let state = &mut *state;
+            self.shared.written(state)?;
             let Some(label) = state.engine.kept(&found.handle, context).cloned() else {
                 return failed(
                     "This run was never given that handle, or it was given before the guard restarted.",

@@ -104,6 +104,7 @@ impl Under<'_> {
         }
         self.reveal("a question of a server").map_err(|error| refused(&error))?;
         let state = self.gateway.shared.lock();
+        self.gateway.shared.written(&state).map_err(|error| refused(&error.to_string()))?;
         self.permitted(&state.engine.reply(self.call, self.facts, &Readers::Everyone))
     }
 
@@ -133,6 +134,11 @@ impl Under<'_> {
             (written.map_err(|error| refused(&error.to_string()))?, permitted)
         };
         shared.settle(written).await.map_err(|error| refused(&error.to_string()))?;
+        if shared.stopped_since(written) {
+            // A person was faster.
+            let state = shared.lock();
+            self.permitted(&state.engine.reply(self.call, self.facts, &state.engine.matched(&body)))?;
+        }
         permitted.and(said)
     }
 

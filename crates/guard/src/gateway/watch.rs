@@ -49,8 +49,8 @@ impl Gateway {
         let call = decided.decision.call;
         let mut flight = Flight { gateway: self, call, facts: facts.clone(), landed: false };
         self.shared.settle(written).await?;
-        if let Some(done) = self.stopped_meanwhile(proposed, &decided, written) {
-            return Ok(Err(done));
+        if let Some(error) = self.stopped_meanwhile(proposed, &decided, written) {
+            return Ok(Err(Done::Failed { error, label: decided.label }));
         }
         // With handles, what is dispatched is not what was passed.
         let uri = decided.values.get("uri").and_then(|uri| uri.as_str()).unwrap_or_default();

@@ -149,7 +149,7 @@ fn others(thing: &Thing, writing: &Writing, sight: &mut Sight, owner: OrgId) -> 
     let mut last = BTreeMap::<i64, &Version>::new();
     for version in seen {
         let known = last.entry(version.collection).or_insert(version);
-        if (version.version, version.arrived) > (known.version, known.arrived) {
+        if (version.version, version.seq) > (known.version, known.seq) {
             *known = version;
         }
     }

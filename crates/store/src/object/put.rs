@@ -6,7 +6,6 @@ use ostrom_core::handling::Reader;
 use ostrom_core::{Digest, ObjectId, OrgId, Timestamp};
 
 use super::given::Sight;
-use super::renew::yet_to_come;
 use super::search::words_of;
 use super::work::{Version, Work, insert};
 use super::{MAX_ANCESTORS, MAX_BODY, MAX_REFERENCES, NewObject, Outcome, line};
@@ -23,8 +22,6 @@ struct Coming {
     body: String,
     collection: i64,
     own: i64,
-    /// Its own marks as they count.
-    counts: i64,
     digest: Digest,
     version: Timestamp,
 }
@@ -88,16 +85,12 @@ impl Writing {
             object.references.sort();
             object.references.dedup();
             let collection = self.collection_key(object.collection)?;
-            let (own, counts) = match interned.get(&object.own) {
-                Some(keys) => *keys,
+            let own = match interned.get(&object.own) {
+                Some(key) => *key,
                 None => {
-                    let own = self.intern(&object.own).await?;
-                    let counts = match yet_to_come(&object.own, added) {
-                        Some(policy) => self.intern(&policy).await?,
-                        None => own,
-                    };
-                    interned.insert(object.own.clone(), (own, counts));
-                    (own, counts)
+                    let key = self.intern(&object.own).await?;
+                    interned.insert(object.own.clone(), key);
+                    key
                 }
             };
             let digest = Digest::of(&object.body);
@@ -105,7 +98,7 @@ impl Writing {
             let utf8 = |_| Error::Refused(format!("{}: its body is not UTF-8", object.id));
             let body = String::from_utf8(std::mem::take(&mut object.body)).map_err(utf8)?;
             self.know_size(collection, body.len()).await?;
-            coming.push(Coming { object, place, body, collection, own, counts, digest, version });
+            coming.push(Coming { object, place, body, collection, own, digest, version });
         }
         let order = |coming: &Coming| {
             (coming.object.id.clone(), coming.version, coming.object.collection, coming.place)
@@ -125,12 +118,11 @@ impl Writing {
                 let seq = self.number();
                 let version = Version {
                     seq,
-                    arrived: seq,
                     collection: coming.collection,
                     version: coming.version.micros(),
-                    own: coming.counts,
+                    own: coming.own,
                     given: 0,
-                    policy: coming.counts,
+                    policy: coming.own,
                     newest: false,
                     oldest: false,
                     line: if coming.object.shared { line::SHARED } else { line::ALONE },
@@ -190,7 +182,7 @@ impl Writing {
                     && whose.counts(version.line, version.owner, version.person)
             });
             let before =
-                before.max_by_key(|version| (version.version, version.arrived)).map(|version| version.seq);
+                before.max_by_key(|version| (version.version, version.seq)).map(|version| version.seq);
             compared.push((whose, *seq, before));
         }
         let wanted: HashSet<i64> = compared.iter().filter_map(|(_, _, before)| *before).collect();
@@ -229,7 +221,7 @@ impl Writing {
         let mut references = Vec::new();
         // By word, so that the index is written from left to right.
         let mut words = BTreeMap::<String, Vec<i64>>::new();
-        for (seq, Coming { object, body, collection, own, counts, digest, version, .. }) in taken {
+        for (seq, Coming { object, body, collection, own, digest, version, .. }) in taken {
             let (policy, newest, oldest, line, given) =
                 facts.get(&seq).copied().ok_or_else(|| Error::damaged("a lost version"))?;
             let of_this = words_of(&object.title, &object.text);
@@ -258,7 +250,6 @@ impl Writing {
                 object.aside,
                 body,
                 of_this.join(" "),
-                (counts != own).then_some(counts),
             ]);
             references.extend(object.references.iter().map(|target| args![target, seq, object.owner]));
             for word in of_this {
@@ -267,8 +258,8 @@ impl Writing {
         }
         let mut db = self.db()?;
         let columns = "object (seq, collection, version, added, newest, oldest, line, policy, own, given, kind, spec_version, id, owner, person, peer, \
-                       digest, leaf, salt, title, aside, body, words, counts)";
-        insert(&mut db, columns, 24, rows).await?;
+                       digest, leaf, salt, title, aside, body, words)";
+        insert(&mut db, columns, 23, rows).await?;
         insert(&mut db, "reference (target, source, owner)", 3, references).await?;
         let words = words
             .into_iter()
@@ -297,7 +288,7 @@ fn decide(
         at_once
     } else {
         // What has no version of its own is there already if the last one has the same bytes.
-        let last = here.iter().max_by_key(|version| (version.version, version.arrived));
+        let last = here.iter().max_by_key(|version| (version.version, version.seq));
         last.filter(same).or(at_once)
     };
     Ok(match there {

@@ -98,6 +98,7 @@ pub(super) async fn position(store: &Store, place: &Key) -> Result<i64, Error> {
     let Some(collection) = store.collections_known().key(place.collection) else {
         return before_batch(store, place.added).await;
     };
+    // Not by ORDER BY and LIMIT: PostgreSQL would walk through all objects for that.
     let exact =
         "SELECT max(seq) FROM object WHERE id = $1 AND collection = $2 AND version = $3 AND added = $4";
     let row = store.first(exact, args![&place.id, collection, place.version, place.added]).await?;

@@ -6,7 +6,6 @@ use ostrom_core::{ObjectId, OrgId, PersonId};
 use sqlx::AssertSqlSafe;
 
 use super::line;
-use super::renew::Former;
 use crate::db::{Arg, Db, Row, args, pad, padded, places};
 use crate::{Error, Writing};
 
@@ -61,11 +60,8 @@ impl Whose {
 #[derive(Debug, Clone)]
 pub(super) struct Version {
     pub(super) seq: i64,
-    /// The number that it had when it came.
-    pub(super) arrived: i64,
     pub(super) collection: i64,
     pub(super) version: i64,
-    /// Its own marks, as they count.
     pub(super) own: i64,
     /// What held for others' objects that it refers to when it came; 0 for nothing.
     pub(super) given: i64,
@@ -90,10 +86,6 @@ impl Version {
         let (policy, newest, oldest, line) = (row.int(5)?, row.flag(6)?, row.flag(7)?, row.int(9)?);
         Ok(Self {
             seq: row.int(1)?,
-            arrived: match row.maybe_text(14)? {
-                Some(former) => Former::read(&former)?.arrival(),
-                None => row.int(1)?,
-            },
             collection: row.int(2)?,
             version: row.int(3)?,
             own: row.int(4)?,
@@ -118,7 +110,7 @@ impl Version {
 
     /// Where it stands among the lines of its object.
     pub(super) const fn place(&self) -> i64 {
-        if self.line > 0 { self.line } else { self.arrived }
+        if self.line > 0 { self.line } else { self.seq }
     }
 }
 
@@ -160,7 +152,7 @@ impl Thing {
         }
         for version in &mut self.versions {
             if contested && version.line == line::ALONE {
-                version.line = version.arrived;
+                version.line = version.seq;
             }
             let edge = edges.get(&version.collection);
             let is = |edge: Option<(&i64, &usize)>| !contested && edge == Some((&version.version, &1));
@@ -175,7 +167,7 @@ impl Thing {
         for version in &self.versions {
             if whose.counts(version.line, version.owner, version.person) {
                 let last = newest.entry(version.collection).or_insert(version);
-                if (version.version, version.arrived) > (last.version, last.arrived) {
+                if (version.version, version.seq) > (last.version, last.seq) {
                     *last = version;
                 }
             }
@@ -222,7 +214,7 @@ impl Work {
             let mut args = args![];
             pad(&mut args, chunk.iter(), size);
             let sql = format!(
-                "SELECT id, seq, collection, version, coalesce(counts, own), policy, newest, oldest, digest, line, given, owner, person, peer, former \
+                "SELECT id, seq, collection, version, own, policy, newest, oldest, digest, line, given, owner, person, peer \
                  FROM object WHERE id IN ({})",
                 places(1, size)
             );
@@ -359,7 +351,6 @@ impl Work {
         let mut newest = BTreeMap::<bool, Vec<i64>>::new();
         let mut oldest = BTreeMap::<bool, Vec<i64>>::new();
         let mut lines = Vec::new();
-        let mut moved = Vec::new();
         let mut tally = BTreeMap::<(String, String), i64>::new();
         for (id, thing) in &mut self.things {
             for version in &mut thing.versions {
@@ -367,9 +358,6 @@ impl Work {
                 let Some(stored) = version.stored.replace(now) else { continue };
                 if stored.0 != now.0 {
                     policies.entry(now.0).or_default().push(version.seq);
-                    if version.arrived != version.seq {
-                        moved.push((version.seq, now.0));
-                    }
                 }
                 if stored.1 != now.1 {
                     newest.entry(now.1).or_default().push(version.seq);
@@ -378,7 +366,7 @@ impl Work {
                     oldest.entry(now.2).or_default().push(version.seq);
                 }
                 if stored.3 != now.3 {
-                    lines.push((version.seq, now.3));
+                    lines.push(version.seq);
                 }
             }
             let after = thing.policies();
@@ -402,13 +390,8 @@ impl Work {
         for (flag, seqs) in oldest {
             update(writing, "UPDATE object SET oldest = $1 WHERE seq IN", flag.into(), &seqs).await?;
         }
-        // Nearly always it is the number.
-        let (same, others): (Vec<_>, Vec<_>) = lines.into_iter().partition(|(seq, line)| seq == line);
-        let same: Vec<i64> = same.into_iter().map(|(seq, _)| seq).collect();
-        update(writing, "UPDATE object SET line = seq + $1 WHERE seq IN", 0, &same).await?;
-        for (seq, line) in others {
-            update(writing, "UPDATE object SET line = $1 WHERE seq IN", line, &[seq]).await?;
-        }
+        // It is its number at the time when another's came.
+        update(writing, "UPDATE object SET line = seq + $1 WHERE seq IN", 0, &lines).await?;
         let mut less = false;
         for ((kind, policies), change) in tally {
             less |= change < 0;
@@ -419,7 +402,7 @@ impl Work {
         if less {
             writing.execute("DELETE FROM tally WHERE number = 0", args![]).await?;
         }
-        writing.put_back(&moved).await
+        Ok(())
     }
 }
 

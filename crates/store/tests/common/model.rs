@@ -11,8 +11,6 @@ use ostrom_store::{Key, NewObject};
 pub struct Instance {
     pub object: NewObject,
     pub key: Key,
-    /// When it came, and when it was released.
-    pub places: Vec<Timestamp>,
     /// What held for others' objects that it refers to when it was written, as far as its writer could see them.
     pub given: Option<Held>,
     /// Once it is removed.
@@ -69,27 +67,10 @@ fn strict(policy: &Policy) -> Policy {
     }
 }
 
-/// From when on more may read.
-fn times(policy: &Policy) -> Vec<Timestamp> {
-    let of = |handling: &Handling| {
-        let start = handling.iep.as_ref().and_then(|iep| iep.start);
-        [handling.embargo.as_ref().map(|embargo| embargo.until), start]
-    };
-    policy.handlings().flat_map(of).flatten().collect()
-}
-
 impl Model {
-    /// Its own marks, without the times that had passed when it came, and its collection's.
+    /// Its own marks and its collection's.
     fn alone(&self, instance: &Instance) -> Policy {
-        let came = instance.places[0];
         let own = strict(&instance.object.own);
-        let own = Policy::new(own.handlings().cloned().map(|mut handling| {
-            handling.embargo = handling.embargo.filter(|embargo| embargo.until > came);
-            if let Some(iep) = &mut handling.iep {
-                iep.start = iep.start.filter(|start| *start > came);
-            }
-            handling
-        }));
         match self.may_read.get(&instance.key.collection) {
             Some(policy) => own.and(&strict(policy)),
             None => own,
@@ -227,7 +208,7 @@ impl Model {
             .map(|(object, added, version)| {
                 let key = Key { added, id: object.id.clone(), version, collection: object.collection };
                 let given = self.given(&object, &objects, writer);
-                Instance { object, key, places: vec![added], given, removed: None }
+                Instance { object, key, given, removed: None }
             })
             .collect();
         self.instances.extend(new);
@@ -264,36 +245,18 @@ impl Model {
 
     /// Adds once more what others may read since a time that has passed.
     pub fn release(&mut self, now: Timestamp) -> usize {
-        let policies = self.policies();
-        let mut count = 0;
-        for (known, policy) in self.instances.iter_mut().zip(policies) {
-            let is_released = |time: &Timestamp| known.key.added < *time && *time <= now;
-            if known.removed.is_none() && times(&policy).iter().any(is_released) {
-                known.key.added = now;
-                known.places.push(now);
-                count += 1;
-            }
-        }
-        count
-    }
-
-    /// Puts back what was released for what does not hold for it any more.
-    pub fn settle(&mut self, now: Timestamp) {
-        let policies = self.policies();
-        for (known, policy) in self.instances.iter_mut().zip(policies) {
-            let mut passed: Vec<Timestamp> = times(&policy).into_iter().filter(|time| *time <= now).collect();
-            passed.sort_by(|a, b| b.cmp(a));
-            let released = |time: &Timestamp| known.places.iter().position(|added| added >= time);
-            let place = passed.iter().find_map(released).unwrap_or(0);
-            if known.removed.is_none() {
-                known.places.truncate(place + 1);
-                known.key.added = known.places[place];
-            }
-        }
-    }
-
-    fn policies(&self) -> Vec<Policy> {
-        self.instances.iter().map(|known| self.effective(known).policy).collect()
+        let is_released = |known: &&mut Instance, policy: &Policy| {
+            let mut times = policy.handlings().flat_map(|handling| {
+                let start = handling.iep.as_ref().and_then(|iep| iep.start);
+                [handling.embargo.as_ref().map(|embargo| embargo.until), start]
+            });
+            known.removed.is_none()
+                && times.any(|time| time.is_some_and(|time| known.key.added < time && time <= now))
+        };
+        let policies: Vec<Policy> = self.instances.iter().map(|known| self.effective(known).policy).collect();
+        let all = self.instances.iter_mut().zip(policies);
+        let released = all.filter(|(known, policy)| is_released(known, policy));
+        released.map(|(known, _)| known.key.added = now).count()
     }
 
     /// Which instances this reader may see at this time: those that are here, and those that are gone.
