@@ -294,8 +294,8 @@ async fn a_stop_that_comes_while_an_intent_is_written_holds() {
         let _written = gateway.shared.record(&mut gateway.shared.lock(), &event, None).unwrap();
     };
     assert!(journal.settling.set(Box::new(stop)).is_ok());
-    let answer = call(&gateway, "ana", "tool-1", Relay::nowhere()).await.unwrap();
-    assert!(answer["content"][0]["text"].as_str().unwrap().contains("stopped"), "{answer:?}");
+    let error = call(&gateway, "ana", "tool-1", Relay::nowhere()).await.unwrap_err();
+    assert!(error.message.contains("stopped"), "{error:?}");
     assert!(witness.inner.got("tool-1").is_empty());
     // The record says that it came to nothing.
     assert_eq!(gateway.shared.lock().engine.unresolved().count(), 0);
