@@ -137,13 +137,17 @@ struct Watched {
 
 /// So many tools, each of which tells the words of strangers.
 fn watched(tools: usize) -> Watched {
+    watched_that_reveals(tools, "value")
+}
+
+fn watched_that_reveals(tools: usize, reveal: &str) -> Watched {
     let names: Vec<String> = (0..tools).map(|tool| format!("tool-{tool}")).collect();
     let rules: String = names
         .iter()
         .map(|name| {
             format!(
                 "[servers.mail.tools.{name}]\ncritical = false\n\
-                 result = {{ influencers = [\"outside\"], readers = \"everyone\", reveal = \"value\" }}\n"
+                 result = {{ influencers = [\"outside\"], readers = \"everyone\", reveal = \"{reveal}\" }}\n"
             )
         })
         .collect();
@@ -165,10 +169,20 @@ async fn call(
     tool: &str,
     relay: Relay,
 ) -> Result<Map<String, Value>, RpcError> {
+    call_with(gateway, who, tool, json!({}), relay).await
+}
+
+async fn call_with(
+    gateway: &Gateway,
+    who: &str,
+    tool: &str,
+    arguments: Value,
+    relay: Relay,
+) -> Result<Map<String, Value>, RpcError> {
     let request = RpcRequest {
         id: crate::wire::Id::Number(1),
         method: "tools/call".into(),
-        params: params(json!({"name": tool, "arguments": {}})),
+        params: params(json!({"name": tool, "arguments": arguments})),
     };
     gateway.handle(caller(who, None), request, relay).await
 }
@@ -299,4 +313,20 @@ async fn a_stop_that_comes_while_an_intent_is_written_holds() {
     assert!(witness.inner.got("tool-1").is_empty());
     // The record says that it came to nothing.
     assert_eq!(gateway.shared.lock().engine.unresolved().count(), 0);
+}
+
+#[tokio::test]
+async fn a_revocation_that_comes_while_an_intent_is_written_reaches_what_is_passed_by_reference() {
+    let Watched { gateway, journal, witness } = watched_that_reveals(2, "reference");
+    let answer = call(&gateway, "ana", "tool-0", Relay::nowhere()).await.unwrap();
+    let reference = handle(answer["content"][0]["text"].as_str().unwrap());
+    let revoke = |gateway: &Gateway| {
+        let event = Event::Revoked { source: "mail/tool-0".into(), by: "ana".into(), at: 1 };
+        let _written = gateway.shared.record(&mut gateway.shared.lock(), &event, None).unwrap();
+    };
+    assert!(journal.settling.set(Box::new(revoke)).is_ok());
+    let arguments = json!({"text": reference});
+    let answer = call_with(&gateway, "ana", "tool-1", arguments, Relay::nowhere()).await;
+    assert!(answer.is_err(), "the context has not seen it, but the call carries it: {answer:?}");
+    assert!(witness.inner.got("tool-1").is_empty());
 }
