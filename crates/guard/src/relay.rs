@@ -19,6 +19,8 @@ pub enum FromServer {
     Notification(Notification),
     /// A question to the client: `elicitation/create`, `sampling/createMessage`, `roots/list`.
     Question(Question),
+    /// The server wants the request once more, without having asked anything: whether it may be sent again.
+    Again(oneshot::Sender<Result<(), RpcError>>),
 }
 
 /// A question to the client, and where its answer goes. Dropping it unanswered means that nobody can answer.
@@ -56,6 +58,19 @@ impl Relay {
     pub async fn notify(&self, notification: Notification) {
         // A client that has gone needs no progress; its request is cancelled elsewhere.
         let _gone = self.0.send(FromServer::Notification(notification)).await;
+    }
+
+    /// Whether the request may be sent again. Where nobody decides about requests, it may.
+    ///
+    /// # Errors
+    /// Why not.
+    pub async fn again(&self) -> Result<(), RpcError> {
+        let (answer, answered) = oneshot::channel();
+        if self.0.send(FromServer::Again(answer)).await.is_err() {
+            return Ok(());
+        }
+        let nobody = || RpcError::new(RpcError::INTERNAL, "the call has ended");
+        answered.await.map_err(|_| nobody())?
     }
 
     /// Asks the client a question without a name. See [`ask_as`](Self::ask_as).

@@ -4,12 +4,14 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value};
 
-use crate::flow::{Engine, Outcome, Reveal, ToolFacts};
+use crate::flow::{Engine, Outcome, ToolFacts};
 use crate::gateway::{
-    Capacity, Origin, Store, answered, claim, operation, present, touched, value, whole_of,
+    Capacity, Origin, Store, answered, by_value, claim, from_error, operation, present, touched, value,
+    whole_of,
 };
 use crate::label::{Label, Readers};
 use crate::plan::{Answer, Tree};
+use crate::wire::RpcError;
 
 /// What was derived.
 #[derive(Debug, Default)]
@@ -94,15 +96,27 @@ fn shown(
         return Some(Shown { failed: true, ..Shown::default() });
     }
     let (name, body) = opened?;
+    let from;
     let result: &Map<String, Value> = match (name, body) {
         ("watch", _) if tool == operation::SUBSCRIBE => {
             return Some(Shown { failed: outcome.failed, revealed: true, ..Shown::default() });
         }
-        ("error", _) => {
+        ("stopped", error) => {
+            let why = Tree::new(error.get("message").unwrap_or(&Value::Null), label.clone());
+            let answer = planned.then_some(Answer { outcome: Err(why), status: None });
+            return Some(Shown { failed: true, answer, ..Shown::default() });
+        }
+        ("error", _) if planned || by_value(facts) => {
             let error = Tree::new(&Value::from("the call failed"), label.clone());
             let answer = planned.then_some(Answer { outcome: Err(error), status: None });
-            let revealed = facts.result.reveal == Reveal::Value && !planned;
-            return Some(Shown { failed: true, revealed, answer, ..Shown::default() });
+            return Some(Shown { failed: true, revealed: !planned, answer, ..Shown::default() });
+        }
+        ("error", error) => {
+            let Ok(error) = serde_json::from_value::<RpcError>(error.clone()) else {
+                return Some(Shown::default());
+            };
+            from = from_error(&error);
+            &from
         }
         ("result", Value::Object(result)) => result,
         // Not what the guard writes: nothing of it agrees.
@@ -110,8 +124,8 @@ fn shown(
     };
     let failed = result.get("isError") == Some(&Value::Bool(true));
     let seen = match label.readers {
-        Readers::Everyone => Vec::new(),
-        Readers::Only(_) => Engine::strings(&value(result)),
+        Readers::Only(_) if name == "result" => Engine::strings(&value(result)),
+        _ => Vec::new(),
     };
     if planned {
         let whole = whole_of(result, facts, (server, tool), label);

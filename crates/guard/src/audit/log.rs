@@ -163,8 +163,8 @@ fn bytes(event: &Event) -> Result<Vec<u8>, JournalError> {
     serde_json::to_writer(&mut bytes, event).map_err(|error| JournalError(error.to_string()))?;
     // Here, since what is queued takes effect and must not be found too long later.
     if bytes.len() > MAX_RECORD {
-        let text = format!("a record of {} bytes; it may have {MAX_RECORD}", bytes.len());
-        return Err(JournalError(text));
+        // Not how long: that would tell something of what the agent may not see.
+        return Err(JournalError(format!("a record is longer than {MAX_RECORD} bytes")));
     }
     Ok(bytes)
 }

@@ -15,7 +15,7 @@ use super::{AuditError, Openings, Policies, landed};
 use crate::flow::{
     CallId, ContextKey, Decision, Engine, Event, Outcome, Reply, ToolFacts, Verdict, Violation,
 };
-use crate::gateway::{Question, Rules, refusal};
+use crate::gateway::{Question, Rules, looked_at, refusal};
 use crate::label::{GUARD, Label};
 use crate::plan::{Answer, Tree};
 
@@ -217,6 +217,9 @@ impl Play {
                 differences
                     .push(format!("the policies that forbid call {} are {forbidden:?}", decision.call));
             }
+        }
+        if looked_at(rules.as_ref(), decision) != decision.looked_at {
+            differences.push(format!("the policies look at other arguments of call {}", decision.call));
         }
         if let Some(plan) = decision.plan.as_ref().and_then(|step| self.plans.get_mut(&step.parent)) {
             differences.extend(plan.step(decision, &values));

@@ -1,7 +1,10 @@
 //! The public type: one server behind the guard.
 
+use std::future::poll_fn;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 
 use futures_util::future::try_join_all;
@@ -155,6 +158,17 @@ impl Server {
             .map_err(|fault| BackError::new(&self.shared.name, fault))
     }
 
+    /// The server for a request. Where that had to be waited for, a person may have stopped the request meanwhile: the inner error.
+    async fn live_for(&self, relay: &Relay) -> Result<Result<Arc<Live>, RpcError>, Fault> {
+        let mut live = pin!(self.live());
+        let at_once = poll_fn(|cx| Poll::Ready(live.as_mut().poll(cx))).await;
+        if let Poll::Ready(live) = at_once {
+            return live.map(Ok);
+        }
+        let live = live.await?;
+        Ok(relay.again().await.map(|()| live))
+    }
+
     async fn rounds(
         &self,
         capabilities: &Map<String, Value>,
@@ -173,7 +187,10 @@ impl Server {
             caller: Caller { progress, severity, abilities, guard: false },
             relay,
         };
-        let mut live = self.live().await?;
+        let mut live = match self.live_for(relay).await? {
+            Ok(live) => live,
+            Err(error) => return Ok(Err(error)),
+        };
         let mut questions = 0usize;
         let mut round = 0usize;
         let mut again = true;
@@ -189,7 +206,10 @@ impl Server {
                 // It ended before it got the request, so this is not a second time.
                 Err(Fault::Gone { sent: false, .. }) if std::mem::take(&mut again) => {
                     sent.store(round > 0, Ordering::Relaxed);
-                    live = self.live().await?;
+                    live = match self.live_for(relay).await? {
+                        Ok(live) => live,
+                        Err(error) => return Ok(Err(error)),
+                    };
                     continue;
                 }
                 Err(fault) => return Err(fault),
@@ -222,6 +242,10 @@ impl Server {
             if asked.is_empty() {
                 // Nothing to ask: the server sheds load.
                 tokio::time::sleep(Duration::from_millis(50).saturating_mul(1 << round.min(6))).await;
+                // A person may have stopped it meanwhile.
+                if let Err(error) = relay.again().await {
+                    return Ok(Err(error));
+                }
             }
             let answers = asked.into_iter().map(|(key, question, params)| async move {
                 let name = Some(key.clone());

@@ -1,6 +1,6 @@
 //! What the guard remembers between calls, and how events change it.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::sync::Arc;
 
 use ostrom_core::Digest;
@@ -38,6 +38,8 @@ pub struct Engine {
     start: Label,
     contexts: HashMap<ContextKey, Label>,
     kept: HashMap<HandleId, Kept>,
+    /// Their handles, oldest first.
+    kept_order: VecDeque<HandleId>,
     /// Calls that were dispatched and have not come back.
     open: BTreeMap<CallId, Open>,
     /// Calls that had not come back when the guard last ended.
@@ -50,6 +52,9 @@ pub struct Engine {
     usage: Usage,
     runs: Runs,
 }
+
+/// Handles whose labels are known. Past it the oldest are nobody's any more: far more than values are kept.
+const MAX_KEPT: usize = 16_384;
 
 /// A value that an agent has a handle of.
 #[derive(Debug, Clone)]
@@ -70,6 +75,12 @@ struct Open {
     label: Label,
     /// The plan that makes it.
     plan: Option<CallId>,
+    /// How it touches stored objects.
+    memory: Option<MemoryAccess>,
+    /// Whether another write to its server came back meanwhile: nobody knows which of the two was first.
+    contended: bool,
+    /// Of what was stored when the call left, and was replaced before it came back: a read may show it.
+    replaced: Option<Label>,
 }
 
 impl Default for Engine {
@@ -78,6 +89,7 @@ impl Default for Engine {
             start: Label::user(Readers::Everyone),
             contexts: HashMap::new(),
             kept: HashMap::new(),
+            kept_order: VecDeque::new(),
             open: BTreeMap::new(),
             unresolved: BTreeSet::new(),
             memory: Memory::default(),
@@ -191,7 +203,14 @@ impl Engine {
     /// The digests under which the strings of a result are remembered (rule 9).
     #[must_use]
     pub fn strings(value: &Value) -> Vec<Digest> {
-        Seen::digests(value)
+        Seen::of_result(value)
+    }
+
+    /// Of everything that this context has handles of. Which values are still kept depends on how large others are.
+    #[must_use]
+    pub fn all_kept(&self, context: &ContextKey) -> Label {
+        let own = self.kept.values().filter(|kept| kept.owner == *context);
+        own.fold(Label::constant(), |all, kept| all.join(&kept.label))
     }
 
     /// The first reason why nothing at all may go through for this context and tool.
@@ -348,7 +367,9 @@ impl Engine {
         let declared = facts.result.label(&open.server, &open.tool);
         let known = match &facts.memory {
             Some(memory) if memory.access == MemoryAccess::Read => {
-                self.memory.read(&open.server, outcome.object.as_deref(), outcome.content, &declared)
+                let stored =
+                    self.memory.read(&open.server, outcome.object.as_deref(), outcome.content, &declared);
+                self.meanwhile(outcome.call, open).fold(stored, |all, label| all.join(label))
             }
             _ => declared,
         };
@@ -360,12 +381,23 @@ impl Engine {
         }
     }
 
+    /// Of what else a read may show than what is stored now: what a write has put there that has not come back, and what one has replaced.
+    fn meanwhile<'a>(&'a self, call: CallId, open: &'a Open) -> impl Iterator<Item = &'a Label> {
+        let writes = self.open.iter().filter(move |(other, write)| {
+            **other != call && write.memory == Some(MemoryAccess::Write) && write.server == open.server
+        });
+        let writes =
+            writes.filter(|_| !mutated(Mutant::WritesUnderWayForgotten)).map(|(_, write)| &write.label);
+        writes.chain(&open.replaced)
+    }
+
     /// Changes what is known. `facts` is what the policy says of the tool of a decision or outcome.
     pub fn apply(&mut self, event: &Event, facts: Option<&ToolFacts>) {
         match event {
             Event::Started { readers, .. } => {
                 self.start = Label::user(readers.clone());
                 self.kept.clear();
+                self.kept_order.clear();
                 self.abandon();
             }
             Event::Opened { context, token, .. } => {
@@ -375,7 +407,7 @@ impl Engine {
             Event::Closed { context, .. } => {
                 self.runs.close(context);
                 self.contexts.remove(context);
-                self.kept.retain(|_, kept| kept.owner != *context);
+                self.forget_kept(context);
                 self.usage.forget(context);
             }
             Event::Revealed { context, label, .. } => {
@@ -388,7 +420,7 @@ impl Engine {
             Event::Finished(outcome) => self.finished(outcome, facts),
             Event::Reset { context, .. } => {
                 self.contexts.remove(context);
-                self.kept.retain(|_, kept| kept.owner != *context);
+                self.forget_kept(context);
             }
             Event::Stopped { scope, .. } => {
                 self.stopped.insert(scope.clone());
@@ -433,6 +465,9 @@ impl Engine {
             tool: decision.tool.clone(),
             label,
             plan: decision.plan.as_ref().map(|step| step.parent),
+            memory: facts.and_then(|facts| facts.memory.as_ref()).map(|memory| memory.access),
+            contended: false,
+            replaced: None,
         };
         self.open.insert(decision.call, open);
     }
@@ -440,7 +475,7 @@ impl Engine {
     /// Where the decision depended on a value that the agent has not seen, the decision tells something about it.
     ///
     /// That a value was endorsed is declared influence; that one was not, or whom a value names as readers, is not. Nor is it
-    /// that a stored object is no longer what it was.
+    /// that a stored object is no longer what it was, what a policy says about a value, or that somebody else has seen it before.
     fn told_by_deciding(&mut self, decision: &Decision, facts: &ToolFacts) {
         let context = &decision.context;
         let Some(control) = self.control(context, decision.plan.as_ref()) else { return };
@@ -450,12 +485,24 @@ impl Engine {
             let conditional = || {
                 record.handles.iter().any(|handle| self.kept.get(handle).is_some_and(|kept| kept.conditional))
             };
-            let told = (refused && (endorsable || conditional())) || facts.audience_of.contains(name);
+            let told = (refused && (endorsable || self.matters(context, &control, record) || conditional()))
+                || facts.audience_of.contains(name)
+                || decision.looked_at.contains(name);
             let label = told.then(|| self.argument(context, &control, record)).flatten();
             if let Some(label) = label.filter(|label| !control.covers(label)) {
                 self.join(context, &label);
             }
         }
+    }
+
+    /// Whether that an argument was seen before takes readers away that its labels leave it.
+    fn matters(&self, context: &ContextKey, control: &Label, record: &ArgumentRecord) -> bool {
+        if record.matched == Readers::Everyone || mutated(Mutant::MatchesTellNothing) {
+            return false;
+        }
+        let unmatched = ArgumentRecord { matched: Readers::Everyone, ..record.clone() };
+        self.argument(context, control, &unmatched)
+            .is_some_and(|label| !record.matched.include_all(&label.readers))
     }
 
     /// What comes back from the call is made of the answer, too.
@@ -478,6 +525,12 @@ impl Engine {
         for kept in &outcome.kept {
             let value = Kept { owner: open.context.clone(), label: kept.label.clone(), conditional };
             self.kept.insert(kept.handle, value);
+            self.kept_order.push_back(kept.handle);
+        }
+        while self.kept_order.len() > MAX_KEPT {
+            if let Some(oldest) = self.kept_order.pop_front() {
+                self.kept.remove(&oldest);
+            }
         }
         if outcome.revealed && !mutated(Mutant::ResultDoesNotJoin) {
             self.join(&open.context, &outcome.label);
@@ -485,27 +538,62 @@ impl Engine {
         self.seen.remember(&outcome.seen, &outcome.label.readers);
         let Some(memory) = facts.and_then(|facts| facts.memory.as_ref()) else { return };
         if memory.access == MemoryAccess::Write && !mutated(Mutant::WritesForgotten) {
-            // A write that the server calls failed may have happened all the same.
-            let mut label = open.label;
-            if let Some(object) = &outcome.object {
-                let origin = std::iter::once(format!("{}#{object}", open.server)).collect();
-                label.provenance = label.provenance.union(&origin);
-            }
-            let content = if outcome.failed { None } else { outcome.content };
-            self.memory.write(&open.server, outcome.object.as_deref(), content, &label);
+            self.stored(outcome, open);
         }
+    }
+
+    /// Remembers a write that has come back.
+    fn stored(&mut self, outcome: &Outcome, open: Open) {
+        let mut label = open.label;
+        if let Some(object) = &outcome.object {
+            let origin = std::iter::once(format!("{}#{object}", open.server)).collect();
+            label.provenance = label.provenance.union(&origin);
+        }
+        let others = || self.open.values().filter(|other| other.server == open.server);
+        let contended = open.contended || others().any(|other| other.memory == Some(MemoryAccess::Write));
+        // A write that the server calls failed may have happened all the same; of two at a time, either may have come last.
+        let unclear = outcome.failed || (contended && !mutated(Mutant::WritesUnderWayForgotten));
+        let content = outcome.content.filter(|_| !unclear);
+        let replaced = self.memory.write(&open.server, outcome.object.as_deref(), content, &label);
+        for other in self.open.values_mut().filter(|other| other.server == open.server) {
+            match (other.memory, &replaced) {
+                (Some(MemoryAccess::Write), _) => other.contended = true,
+                (Some(MemoryAccess::Read), Some(replaced)) => {
+                    other.replaced = Some(
+                        other.replaced.take().map_or_else(|| replaced.clone(), |all| all.join(replaced)),
+                    );
+                }
+                _ => {}
+            }
+        }
+    }
+
+    fn forget_kept(&mut self, context: &ContextKey) {
+        self.kept.retain(|_, kept| kept.owner != *context);
+        self.kept_order.retain(|handle| self.kept.contains_key(handle));
     }
 
     /// Calls of before a restart may have done what they were for, wherever they could have written.
     fn abandon(&mut self) {
         for (call, open) in std::mem::take(&mut self.open) {
             self.unresolved.insert(call);
-            self.memory.write(&open.server, None, None, &open.label);
+            let _added = self.memory.write(&open.server, None, None, &open.label);
         }
     }
 
+    /// What a run has seen its principal has seen, too: who leaves the run's token out gets no cleaner context by it.
     fn join(&mut self, context: &ContextKey, label: &Label) {
         let joined = self.context(context).join(label);
         self.contexts.insert(context.clone(), joined);
+        if context.run.is_some() && !mutated(Mutant::RunsLeftOutAreClean) {
+            let principal = ContextKey { principal: context.principal.clone(), run: None };
+            let known = self.context(&principal);
+            // Nearly always.
+            if known.covers(label) && label.provenance.is_within(&known.provenance) {
+                return;
+            }
+            let joined = known.join(label);
+            self.contexts.insert(principal, joined);
+        }
     }
 }

@@ -114,6 +114,9 @@ pub struct Decision {
     /// Cedar policies that forbade it; empty where they permitted it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub forbidden_by: Vec<String>,
+    /// Arguments with handles in them that a policy looked at: whatever it said tells the agent something about values that it has not seen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub looked_at: Vec<String>,
     /// The name of the request for approval that was made for it, if it waits for a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<Digest>,

@@ -14,6 +14,8 @@ use crate::label::Readers;
 const MIN_BYTES: usize = 16;
 /// How many strings are remembered.
 const CAPACITY: usize = 65_536;
+/// How many strings of one result are remembered: a record of more would grow too long to be written.
+const OF_ONE: usize = 4_096;
 
 /// Strings with restricted readers that were seen.
 #[derive(Debug, Clone, Default)]
@@ -28,6 +30,13 @@ impl Seen {
         let mut found = Vec::new();
         leaves(value, &mut |text| found.extend(digest(text)));
         found
+    }
+
+    /// Those of a result that are remembered: the first of them.
+    pub(crate) fn of_result(value: &Value) -> Vec<Digest> {
+        let mut digests = Self::digests(value);
+        digests.truncate(OF_ONE);
+        digests
     }
 
     /// Remembers strings that only `readers` may read.

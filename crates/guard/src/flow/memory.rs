@@ -26,20 +26,24 @@ pub(crate) struct Memory(BTreeMap<(Arc<str>, Arc<str>), Object>);
 impl Memory {
     /// Records a write of something with `label`.
     ///
-    /// A write that says all of the object's content replaces its label: nothing else is left in it. Any other adds to it.
+    /// A write that says all of the object's content replaces its label: nothing else is left in it. Any other adds to it. Gives the label
+    /// that was replaced.
     pub(crate) fn write(
         &mut self,
         server: &str,
         object: Option<&str>,
         content: Option<Digest>,
         label: &Label,
-    ) {
+    ) -> Option<Label> {
         let key = (Arc::from(server), Arc::from(object.unwrap_or(ALL)));
-        let label = match self.0.get(&key) {
-            Some(before) if content.is_none() || object.is_none() => before.label.join(label),
-            _ => label.clone(),
+        let before = self.0.remove(&key).map(|before| before.label);
+        let adds = content.is_none() || object.is_none();
+        let (label, replaced) = match before {
+            Some(before) if adds => (before.join(label), None),
+            before => (label.clone(), before),
         };
         self.0.insert(key, Object { label, content });
+        replaced
     }
 
     /// The label of what a read shows: `declared` is what the policy says of the tool's results.

@@ -48,6 +48,7 @@ fn proposal(engine: &Engine, context: ContextKey, tool: &str, values: &Value) ->
         arguments,
         flow: Verdict::Allow { endorsed: Vec::new() },
         forbidden_by: Vec::new(),
+        looked_at: Vec::new(),
         request: None,
         approval: None,
         dispatched: false,
@@ -420,4 +421,121 @@ fn a_result_of_no_call_is_trusted_by_nobody() {
     let label = engine.result(&outcome(CallId(7)), &ToolFacts::unknown("mail"), None);
     assert_eq!(label.integrity, Integrity::Anyone);
     assert!(!Names::default().contains("x"));
+}
+
+/// A write or read that is under way.
+fn begin(engine: &mut Engine, context: ContextKey, access: MemoryAccess) -> CallId {
+    dispatch(engine, context, "store", &memory(access))
+}
+
+fn end(engine: &mut Engine, call: CallId, access: MemoryAccess, content: &[u8]) -> Label {
+    let facts = memory(access);
+    let mut done =
+        Outcome { object: Some("notes".into()), content: Some(Digest::of(content)), ..outcome(call) };
+    done.label = engine.result(&done, &facts, None);
+    let label = done.label.clone();
+    engine.apply(&Event::Finished(Box::new(done)), Some(&facts));
+    label
+}
+
+#[test]
+fn a_read_may_show_what_a_write_that_has_not_come_back_has_stored() {
+    let launders = || {
+        let mut engine = Engine::default();
+        write(&mut engine, ben(), "notes", b"mine", false);
+        sees(&mut engine, ana(), outside());
+        let _write = begin(&mut engine, ana(), MemoryAccess::Write);
+        let read = begin(&mut engine, ben(), MemoryAccess::Read);
+        let label = end(&mut engine, read, MemoryAccess::Read, b"mine");
+        !label.descends_from("mail/read")
+    };
+    assert!(!launders());
+    assert!(with(Mutant::WritesUnderWayForgotten, launders), "the mutant is noticed");
+}
+
+#[test]
+fn of_two_writes_at_a_time_either_may_have_been_the_last() {
+    let launders = |tainted_first: bool| {
+        let mut engine = Engine::default();
+        sees(&mut engine, ana(), outside());
+        let (tainted, clean) =
+            (begin(&mut engine, ana(), MemoryAccess::Write), begin(&mut engine, ben(), MemoryAccess::Write));
+        let mut order = [(tainted, b"planted"), (clean, b"my note")];
+        if !tainted_first {
+            order.reverse();
+        }
+        for (call, content) in order {
+            end(&mut engine, call, MemoryAccess::Write, content);
+        }
+        let read = begin(&mut engine, ben(), MemoryAccess::Read);
+        !end(&mut engine, read, MemoryAccess::Read, b"my note").descends_from("mail/read")
+    };
+    assert!(!launders(true) && !launders(false));
+    assert!(with(Mutant::WritesUnderWayForgotten, || launders(true)), "the mutant is noticed");
+}
+
+#[test]
+fn a_read_may_show_what_a_write_has_replaced_before_it_came_back() {
+    let mut engine = Engine::default();
+    sees(&mut engine, ana(), outside());
+    write(&mut engine, ana(), "notes", b"planted", false);
+    let read = begin(&mut engine, ben(), MemoryAccess::Read);
+    write(&mut engine, ben(), "notes", b"mine", false);
+    assert!(end(&mut engine, read, MemoryAccess::Read, b"planted").descends_from("mail/read"));
+    // Once it has come back, what was replaced is gone.
+    let read = begin(&mut engine, ben(), MemoryAccess::Read);
+    assert!(!end(&mut engine, read, MemoryAccess::Read, b"mine").descends_from("mail/read"));
+}
+
+#[test]
+fn whoever_leaves_the_token_of_a_run_out_has_seen_what_the_run_has() {
+    let run = ContextKey { principal: "ana".into(), run: Some("r".into()) };
+    let clean = || {
+        let mut engine = Engine::default();
+        engine.apply(&Event::Opened { context: run.clone(), token: None, at: 0 }, None);
+        sees(&mut engine, run.clone(), outside());
+        engine.apply(&Event::Closed { context: run.clone(), at: 0 }, None);
+        verdict(&engine, &ToolFacts::unknown("mail"), &json!({})).allows()
+    };
+    assert!(!clean());
+    assert!(with(Mutant::RunsLeftOutAreClean, clean), "the mutant is noticed");
+}
+
+#[test]
+fn that_a_string_was_seen_elsewhere_tells_who_could_read_it() {
+    let facts = ToolFacts { critical: false, audience: Readers::Everyone, ..ToolFacts::unknown("mail") };
+    let goes_on = || {
+        let mut engine = Engine::default();
+        let call = dispatch(&mut engine, ana(), "read", &facts);
+        let secret = json!("the password is hunter2 hunter2");
+        let label = Label { readers: only(&[USER]), ..Label::constant() };
+        let seen = Outcome { label, seen: Engine::strings(&secret), ..outcome(call) };
+        engine.apply(&Event::Finished(Box::new(seen)), Some(&facts));
+        // Ben knows the string from elsewhere: that he may not send it tells him that ana has read it.
+        let mut told = proposal(&engine, ben(), "send", &json!({"body": secret}));
+        told.flow = judge(&engine, &told, &facts, &json!({"body": secret}));
+        assert!(!told.flow.allows());
+        engine.apply(&Event::Decided(Box::new(told)), Some(&facts));
+        let next = proposal(&engine, ben(), "send", &json!({"body": "yes"}));
+        judge(&engine, &next, &facts, &json!({"body": "yes"})).allows()
+    };
+    assert!(!goes_on());
+    assert!(with(Mutant::MatchesTellNothing, goes_on), "the mutant is noticed");
+}
+
+#[test]
+fn handles_past_any_use_are_forgotten_oldest_first() {
+    let mut engine = Engine::default();
+    let facts = ToolFacts::unknown("mail");
+    let handle = |number: u32| Digest::of(&number.to_be_bytes());
+    for batch in 0..40_u32 {
+        let call = dispatch(&mut engine, ana(), "read", &facts);
+        let kept = (0..500)
+            .map(|at| KeptValue { handle: handle(batch * 500 + at), label: Label::constant() })
+            .collect();
+        engine.apply(&Event::Finished(Box::new(Outcome { kept, ..outcome(call) })), Some(&facts));
+    }
+    assert!(engine.kept(&handle(0), &ana()).is_none() && engine.kept(&handle(19_999), &ana()).is_some());
+    engine.apply(&Event::Reset { context: ana(), by: "ana".into(), at: 1 }, None);
+    assert!(engine.kept(&handle(19_999), &ana()).is_none());
 }

@@ -92,14 +92,21 @@ impl Call {
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Event> {
         // The work first, then what it sent: so everything that was sent before the outcome goes out before it.
         self.poll_work(cx);
-        match self.relay.poll_recv(cx) {
-            Poll::Ready(Some(FromServer::Notification(notification))) => {
-                Poll::Ready(Event::Notification(notification))
-            }
-            Poll::Ready(Some(FromServer::Question(question))) => Poll::Ready(Event::Question(question)),
-            Poll::Ready(None) | Poll::Pending => {
-                self.outcome.take().map_or(Poll::Pending, |outcome| Poll::Ready(Event::Done(outcome)))
-            }
+        loop {
+            return match self.relay.poll_recv(cx) {
+                Poll::Ready(Some(FromServer::Notification(notification))) => {
+                    Poll::Ready(Event::Notification(notification))
+                }
+                Poll::Ready(Some(FromServer::Question(question))) => Poll::Ready(Event::Question(question)),
+                Poll::Ready(Some(FromServer::Again(answer))) => {
+                    // Not the client's to decide.
+                    let _gone = answer.send(Ok(()));
+                    continue;
+                }
+                Poll::Ready(None) | Poll::Pending => {
+                    self.outcome.take().map_or(Poll::Pending, |outcome| Poll::Ready(Event::Done(outcome)))
+                }
+            };
         }
     }
 }

@@ -10,15 +10,15 @@ use serde_json::{Map, Value, json};
 use super::Gateway;
 use super::approvals::{self, Request as Waiting, Terms};
 use super::handles::{Reference, cost, passed_on, references, replace};
-use super::present::{Origin, Shown, present, text_result, whole_of};
+use super::present::{Origin, Shown, from_error, present, text_result, whole_of};
 use super::questions::{Under, guarded};
-use super::rules::{JournalError, Question};
+use super::rules::{JournalError, Question, Rules};
 use super::state::{Commitments, Opening, State, now};
 use crate::flow::{
     ArgumentRecord, CallId, ContextKey, Decision, Engine, Event, MemoryAccess, Outcome, PlanStep, Reveal,
     ToolFacts, Verdict, Violation,
 };
-use crate::label::{Label, Labelled, Readers};
+use crate::label::{Integrity, Label, Labelled, Names, Readers};
 use crate::relay::Relay;
 use crate::wire::RpcError;
 
@@ -106,6 +106,16 @@ type Records = BTreeMap<String, ArgumentRecord>;
 /// Arguments without handles, their records, and what opens those.
 type Resolved = (BTreeMap<String, Value>, Records, Opening);
 
+/// What a call came back with.
+pub(super) enum Came {
+    /// The server's result.
+    Result(Map<String, Value>),
+    /// The server's error, or that there was no answer.
+    Error(RpcError),
+    /// It did not go out: a person had stopped it meanwhile. These are the guard's words, and depend on no value.
+    Stopped(RpcError),
+}
+
 /// A decided call.
 pub(super) struct Decided<'a> {
     pub(super) decision: Decision,
@@ -165,11 +175,15 @@ impl Gateway {
             Flight { gateway: self, call: decided.decision.call, facts: facts.clone(), landed: false };
         self.shared.settle(written).await?;
         let answer = match self.stopped_meanwhile(&proposed, &decided, written) {
-            Some(stopped) => Err(stopped),
-            None => self.dispatch(&proposed, &decided, &facts, route).await,
+            Some(stopped) => Came::Stopped(stopped),
+            None => match self.dispatch(&proposed, &decided, &facts, route).await {
+                Ok(result) => Came::Result(result),
+                Err(error) => Came::Error(error),
+            },
         };
-        flight.landed = true;
         let (done, written) = self.land(&proposed, &decided, &facts, answer)?;
+        // Not before: what the call has done is remembered even if its outcome cannot be recorded as it is.
+        flight.landed = true;
         self.shared.settle(written).await?;
         Ok(done)
     }
@@ -260,6 +274,7 @@ impl Gateway {
             arguments,
             flow: Verdict::Allow { endorsed: Vec::new() },
             forbidden_by: Vec::new(),
+            looked_at: Vec::new(),
             request: None,
             approval: None,
             dispatched: false,
@@ -274,6 +289,7 @@ impl Gateway {
             .filter_map(|record| state.engine.argument(&decision.context, &control, record))
             .fold(control.clone(), |all, label| all.join(&label));
         decision.forbidden_by = self.forbidden(state, &decision, &values, (&control, &label));
+        decision.looked_at = looked_at(self.shared.rules.as_ref(), &decision);
         let request = self.judge(state, &mut decision, (&proposed.arguments, &values), &label)?;
         let event = Event::Decided(Box::new(decision));
         let written = self.shared.stage(state, &event, Some(facts))?;
@@ -420,7 +436,9 @@ impl Gateway {
                     let label =
                         state.engine.kept(&missing.handle, &proposed.context).cloned().unwrap_or(control);
                     let forgotten = state.store.get(&missing.handle).is_none();
-                    if !forgotten {
+                    if forgotten {
+                        self.forgotten(state, &proposed.context)?;
+                    } else {
                         let what = format!("no {} in a kept value", missing.pointer);
                         let context = proposed.context.clone();
                         let handle = Some(missing.handle);
@@ -444,6 +462,15 @@ impl Gateway {
         Ok(Ok((values, records, commitments.opening())))
     }
 
+    /// Which values are no longer kept depends on how large those are that are: that one is not tells something about all of them.
+    pub(super) fn forgotten(&self, state: &mut State, context: &ContextKey) -> Result<(), JournalError> {
+        let label = state.engine.all_kept(context);
+        let what = "that a value is no longer kept".to_owned();
+        let event = Event::Revealed { context: context.clone(), what, label, handle: None, at: now() };
+        let _written = self.shared.record(state, &event, None)?;
+        Ok(())
+    }
+
     async fn dispatch(
         &self,
         proposed: &Proposed,
@@ -455,6 +482,7 @@ impl Gateway {
             return Err(RpcError::new(RpcError::INTERNAL, format!("there is no server {}", proposed.server)));
         };
         let mut params = route.params;
+        let token = params.get("_meta").and_then(|meta| meta.get("progressToken")).cloned();
         let arguments: Map<String, Value> =
             decided.values.iter().map(|(name, value)| (name.clone(), value.clone())).collect();
         match route.under {
@@ -467,7 +495,7 @@ impl Gateway {
         let request = upstream.request(route.capabilities, route.method, params, relay, self.deadline);
         let (call, values) = (decided.decision.call, &decided.values);
         let under = Under { gateway: self, proposed, facts, call, values };
-        let answer = guarded(under, route.relay, listening, request).await;
+        let answer = guarded(under, route.relay, listening, request, token.as_ref()).await;
         match answer {
             Ok(answer) => answer,
             Err(unanswered) => Err(RpcError::new(RpcError::INTERNAL, unanswered.message)),
@@ -480,70 +508,98 @@ impl Gateway {
         proposed: &Proposed,
         decided: &Decided<'_>,
         facts: &ToolFacts,
-        answer: Result<Map<String, Value>, RpcError>,
+        came: Came,
     ) -> Result<(Done, super::state::Written), JournalError> {
         let mut commitments = fresh()?;
-        let failed = match &answer {
-            Ok(result) => result.get("isError") == Some(&Value::Bool(true)),
-            Err(_) => true,
-        };
-        let commitment = match &answer {
-            Ok(result) => commitments.commit("result", result),
-            Err(error) => commitments.commit("error", &serde_json::to_value(error).unwrap_or(Value::Null)),
+        let described = |error: &RpcError| serde_json::to_value(error).unwrap_or(Value::Null);
+        let (commitment, failed) = match &came {
+            Came::Result(result) => {
+                (commitments.commit("result", result), result.get("isError") == Some(&Value::Bool(true)))
+            }
+            Came::Error(error) => (commitments.commit("error", &described(error)), true),
+            Came::Stopped(error) => (commitments.commit("stopped", &described(error)), true),
         };
         let mut outcome = Outcome { commitment, failed, ..empty_outcome(decided.decision.call) };
         self.shared.open(&commitments.opening())?;
-        touched(&mut outcome, facts, &decided.values, answer.as_ref().ok());
+        let result = match &came {
+            Came::Result(result) => Some(result),
+            Came::Error(_) | Came::Stopped(_) => None,
+        };
+        touched(&mut outcome, facts, &decided.values, result);
+        let claimed = result.and_then(claim);
         let mut state = self.shared.lock_ahead();
         let state = &mut *state;
-        let claimed = answer.as_ref().ok().and_then(claim);
         let label = state.engine.result(&outcome, facts, claimed.as_ref());
         outcome.label = label.clone();
-        let by_value = facts.result.reveal == Reveal::Value && proposed.step.is_none();
-        let (done, event) = match answer {
-            Err(error) => {
-                // An error's text is its server's, whatever the tool's results are.
-                outcome.revealed = by_value;
-                let error =
-                    if by_value { error } else { RpcError::new(RpcError::INTERNAL, "the call failed") };
-                (Done::Failed { error, label: label.clone() }, outcome)
+        let result = match came {
+            Came::Stopped(error) => {
+                let event = Event::Finished(Box::new(outcome));
+                let written = self.shared.stage(state, &event, Some(facts))?;
+                return Ok((Done::Failed { error, label }, written));
             }
-            Ok(result) => {
+            // Who gets results as they are gets errors as they are.
+            Came::Error(error) if by_value(facts) || proposed.step.is_some() => {
+                outcome.revealed = proposed.step.is_none();
+                let error = match &proposed.step {
+                    Some(_) => RpcError::new(RpcError::INTERNAL, "the call failed"),
+                    None => error,
+                };
+                let event = Event::Finished(Box::new(outcome));
+                let written = self.shared.stage(state, &event, Some(facts))?;
+                return Ok((Done::Failed { error, label }, written));
+            }
+            Came::Error(error) => from_error(&error),
+            Came::Result(result) => {
                 if label.readers != Readers::Everyone {
                     outcome.seen = Engine::strings(&super::present::value(&result));
                 }
-                if proposed.step.is_some() {
-                    // The plan's interpreter holds it; the agent does not see it.
-                    let whole = whole_of(&result, facts, (&proposed.server, &proposed.tool), &label);
-                    (Done::Held { whole, failed }, outcome)
-                } else {
-                    let origin = Origin {
-                        server: &proposed.server,
-                        tool: &proposed.tool,
-                        facts: &facts.result,
-                        label: &label,
-                        call: &decided.label,
-                    };
-                    let Shown { result, revealed, kept, endorsed } =
-                        present(origin, result, &mut state.store)
-                            .map_err(|error| JournalError(error.to_string()))?;
-                    outcome.revealed = revealed;
-                    outcome.kept = kept;
-                    for endorsed in endorsed {
-                        let what = format!("{}/{}{}", proposed.server, proposed.tool, endorsed.argument);
-                        let context = proposed.context.clone();
-                        let event = Event::Endorsed { context, what, bits: endorsed.bits, at: now() };
-                        // Settled with the outcome.
-                        let _written = self.shared.stage(state, &event, None)?;
-                    }
-                    (Done::Answered { shown: result }, outcome)
-                }
+                result
             }
         };
-        let event = Event::Finished(Box::new(event));
+        let done = if proposed.step.is_some() {
+            // The plan's interpreter holds it; the agent does not see it.
+            let whole = whole_of(&result, facts, (&proposed.server, &proposed.tool), &label);
+            Done::Held { whole, failed }
+        } else {
+            let origin = Origin {
+                server: &proposed.server,
+                tool: &proposed.tool,
+                facts: &facts.result,
+                label: &label,
+                call: &decided.label,
+            };
+            let Shown { result, revealed, kept, endorsed } =
+                present(origin, result, &mut state.store).map_err(|error| JournalError(error.to_string()))?;
+            outcome.revealed = revealed;
+            outcome.kept = kept;
+            for endorsed in endorsed {
+                let what = format!("{}/{}{}", proposed.server, proposed.tool, endorsed.argument);
+                let context = proposed.context.clone();
+                let event = Event::Endorsed { context, what, bits: endorsed.bits, at: now() };
+                // Settled with the outcome.
+                let _written = self.shared.stage(state, &event, None)?;
+            }
+            Done::Answered { shown: result }
+        };
+        let event = Event::Finished(Box::new(outcome));
         let written = self.shared.stage(state, &event, Some(facts))?;
         Ok((done, written))
     }
+}
+
+/// Whether all of what comes back is shown as it is.
+pub(crate) fn by_value(facts: &ToolFacts) -> bool {
+    facts.result.reveal == Reveal::Value && facts.result.fields.is_empty()
+}
+
+/// The arguments with handles in them that a policy looks at. In a step of a plan, what comes of it carries the labels of all arguments anyway.
+pub(crate) fn looked_at(rules: &dyn Rules, decision: &Decision) -> Vec<String> {
+    if decision.plan.is_some() {
+        return Vec::new();
+    }
+    let with_handles = decision.arguments.iter().filter(|(_, record)| !record.handles.is_empty());
+    let looks = |name: &&String| rules.looks_at(&decision.server, &decision.tool, name);
+    with_handles.map(|(name, _)| name).filter(looks).cloned().collect()
 }
 
 fn fresh() -> Result<Commitments, JournalError> {
@@ -595,18 +651,37 @@ pub(crate) fn touched(
         .map(|value| value.as_str().map_or_else(|| value.to_string().into(), Arc::from));
     outcome.content = match memory.access {
         MemoryAccess::Write => memory.content.as_ref().and_then(|name| values.get(name)).and_then(text),
-        MemoryAccess::Read => result.map(super::present::value).as_ref().and_then(text),
+        MemoryAccess::Read => {
+            result.and_then(super::present::only_text).map(|text| Digest::of(text.as_bytes()))
+        }
     };
 }
+
+/// How many names each part of a claim may have, and how long each may be.
+const MAX_CLAIMED: (usize, usize) = (64, 256);
 
 /// The label that a server claims for its result (rule 8).
 pub fn claim(result: &Map<String, Value>) -> Option<Label> {
     let claimed = result.get("_meta")?.get(super::LABEL)?;
-    // A claim that cannot be read is one that nobody may rely on.
-    Some(
-        serde_json::from_value(claimed.clone())
-            .unwrap_or_else(|_| Label { integrity: crate::label::Integrity::Anyone, ..Label::constant() }),
-    )
+    let (most, longest) = MAX_CLAIMED;
+    let fits = |names: &Names| names.len() <= most && names.iter().all(|name| name.len() <= longest);
+    let label = serde_json::from_value::<Label>(claimed.clone()).ok().filter(|label| {
+        let who = match &label.integrity {
+            Integrity::Of(names) => fits(names),
+            Integrity::Anyone => true,
+        };
+        let whom = match &label.readers {
+            Readers::Only(names) => fits(names),
+            Readers::Everyone => true,
+        };
+        who && whom && fits(&label.provenance)
+    });
+    // A claim that cannot be read, or is longer than records have room for, is one that nobody may rely on.
+    Some(label.unwrap_or_else(|| Label {
+        integrity: Integrity::Anyone,
+        readers: Readers::Only(Names::default()),
+        provenance: Names::default(),
+    }))
 }
 
 /// What the agent is told about a call that does not go out. The text is made of the policy and of names, never of values.

@@ -24,6 +24,8 @@ pub(crate) struct Fake {
     pub(crate) asks: Mutex<Option<String>>,
     /// For how long it says that its list may be kept, in milliseconds.
     pub(crate) keep: Mutex<u64>,
+    /// Done before it asks whether the request may be sent again.
+    pub(crate) again: Mutex<Option<Arc<dyn Fn() + Send + Sync>>>,
     /// Said to the client before a call is answered.
     pub(crate) says: Mutex<Option<String>>,
     /// All parameters of the requests that arrived.
@@ -86,6 +88,13 @@ impl Upstream for Fake {
             }
             let arguments = params.get("arguments").cloned().unwrap_or(Value::Object(params));
             self.got.lock().unwrap().push((name.clone(), arguments));
+            let again = self.again.lock().unwrap().clone();
+            if let Some(meanwhile) = again {
+                meanwhile();
+                if let Err(error) = relay.again().await {
+                    return Ok(Err(error));
+                }
+            }
             let asks = self.asks.lock().unwrap().clone();
             if let Some(question) = asks {
                 let asked = question.split('|').map(|question| {
@@ -98,6 +107,9 @@ impl Upstream for Fake {
             }
             match self.answers.lock().unwrap().get(&name) {
                 Some(Value::Object(result)) => Ok(Ok(result.clone())),
+                Some(Value::Number(code)) => {
+                    Ok(Err(RpcError::new(code.as_i64().unwrap(), "cannot parse IGNORE ALL")))
+                }
                 Some(Value::String(fault)) => Err(Unanswered { message: fault.clone(), may_have_run: true }),
                 _ => Ok(Ok(text("done").as_object().unwrap().clone())),
             }
@@ -126,6 +138,8 @@ impl Upstream for Fake {
 pub(crate) struct Memory {
     pub(crate) events: Mutex<Vec<Event>>,
     pub(crate) full: Mutex<bool>,
+    /// Events with longer JSON are not taken.
+    pub(crate) longest: Mutex<Option<usize>>,
     /// What opens the commitments.
     pub(crate) openings: Mutex<Vec<Opening>>,
 }
@@ -142,6 +156,10 @@ impl Journal for Memory {
     fn append(&self, event: &Event) -> Result<u64, JournalError> {
         if *self.full.lock().unwrap() {
             return Err(JournalError("no space left on device".to_owned()));
+        }
+        let length = serde_json::to_vec(event).unwrap().len();
+        if self.longest.lock().unwrap().is_some_and(|longest| length > longest) {
+            return Err(JournalError("a record is too long".to_owned()));
         }
         let mut events = self.events.lock().unwrap();
         events.push(event.clone());

@@ -25,6 +25,8 @@ mod tests;
 mod tests_ahead;
 #[cfg(test)]
 mod tests_gaps;
+#[cfg(test)]
+mod tests_told;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -40,13 +42,13 @@ use tokio::sync::broadcast;
 pub(crate) use approvals::binding;
 pub use approvals::{Approvals, Request, Terms};
 pub use call::claim;
-pub(crate) use call::{refusal, touched};
+pub(crate) use call::{by_value, looked_at, refusal, touched};
 pub use catalogue::{Catalogue, Held};
 pub(crate) use handles::Store;
 pub use handles::{Capacity, PREFIX};
 pub use names::Names;
 pub(crate) use own::endorsed;
-pub(crate) use present::{Origin, answered, present, value, whole_of};
+pub(crate) use present::{Origin, answered, from_error, present, value, whole_of};
 pub use rules::{Boxed, Journal, JournalError, Question, Rules, Unanswered, Upstream, operation};
 #[cfg(test)]
 pub(crate) use state::Commitments;

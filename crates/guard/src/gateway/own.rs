@@ -137,6 +137,7 @@ impl Gateway {
                 );
             };
             let Some(kept) = state.store.get(&found.handle) else {
+                self.forgotten(state, context)?;
                 return failed(
                     "The value of that handle is no longer kept: call the tool that gave it again.",
                 );

@@ -1,15 +1,17 @@
 //! What a server sends back while it works on a call: it is revealed to the agent like a result, and answers go to the server.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use serde_json::{Map, Value, json};
+use tokio::time::{Instant, Interval, interval_at};
 
 use super::Gateway;
-use super::call::{Proposed, empty_outcome, touched};
+use super::call::{Proposed, by_value, empty_outcome, touched};
 use super::rules::{Answer, Boxed};
 use super::state::{Commitments, State, now};
-use crate::flow::{CallId, Event, Reply, Reveal, ToolFacts, Verdict, Violation};
+use crate::flow::{CallId, Event, Reply, ToolFacts, Verdict, Violation};
 use crate::label::{Label, Readers};
 use crate::relay::{FromServer, Question, Receiver, Relay};
 use crate::wire::{Notification, RpcError};
@@ -25,13 +27,39 @@ pub(super) struct Under<'a> {
     pub(super) values: &'a BTreeMap<String, Value>,
 }
 
-/// Waits for a server's answer and passes on what it sends meanwhile, as far as the rules allow.
+/// How often a client hears that a call still runs whose server may not tell it anything.
+const HEARTBEAT: Duration = Duration::from_secs(10);
+
+/// What tells a client that its call still runs, by the guard's own clock: how often a server says so could tell it something.
+struct Heartbeat(Option<(Interval, Value)>);
+
+impl Heartbeat {
+    /// If the client wants to hear of progress.
+    fn new(token: Option<&Value>) -> Self {
+        Self(token.map(|token| (interval_at(Instant::now() + HEARTBEAT, HEARTBEAT), token.clone())))
+    }
+
+    async fn next(&mut self) -> Notification {
+        let Some((clock, token)) = &mut self.0 else { return std::future::pending().await };
+        clock.tick().await;
+        let params = Map::from_iter([
+            ("progressToken".to_owned(), token.clone()),
+            ("progress".to_owned(), Value::from(0)),
+        ]);
+        Notification { method: "notifications/progress".into(), params }
+    }
+}
+
+/// Waits for a server's answer and passes on what it sends meanwhile, as far as the rules allow. `token` is what the client calls the
+/// call's progress.
 pub(super) async fn guarded(
     under: Under<'_>,
     client: Relay,
     mut listening: Receiver<FromServer>,
     mut request: Boxed<'_, Answer>,
+    token: Option<&Value>,
 ) -> Answer {
+    let mut heartbeat = Heartbeat::new(token.filter(|_| !under.shows_all()));
     // A server may ask several things at once, and a client be asked them at once.
     let mut open = FuturesUnordered::new();
     loop {
@@ -41,7 +69,7 @@ pub(super) async fn guarded(
                 // What was said before the answer comes before it.
                 while let Some(sent) = listening.try_recv() {
                     if let FromServer::Notification(notification) = sent
-                        && let Some(notification) = under.told(notification)
+                        && let Some(notification) = under.told(notification).await
                     {
                         client.notify(notification).await;
                     }
@@ -49,14 +77,17 @@ pub(super) async fn guarded(
                 return answer;
             }
             Some(()) = open.next() => {}
+            beat = heartbeat.next() => client.notify(beat).await,
             Some(sent) = listening.recv() => match sent {
                 FromServer::Notification(notification) => {
-                    if let Some(notification) = under.told(notification) {
+                    if let Some(notification) = under.told(notification).await {
                         client.notify(notification).await;
                     }
                 }
+                // The call itself is still under way; nobody has to be waited for if it is not.
+                FromServer::Again(answer) => drop(answer.send(under.again())),
                 FromServer::Question(Question { method, params, name, answer }) => {
-                    let may = under.asked();
+                    let may = under.asked().await;
                     let client = &client;
                     open.push(async move {
                         let answered = match may {
@@ -79,30 +110,36 @@ fn refused(why: &str) -> RpcError {
 
 impl Under<'_> {
     /// What of a notification the agent may see.
-    fn told(self, mut notification: Notification) -> Option<Notification> {
-        let facts = self.facts;
-        let by_value = facts.result.reveal == Reveal::Value
-            && facts.result.fields.is_empty()
-            && self.proposed.step.is_none();
-        if by_value && self.reveal("a message of a server").is_ok() {
-            return Some(notification);
+    async fn told(self, notification: Notification) -> Option<Notification> {
+        let shown = self.shows_all() && self.reveal("a message of a server").await.is_ok();
+        shown.then_some(notification)
+    }
+
+    /// Whether the call may be sent once more.
+    fn again(self) -> Result<(), RpcError> {
+        let state = self.gateway.shared.lock();
+        let (proposed, engine) = (self.proposed, &state.engine);
+        let barred = engine.barred(&proposed.context, &proposed.server, &proposed.tool);
+        let barred = barred.or_else(|| engine.quarantined(engine.under_way(self.call)?));
+        match barred.filter(|barred| self.gateway.shared.rules.enforces() || barred.holds_always()) {
+            Some(barred) => {
+                let text = format!("Ostrom's guard did not send the call again: {barred}.");
+                Err(RpcError::new(RpcError::INTERNAL, text))
+            }
+            None => Ok(()),
         }
-        if notification.method != "notifications/progress" {
-            return None;
-        }
-        // How far a call is can tell something too, but a client needs to know that it still runs.
-        notification.params.retain(|key, _| key == "progressToken");
-        notification.params.insert("progress".to_owned(), Value::from(0));
-        Some(notification)
+    }
+
+    fn shows_all(self) -> bool {
+        by_value(self.facts) && self.proposed.step.is_none()
     }
 
     /// Whether a question may be passed on: its text is revealed, and what the client says goes to the server.
-    fn asked(self) -> Result<(), RpcError> {
-        let hidden = self.facts.result.reveal != Reveal::Value || !self.facts.result.fields.is_empty();
-        if hidden || self.proposed.step.is_some() {
+    async fn asked(self) -> Result<(), RpcError> {
+        if !self.shows_all() {
             return Err(refused("the results of this tool are not shown to the agent"));
         }
-        self.reveal("a question of a server").map_err(|error| refused(&error))?;
+        self.reveal("a question of a server").await.map_err(|error| refused(&error))?;
         let state = self.gateway.shared.lock();
         self.gateway.shared.written(&state).map_err(|error| refused(&error.to_string()))?;
         self.permitted(&state.engine.reply(self.call, self.facts, &Readers::Everyone))
@@ -164,17 +201,20 @@ impl Under<'_> {
     }
 
     /// Joins what a server says to the context, once.
-    fn reveal(self, what: &str) -> Result<(), String> {
+    async fn reveal(self, what: &str) -> Result<(), String> {
         let shared = &self.gateway.shared;
-        let mut state = shared.lock();
-        let label = self.label(&state);
-        let before = state.engine.context(&self.proposed.context);
-        if before.covers(&label) && label.provenance.is_within(&before.provenance) {
-            // That it is so must outlive the guard before something is shown because of it.
-            return shared.written(&state).map_err(|error| error.to_string());
-        }
-        let context = self.proposed.context.clone();
-        let event = Event::Revealed { context, what: what.to_owned(), label, handle: None, at: now() };
-        shared.record(&mut state, &event, None).map(|_written| ()).map_err(|error| error.to_string())
+        let written = {
+            let mut state = shared.lock();
+            let label = self.label(&state);
+            let before = state.engine.context(&self.proposed.context);
+            if before.covers(&label) && label.provenance.is_within(&before.provenance) {
+                // That it is so must outlive the guard before something is shown because of it.
+                return shared.written(&state).map_err(|error| error.to_string());
+            }
+            let context = self.proposed.context.clone();
+            let event = Event::Revealed { context, what: what.to_owned(), label, handle: None, at: now() };
+            shared.record(&mut state, &event, None).map_err(|error| error.to_string())?
+        };
+        shared.settle(written).await.map_err(|error| error.to_string())
     }
 }

@@ -76,6 +76,8 @@ pub trait Rules: Send + Sync {
     fn facts(&self, server: &str, tool: &str) -> Arc<ToolFacts>;
     /// What forbids the call; empty if it is permitted.
     fn forbids(&self, question: &Question<'_>) -> Vec<String>;
+    /// Whether a policy that is asked about calls of this tool or [`operation`] looks at the argument `name`. Errs towards yes.
+    fn looks_at(&self, server: &str, tool: &str, name: &str) -> bool;
     /// Whether this context is told that a thing exists. `name` is the server's own: a name, URI or URI template.
     fn lists(&self, context: &ContextKey, server: &str, kind: Kind, name: &str, at: u64) -> bool;
     /// What forbids showing a value that was kept by reference and came from this tool or [`operation`]; empty if it is permitted.

@@ -12,8 +12,11 @@ pub use set::Names;
 
 /// Past this many influencers a set becomes [`Integrity::Anyone`], which is sound because it allows less.
 pub const MAX_INFLUENCERS: usize = 64;
-/// Past this many origins, those of one server are told as the server only.
+/// Past this many origins, those of one server are told as the server only; past this many servers (a server may claim any names), as
+/// [`ANYWHERE`].
 pub const MAX_ORIGINS: usize = 64;
+/// The origin that stands for all: what has it descends from every source.
+pub const ANYWHERE: &str = "*";
 
 /// The influencer that stands for the principal who runs the agent.
 pub const USER: &str = "user";
@@ -153,7 +156,10 @@ impl Label {
     pub fn descends_from(&self, source: &str) -> bool {
         let server = server_of(source);
         self.provenance.iter().any(|origin| {
-            &**origin == source || &**origin == server || (source == server && server_of(origin) == server)
+            &**origin == source
+                || &**origin == server
+                || &**origin == ANYWHERE
+                || (source == server && server_of(origin) == server)
         })
     }
 }
@@ -173,13 +179,14 @@ pub fn server_of(origin: &str) -> &str {
     origin.split(['/', '#']).next().unwrap_or(origin)
 }
 
-/// Shortens origins to their servers when they grow too many.
+/// Shortens origins to their servers when they grow too many, and those to one that stands for all.
 fn bounded(origins: Names) -> Names {
-    if origins.len() <= MAX_ORIGINS {
-        origins
-    } else {
-        origins.iter().map(|origin| server_of(origin)).collect()
+    let is_all = origins.contains(ANYWHERE);
+    if origins.len() <= MAX_ORIGINS && !is_all {
+        return origins;
     }
+    let servers: Names = origins.iter().map(|origin| server_of(origin)).collect();
+    if is_all || servers.len() > MAX_ORIGINS { std::iter::once(ANYWHERE).collect() } else { servers }
 }
 
 #[cfg(test)]

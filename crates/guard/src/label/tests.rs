@@ -87,3 +87,15 @@ fn names_read_like_a_sentence() {
     let names: Names = ["a", "b", "c"].into_iter().collect();
     assert_eq!(names.to_string(), "a, b and c");
 }
+
+#[test]
+fn origins_of_more_servers_than_there_is_room_for_stand_for_all() {
+    let of = |from: usize| {
+        let names: Names = (from..from + 60).map(|at| format!("s{at}")).collect();
+        Label { provenance: names, ..Label::constant() }
+    };
+    let both = of(0).join(&of(100));
+    assert_eq!(both.provenance.len(), 1);
+    assert!(both.descends_from("s7") && both.descends_from("anything/at-all"));
+    assert_eq!(both.join(&of(200)), both);
+}

@@ -213,6 +213,15 @@ impl Rules for InForce {
         })
     }
 
+    fn looks_at(&self, server: &str, tool: &str, name: &str) -> bool {
+        if server == GUARD || self.policies().is_empty() {
+            return false;
+        }
+        let known = self.known(server, tool);
+        // What is read is what a policy is about.
+        known.action == Action::Read || self.policies().looks_at(known.action, &known.target, name)
+    }
+
     fn lists(&self, context: &ContextKey, server: &str, kind: Kind, name: &str, at: u64) -> bool {
         if self.policies().is_empty() {
             return true;

@@ -58,6 +58,7 @@ fn client(mut from: crate::relay::Receiver<FromServer>, answer: Value) -> Arc<Mu
                     sink.lock().unwrap().push((q.method, Value::Object(q.params)));
                     let _gone = q.answer.send(Ok(map(answer.clone())));
                 }
+                FromServer::Again(answer) => answer.send(Ok(())).unwrap(),
             }
         }
     });

@@ -570,3 +570,32 @@ async fn standard_error_is_passed_on() {
     assert!(tool(&server, "die", json!({})).await.is_err());
     until(|| lines.lock().unwrap().iter().any(|line| line == "the disk is full")).await;
 }
+
+/// A client whose requests a person has stopped.
+fn stopped(mut from: crate::relay::Receiver<FromServer>) {
+    tokio::spawn(async move {
+        while let Some(message) = from.recv().await {
+            if let FromServer::Again(answer) = message {
+                answer.send(Err(RpcError::new(RpcError::INTERNAL, "stopped"))).unwrap();
+            }
+        }
+    });
+}
+
+#[tokio::test]
+async fn a_request_that_is_stopped_while_it_waits_is_not_sent() {
+    let server = start("modern").await;
+    let ask = async |name: &str| {
+        let (relay, from) = Relay::new();
+        stopped(from);
+        let params = map(json!({"name": name, "arguments": {}}));
+        server.request(&Map::new(), "tools/call", params, relay, later()).await.unwrap()
+    };
+    // Nothing has to be waited for.
+    ask("echo").await.unwrap();
+    // The server wants it a second time.
+    assert_eq!(ask("shed").await.unwrap_err().message, "stopped");
+    // The server has to be started again.
+    tool(&server, "die", json!({})).await.unwrap_err();
+    assert_eq!(ask("echo").await.unwrap_err().message, "stopped");
+}

@@ -12,7 +12,7 @@ use super::facts;
 use super::known::{Key, Known};
 use super::model::Kind;
 use super::needs::{Lasts, Needs, Wanted};
-use super::question::{Action, Decision, Question};
+use super::question::{Action, Decision, Question, Target};
 
 /// Policies that are told the same.
 #[derive(Debug, Clone, Default)]
@@ -37,6 +37,17 @@ struct ForAction {
     servers: HashMap<String, Bucket>,
     /// To any.
     any: Bucket,
+}
+
+impl ForAction {
+    /// Those that may apply to a target.
+    fn buckets(&self, target: &Target) -> [Option<&Bucket>; 3] {
+        [
+            self.targets.get(&target.kind).and_then(|ids| ids.get(&target.id)),
+            self.servers.get(&target.server),
+            Some(&self.any),
+        ]
+    }
 }
 
 /// All policies.
@@ -92,15 +103,24 @@ impl Index {
         Ok(())
     }
 
+    /// Whether a policy that may apply looks at this argument, or into it.
+    pub(super) fn looks_at(&self, action: Action, target: &Target, name: &str) -> bool {
+        let Some(policies) = self.actions.get(&action) else { return false };
+        let pointer = format!("/{}", name.replace('~', "~0").replace('/', "~1"));
+        policies.buckets(target).into_iter().flatten().flat_map(|bucket| bucket.groups.values()).any(
+            |group| {
+                let told: [&Needs; 1] = [&group.needs];
+                let wanted = Wanted { told: &told, all: &told };
+                // The empty pointer is all arguments together.
+                wanted.argument("") || wanted.argument(&pointer) || wanted.inside(&format!("{pointer}/"))
+            },
+        )
+    }
+
     /// What the policies that apply say.
     pub(super) fn decide(&self, question: &Question<'_>) -> Decision {
         let Some(policies) = self.actions.get(&question.action) else { return Decision::silent() };
-        let target = question.target;
-        let buckets = [
-            policies.targets.get(&target.kind).and_then(|ids| ids.get(&target.id)),
-            policies.servers.get(&target.server),
-            Some(&policies.any),
-        ];
+        let buckets = policies.buckets(question.target);
         let of = |lasts: Lasts| -> Vec<&Group> {
             buckets.into_iter().flatten().filter_map(|bucket| bucket.groups.get(&lasts)).collect()
         };

@@ -7,7 +7,7 @@ use miette::Diagnostic;
 
 use super::index::Index;
 use super::model::{self, Kind};
-use super::question::{Decision, Question};
+use super::question::{Action, Decision, Question, Target};
 use super::split::{MAX_POLICIES, Piece, split};
 use crate::label::GUARD;
 use crate::policy::config::CedarText;
@@ -140,6 +140,12 @@ impl Policies {
             return Decision::error(format!("{action} is not done to a {kind}"));
         }
         self.index.decide(question)
+    }
+
+    /// Whether the answer to a question about `target` may depend on the argument `name`. Errs towards yes.
+    #[must_use]
+    pub fn looks_at(&self, action: Action, target: &Target, name: &str) -> bool {
+        self.index.looks_at(action, target, name)
     }
 }
 
