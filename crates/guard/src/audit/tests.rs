@@ -70,6 +70,16 @@ async fn everything() -> House {
     notes.answers("load", text("mine"));
     let handle = house.call(&ana, "mail__fetch", json!({})).await.lines().next().unwrap().to_owned();
     house.call(&ana, "mail__list", json!({})).await;
+    // Errors, by reference, of a tool with fields of strangers, and as they are.
+    for tool in ["fetch", "list", "ask"] {
+        let before = mail.answers.lock().unwrap().insert(tool.to_owned(), json!(-32_603));
+        house.call(&ana, &format!("mail__{tool}"), json!({})).await;
+        let mut answers = mail.answers.lock().unwrap();
+        match before {
+            Some(before) => answers.insert(tool.to_owned(), before),
+            None => answers.remove(tool),
+        };
+    }
     house.call(&ana, "mail__send", json!({"to": "bob", "body": handle})).await;
     house.call(&ana, "notes__save", json!({"name": "n", "text": "mine"})).await;
     house.call(&ana, "notes__load", json!({"name": "n"})).await;
@@ -148,7 +158,7 @@ async fn everything_that_the_gateway_does_is_derived_again_and_nothing_is_taken_
     let folder = log_of(&house, |_| {});
     let found = replayed(folder.path());
     assert_eq!((&found.differences, found.is_whole()), (&Vec::new(), true), "{found:?}");
-    assert!(found.unresolved.is_empty() && found.same == 15 && found.outcomes == 12, "{found:?}");
+    assert!(found.unresolved.is_empty() && found.same == 18 && found.outcomes == 15, "{found:?}");
     // Without what opens the commitments, it says so.
     std::fs::remove_dir_all(folder.path().join("openings")).unwrap();
     let redacted = replayed(folder.path());
@@ -221,6 +231,9 @@ const LIES: &[Lie] = &[
     }),
     ("a policy forbade it", |events| {
         decision(events, |decision| &*decision.tool == "read").forbidden_by = vec!["policy0".into()];
+    }),
+    ("a policy looked at an argument", |events| {
+        decision(events, |decision| &*decision.tool == "send").looked_at = vec!["to".into()];
     }),
     ("a step's argument was clean", |events| {
         let step = decision(events, |decision| {
