@@ -517,6 +517,32 @@ fn environment(check: &mut Check<'_, '_>, path: &[&str], server: &Server) {
     }
 }
 
+/// A program that reaches a front at which nobody is authenticated is taken for the person.
+pub(super) fn caller(
+    document: &Document<'_>,
+    front: &Front,
+    (name, server): (&str, &Server),
+    problems: &mut Problems,
+) {
+    let address: Option<SocketAddr> = front.listen.parse().ok();
+    let Some(address) = address.filter(|_| front.auth == Auth::NoneOnLoopback && !server.command.is_empty())
+    else {
+        return;
+    };
+    let reaches = match &server.sandbox.network {
+        _ if server.sandbox.off => true,
+        Network::None | Network::Loopback => false,
+        Network::Ports(ports) => address.port() == 0 || ports.contains(&address.port()),
+        Network::All => true,
+    };
+    if reaches {
+        let key = if server.sandbox.off { "off" } else { "network" };
+        let message = "this program could call the guard as you, since anybody on this machine may: write `auth = \"tokens\"` into \
+                       `[front]`, or give the program only the ports that it needs";
+        Check { document, problems }.fail(&["servers", name, "sandbox", key], message);
+    }
+}
+
 fn sandbox(check: &mut Check<'_, '_>, path: &[&str], server: &Server) {
     let sandbox = &server.sandbox;
     if sandbox.off && *sandbox != (super::Sandbox { off: true, ..super::Sandbox::default() }) {

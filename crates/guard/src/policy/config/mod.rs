@@ -194,10 +194,12 @@ impl Config {
         check::budgets(&document, &file.budgets, &names, &mut problems);
         for (name, server) in &servers {
             check::server(&document, name, server, &names, &mut problems);
+            check::caller(&document, &file.front, (name, server), &mut problems);
         }
-        for (document, file) in others {
-            for (name, server) in file.servers {
+        for (document, included) in others {
+            for (name, server) in included.servers {
                 check::server(&document, &name, &server, &names, &mut problems);
+                check::caller(&document, &file.front, (&name, &server), &mut problems);
                 match servers.entry(name) {
                     Entry::Vacant(free) => {
                         free.insert(server);
