@@ -48,7 +48,9 @@ pub fn run(command: GuardCommand) -> Result<ExitCode, Failure> {
         GuardCommand::Status(options) => status::status(&options),
         GuardCommand::Explain { call, json, place } => explain(call, json, &place),
         GuardCommand::Replay { log, redacted, json, place } => replay(log, redacted, json, &place),
-        GuardCommand::Verify { log, key, json, place } => verify(log, key.as_deref(), json, &place),
+        GuardCommand::Verify { log, key, checkpoint, json, place } => {
+            verify(log, key.as_deref(), &checkpoint, json, &place)
+        }
         GuardCommand::Sandboxed { spec, command } => sandboxed(&spec, &command),
     }
 }
@@ -372,7 +374,13 @@ fn replay(log: Option<PathBuf>, redacted: bool, json: bool, place: &Place) -> Re
     Ok(if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn verify(log: Option<PathBuf>, key: Option<&Path>, json: bool, place: &Place) -> Result<ExitCode, Failure> {
+fn verify(
+    log: Option<PathBuf>,
+    key: Option<&Path>,
+    checkpoints: &[PathBuf],
+    json: bool,
+    place: &Place,
+) -> Result<ExitCode, Failure> {
     let folder = match log {
         Some(folder) => folder,
         None => audit_folder(place, &state(place)?)?,
@@ -381,7 +389,10 @@ fn verify(log: Option<PathBuf>, key: Option<&Path>, json: bool, place: &Place) -
         Some(path) => PublicKey::from_pem(&std::fs::read_to_string(path).map_err(io(path.display()))?)?,
         None => signing_key(None)?.public(),
     };
-    let report = audit::verify(&folder, &key)?;
+    let kept = checkpoints.iter().map(|path| std::fs::read(path).map_err(io(path.display())));
+    let kept: Vec<Vec<u8>> = kept.collect::<Result<_, _>>()?;
+    let older: Vec<&[u8]> = kept.iter().map(Vec::as_slice).collect();
+    let report = audit::verify(&folder, &key, &older)?;
     if json {
         show::json(&report)?;
     } else {

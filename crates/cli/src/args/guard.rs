@@ -166,6 +166,9 @@ Nothing is asked then: an answer takes --yes or --deny.")]
         /// The public key that must have signed it; your own by default.
         #[arg(long)]
         key: Option<PathBuf>,
+        /// A checkpoint of this log (its file `log/checkpoint`) that was kept elsewhere: the log must go on where it was.
+        #[arg(long, value_name = "FILE")]
+        checkpoint: Vec<PathBuf>,
         /// Print the result as JSON.
         #[arg(long)]
         json: bool,

@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 
 use crate::flow::{Engine, Outcome, ToolFacts};
 use crate::gateway::{
-    Capacity, Origin, Store, answered, by_value, claim, from_error, operation, present, touched, value,
-    whole_of,
+    Capacity, Origin, Store, answered, by_value, claim, from_error, of_error, operation, present, touched,
+    value, whole_of,
 };
 use crate::label::{Label, Readers};
 use crate::plan::{Answer, Tree};
@@ -42,14 +42,14 @@ pub(super) fn derive(
     };
     let mut expected = Outcome { object: None, content: None, ..outcome.clone() };
     match values {
-        Some(_) if cut_off => {}
+        Some(_) if cut_off || matches!(opened, Some(("unanswered", _))) => {}
         Some(values) if opened.is_some() => touched(&mut expected, facts, values, result),
         _ => (expected.object, expected.content) = (outcome.object.clone(), outcome.content),
     }
     if (&expected.object, expected.content) != (&outcome.object, outcome.content) {
         derived.differences.push(format!("call {call} touched another object, or another content"));
     }
-    let claimed = result.and_then(claim);
+    let claimed = result.and_then(|result| claim(result, facts, place.0));
     let label = engine.result(&expected, facts, claimed.as_ref());
     // A server's claim can only restrict, so without the result the record may say more than the rules alone.
     let agrees =
@@ -106,12 +106,13 @@ fn shown(
             let answer = planned.then_some(Answer { outcome: Err(why), status: None });
             return Some(Shown { failed: true, answer, ..Shown::default() });
         }
-        ("error", _) if planned || by_value(facts) => {
-            let error = Tree::new(&Value::from("the call failed"), label.clone());
+        ("error" | "unanswered", _) if planned || by_value(facts) => {
+            let label = label.join(&of_error(facts, (server, tool)));
+            let error = Tree::new(&Value::from("the call failed"), label);
             let answer = planned.then_some(Answer { outcome: Err(error), status: None });
             return Some(Shown { failed: true, revealed: !planned, answer, ..Shown::default() });
         }
-        ("error", error) => {
+        ("error" | "unanswered", error) => {
             let Ok(error) = serde_json::from_value::<RpcError>(error.clone()) else {
                 return Some(Shown::default());
             };

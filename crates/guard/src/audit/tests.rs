@@ -8,7 +8,7 @@ use serde_json::json;
 use tempfile::TempDir;
 
 use super::*;
-use crate::flow::{Decision, Event, Outcome, Reply, Verdict};
+use crate::flow::{Decision, Event, Outcome, Reply, Scope, Verdict};
 use crate::front::{Caller, Handler as _};
 use crate::gateway::house::{Fake, House, caller, house_with, policy, text};
 use crate::gateway::{Journal as _, Rules, now};
@@ -375,4 +375,44 @@ async fn an_explanation_names_every_way_out() {
     };
     let ways = explain(folder.path(), of_step).unwrap().ways.join("\n");
     assert!(ways.contains("arguments.to.influencers") && ways.contains("arguments.to.endorse"), "{ways}");
+}
+
+#[tokio::test]
+async fn a_log_that_was_cut_back_is_noticed_with_a_checkpoint_that_was_kept() {
+    let folder = tempfile::tempdir().unwrap();
+    let key = Arc::new(SecretKey::generate().unwrap());
+    let inner = policy(POLICY);
+    let snapshot = inner.snapshot();
+    let rules: Arc<dyn Rules> = inner;
+    let mut policies = Policies::new(folder.path(), read_snapshot);
+    let opened =
+        AuditLog::open(folder.path(), key.clone(), Mode::Buffered, None, &mut policies, (&rules, &snapshot))
+            .unwrap();
+    opened.log.checkpoint().unwrap();
+    let log = folder.path().join("log");
+    let files = ["entries", "checkpoint", "history"];
+    let before = files.map(|name| std::fs::read(log.join(name)).unwrap());
+    for at in 0..3 {
+        let stopped = Event::Stopped { scope: Scope::All, by: "ana".into(), at };
+        opened.log.append(&stopped).unwrap();
+    }
+    opened.log.checkpoint().unwrap();
+    let kept = std::fs::read(log.join("checkpoint")).unwrap();
+    drop(opened);
+    let verify = |older: &[&[u8]]| verify(folder.path(), &key.public(), older).unwrap();
+    assert!(verify(&[&before[1], &kept]).sound);
+    // Whoever can write to the folder puts it back to what was signed then.
+    for (name, bytes) in files.iter().zip(&before) {
+        std::fs::write(log.join(name), bytes).unwrap();
+    }
+    std::fs::remove_file(log.join("synced")).unwrap();
+    assert!(verify(&[&before[1]]).sound);
+    let found = verify(&[&kept]);
+    assert!(!found.sound && found.text.contains("no continuation"), "{}", found.text);
+    // And then to nothing.
+    for name in ["checkpoint", "history"] {
+        std::fs::remove_file(log.join(name)).unwrap();
+    }
+    std::fs::write(log.join("entries"), &before[0][..16]).unwrap();
+    assert!(!verify(&[]).sound);
 }

@@ -18,19 +18,30 @@ pub struct Verified {
     pub entries: u64,
     /// Records after the last checkpoint: they are whole, but nobody has signed them yet.
     pub unsigned: u64,
+    /// Bytes at the end that are no whole record: what a crash left, or what is being written.
+    pub unfinished: u64,
+    /// The last checkpoint, to be kept where nobody who can write to the log can reach it.
+    pub checkpoint: Option<String>,
     /// What is wrong.
     pub problems: Vec<String>,
     /// All of this for people.
     pub text: String,
 }
 
-/// Verifies the log in `folder` against the public key of its guard.
+/// Verifies the log in `folder` against the public key of its guard, and that it goes on where older checkpoints of it were, which were kept
+/// elsewhere.
 ///
 /// # Errors
-/// If it cannot be read.
-pub fn verify(folder: &Path, key: &PublicKey) -> Result<Verified, AuditError> {
-    let report = log::verify(&log_folder(folder), key)?;
+/// If it cannot be read, or what is said to be an older checkpoint is none of this key.
+pub fn verify(folder: &Path, key: &PublicKey, older: &[&[u8]]) -> Result<Verified, AuditError> {
+    let inner = log_folder(folder);
+    let report = log::verify_against(&inner, key, older)?;
+    let checkpoint = std::fs::read_to_string(inner.join("checkpoint")).ok();
     let mut problems: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
+    if report.checkpoints == 0 && problems.is_empty() {
+        // A guard records its start and signs it.
+        problems.push("nothing is signed: this is no log of a guard, or all of it was taken away".to_owned());
+    }
     if report.is_sound() {
         for event in events(folder)? {
             if let Err(error) = event {
@@ -42,11 +53,22 @@ pub fn verify(folder: &Path, key: &PublicKey) -> Result<Verified, AuditError> {
     let sound = report.is_sound() && problems.is_empty();
     let unsigned = report.unsigned;
     let text = if sound {
-        let tail =
-            if unsigned > 0 { format!("; the last {unsigned} are not signed yet") } else { String::new() };
-        format!("the log is whole: {} records{tail}", report.entries)
+        let mut text = format!("the log is whole: {} records", report.entries);
+        if unsigned > 0 {
+            text.push_str(&format!("; the last {unsigned} are not signed yet"));
+        }
+        if report.unfinished > 0 {
+            text.push_str(&format!("; {} bytes at the end are no whole record", report.unfinished));
+        }
+        text.push_str(if older.is_empty() {
+            "\nThat it was not cut back to an earlier checkpoint, only a checkpoint that was kept elsewhere can show (--checkpoint FILE)."
+        } else {
+            "\nIt goes on where the given checkpoints were."
+        });
+        text
     } else {
         format!("the log is not whole:\n  {}", problems.join("\n  "))
     };
-    Ok(Verified { sound, entries: report.entries, unsigned, problems, text })
+    let (entries, unfinished) = (report.entries, report.unfinished);
+    Ok(Verified { sound, entries, unsigned, unfinished, checkpoint, problems, text })
 }

@@ -24,6 +24,15 @@ use super::{Answer, BackError, Connection, Era, Fault, ServerInfo, Settings};
 use crate::relay::Relay;
 use crate::wire::{Notification, RpcError};
 
+/// What comes of a future, and whether it had to be waited for.
+async fn waited<T>(future: impl Future<Output = T>) -> (T, bool) {
+    let mut future = pin!(future);
+    match poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await {
+        Poll::Ready(value) => (value, false),
+        Poll::Pending => (future.await, true),
+    }
+}
+
 /// How many times the first wait the longest one is.
 const LONGEST_WAIT: u32 = 64;
 /// How long a server may take to agree to watch a resource.
@@ -160,13 +169,9 @@ impl Server {
 
     /// The server for a request. Where that had to be waited for, a person may have stopped the request meanwhile: the inner error.
     async fn live_for(&self, relay: &Relay) -> Result<Result<Arc<Live>, RpcError>, Fault> {
-        let mut live = pin!(self.live());
-        let at_once = poll_fn(|cx| Poll::Ready(live.as_mut().poll(cx))).await;
-        if let Poll::Ready(live) = at_once {
-            return live.map(Ok);
-        }
-        let live = live.await?;
-        Ok(relay.again().await.map(|()| live))
+        let (live, waited) = waited(self.live()).await;
+        let live = live?;
+        Ok(if waited { relay.again().await.map(|()| live) } else { Ok(live) })
     }
 
     async fn rounds(
@@ -195,7 +200,11 @@ impl Server {
         let mut round = 0usize;
         let mut again = true;
         loop {
-            live.log_from(severity).await;
+            if waited(live.log_from(severity)).await.1
+                && let Err(error) = relay.again().await
+            {
+                return Ok(Err(error));
+            }
             sent.store(true, Ordering::Relaxed);
             let mut result = match live.link.call(&call, &mut params).await {
                 Ok(Ok(result)) => result,

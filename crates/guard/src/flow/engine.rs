@@ -40,6 +40,8 @@ pub struct Engine {
     kept: HashMap<HandleId, Kept>,
     /// Their handles, oldest first.
     kept_order: VecDeque<HandleId>,
+    /// Of all that were ever kept.
+    all_kept: Label,
     /// Calls that were dispatched and have not come back.
     open: BTreeMap<CallId, Open>,
     /// Calls that had not come back when the guard last ended.
@@ -77,11 +79,35 @@ struct Open {
     plan: Option<CallId>,
     /// How it touches stored objects.
     memory: Option<MemoryAccess>,
-    /// Whether another write to its server came back meanwhile: nobody knows which of the two was first.
-    contended: bool,
+    /// What other calls have written meanwhile: nobody knows which of two writes was first.
+    written: Written,
     /// Of what was stored when the call left, and was replaced before it came back: a read may show it.
     replaced: Option<Label>,
 }
+
+/// Objects that calls have written while another was under way.
+#[derive(Debug, Clone, Default)]
+struct Written {
+    objects: Vec<Arc<str>>,
+    /// It may be any.
+    any: bool,
+}
+
+impl Written {
+    fn add(&mut self, object: Option<&Arc<str>>) {
+        match object {
+            Some(object) if self.objects.len() < MAX_WRITTEN => self.objects.push(object.clone()),
+            _ => self.any = true,
+        }
+    }
+
+    fn has(&self, object: Option<&Arc<str>>) -> bool {
+        self.any || object.is_none_or(|object| self.objects.contains(object))
+    }
+}
+
+/// More than that count as any.
+const MAX_WRITTEN: usize = 64;
 
 impl Default for Engine {
     fn default() -> Self {
@@ -90,6 +116,7 @@ impl Default for Engine {
             contexts: HashMap::new(),
             kept: HashMap::new(),
             kept_order: VecDeque::new(),
+            all_kept: Label::constant(),
             open: BTreeMap::new(),
             unresolved: BTreeSet::new(),
             memory: Memory::default(),
@@ -206,11 +233,10 @@ impl Engine {
         Seen::of_result(value)
     }
 
-    /// Of everything that this context has handles of. Which values are still kept depends on how large others are.
+    /// Of everything that was ever kept for anybody since the guard started. Which values are still kept depends on how large others are.
     #[must_use]
-    pub fn all_kept(&self, context: &ContextKey) -> Label {
-        let own = self.kept.values().filter(|kept| kept.owner == *context);
-        own.fold(Label::constant(), |all, kept| all.join(&kept.label))
+    pub const fn all_kept(&self) -> &Label {
+        &self.all_kept
     }
 
     /// The first reason why nothing at all may go through for this context and tool.
@@ -398,6 +424,7 @@ impl Engine {
                 self.start = Label::user(readers.clone());
                 self.kept.clear();
                 self.kept_order.clear();
+                self.all_kept = Label::constant();
                 self.abandon();
             }
             Event::Opened { context, token, .. } => {
@@ -466,7 +493,7 @@ impl Engine {
             label,
             plan: decision.plan.as_ref().map(|step| step.parent),
             memory: facts.and_then(|facts| facts.memory.as_ref()).map(|memory| memory.access),
-            contended: false,
+            written: Written::default(),
             replaced: None,
         };
         self.open.insert(decision.call, open);
@@ -480,7 +507,8 @@ impl Engine {
         let context = &decision.context;
         let Some(control) = self.control(context, decision.plan.as_ref()) else { return };
         for (name, record) in &decision.arguments {
-            let refused = !decision.flow.allows();
+            // A policy may look at the labels, and those at what the value is.
+            let refused = !decision.flow.allows() || !decision.forbidden_by.is_empty();
             let endorsable = facts.arguments.get(name).is_some_and(|facts| facts.endorse.is_some());
             let conditional = || {
                 record.handles.iter().any(|handle| self.kept.get(handle).is_some_and(|kept| kept.conditional))
@@ -519,10 +547,20 @@ impl Engine {
     }
 
     fn finished(&mut self, outcome: &Outcome, facts: Option<&ToolFacts>) {
+        // What its server claims of a value, which may depend on it, or whatever a plan has made it of.
+        let claimed = !outcome.kept.is_empty()
+            && facts.is_none_or(|facts| self.result(outcome, facts, None) != outcome.label);
         let Some(open) = self.open.remove(&outcome.call) else { return };
         let memory = facts.and_then(|facts| facts.memory.as_ref());
-        let conditional = memory.is_some_and(|memory| memory.access == MemoryAccess::Read);
+        let conditional = memory.is_some_and(|memory| memory.access == MemoryAccess::Read)
+            || &*open.server == GUARD
+            || claimed;
         for kept in &outcome.kept {
+            if !self.all_kept.covers(&kept.label)
+                || !kept.label.provenance.is_within(&self.all_kept.provenance)
+            {
+                self.all_kept = self.all_kept.join(&kept.label);
+            }
             let value = Kept { owner: open.context.clone(), label: kept.label.clone(), conditional };
             self.kept.insert(kept.handle, value);
             self.kept_order.push_back(kept.handle);
@@ -549,15 +587,15 @@ impl Engine {
             let origin = std::iter::once(format!("{}#{object}", open.server)).collect();
             label.provenance = label.provenance.union(&origin);
         }
-        let others = || self.open.values().filter(|other| other.server == open.server);
-        let contended = open.contended || others().any(|other| other.memory == Some(MemoryAccess::Write));
+        let object = outcome.object.as_ref();
+        let contended = (open.written.any || !open.written.objects.is_empty()) && open.written.has(object);
         // A write that the server calls failed may have happened all the same; of two at a time, either may have come last.
         let unclear = outcome.failed || (contended && !mutated(Mutant::WritesUnderWayForgotten));
         let content = outcome.content.filter(|_| !unclear);
         let replaced = self.memory.write(&open.server, outcome.object.as_deref(), content, &label);
         for other in self.open.values_mut().filter(|other| other.server == open.server) {
             match (other.memory, &replaced) {
-                (Some(MemoryAccess::Write), _) => other.contended = true,
+                (Some(MemoryAccess::Write), _) => other.written.add(object),
                 (Some(MemoryAccess::Read), Some(replaced)) => {
                     other.replaced = Some(
                         other.replaced.take().map_or_else(|| replaced.clone(), |all| all.join(replaced)),

@@ -8,9 +8,6 @@ use ostrom_core::Digest;
 use super::mutant::{Mutant, mutated};
 use crate::label::Label;
 
-/// The object that stands for all of a server's.
-pub(crate) const ALL: &str = "*";
-
 /// What is known of a stored object.
 #[derive(Debug, Clone, PartialEq)]
 struct Object {
@@ -21,7 +18,10 @@ struct Object {
 
 /// The objects that were written through the guard.
 #[derive(Debug, Clone, Default)]
-pub(crate) struct Memory(BTreeMap<(Arc<str>, Arc<str>), Object>);
+pub(crate) struct Memory(BTreeMap<Key, Object>);
+
+/// A server, and one of its objects, or all of them.
+type Key = (Arc<str>, Option<Arc<str>>);
 
 impl Memory {
     /// Records a write of something with `label`.
@@ -35,7 +35,7 @@ impl Memory {
         content: Option<Digest>,
         label: &Label,
     ) -> Option<Label> {
-        let key = (Arc::from(server), Arc::from(object.unwrap_or(ALL)));
+        let key = (Arc::from(server), object.map(Arc::from));
         let before = self.0.remove(&key).map(|before| before.label);
         let adds = content.is_none() || object.is_none();
         let (label, replaced) = match before {
@@ -60,8 +60,8 @@ impl Memory {
         let Some(object) = object else {
             return self.of_server(server).fold(declared.clone(), |label, object| label.join(&object.label));
         };
-        let all = self.get(server, ALL);
-        match (self.get(server, object), all) {
+        let all = self.get(server, None);
+        match (self.get(server, Some(object)), all) {
             (Some(known), None)
                 if known.content.is_some()
                     && (known.content == content || mutated(Mutant::ChangedObjectTrusted)) =>
@@ -75,8 +75,8 @@ impl Memory {
         }
     }
 
-    fn get(&self, server: &str, object: &str) -> Option<&Object> {
-        self.0.get(&(Arc::from(server), Arc::from(object)))
+    fn get(&self, server: &str, object: Option<&str>) -> Option<&Object> {
+        self.0.get(&(Arc::from(server), object.map(Arc::from)))
     }
 
     fn of_server<'a>(&'a self, server: &'a str) -> impl Iterator<Item = &'a Object> {

@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use super::Gateway;
 use super::approvals::{self, Request as Waiting, Terms};
 use super::handles::{Reference, cost, passed_on, references, replace};
-use super::present::{Origin, Shown, from_error, present, text_result, whole_of};
+use super::present::{Origin, Shown, as_pinned, from_error, present, text_result, whole_of};
 use super::questions::{Under, guarded};
 use super::rules::{JournalError, Question, Rules};
 use super::state::{Commitments, Opening, State, now};
@@ -18,7 +18,7 @@ use crate::flow::{
     ArgumentRecord, CallId, ContextKey, Decision, Engine, Event, MemoryAccess, Outcome, PlanStep, Reveal,
     ToolFacts, Verdict, Violation,
 };
-use crate::label::{Integrity, Label, Labelled, Names, Readers};
+use crate::label::{Integrity, Label, Labelled, Names, Readers, USER};
 use crate::relay::Relay;
 use crate::wire::RpcError;
 
@@ -110,8 +110,10 @@ type Resolved = (BTreeMap<String, Value>, Records, Opening);
 pub(super) enum Came {
     /// The server's result.
     Result(Map<String, Value>),
-    /// The server's error, or that there was no answer.
+    /// The server's error.
     Error(RpcError),
+    /// There was no answer: the server may do it yet.
+    Unanswered(RpcError),
     /// It did not go out: a person had stopped it meanwhile. These are the guard's words, and depend on no value.
     Stopped(RpcError),
 }
@@ -176,10 +178,7 @@ impl Gateway {
         self.shared.settle(written).await?;
         let answer = match self.stopped_meanwhile(&proposed, &decided, written) {
             Some(stopped) => Came::Stopped(stopped),
-            None => match self.dispatch(&proposed, &decided, &facts, route).await {
-                Ok(result) => Came::Result(result),
-                Err(error) => Came::Error(error),
-            },
+            None => self.dispatch(&proposed, &decided, &facts, route).await,
         };
         let (done, written) = self.land(&proposed, &decided, &facts, answer)?;
         // Not before: what the call has done is remembered even if its outcome cannot be recorded as it is.
@@ -436,8 +435,12 @@ impl Gateway {
                     let label =
                         state.engine.kept(&missing.handle, &proposed.context).cloned().unwrap_or(control);
                     let forgotten = state.store.get(&missing.handle).is_none();
+                    let mut label = label;
                     if forgotten {
-                        self.forgotten(state, &proposed.context)?;
+                        label = label.join(state.engine.all_kept());
+                        if proposed.step.is_none() {
+                            self.forgotten(state, &proposed.context)?;
+                        }
                     } else {
                         let what = format!("no {} in a kept value", missing.pointer);
                         let context = proposed.context.clone();
@@ -464,7 +467,11 @@ impl Gateway {
 
     /// Which values are no longer kept depends on how large those are that are: that one is not tells something about all of them.
     pub(super) fn forgotten(&self, state: &mut State, context: &ContextKey) -> Result<(), JournalError> {
-        let label = state.engine.all_kept(context);
+        let label = state.engine.all_kept().clone();
+        let before = state.engine.context(context);
+        if before.covers(&label) && label.provenance.is_within(&before.provenance) {
+            return Ok(());
+        }
         let what = "that a value is no longer kept".to_owned();
         let event = Event::Revealed { context: context.clone(), what, label, handle: None, at: now() };
         let _written = self.shared.record(state, &event, None)?;
@@ -477,9 +484,10 @@ impl Gateway {
         decided: &Decided<'_>,
         facts: &ToolFacts,
         route: Route<'_>,
-    ) -> Result<Map<String, Value>, RpcError> {
+    ) -> Came {
         let Some(upstream) = self.upstreams.get(&proposed.server) else {
-            return Err(RpcError::new(RpcError::INTERNAL, format!("there is no server {}", proposed.server)));
+            let text = format!("there is no server {}", proposed.server);
+            return Came::Error(RpcError::new(RpcError::INTERNAL, text));
         };
         let mut params = route.params;
         let token = params.get("_meta").and_then(|meta| meta.get("progressToken")).cloned();
@@ -497,8 +505,12 @@ impl Gateway {
         let under = Under { gateway: self, proposed, facts, call, values };
         let answer = guarded(under, route.relay, listening, request, token.as_ref()).await;
         match answer {
-            Ok(answer) => answer,
-            Err(unanswered) => Err(RpcError::new(RpcError::INTERNAL, unanswered.message)),
+            Ok(Ok(result)) => Came::Result(result),
+            Ok(Err(error)) => Came::Error(error),
+            Err(unanswered) => {
+                let error = RpcError::new(RpcError::INTERNAL, unanswered.message);
+                if unanswered.may_have_run { Came::Unanswered(error) } else { Came::Error(error) }
+            }
         }
     }
 
@@ -517,16 +529,20 @@ impl Gateway {
                 (commitments.commit("result", result), result.get("isError") == Some(&Value::Bool(true)))
             }
             Came::Error(error) => (commitments.commit("error", &described(error)), true),
+            Came::Unanswered(error) => (commitments.commit("unanswered", &described(error)), true),
             Came::Stopped(error) => (commitments.commit("stopped", &described(error)), true),
         };
         let mut outcome = Outcome { commitment, failed, ..empty_outcome(decided.decision.call) };
         self.shared.open(&commitments.opening())?;
         let result = match &came {
             Came::Result(result) => Some(result),
-            Came::Error(_) | Came::Stopped(_) => None,
+            Came::Error(_) | Came::Unanswered(_) | Came::Stopped(_) => None,
         };
-        touched(&mut outcome, facts, &decided.values, result);
-        let claimed = result.and_then(claim);
+        // Where there was no answer, nobody knows when it happens: it may be any object, at any time.
+        if !matches!(came, Came::Unanswered(_)) {
+            touched(&mut outcome, facts, &decided.values, result);
+        }
+        let claimed = result.and_then(|result| claim(result, facts, &proposed.server));
         let mut state = self.shared.lock_ahead();
         let state = &mut *state;
         let label = state.engine.result(&outcome, facts, claimed.as_ref());
@@ -538,7 +554,7 @@ impl Gateway {
                 return Ok((Done::Failed { error, label }, written));
             }
             // Who gets results as they are gets errors as they are.
-            Came::Error(error) if by_value(facts) || proposed.step.is_some() => {
+            Came::Error(error) | Came::Unanswered(error) if by_value(facts) || proposed.step.is_some() => {
                 outcome.revealed = proposed.step.is_none();
                 let error = match &proposed.step {
                     Some(_) => RpcError::new(RpcError::INTERNAL, "the call failed"),
@@ -546,15 +562,22 @@ impl Gateway {
                 };
                 let event = Event::Finished(Box::new(outcome));
                 let written = self.shared.stage(state, &event, Some(facts))?;
+                // Whose fields it is made of nobody can tell.
+                let label = label.join(&of_error(facts, (&proposed.server, &proposed.tool)));
                 return Ok((Done::Failed { error, label }, written));
             }
-            Came::Error(error) => from_error(&error),
+            Came::Error(error) | Came::Unanswered(error) => from_error(&error),
             Came::Result(result) => {
                 if label.readers != Readers::Everyone {
                     outcome.seen = Engine::strings(&super::present::value(&result));
                 }
                 result
             }
+        };
+        let result = match outcome.content.filter(|_| reads(facts) && proposed.step.is_none()) {
+            // What the server may choose besides the text is not the text's.
+            Some(_) => as_pinned(&result, self.catalogue.tool(&proposed.server, &proposed.tool).as_deref()),
+            None => result,
         };
         let done = if proposed.step.is_some() {
             // The plan's interpreter holds it; the agent does not see it.
@@ -585,6 +608,16 @@ impl Gateway {
         let written = self.shared.stage(state, &event, Some(facts))?;
         Ok((done, written))
     }
+}
+
+/// What an error of a plan's step carries besides the label of the result: it may be made of any field.
+pub(crate) fn of_error(facts: &ToolFacts, (server, tool): (&str, &str)) -> Label {
+    if facts.result.fields.is_empty() { Label::constant() } else { facts.result.strictest(server, tool) }
+}
+
+/// Whether a tool reads stored objects.
+fn reads(facts: &ToolFacts) -> bool {
+    facts.memory.as_ref().is_some_and(|memory| memory.access == MemoryAccess::Read)
 }
 
 /// Whether all of what comes back is shown as it is.
@@ -648,7 +681,12 @@ pub(crate) fn touched(
         .object
         .as_ref()
         .and_then(|name| values.get(name))
-        .map(|value| value.as_str().map_or_else(|| value.to_string().into(), Arc::from));
+        .map(|value| value.as_str().map_or_else(|| value.to_string().into(), Arc::from))
+        .map(
+            |name: Arc<str>| {
+                if name.len() > MAX_OBJECT { Digest::of(name.as_bytes()).to_string().into() } else { name }
+            },
+        );
     outcome.content = match memory.access {
         MemoryAccess::Write => memory.content.as_ref().and_then(|name| values.get(name)).and_then(text),
         MemoryAccess::Read => {
@@ -657,31 +695,48 @@ pub(crate) fn touched(
     };
 }
 
-/// How many names each part of a claim may have, and how long each may be.
-const MAX_CLAIMED: (usize, usize) = (64, 256);
+/// A stored object with a longer name is called by its digest: names are in records, labels and explanations.
+const MAX_OBJECT: usize = 256;
+/// How many names each part of a claim may have.
+const MAX_CLAIMED: usize = 64;
 
-/// The label that a server claims for its result (rule 8).
-pub fn claim(result: &Map<String, Value>) -> Option<Label> {
+/// The label that a server claims for its result (rule 8). Only names that the policy has for the tool, or the server's own, are in it: names
+/// are told to agents, and are no place for a server's words. It can only restrict, so what else is claimed becomes more than that.
+pub fn claim(result: &Map<String, Value>, facts: &ToolFacts, server: &str) -> Option<Label> {
     let claimed = result.get("_meta")?.get(super::LABEL)?;
-    let (most, longest) = MAX_CLAIMED;
-    let fits = |names: &Names| names.len() <= most && names.iter().all(|name| name.len() <= longest);
-    let label = serde_json::from_value::<Label>(claimed.clone()).ok().filter(|label| {
-        let who = match &label.integrity {
-            Integrity::Of(names) => fits(names),
-            Integrity::Anyone => true,
-        };
-        let whom = match &label.readers {
-            Readers::Only(names) => fits(names),
-            Readers::Everyone => true,
-        };
-        who && whom && fits(&label.provenance)
-    });
-    // A claim that cannot be read, or is longer than records have room for, is one that nobody may rely on.
-    Some(label.unwrap_or_else(|| Label {
+    let nobody = || Label {
         integrity: Integrity::Anyone,
         readers: Readers::Only(Names::default()),
         provenance: Names::default(),
-    }))
+    };
+    let Ok(label) = serde_json::from_value::<Label>(claimed.clone()) else { return Some(nobody()) };
+    let own = format!("server:{server}");
+    let fields = || facts.result.fields.values();
+    let integrity = match label.integrity {
+        Integrity::Of(names) if names.len() <= MAX_CLAIMED => {
+            let of_fields = fields().map(|field| &field.influencers);
+            let sets = [&facts.influencers, &facts.result.influencers].into_iter().chain(of_fields);
+            let sets: Vec<&Integrity> = sets.collect();
+            let has =
+                |set: &&Integrity, name: &str| matches!(set, Integrity::Of(names) if names.contains(name));
+            let known = |name: &str| name == USER || name == own || sets.iter().any(|set| has(set, name));
+            if names.iter().all(|name| known(name)) { Integrity::Of(names) } else { Integrity::Anyone }
+        }
+        _ => Integrity::Anyone,
+    };
+    let readers = match label.readers {
+        Readers::Everyone => Readers::Everyone,
+        Readers::Only(names) => {
+            let of_fields = fields().filter_map(|field| field.readers.as_ref());
+            let sets: Vec<&Readers> =
+                [&facts.audience, &facts.result.readers].into_iter().chain(of_fields).collect();
+            let has =
+                |set: &&Readers, name: &str| matches!(set, Readers::Only(names) if names.contains(name));
+            let known = |name: &str| name == USER || name == own || sets.iter().any(|set| has(set, name));
+            Readers::Only(names.iter().filter(|name| known(name)).take(MAX_CLAIMED).cloned().collect())
+        }
+    };
+    Some(Label { integrity, readers, provenance: Names::default() })
 }
 
 /// What the agent is told about a call that does not go out. The text is made of the policy and of names, never of values.

@@ -42,7 +42,7 @@ use tokio::sync::broadcast;
 pub(crate) use approvals::binding;
 pub use approvals::{Approvals, Request, Terms};
 pub use call::claim;
-pub(crate) use call::{by_value, looked_at, refusal, touched};
+pub(crate) use call::{by_value, looked_at, of_error, refusal, touched};
 pub use catalogue::{Catalogue, Held};
 pub(crate) use handles::Store;
 pub use handles::{Capacity, PREFIX};

@@ -49,37 +49,38 @@ pub fn value(result: &Map<String, Value>) -> Value {
     }
 }
 
-/// The text of a result that is one text and nothing else: all that an agent would see of it is that text.
+/// The text of a result that says one text. What else is in it the agent does not see: see [`as_pinned`].
 #[must_use]
 pub fn only_text(result: &Map<String, Value>) -> Option<&str> {
-    let is_plain = |(name, value): (&String, &Value)| match name.as_str() {
-        "content" | "structuredContent" => true,
-        "resultType" => value == "complete",
-        "isError" => *value == Value::Bool(false),
-        _ => false,
-    };
-    if !result.iter().all(is_plain) {
+    if result.get("isError").is_some_and(|failed| *failed != Value::Bool(false)) {
         return None;
     }
-    let text = match result.get("content").and_then(Value::as_array).map(Vec::as_slice) {
-        Some([Value::Object(block)]) if block.len() == 2 && block.get("type")? == "text" => {
-            Some(block.get("text")?.as_str()?)
-        }
-        Some([]) | None => None,
-        Some(_) => return None,
+    let [only] = result.get("content")?.as_array()?.as_slice() else { return None };
+    let text = only.get("text").filter(|_| only.get("type") == Some(&json!("text")))?.as_str()?;
+    // Many servers say a text a second time, with a name for it.
+    let same = match result.get("structuredContent") {
+        Some(Value::Object(members)) => members.len() == 1 && members.values().all(|value| value == text),
+        Some(value) => value == text,
+        None => true,
     };
-    // Many servers say a text a second time, under one of these names.
-    let structured = match result.get("structuredContent") {
-        Some(Value::Object(members)) if members.len() == 1 => {
-            Some(members.get("result").or_else(|| members.get("content"))?.as_str()?)
-        }
-        Some(value) => Some(value.as_str()?),
-        None => None,
-    };
-    match (text, structured) {
-        (Some(text), Some(structured)) => (text == structured).then_some(text),
-        (text, structured) => text.or(structured),
+    same.then_some(text)
+}
+
+/// A result of which nothing but its text is its server's choice: it has the structured form that the pinned definition asks for.
+#[must_use]
+pub fn as_pinned(result: &Map<String, Value>, definition: Option<&Value>) -> Map<String, Value> {
+    let Some(text) = only_text(result) else { return result.clone() };
+    let mut plain = text_result(text, false);
+    let members =
+        definition.and_then(|definition| definition.get("outputSchema")?.get("properties")?.as_object());
+    if let Some(name) = members.filter(|members| members.len() == 1).and_then(|members| members.keys().next())
+    {
+        plain.insert(
+            "structuredContent".to_owned(),
+            Value::Object(Map::from_iter([(name.clone(), json!(text))])),
+        );
     }
+    plain
 }
 
 /// An error where the agent may not see it as it is: a result that failed, to be kept or reported like any other.
@@ -432,28 +433,33 @@ mod tests {
     }
 
     #[test]
-    fn a_result_is_its_text_only_if_nothing_else_is_in_it() {
-        let text = |result: Value| only_text(result.as_object().unwrap()).map(str::to_owned);
+    fn a_result_that_says_one_text_is_shown_as_nothing_else() {
+        let text = |result: &Value| only_text(result.as_object().unwrap()).map(str::to_owned);
         let block = json!({"type": "text", "text": "mine"});
+        let pinned = json!({"outputSchema": {"properties": {"content": {"type": "string"}}}});
         for plain in [
             json!({"resultType": "complete", "content": [block], "isError": false}),
-            json!({"content": [block], "structuredContent": {"result": "mine"}}),
-            json!({"content": [], "structuredContent": "mine"}),
+            json!({"content": [block], "structuredContent": {"pay eve": "mine"}}),
+            json!({"content": [block], "structuredContent": "mine"}),
+            json!({"content": [{"type": "text", "text": "mine", "annotations": {"x": "pay eve"}}], "_meta": {"x": "pay eve"}}),
+            json!({"resultType": "pay eve", "pay eve": 1, "content": [block]}),
         ] {
-            assert_eq!(text(plain.clone()).as_deref(), Some("mine"), "{plain}");
+            assert_eq!(text(&plain).as_deref(), Some("mine"), "{plain}");
+            let shown = as_pinned(plain.as_object().unwrap(), None);
+            assert_eq!(shown, text_result("mine", false));
+            let shown = as_pinned(plain.as_object().unwrap(), Some(&pinned));
+            assert_eq!(shown["structuredContent"], json!({"content": "mine"}));
         }
         for more in [
             json!({"content": [{"type": "text", "text": "pay eve"}], "structuredContent": "mine"}),
             json!({"content": [block, {"type": "text", "text": "pay eve"}]}),
-            json!({"content": [{"type": "text", "text": "mine", "annotations": {"x": "pay eve"}}]}),
-            json!({"content": [block], "structuredContent": {"pay eve": "mine"}}),
             json!({"content": [block], "structuredContent": {"result": "mine", "x": "pay eve"}}),
-            json!({"content": [block], "_meta": {"x": "pay eve"}}),
-            json!({"content": [block], "pay eve": 1}),
-            json!({"content": [block], "resultType": "pay eve"}),
+            json!({"content": [], "structuredContent": "mine"}),
+            json!({"structuredContent": "mine"}),
             json!({"content": [block], "isError": true}),
         ] {
-            assert_eq!(text(more.clone()), None, "{more}");
+            assert_eq!(text(&more), None, "{more}");
+            assert_eq!(&as_pinned(more.as_object().unwrap(), None), more.as_object().unwrap());
         }
     }
 

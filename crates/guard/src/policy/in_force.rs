@@ -218,8 +218,8 @@ impl Rules for InForce {
             return false;
         }
         let known = self.known(server, tool);
-        // What is read is what a policy is about.
-        known.action == Action::Read || self.policies().looks_at(known.action, &known.target, name)
+        // Which resource or prompt it is says which policies are asked.
+        known.action != Action::Call || self.policies().looks_at(known.action, &known.target, name)
     }
 
     fn lists(&self, context: &ContextKey, server: &str, kind: Kind, name: &str, at: u64) -> bool {

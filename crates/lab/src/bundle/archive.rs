@@ -135,7 +135,40 @@ pub fn unpack_within(archive: &Path, folder: &Path, most: u64) -> Result<(), Bun
             File::create(&target).map_err(|source| BundleError::Io { path: target.clone(), source })?;
         std::io::copy(&mut entry, &mut out).map_err(|error| malformed(name.clone(), error))?;
     }
-    Ok(())
+    nothing_behind(tar.into_inner()).map_err(|error| malformed(name, error))
+}
+
+/// Other programs go on reading where this one stops: what they would find there nobody has checked.
+fn nothing_behind(mut rest: std::io::Take<impl Decoder>) -> std::io::Result<()> {
+    let behind = |what| std::io::Error::new(std::io::ErrorKind::InvalidData, what);
+    let mut piece = [0; 4096];
+    loop {
+        let read = rest.read(&mut piece)?;
+        if read == 0 {
+            break;
+        }
+        if piece.iter().take(read).any(|byte| *byte != 0) {
+            return Err(behind("there is something behind the end of the archive"));
+        }
+    }
+    if rest.limit() == 0 {
+        return Err(behind("it is larger than any bundle"));
+    }
+    match rest.into_inner().source().read(&mut piece)? {
+        0 => Ok(()),
+        _ => Err(behind("there is something behind the compressed data")),
+    }
+}
+
+/// What decompresses, and what it reads.
+trait Decoder: Read {
+    fn source(self) -> impl Read;
+}
+
+impl<R: Read> Decoder for ruzstd::decoding::StreamingDecoder<R, ruzstd::decoding::FrameDecoder> {
+    fn source(self) -> impl Read {
+        self.into_inner()
+    }
 }
 
 #[cfg(test)]
@@ -181,5 +214,33 @@ mod tests {
             assert_eq!(error.kind(), std::io::ErrorKind::ConnectionReset, "{room}");
         }
         assert!(compress(&*text, Vec::new()).is_ok());
+    }
+
+    #[test]
+    fn what_other_programs_would_read_behind_the_end_is_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        let (archive, out) = (folder.path().join("a.tar.zst"), folder.path().join("out"));
+        std::fs::create_dir(&out).unwrap();
+        let frame = |tar: &[u8]| {
+            let mut packed = Vec::new();
+            compress(tar, &mut packed).unwrap();
+            packed
+        };
+        let mut builder = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_ustar();
+        header.set_size(1);
+        builder.append_data(&mut header, MANIFEST, &b"x"[..]).unwrap();
+        let whole = builder.into_inner().unwrap();
+        let (file, end) = whole.split_at(1_024);
+        for (bytes, sound) in [
+            (frame(&whole), true),
+            ([frame(file), frame(&whole)].concat(), false),
+            ([frame(&whole), frame(&whole)].concat(), false),
+            ([frame(&whole), b"x".to_vec()].concat(), false),
+            (frame(&[file, end, file].concat()), false),
+        ] {
+            std::fs::write(&archive, bytes).unwrap();
+            assert_eq!(unpack(&archive, &out).is_ok(), sound);
+        }
     }
 }

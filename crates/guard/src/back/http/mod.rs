@@ -120,6 +120,10 @@ impl Upstream {
                 if mismatch && call.method == "tools/call" {
                     // The tool's annotations are unknown or have changed; the server did not run the call.
                     Box::pin(self.learn(table, annotations)).await?;
+                    // Nor does it any more if a person has stopped it meanwhile.
+                    if let Err(error) = call.relay.again().await {
+                        return Ok(Err(error));
+                    }
                     return self.call_modern(table, annotations, call, params).await;
                 }
                 Ok(outcome)

@@ -94,6 +94,10 @@ impl Upstream {
             Some(session) => session,
             None => {
                 let another = self.another(sessions, key).await?;
+                // A person may have stopped the call meanwhile.
+                if let Err(error) = call.relay.again().await {
+                    return Ok(Err(error));
+                }
                 key = another.0;
                 another.1
             }
@@ -103,6 +107,9 @@ impl Upstream {
             Err(Trouble::Fault(fault)) => Err(fault),
             Err(Trouble::Expired) => {
                 let renewed = self.renew(sessions, key, &session).await?;
+                if let Err(error) = call.relay.again().await {
+                    return Ok(Err(error));
+                }
                 match self.call_legacy(&renewed, call, params).await {
                     Ok(outcome) => Ok(outcome),
                     Err(Trouble::Fault(fault)) => Err(fault),
