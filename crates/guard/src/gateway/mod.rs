@@ -25,6 +25,8 @@ mod tests;
 mod tests_ahead;
 #[cfg(test)]
 mod tests_gaps;
+#[cfg(test)]
+mod tests_plans;
 mod watch;
 
 use std::collections::BTreeMap;

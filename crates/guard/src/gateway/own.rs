@@ -14,7 +14,7 @@ use super::state::now;
 use crate::flow::{CallId, ContextKey, Event, KeptValue, Outcome, PlanStep};
 use crate::front::Caller;
 use crate::label::{GUARD, Label, Labelled};
-use crate::plan::{Answer, INPUT_SCHEMA, Interpreter, Next, Plan, Shape, Tool, Tools, Tree};
+use crate::plan::{Answer, Given, INPUT_SCHEMA, Interpreter, Next, Plan, Shape, Tool, Tools, Tree};
 use crate::relay::Relay;
 use crate::wire::RpcError;
 
@@ -244,16 +244,10 @@ impl Gateway {
                         break text_result(&format!("The plan ended: {error}"), true);
                     }
                 }
-                Next::Done { outputs, report, pc } => {
-                    break self.outputs(&context, parent, outputs, &report, &pc)?;
-                }
-                Next::Failed { step, why, report } => {
-                    let value = json!({"failed": step, "why": why.value, "report": report.value});
-                    let label = why.label.join(&report.label);
-                    let mut outputs = BTreeMap::new();
-                    outputs.insert("failure".to_owned(), Ok(Labelled { value, label: label.clone() }));
-                    break self.outputs(&context, parent, outputs, &report, &label)?;
-                }
+                end @ (Next::Done { .. } | Next::Failed { .. }) => match interpreter.given(end) {
+                    Some(given) => break self.outputs(&context, parent, given)?,
+                    None => break text_result("The plan ended.", true),
+                },
             }
         };
         self.close(parent, &facts)?;
@@ -336,22 +330,21 @@ impl Gateway {
         Ok(label)
     }
 
-    /// What the agent sees of a plan: handles of all outputs but those whose labels its context has anyway.
+    /// What the agent sees of a plan: handles of all outputs but those whose labels its context had when it submitted the plan, and still has.
     fn outputs(
         &self,
         context: &ContextKey,
         parent: CallId,
-        outputs: BTreeMap<String, Result<Labelled, Labelled>>,
-        report: &Labelled,
-        pc: &Label,
+        given: Given,
     ) -> Result<Map<String, Value>, JournalError> {
         let mut state = self.shared.lock();
         let state = &mut *state;
         let mut shown = Map::new();
         let mut kept = Vec::new();
         let mut inline: Option<Label> = None;
-        let mut keep = |state: &mut super::state::State, value: Value, label: Label| {
-            if state.engine.context(context).covers(&label) {
+        let mut keep = |state: &mut super::state::State, output: &Labelled| {
+            let (value, label) = (output.value.clone(), output.label.clone());
+            if given.shows(&label) && state.engine.context(context).covers(&label) {
                 inline = Some(inline.take().map_or_else(|| label.clone(), |all| all.join(&label)));
                 return Ok::<Value, JournalError>(value);
             }
@@ -362,13 +355,10 @@ impl Gateway {
             kept.push(KeptValue { handle, label });
             Ok(Value::String(text))
         };
-        for (name, output) in outputs {
-            let output = output
-                .unwrap_or_else(|why| Labelled { value: json!({"failed": why.value}), label: why.label });
-            let value = keep(state, output.value, output.label.join(pc))?;
-            shown.insert(name, value);
+        for (name, output) in &given.outputs {
+            shown.insert(name.clone(), keep(state, output)?);
         }
-        let report = keep(state, report.value.clone(), report.label.join(pc))?;
+        let report = keep(state, &given.report)?;
         // What is shown as it is adds no influencers and takes no readers, but it has come from somewhere: a revocation must find it.
         let inline =
             inline.filter(|label| !label.provenance.is_within(&state.engine.context(context).provenance));
