@@ -1,6 +1,7 @@
 //! The guard's own tools: `reveal` and `run_plan`.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
@@ -14,7 +15,10 @@ use super::state::now;
 use crate::flow::{CallId, ContextKey, Event, KeptValue, Outcome, PlanStep};
 use crate::front::Caller;
 use crate::label::{GUARD, Label, Labelled};
-use crate::plan::{Answer, Given, INPUT_SCHEMA, Interpreter, Next, Plan, Shape, Tool, Tools, Tree};
+use crate::pin::Kind;
+use crate::plan::{
+    Answer, Given, INPUT_SCHEMA, Interpreter, Next, Plan, PlanError, Shape, Tool, Tools, Tree,
+};
 use crate::relay::Relay;
 use crate::wire::RpcError;
 
@@ -62,21 +66,29 @@ pub(super) fn definitions() -> [Value; 2] {
     ]
 }
 
-/// The tools as a plan sees them.
-struct Known<'a>(&'a Gateway);
+/// The tools as a plan sees them, and the servers that said something by not offering one as it was approved.
+struct Known<'a> {
+    gateway: &'a Gateway,
+    told: RefCell<BTreeSet<Arc<str>>>,
+}
 
 impl Tools for Known<'_> {
     fn tool(&self, name: &str) -> Option<Tool<'_>> {
-        let (server, inner) = self.0.names.inner(name)?;
-        let known = self.0.catalogue.tool(&server, inner)?;
-        let reads_only = !self.0.shared.rules.facts(&server, inner).critical;
+        let (server, inner) = self.gateway.names.inner(name)?;
+        let catalogue = &self.gateway.catalogue;
+        if catalogue.tool(&server, inner).is_none() {
+            if catalogue.is_pinned(&server, Kind::Tool, inner) || !catalogue.knows(&server, Kind::Tool) {
+                self.told.borrow_mut().insert(server);
+            }
+            return None;
+        }
         // The catalogue may change while a plan is read; what its schema says is checked by the server anyway.
-        let _definition = known;
+        let reads_only = !self.gateway.shared.rules.facts(&server, inner).critical;
         Some(Tool { input: None, output: None, reads_only })
     }
 
     fn names(&self) -> Vec<String> {
-        self.0.catalogue.tool_names(&self.0.names)
+        self.gateway.catalogue.tool_names(&self.gateway.names)
     }
 }
 
@@ -141,12 +153,14 @@ impl Gateway {
                     "The value of that handle is no longer kept: call the tool that gave it again.",
                 );
             };
-            if let Some(violation) = state.engine.quarantined(&label) {
+            let from = kept.from.split_once('/').unwrap_or((GUARD, &kept.from));
+            let barred = state.engine.barred(context, from.0, from.1);
+            let barred = barred.filter(|barred| self.shared.rules.enforces() || barred.holds_always());
+            if let Some(violation) = barred.or_else(|| state.engine.quarantined(&label)) {
                 return failed(&format!("The guard does not show it: {violation}."));
             }
             let rules = &self.shared.rules;
             if rules.enforces() {
-                let from = kept.from.split_once('/').unwrap_or((crate::label::GUARD, &kept.from));
                 let forbidden =
                     rules.forbids_reveal(context, from, (state.engine.context(context), &label), now());
                 if !forbidden.is_empty() {
@@ -209,7 +223,8 @@ impl Gateway {
         relay: Relay,
     ) -> Result<Map<String, Value>, JournalError> {
         let submitted = Value::Object(arguments.clone());
-        let plan = match Plan::parse(&submitted, &Known(self)) {
+        self.know_tools(caller).await;
+        let plan = match self.parsed(&context, &submitted)? {
             Ok(plan) => plan,
             Err(error) => return Ok(text_result(&format!("The plan was not run: {error}"), true)),
         };
@@ -252,6 +267,20 @@ impl Gateway {
         };
         self.close(parent, &facts)?;
         Ok(result)
+    }
+
+    /// Reads a plan.
+    fn parsed(
+        &self,
+        context: &ContextKey,
+        submitted: &Value,
+    ) -> Result<Result<Plan, PlanError>, JournalError> {
+        let known = Known { gateway: self, told: RefCell::default() };
+        let parsed = Plan::parse(submitted, &known);
+        for server in known.told.into_inner() {
+            self.told_by(context, &server, "tools/list")?;
+        }
+        Ok(parsed)
     }
 
     /// One call of a plan.
