@@ -8,7 +8,7 @@ use serde_json::Value;
 use crate::flow::{ContextKey, Decision, Engine, KeptValue};
 use crate::gateway::{Names, Rules, endorsed, is_reference};
 use crate::label::{Label, Labelled};
-use crate::plan::{Answer, Interpreter, Next, Plan, Tool, Tools};
+use crate::plan::{Answer, Given, Interpreter, Next, Plan, Tool, Tools};
 
 /// The tools as the plan's interpreter needs them. That a tool was there is what the dispatched step shows.
 struct Known<'a> {
@@ -38,8 +38,8 @@ enum Awaits {
     Step { step: String, server: Arc<str>, tool: String, arguments: BTreeMap<String, Labelled>, pc: Label },
     /// The result of the step that went out.
     Result { step: String },
-    /// The outputs, in the order in which they are given out, with their labels.
-    Outputs(Vec<Label>),
+    /// The end, and what is given out at it.
+    Outputs(Box<Given>),
     /// Nothing that is given out.
     Nothing,
     /// Nobody can tell: something that it depends on is gone.
@@ -84,18 +84,10 @@ impl Planned {
                         break Awaits::Nothing;
                     }
                 }
-                Next::Done { outputs, report, pc } => {
-                    let outputs = outputs.into_values().map(|output| match output {
-                        Ok(value) | Err(value) => value.label.join(&pc),
-                    });
-                    let report = report.label.join(&pc);
-                    break Awaits::Outputs(outputs.chain([report]).collect());
-                }
-                Next::Failed { why, report, .. } => {
-                    let label = why.label.join(&report.label);
-                    let report = report.label.join(&label);
-                    break Awaits::Outputs(vec![label, report]);
-                }
+                end @ (Next::Done { .. } | Next::Failed { .. }) => match self.interpreter.given(end) {
+                    Some(given) => break Awaits::Outputs(Box::new(given)),
+                    None => break Awaits::Nothing,
+                },
             }
         };
     }
@@ -148,8 +140,9 @@ impl Planned {
     pub(super) fn end(&self, engine: &Engine, context: &ContextKey, kept: &[KeptValue]) -> Vec<String> {
         let expected: Vec<&Label> = match &self.next {
             Awaits::Lost => return Vec::new(),
-            Awaits::Outputs(labels) => {
-                labels.iter().filter(|label| !engine.context(context).covers(label)).collect()
+            Awaits::Outputs(given) => {
+                let all = given.outputs.values().chain([&given.report]).map(|given| &given.label);
+                all.filter(|label| !(given.shows(label) && engine.context(context).covers(label))).collect()
             }
             // It was cut off, and gave nothing out.
             _ => Vec::new(),

@@ -167,6 +167,47 @@ async fn everything_that_the_gateway_does_is_derived_again_and_nothing_is_taken_
     assert_eq!(redacted.plans_not_followed, 1);
 }
 
+#[tokio::test]
+async fn plans_that_end_before_their_end_are_derived_too() {
+    let mail = Fake::new(&["fetch", "list", "send"]);
+    let servers = [("mail", mail.clone()), ("notes", Fake::new(&["save"]))];
+    let house = house_with(POLICY, &servers, FirstUse::TrustOnFirstUse);
+    let ana = caller("ana", None);
+    mail.answers("fetch", text("apple"));
+    let rounds: Vec<u32> = (0..40).collect();
+    let doubled = json!({"let": "t", "be": {"template": {"text": "{t}{t}"}}});
+    for steps in [
+        json!([{"require": {"starts_with": [{"ref": "m"}, "b"]}}]),
+        json!([{"require": false}]),
+        // More work than a run may do.
+        json!([
+            {"if": {"starts_with": [{"ref": "m"}, "a"]}, "then": [
+                {"let": "t", "be": "0123456789abcdef"},
+                {"for": "i", "in": {"literal": &rounds[..16]}, "max": 16, "do": [doubled]},
+                {"for": "i", "in": {"literal": rounds}, "max": 40, "do": [{"let": "u", "be": {"ref": "t"}}]},
+            ]},
+            {"call": "mail__send", "with": {"to": "bob"}},
+        ]),
+    ] {
+        let mut plan = vec![json!({"call": "mail__fetch", "id": "m"})];
+        plan.extend(steps.as_array().unwrap().clone());
+        plan.push(json!({"return": {"m": {"ref": "m"}, "own": 1}}));
+        house.call(&ana, "run_plan", json!({"plan": plan})).await;
+    }
+    assert_eq!((mail.got("fetch").len(), mail.got("send").len()), (3, 1));
+    let found = replayed(log_of(&house, |_| {}).path());
+    assert_eq!((&found.differences, found.is_whole()), (&Vec::new(), true), "{found:?}");
+    assert!(found.unresolved.is_empty());
+    // That a plan gave out less than it does is noticed.
+    let lied = replayed(
+        log_of(&house, |events| {
+            outcome(events, |outcome| outcome.kept.len() == 3).kept.pop();
+        })
+        .path(),
+    );
+    assert_eq!(lied.differences.len(), 1, "{lied:?}");
+}
+
 fn decision(events: &mut [Event], which: impl Fn(&Decision) -> bool) -> &mut Decision {
     let found = events.iter_mut().find_map(|event| match event {
         Event::Decided(decision) if which(decision) => Some(decision),

@@ -70,8 +70,9 @@ impl Catalogue {
         self.contents.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Takes in the whole list that a server offers, and gives what of it agents may see, in the server's order, with the names
-    /// that were pinned just now.
+    /// Takes in the whole list that a server offers, and gives what can be asked of it now, with the names that were pinned just now.
+    ///
+    /// What was pinned and is left out of the list stays: what the server says to a call of it is the call's answer.
     ///
     /// # Errors
     /// If pins cannot be saved.
@@ -98,30 +99,27 @@ impl Catalogue {
         let mut mirrored = BTreeMap::new();
         let mut shown = Vec::new();
         for (at, checked) in checked.into_iter().enumerate() {
-            let definition = offered.get(at);
-            match (&checked.standing, definition) {
-                // What is said of reading a resource is not said of a tool that calls itself so.
-                (Standing::Pinned, Some(_)) if kind == Kind::Tool && operation::is(&checked.name) => {}
-                (Standing::Pinned, Some(definition)) => {
-                    let schema = definition.get("inputSchema").filter(|_| kind == Kind::Tool);
-                    match schema.map(Mirrored::of_schema) {
-                        None => {}
-                        Some(Ok(found)) if found.is_empty() => {}
-                        Some(Ok(found)) => {
-                            mirrored.insert(checked.name.clone(), Arc::from(found));
-                        }
-                        // The specification wants such a tool not to be offered.
-                        Some(Err(_)) => continue,
+            let definition = match checked.standing {
+                Standing::Pinned => offered.get(at),
+                Standing::Removed => {
+                    contents.pins.pin(server, kind, &checked.name).map(|pin| &pin.definition)
+                }
+                Standing::Held(_) => None,
+            };
+            match definition {
+                Some(definition) => {
+                    let Some(found) = usable(kind, &checked.name, definition) else { continue };
+                    if !found.is_empty() {
+                        mirrored.insert(checked.name.clone(), Arc::from(found));
                     }
                     let definition = Arc::new(definition.clone());
                     approved.insert(checked.name.clone(), definition.clone());
                     shown.push(definition);
                 }
-                (Standing::Removed, _) => {}
-                _ => contents.held.push(Held {
+                None => contents.held.push(Held {
                     server: server.clone(),
                     checked,
-                    definition: definition.cloned(),
+                    definition: offered.get(at).cloned(),
                 }),
             }
         }
@@ -150,6 +148,23 @@ impl Catalogue {
         self.lock().approved.get(server)?.get(&kind)?.get(name).cloned()
     }
 
+    /// The definitions of a kind that were approved, in the order of their names, whatever their server says now. `None` if it never offered
+    /// anything of the kind.
+    #[must_use]
+    pub fn listed(&self, server: &str, kind: Kind) -> Option<Vec<Value>> {
+        let contents = self.lock();
+        let pinned = contents.pins.of(server, kind)?;
+        let usable = pinned.filter(|(name, pin)| usable(kind, name, &pin.definition).is_some());
+        Some(usable.map(|(_, pin)| pin.definition.clone()).collect())
+    }
+
+    /// Whether a definition of this name was approved.
+    #[must_use]
+    pub fn is_pinned(&self, server: &str, kind: Kind, name: &str) -> bool {
+        let contents = self.lock();
+        contents.pins.pin(server, kind, name).is_some_and(|pin| usable(kind, name, &pin.definition).is_some())
+    }
+
     /// Whether anything of this kind was taken in from this server.
     #[must_use]
     pub fn knows(&self, server: &str, kind: Kind) -> bool {
@@ -160,12 +175,11 @@ impl Catalogue {
     #[must_use]
     pub fn tool_names(&self, names: &Names) -> Vec<String> {
         let contents = self.lock();
-        contents
-            .approved
-            .iter()
-            .filter_map(|(server, kinds)| Some((server, kinds.get(&Kind::Tool)?)))
-            .flat_map(|(server, tools)| tools.keys().map(|name| names.outer(server, name)))
-            .collect()
+        let of = |server: &Arc<str>| {
+            let pinned = contents.pins.of(server, Kind::Tool).into_iter().flatten();
+            pinned.map(|(name, _)| names.outer(server, name)).collect::<Vec<_>>()
+        };
+        names.servers().flat_map(of).collect()
     }
 
     /// What waits for a person.
@@ -200,6 +214,19 @@ impl Catalogue {
         contents.held.retain(|other| other != held);
         Ok(())
     }
+}
+
+/// The arguments that clients repeat in headers, if it is a definition that agents may see.
+fn usable(kind: Kind, name: &str, definition: &Value) -> Option<Vec<Mirrored>> {
+    if kind != Kind::Tool {
+        return Some(Vec::new());
+    }
+    // What is said of reading a resource is not said of a tool that calls itself so.
+    if operation::is(name) {
+        return None;
+    }
+    // The specification wants a tool with such headers that are wrong not to be offered.
+    definition.get("inputSchema").map_or(Some(Vec::new()), |schema| Mirrored::of_schema(schema).ok())
 }
 
 /// A definition as agents see it: under its outer name, and without an output schema that its results will not have.

@@ -28,6 +28,12 @@ pub(crate) struct Fake {
     pub(crate) again: Mutex<Option<Arc<dyn Fn() + Send + Sync>>>,
     /// Said to the client before a call is answered.
     pub(crate) says: Mutex<Option<String>>,
+    /// How often it was asked for its list.
+    pub(crate) lists: Mutex<usize>,
+    /// Whether it gives no list.
+    pub(crate) is_down: Mutex<bool>,
+    /// What it says it can do, if it is not the usual.
+    pub(crate) can: Mutex<Option<Value>>,
     /// All parameters of the requests that arrived.
     pub(crate) params: Mutex<Vec<Map<String, Value>>>,
 }
@@ -74,6 +80,10 @@ impl Upstream for Fake {
     ) -> Boxed<'a, Result<Result<Map<String, Value>, RpcError>, Unanswered>> {
         Box::pin(async move {
             if method == "tools/list" {
+                *self.lists.lock().unwrap() += 1;
+                if *self.is_down.lock().unwrap() {
+                    return Err(Unanswered { message: "it is down".to_owned(), may_have_run: false });
+                }
                 let mut list = cacheable("tools", self.tools.lock().unwrap().clone());
                 list.insert("ttlMs".to_owned(), json!(*self.keep.lock().unwrap()));
                 list.insert("cacheScope".to_owned(), json!("public"));
@@ -117,7 +127,8 @@ impl Upstream for Fake {
     }
 
     fn info(&self) -> Map<String, Value> {
-        json!({"capabilities": {"tools": {}, "resources": {}}}).as_object().unwrap().clone()
+        let can = self.can.lock().unwrap().clone().unwrap_or_else(|| json!({"tools": {}, "resources": {}}));
+        json!({"capabilities": can}).as_object().unwrap().clone()
     }
 
     fn changes(&self) -> broadcast::Receiver<Notification> {

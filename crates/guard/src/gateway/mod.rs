@@ -12,6 +12,7 @@ mod catalogue;
 mod handles;
 #[cfg(test)]
 pub(crate) mod house;
+mod lists;
 mod names;
 mod own;
 mod present;
@@ -26,7 +27,13 @@ mod tests_ahead;
 #[cfg(test)]
 mod tests_gaps;
 #[cfg(test)]
+mod tests_lists;
+#[cfg(test)]
+mod tests_plans;
+#[cfg(test)]
 mod tests_told;
+#[cfg(test)]
+mod tests_watch;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -54,7 +61,7 @@ pub use rules::{Boxed, Journal, JournalError, Question, Rules, Unanswered, Upstr
 pub(crate) use state::Commitments;
 pub use state::{Opening, Shared, State, commitment, now};
 
-use crate::flow::{ContextKey, Event, Reveal};
+use crate::flow::{ContextKey, Event};
 use crate::front::{Caller, Handler};
 use crate::pin::Kind;
 use crate::relay::Relay;
@@ -66,10 +73,13 @@ pub const LABEL: &str = "org.ostrom/label";
 /// The member of `_meta` that says why a call was refused.
 pub const REFUSED: &str = "org.ostrom/refused";
 
-/// Definitions of one kind that a server may offer.
-const MAX_DEFINITIONS: usize = 10_000;
-/// Pages of a list.
-const MAX_PAGES: usize = 1_000;
+/// What servers may have to offer beside tools, and what may be said of each.
+const OFFERED: [(&str, &[&str]); 4] = [
+    ("prompts", &["listChanged"]),
+    ("resources", &["listChanged", "subscribe"]),
+    ("completions", &[]),
+    ("logging", &[]),
+];
 /// The levels of log messages that a client may ask for.
 const LOG_LEVELS: [&str; 8] =
     ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
@@ -147,23 +157,6 @@ impl Gateway {
         while tasks.join_next().await.is_some() {}
     }
 
-    fn changed(&self, server: &str, mut change: Notification) {
-        // Only what is known to carry no text of the server's.
-        let keep: &[&str] = match change.method.as_str() {
-            "notifications/tools/list_changed"
-            | "notifications/prompts/list_changed"
-            | "notifications/resources/list_changed" => &[],
-            "notifications/resources/updated" => &["uri"],
-            _ => return,
-        };
-        change.params.retain(|key, _| keep.contains(&key.as_str()));
-        if let Some(Value::String(uri)) = change.params.get_mut("uri") {
-            *uri = self.names.outer_uri(server, uri);
-        }
-        // Nobody may be listening.
-        let _nobody = self.changes.send(change);
-    }
-
     /// Tells clients that lists may have changed: a person has approved something.
     pub fn lists_changed(&self) {
         for kind in ["tools", "prompts", "resources"] {
@@ -200,117 +193,6 @@ impl Gateway {
         Ok((run, token))
     }
 
-    /// All definitions of a kind that the agent may see, under their outer names.
-    async fn list(&self, caller: &Caller, kind: Kind) -> Result<Vec<Value>, RpcError> {
-        let mut all = Vec::new();
-        let context = context(caller);
-        let (mut failed, mut answered) = (None, false);
-        for server in self.names.servers() {
-            match self.list_of(caller, server, kind).await {
-                Ok(definitions) => {
-                    answered = true;
-                    for definition in definitions {
-                        let Some(name) = definition.get(kind.key()).and_then(Value::as_str) else { continue };
-                        if self.names.servers().count() == 1 && (name == own::REVEAL || name == own::RUN_PLAN)
-                        {
-                            continue;
-                        }
-                        let rules = &self.shared.rules;
-                        if rules.enforces() && !rules.lists(&context, server, kind, name, now()) {
-                            continue;
-                        }
-                        let (outer, keeps) = match kind {
-                            Kind::Tool => {
-                                let facts = self.shared.rules.facts(server, name);
-                                let plain =
-                                    facts.result.reveal == Reveal::Value && facts.result.fields.is_empty();
-                                (self.names.outer(server, name), plain)
-                            }
-                            Kind::Prompt => (self.names.outer(server, name), true),
-                            Kind::Resource | Kind::ResourceTemplate => {
-                                (self.names.outer_uri(server, name), true)
-                            }
-                        };
-                        all.push(catalogue::outer(&definition, kind, outer, keeps));
-                    }
-                }
-                Err(error) => failed = Some(error),
-            }
-        }
-        // Of several servers one may be down; the others' tools are still there.
-        match failed {
-            Some(error) if !answered => Err(error),
-            _ => Ok(all),
-        }
-    }
-
-    /// The approved definitions of one server, asked for anew.
-    async fn list_of(
-        &self,
-        caller: &Caller,
-        server: &Arc<str>,
-        kind: Kind,
-    ) -> Result<Vec<Arc<Value>>, RpcError> {
-        let internal = |text: String| RpcError::new(RpcError::INTERNAL, text);
-        let Some(upstream) = self.upstreams.get(server) else { return Ok(Vec::new()) };
-        let (method, member) = catalogue::list_method(kind);
-        let capability = method.split('/').next().unwrap_or(method);
-        if upstream.info().get("capabilities").and_then(|all| all.get(capability)).is_none() {
-            return Ok(Vec::new());
-        }
-        let mut offered = Vec::new();
-        let mut cursor: Option<Value> = None;
-        for _ in 0..MAX_PAGES {
-            let params = cursor.take().map(|cursor| ("cursor".to_owned(), cursor)).into_iter().collect();
-            let relay = Relay::nowhere();
-            let answer = upstream.request(&caller.capabilities, method, params, relay, self.deadline).await;
-            // What a server says when it fails is its own word, which nobody has labelled.
-            let failed = || internal(format!("the server {server} gave no list"));
-            let mut result = match answer.map_err(|_| failed())? {
-                Ok(result) => result,
-                // Templates are optional even where resources are not.
-                Err(error) if error.code == RpcError::METHOD_NOT_FOUND && kind == Kind::ResourceTemplate => {
-                    break;
-                }
-                Err(_) => return Err(failed()),
-            };
-            if let Some(Value::Array(page)) = result.remove(member) {
-                offered.extend(page);
-            }
-            if offered.len() > MAX_DEFINITIONS {
-                return Err(internal(format!(
-                    "the server {server} defines more than {MAX_DEFINITIONS} things"
-                )));
-            }
-            cursor = result.remove("nextCursor").filter(Value::is_string);
-            if cursor.is_none() {
-                break;
-            }
-        }
-        let at = now();
-        let (shown, pinned) =
-            self.catalogue.take(server, kind, &offered, at).map_err(|error| internal(error.to_string()))?;
-        for name in pinned {
-            let Some(definition) = self.catalogue.find(server, kind, &name) else { continue };
-            let digest =
-                ostrom_trust::digest_of(&*definition).map_err(|error| internal(error.to_string()))?;
-            let what = format!("{kind} {name}");
-            let event =
-                Event::Pinned { server: server.clone(), what, digest, by: "first use".to_owned(), at };
-            let _written =
-                self.shared.record(&mut self.shared.lock(), &event, None).map_err(|error| error.to_rpc())?;
-        }
-        Ok(shown)
-    }
-
-    /// Makes sure that what a server offers of a kind was taken in once.
-    async fn known(&self, caller: &Caller, server: &Arc<str>, kind: Kind) -> Result<(), RpcError> {
-        if self.catalogue.knows(server, kind) {
-            return Ok(());
-        }
-        self.list_of(caller, server, kind).await.map(|_| ())
-    }
-
     async fn tools_call(
         &self,
         caller: &Caller,
@@ -327,30 +209,12 @@ impl Gateway {
         };
         let context = context(caller);
         if outer == own::REVEAL || outer == own::RUN_PLAN {
-            for server in self.names.servers() {
-                self.known(caller, server, Kind::Tool).await?;
-            }
             // Its own future would make that of every call as large.
             return Box::pin(self.own(caller, context, &outer, arguments, relay)).await;
         }
-        let unknown = || RpcError::new(RpcError::INVALID_PARAMS, format!("there is no tool {outer}"));
+        let unknown = || lists::unknown(Kind::Tool, &outer);
         let (server, name) = self.names.inner(&outer).ok_or_else(unknown)?;
-        self.known(caller, &server, Kind::Tool).await?;
-        if self.catalogue.tool(&server, name).is_none() {
-            let held = self
-                .catalogue
-                .held()
-                .into_iter()
-                .any(|held| held.server == server && held.checked.name == name);
-            return Err(if held {
-                let text = format!(
-                    "the tool {outer} is held until a person approves its definition: ostrom guard pin"
-                );
-                RpcError::new(RpcError::INVALID_PARAMS, text)
-            } else {
-                unknown()
-            });
-        }
+        self.offered(caller, &server, Kind::Tool, (name, &outer)).await?;
         only_protocol(&mut params);
         params.insert("name".to_owned(), Value::String(name.to_owned()));
         let proposed = Proposed {
@@ -423,12 +287,9 @@ impl Gateway {
         let Some(Value::String(outer)) = params.remove("name") else {
             return Err(RpcError::new(RpcError::INVALID_PARAMS, "prompts/get needs the name of a prompt"));
         };
-        let unknown = || RpcError::new(RpcError::INVALID_PARAMS, format!("there is no prompt {outer}"));
+        let unknown = || lists::unknown(Kind::Prompt, &outer);
         let (server, name) = self.names.inner(&outer).ok_or_else(unknown)?;
-        self.known(caller, &server, Kind::Prompt).await?;
-        if self.catalogue.find(&server, Kind::Prompt, name).is_none() {
-            return Err(unknown());
-        }
+        self.offered(caller, &server, Kind::Prompt, (name, &outer)).await?;
         let arguments = match params.remove("arguments") {
             Some(Value::Object(arguments)) => arguments,
             _ => Map::new(),
@@ -573,13 +434,12 @@ impl Handler for Gateway {
         for upstream in self.upstreams.values() {
             let info = upstream.info();
             let Some(Value::Object(offered)) = info.get("capabilities") else { continue };
-            for name in ["prompts", "resources", "completions", "logging"] {
-                let Some(Value::Object(settings)) = offered.get(name) else { continue };
+            for (name, settings) in OFFERED {
+                let Some(Value::Object(theirs)) = offered.get(name) else { continue };
                 let ours = capabilities.entry(name).or_insert_with(|| json!({}));
-                for (setting, value) in settings {
-                    if *value == Value::Bool(true) {
-                        ours[setting] = json!(true);
-                    }
+                // Of names that a server makes up, none is passed on.
+                for setting in settings.iter().filter(|setting| theirs.get(**setting) == Some(&json!(true))) {
+                    ours[*setting] = json!(true);
                 }
             }
         }
@@ -625,6 +485,10 @@ impl Handler for Gateway {
 
     async fn watch(&self, caller: Arc<Caller>, uri: String) -> Result<crate::front::Watch, RpcError> {
         self.subscribe(&caller, &uri).await
+    }
+
+    fn hears(&self, caller: &Caller, watch: &crate::front::Watch) -> bool {
+        self.still_hears(caller, watch)
     }
 
     fn mirrored(&self, _caller: &Caller, tool: &str) -> Option<Arc<[crate::front::Mirrored]>> {

@@ -1,6 +1,7 @@
 //! The guard's own tools: `reveal` and `run_plan`.
 
-use std::collections::BTreeMap;
+use std::cell::RefCell;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
@@ -14,7 +15,10 @@ use super::state::now;
 use crate::flow::{CallId, ContextKey, Event, KeptValue, Outcome, PlanStep};
 use crate::front::Caller;
 use crate::label::{GUARD, Label, Labelled};
-use crate::plan::{Answer, INPUT_SCHEMA, Interpreter, Next, Plan, Shape, Tool, Tools, Tree};
+use crate::pin::Kind;
+use crate::plan::{
+    Answer, Given, INPUT_SCHEMA, Interpreter, Next, Plan, PlanError, Shape, Tool, Tools, Tree,
+};
 use crate::relay::Relay;
 use crate::wire::RpcError;
 
@@ -62,21 +66,29 @@ pub(super) fn definitions() -> [Value; 2] {
     ]
 }
 
-/// The tools as a plan sees them.
-struct Known<'a>(&'a Gateway);
+/// The tools as a plan sees them, and the servers that said something by not offering one as it was approved.
+struct Known<'a> {
+    gateway: &'a Gateway,
+    told: RefCell<BTreeSet<Arc<str>>>,
+}
 
 impl Tools for Known<'_> {
     fn tool(&self, name: &str) -> Option<Tool<'_>> {
-        let (server, inner) = self.0.names.inner(name)?;
-        let known = self.0.catalogue.tool(&server, inner)?;
-        let reads_only = !self.0.shared.rules.facts(&server, inner).critical;
+        let (server, inner) = self.gateway.names.inner(name)?;
+        let catalogue = &self.gateway.catalogue;
+        if catalogue.tool(&server, inner).is_none() {
+            if catalogue.is_pinned(&server, Kind::Tool, inner) || !catalogue.knows(&server, Kind::Tool) {
+                self.told.borrow_mut().insert(server);
+            }
+            return None;
+        }
         // The catalogue may change while a plan is read; what its schema says is checked by the server anyway.
-        let _definition = known;
+        let reads_only = !self.gateway.shared.rules.facts(&server, inner).critical;
         Some(Tool { input: None, output: None, reads_only })
     }
 
     fn names(&self) -> Vec<String> {
-        self.0.catalogue.tool_names(&self.0.names)
+        self.gateway.catalogue.tool_names(&self.gateway.names)
     }
 }
 
@@ -142,12 +154,14 @@ impl Gateway {
                     "The value of that handle is no longer kept: call the tool that gave it again.",
                 );
             };
-            if let Some(violation) = state.engine.quarantined(&label) {
+            let from = kept.from.split_once('/').unwrap_or((GUARD, &kept.from));
+            let barred = state.engine.barred(context, from.0, from.1);
+            let barred = barred.filter(|barred| self.shared.rules.enforces() || barred.holds_always());
+            if let Some(violation) = barred.or_else(|| state.engine.quarantined(&label)) {
                 return failed(&format!("The guard does not show it: {violation}."));
             }
             let rules = &self.shared.rules;
             if rules.enforces() {
-                let from = kept.from.split_once('/').unwrap_or((crate::label::GUARD, &kept.from));
                 let forbidden =
                     rules.forbids_reveal(context, from, (state.engine.context(context), &label), now());
                 if !forbidden.is_empty() {
@@ -210,7 +224,8 @@ impl Gateway {
         relay: Relay,
     ) -> Result<Map<String, Value>, JournalError> {
         let submitted = Value::Object(arguments.clone());
-        let plan = match Plan::parse(&submitted, &Known(self)) {
+        self.know_tools(caller).await;
+        let plan = match self.parsed(&context, &submitted)? {
             Ok(plan) => plan,
             Err(error) => return Ok(text_result(&format!("The plan was not run: {error}"), true)),
         };
@@ -245,20 +260,28 @@ impl Gateway {
                         break text_result(&format!("The plan ended: {error}"), true);
                     }
                 }
-                Next::Done { outputs, report, pc } => {
-                    break self.outputs(&context, parent, outputs, &report, &pc)?;
-                }
-                Next::Failed { step, why, report } => {
-                    let value = json!({"failed": step, "why": why.value, "report": report.value});
-                    let label = why.label.join(&report.label);
-                    let mut outputs = BTreeMap::new();
-                    outputs.insert("failure".to_owned(), Ok(Labelled { value, label: label.clone() }));
-                    break self.outputs(&context, parent, outputs, &report, &label)?;
-                }
+                end @ (Next::Done { .. } | Next::Failed { .. }) => match interpreter.given(end) {
+                    Some(given) => break self.outputs(&context, parent, given)?,
+                    None => break text_result("The plan ended.", true),
+                },
             }
         };
         self.close(parent, &facts)?;
         Ok(result)
+    }
+
+    /// Reads a plan.
+    fn parsed(
+        &self,
+        context: &ContextKey,
+        submitted: &Value,
+    ) -> Result<Result<Plan, PlanError>, JournalError> {
+        let known = Known { gateway: self, told: RefCell::default() };
+        let parsed = Plan::parse(submitted, &known);
+        for server in known.told.into_inner() {
+            self.told_by(context, &server, "tools/list")?;
+        }
+        Ok(parsed)
     }
 
     /// One call of a plan.
@@ -337,22 +360,21 @@ impl Gateway {
         Ok(label)
     }
 
-    /// What the agent sees of a plan: handles of all outputs but those whose labels its context has anyway.
+    /// What the agent sees of a plan: handles of all outputs but those whose labels its context had when it submitted the plan, and still has.
     fn outputs(
         &self,
         context: &ContextKey,
         parent: CallId,
-        outputs: BTreeMap<String, Result<Labelled, Labelled>>,
-        report: &Labelled,
-        pc: &Label,
+        given: Given,
     ) -> Result<Map<String, Value>, JournalError> {
         let mut state = self.shared.lock();
         let state = &mut *state;
         let mut shown = Map::new();
         let mut kept = Vec::new();
         let mut inline: Option<Label> = None;
-        let mut keep = |state: &mut super::state::State, value: Value, label: Label| {
-            if state.engine.context(context).covers(&label) {
+        let mut keep = |state: &mut super::state::State, output: &Labelled| {
+            let (value, label) = (output.value.clone(), output.label.clone());
+            if given.shows(&label) && state.engine.context(context).covers(&label) {
                 inline = Some(inline.take().map_or_else(|| label.clone(), |all| all.join(&label)));
                 return Ok::<Value, JournalError>(value);
             }
@@ -363,13 +385,10 @@ impl Gateway {
             kept.push(KeptValue { handle, label });
             Ok(Value::String(text))
         };
-        for (name, output) in outputs {
-            let output = output
-                .unwrap_or_else(|why| Labelled { value: json!({"failed": why.value}), label: why.label });
-            let value = keep(state, output.value, output.label.join(pc))?;
-            shown.insert(name, value);
+        for (name, output) in &given.outputs {
+            shown.insert(name.clone(), keep(state, output)?);
         }
-        let report = keep(state, report.value.clone(), report.label.join(pc))?;
+        let report = keep(state, &given.report)?;
         // What is shown as it is adds no influencers and takes no readers, but it has come from somewhere: a revocation must find it.
         let inline =
             inline.filter(|label| !label.provenance.is_within(&state.engine.context(context).provenance));

@@ -182,6 +182,12 @@ impl PinStore {
         self.contents.servers.get(server)?.get(&kind)?.get(name)
     }
 
+    /// The pins of one kind, in the order of their names; `None` if the server never offered anything of the kind.
+    pub fn of(&self, server: &str, kind: Kind) -> Option<impl Iterator<Item = (&str, &Pin)>> {
+        let names = self.contents.servers.get(server)?.get(&kind)?;
+        Some(names.iter().map(|(name, pin)| (name.as_str(), pin)))
+    }
+
     /// All pins: server, kind, name and pin, in order.
     pub fn pins(&self) -> impl Iterator<Item = (&str, Kind, &str, &Pin)> {
         self.contents.servers.iter().flat_map(|(server, kinds)| {

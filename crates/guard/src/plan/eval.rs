@@ -12,7 +12,7 @@ use crate::label::Label;
 
 use super::expr::{Expr, Name, Op, Pick};
 use super::tree::{Node, Tree};
-use super::{MAX_DEPTH, MAX_WORK, Rule, pure};
+use super::{MAX_DEPTH, Rule, USED_UP, pure};
 
 /// The run has done as much as it may.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,8 +27,8 @@ pub(super) struct Work {
 }
 
 impl Work {
-    pub fn new() -> Self {
-        Self { left: MAX_WORK }
+    pub fn new(left: u64) -> Self {
+        Self { left }
     }
 
     pub fn spend(&mut self, units: u64) -> Result<()> {
@@ -72,10 +72,20 @@ pub(super) struct Evaluator<'a> {
     pub control: &'a Label,
     pub work: &'a mut Work,
     pub rules: Rules,
+    /// If the run has begun again: the label of why. See [`super::again`].
+    pub again: Option<&'a Label>,
 }
 
 impl Evaluator<'_> {
     pub fn evaluate(&mut self, expression: &Expr) -> Result<Tree> {
+        let value = self.made(expression)?;
+        Ok(match self.again {
+            Some(why) if !self.control.covers(&value.label) => Tree::failed(USED_UP, value.label.join(why)),
+            _ => value,
+        })
+    }
+
+    fn made(&mut self, expression: &Expr) -> Result<Tree> {
         self.work.spend(1)?;
         Ok(match expression {
             Expr::Literal(node) => self.constant(node.clone()),
@@ -125,8 +135,10 @@ impl Evaluator<'_> {
             Expr::Sort { list, item, keys, first } => self.sort(list, item, keys, *first)?,
             Expr::Default(of, otherwise) => {
                 let of = self.evaluate(of)?;
+                let gone = self.again.is_some() && !self.control.covers(&of.label);
                 match &of.node {
-                    Node::Failed(_) => self.evaluate(otherwise)?.under(&of.label),
+                    // What stands in for it could cost more than it did.
+                    Node::Failed(_) if !gone => self.evaluate(otherwise)?.under(&of.label),
                     _ => of,
                 }
             }

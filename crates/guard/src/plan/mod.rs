@@ -14,12 +14,17 @@
 //!
 //! *Invariant:* noninterference. Of the calls whose labels (of the program counter and of every argument) lack an influencer, neither number nor
 //! order nor content depends on what that influencer wrote; likewise for readers. Two exceptions are declared: what an `endorse` step
-//! was allowed to endorse, and a plan that runs out of [`MAX_WORK`] ends where it is.
+//! was allowed to endorse; and where a plan runs out of [`MAX_WORK`], this holds only for whom its writer's label lacks.
+//!
+//! *Invariant:* what a plan gives out ([`Given`]) has the same shape whatever came of it, as far as its writer's label does not cover what
+//! decided that.
 
+mod again;
 mod date;
 mod decimal;
 mod eval;
 mod expr;
+mod given;
 mod list;
 mod pure;
 mod read;
@@ -32,6 +37,7 @@ mod tree;
 
 use serde_json::Value;
 
+pub use given::Given;
 pub use run::{Answer, AnswerError, Interpreter, Next};
 pub use shape::Shape;
 pub use tree::{Node, Tree};
@@ -58,6 +64,8 @@ pub const MAX_LIST: usize = 10_000;
 pub const MAX_DEPTH: usize = 96;
 /// Nodes visited and bytes of text read or made, by the whole run of a plan.
 pub const MAX_WORK: u64 = 1 << 25;
+/// Why there is no value any more after all work was done.
+const USED_UP: &str = "the plan has used up the work that a run may do, or has made a value that is nested too deeply: ask the tools for less, or split the plan";
 /// Failures that the report of a run lists.
 pub const MAX_REPORTED: usize = 64;
 

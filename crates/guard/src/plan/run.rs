@@ -7,11 +7,12 @@ use serde_json::{Value, json};
 
 use crate::label::{Label, Labelled};
 
+use super::again::Told;
 use super::eval::{Evaluator, Exhausted, Result, Rules, Work};
 use super::expr::{Expr, Name};
 use super::step::{Action, Block, Loop, OnError, Step};
 use super::tree::{Node, Tree};
-use super::{MAX_REPORTED, Plan, Rule, Shape};
+use super::{MAX_REPORTED, MAX_WORK, Plan, Rule, Shape, USED_UP};
 
 /// Characters of a tool's error that are kept.
 const MAX_ERROR: usize = 1_000;
@@ -88,8 +89,8 @@ pub struct AnswerError(String);
 /// Runs a plan.
 #[derive(Debug, Clone)]
 pub struct Interpreter {
-    plan: Arc<Plan>,
-    control: Label,
+    pub(super) plan: Arc<Plan>,
+    pub(super) control: Label,
     pc: Label,
     variables: BTreeMap<Name, Tree>,
     frames: Vec<Frame>,
@@ -98,7 +99,13 @@ pub struct Interpreter {
     work: Work,
     report: Report,
     /// The join of all answers: what may have used up the work.
-    seen: Label,
+    pub(super) seen: Label,
+    /// What the steps that the writer's label covers were told, in case the run begins again.
+    pub(super) told: BTreeMap<String, Told>,
+    /// If it has: the label of why.
+    pub(super) again: Option<Label>,
+    /// The work that it began with.
+    pub(super) budget: u64,
     pub(super) rules: Rules,
 }
 
@@ -163,12 +170,21 @@ impl Interpreter {
             frames: vec![first],
             waiting: None,
             ended: None,
-            work: Work::new(),
+            work: Work::new(MAX_WORK),
             report: Report { done: 0, undone: Vec::new(), undone_in_all: 0, label: control.clone() },
             seen: control.clone(),
             control,
+            told: BTreeMap::new(),
+            again: None,
+            budget: MAX_WORK,
             rules: Rules::default(),
         }
+    }
+
+    /// With less work than a run may do.
+    #[must_use]
+    pub(super) fn with_work(self, budget: u64) -> Self {
+        Self { work: Work::new(budget), budget, ..self }
     }
 
     /// Goes on to the next call, or to the end. Says the same until it is answered.
@@ -183,6 +199,7 @@ impl Interpreter {
             }
             match self.advance() {
                 Ok(None) => {}
+                Ok(Some(next)) if self.recall(&next) => {}
                 Ok(Some(next)) => return next,
                 Err(Exhausted) => self.exhausted(),
             }
@@ -197,7 +214,8 @@ impl Interpreter {
         let is_asked =
             |waiting: &mut Waiting| waiting.step == step && matches!(waiting.next, Next::Call { .. });
         let Some(waiting) = self.waiting.take_if(is_asked) else { return Err(AnswerError(step.to_owned())) };
-        let Answer { outcome, status } = answer.into();
+        let told = self.heard(step, &waiting.label, Told::Answer(answer.into()));
+        let Told::Answer(Answer { outcome, status }) = told else { return Ok(()) };
         if self.received(&waiting, outcome, status).is_err() {
             self.exhausted();
         }
@@ -215,8 +233,12 @@ impl Interpreter {
         if let (Some(Action::Endorse { name, .. }), Next::Endorse { value, .. }) =
             (waiting.steps.get(waiting.at).map(|step| &step.action), &waiting.next)
         {
-            let value = Tree::new(&value.value, label.join(&self.pc));
-            self.variables.insert(Arc::clone(name), value);
+            let (value, pc) = (Tree::new(&value.value, label.join(&self.pc)), self.pc.clone());
+            if let Told::Endorsed(value) = self.heard(step, &pc, Told::Endorsed(value))
+                && self.assign(name, value).is_err()
+            {
+                self.exhausted();
+            }
         }
         Ok(())
     }
@@ -245,6 +267,10 @@ impl Interpreter {
 
     /// One move.
     fn advance(&mut self) -> Result<Option<Next>> {
+        if self.is_gone(&self.pc) {
+            self.stop("plan", USED_UP);
+            return Ok(None);
+        }
         match self.frames.last_mut() {
             None => {
                 self.ended = Some(self.finish()?);
@@ -282,6 +308,12 @@ impl Interpreter {
             }
             Action::Endorse { name, be, shape } => {
                 let value = self.evaluate(be)?;
+                let place = self.place(&step.at);
+                // Only now: it costs the same whether it is known or not.
+                if let Some(value) = self.endorsed_before(&place) {
+                    self.assign(name, value)?;
+                    return Ok(None);
+                }
                 let admitted = value.flat().map(|flat| (shape.admits(&flat.value), flat.label));
                 let (value, label) = match admitted {
                     Ok((Some(value), label)) => (value, label),
@@ -294,7 +326,6 @@ impl Interpreter {
                         return Ok(None);
                     }
                 };
-                let place = self.place(&step.at);
                 let value = Labelled { value, label: label.clone() };
                 let next =
                     Next::Endorse { step: place.clone(), value, shape: shape.clone(), pc: self.pc.clone() };
@@ -405,6 +436,10 @@ impl Interpreter {
                     self.pc.clone()
                 };
                 let leave = self.leaving(inside, block.assigns.clone(), block.may_stop);
+                if self.is_gone(&leave.inside) {
+                    self.unknown(leave, USED_UP);
+                    return Ok(());
+                }
                 let taken = if why.is_some() { Arc::clone(&block.steps) } else { Arc::default() };
                 self.frames.push(Frame::Block { steps: taken, next: 0, leave: Some(leave) });
             }
@@ -530,6 +565,7 @@ impl Interpreter {
             control: &self.control,
             work: &mut self.work,
             rules: self.rules,
+            again: self.again.as_ref(),
         };
         let value = evaluator.evaluate(expression)?;
         // Everything that is done with it goes through all of it.
@@ -545,13 +581,13 @@ impl Interpreter {
 
     fn stop(&mut self, place: &str, why: &str) {
         let why = Labelled { value: Value::String(why.to_owned()), label: self.pc.clone() };
-        self.ended = Some(Next::Failed { step: place.to_owned(), why, report: self.report.labelled() });
+        self.ended = Some(Next::Failed { step: place.to_owned(), why, report: self.reported() });
     }
 
     fn exhausted(&mut self) {
-        self.pc = self.pc.join(&self.seen);
-        self.report.label = self.report.label.join(&self.pc);
-        self.stop("plan", "the plan has used up the work that a run may do, or has made a value that is nested too deeply: ask the tools for less, or split the plan");
+        if !self.begin_again() {
+            self.stop("plan", USED_UP);
+        }
     }
 
     fn finish(&mut self) -> Result<Next> {
@@ -560,7 +596,15 @@ impl Interpreter {
         for (name, value) in &plan.outputs {
             outputs.insert(name.clone(), self.evaluate(value)?.flat());
         }
-        Ok(Next::Done { outputs, report: self.report.labelled(), pc: self.pc.clone() })
+        Ok(Next::Done { outputs, report: self.reported(), pc: self.pc.clone() })
+    }
+
+    fn reported(&mut self) -> Labelled {
+        if let Some(why) = self.again.clone().filter(|_| self.is_gone(&self.report.label)) {
+            self.report.label = self.report.label.join(&why);
+            self.report.undone(json!({"is": "not followed any more", "why": USED_UP}));
+        }
+        self.report.labelled()
     }
 
     /// Where the step stands, and in which rounds.

@@ -167,7 +167,7 @@ impl Tree {
     pub(super) fn size(&self, most: u64, deep: usize) -> Option<u64> {
         let deeper = deep.checked_sub(1)?;
         let own = match &self.node {
-            Node::Text(text) | Node::Failed(text) => text.len() as u64,
+            Node::Text(text) => text.len() as u64,
             Node::Object(members) => members.keys().map(|name| name.len() as u64).sum(),
             _ => 0,
         };

@@ -62,14 +62,28 @@ fn a_value_that_doubles_or_nests_in_every_round_ends_the_plan() {
 }
 
 #[test]
-fn an_answer_beyond_the_work_of_a_run_ends_it_under_its_label() {
-    let ran = run(
-        json!({"plan": [{"call": "get", "with": {"as": "big"}, "id": "b"}, {"call": "send"}]}),
-        &[("big", Ok(Tree::new(&Value::String("x".repeat(MAX_WORK as usize + 1)), by("web"))))],
-    );
-    let Next::Failed { why, .. } = &ran.end else { panic!("it went on") };
+fn an_answer_beyond_the_work_of_a_run_fails_under_its_label_and_the_rest_goes_on() {
+    let plan = json!({"plan": [
+        {"call": "get", "with": {"as": "small"}, "id": "s"},
+        {"call": "get", "with": {"as": "big"}, "id": "b"},
+        {"call": "send", "with": {"text": {"ref": "b"}}, "on_error": "continue"},
+        {"call": "send", "with": {"text": {"ref": "s"}}},
+        {"return": {"s": {"ref": "s"}, "b": {"ref": "b"}}}
+    ]});
+    let big = Value::String("x".repeat(MAX_WORK as usize + 1));
+    let answers =
+        |label: Label| [("small", Ok(Tree::new(&json!("s"), user()))), ("big", Ok(Tree::new(&big, label)))];
+    let ran = run(plan.clone(), &answers(by("web")));
+    let why = ran.output("b").unwrap_err();
+    assert!(why.value.as_str().unwrap().contains("used up"));
     assert!(!why.label.integrity.is_within(&user().integrity));
-    assert_eq!(ran.tools(), ["get"]);
+    assert_eq!(ran.output("s").unwrap().value, json!("s"));
+    // What was asked before is not asked again.
+    assert_eq!(ran.tools(), ["get", "get", "send"]);
+    // Where the writer may know it, it ends.
+    let ran = run(plan, &answers(user()));
+    assert!(matches!(&ran.end, Next::Failed { why, .. } if why.value.as_str().unwrap().contains("used up")));
+    assert_eq!(ran.tools(), ["get", "get"]);
 }
 
 #[test]

@@ -62,9 +62,15 @@ struct Tally {
     differing: usize,
 }
 
-fn observe(plan: &Plan, axis: Axis, number: u64, broken: Option<Rule>) -> (Seen, Vec<String>) {
+fn observe(
+    plan: &Plan,
+    axis: Axis,
+    number: u64,
+    work: u64,
+    broken: Option<Rule>,
+) -> (Seen, Vec<String>, Interpreter) {
     let world = World { number, strange: axis.strange() };
-    let mut machine = Interpreter::new(plan.clone(), user());
+    let mut machine = Interpreter::new(plan.clone(), user()).with_work(work);
     machine.rules.broken = broken;
     let mut seen = Seen::default();
     let mut all = Vec::new();
@@ -92,15 +98,19 @@ fn observe(plan: &Plan, axis: Axis, number: u64, broken: Option<Rule>) -> (Seen,
                     }
                 }
                 seen.report = axis.is_low(&report.label).then(|| report.value.to_string());
-                return (seen, all);
+                return (seen, all, machine);
             }
             Next::Failed { step, why, report } => {
-                assert!(step != "plan", "a random plan must not run out of work: {}", why.value);
+                assert!(
+                    step != "plan" || work < MAX_WORK,
+                    "a random plan must not run out of work: {}",
+                    why.value
+                );
                 if axis.is_low(&why.label) {
                     seen.end = Some(format!("failed {step} {}", why.value));
                 }
                 seen.report = axis.is_low(&report.label).then(|| report.value.to_string());
-                return (seen, all);
+                return (seen, all, machine);
             }
         }
     }
@@ -112,8 +122,8 @@ fn alike(seed: u64, broken: Option<Rule>, tally: &mut Tally) -> Result<(), Strin
     let written = plan(seed);
     let plan =
         Plan::parse(&written, &Tooling).unwrap_or_else(|error| panic!("seed {seed}: {error}\n{written:#}"));
-    let (one, all) = observe(&plan, axis, 1, broken);
-    let (other, others) = observe(&plan, axis, 2, broken);
+    let (one, all, _) = observe(&plan, axis, 1, MAX_WORK, broken);
+    let (other, others, _) = observe(&plan, axis, 2, MAX_WORK, broken);
     tally.calls += all.len();
     tally.low += one.calls.len();
     tally.ends += usize::from(one.end.is_some());
@@ -141,6 +151,45 @@ fn what_strangers_write_changes_no_call_that_they_did_not_influence() {
         "{} runs differ, {} end low",
         tally.differing,
         tally.ends
+    );
+}
+
+/// What is given out of a run, as far as its shape and what is low of it go.
+fn given(machine: &mut Interpreter, axis: Axis) -> Vec<(String, Option<Value>)> {
+    let end = machine.next();
+    let given = machine.given(end).unwrap();
+    let all = given.outputs.iter().map(|(name, output)| (name.clone(), output));
+    let all = all.chain([("report".to_owned(), &given.report)]);
+    all.map(|(name, output)| {
+        assert_eq!(axis.is_low(&output.label), given.shows(&output.label));
+        (name, axis.is_low(&output.label).then(|| output.value.clone()))
+    })
+    .collect()
+}
+
+#[test]
+fn neither_where_the_work_ends_nor_what_the_end_was_changes_what_strangers_may_not_change() {
+    let (mut ran_out, mut ran_out_in_one, mut ended_unseen, mut low) = (0, 0, 0, 0);
+    for seed in 0..1_000 {
+        let axis = if seed % 2 == 0 { Axis::Influencer } else { Axis::Reader };
+        let written = plan(seed);
+        let plan = Plan::parse(&written, &Tooling).unwrap();
+        // From too little for anything to enough for nearly everything.
+        for work in [15, 40, 80, 150, 300, 600, 1_200, MAX_WORK] {
+            let (one, _, mut machine) = observe(&plan, axis, 1, work, None);
+            let (other, _, mut others) = observe(&plan, axis, 2, work, None);
+            ran_out += u32::from(machine.again.is_some());
+            ran_out_in_one += u32::from(machine.again.is_some() != others.again.is_some());
+            ended_unseen += u32::from(one.end.is_none());
+            low += one.calls.len();
+            assert_eq!(one, other, "seed {seed}, work {work}\n{written:#}");
+            let (one, other) = (given(&mut machine, axis), given(&mut others, axis));
+            assert_eq!(one, other, "seed {seed}, work {work}\n{written:#}");
+        }
+    }
+    assert!(
+        ran_out > 1_000 && ran_out_in_one > 100 && ended_unseen > 1_000 && low > 5_000,
+        "{ran_out} runs out of work, {ran_out_in_one} in one world only, {ended_unseen} ends unseen, {low} low calls"
     );
 }
 

@@ -1,0 +1,209 @@
+//! What the servers define, as agents are shown it and as it can be called.
+//!
+//! *Invariant:* a list is made of what people (or the first use) have pinned, in the order of names, and of nothing that a server says now: not its
+//! order, not what it leaves out or has changed, not whether it answers. So it needs no label. Where a call is not made since its definition is
+//! not offered as it was approved, that is its server's word, and the context carries it from then on.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::rules::JournalError;
+use super::state::now;
+use super::{Gateway, catalogue, context, own};
+use crate::flow::{ContextKey, Event, Reveal, ToolFacts, Violation};
+use crate::front::Caller;
+use crate::pin::Kind;
+use crate::relay::Relay;
+use crate::wire::RpcError;
+
+/// Definitions of one kind that a server may offer.
+const MAX_DEFINITIONS: usize = 10_000;
+/// Pages of a list.
+const MAX_PAGES: usize = 1_000;
+
+/// The error about what nobody has approved. Whether a server offers it makes no difference.
+pub(super) fn unknown(kind: Kind, outer: &str) -> RpcError {
+    let text = format!(
+        "there is no {kind} {outer} that a person has approved; if a server offers it, it is held until somebody does: ostrom guard pin"
+    );
+    RpcError::new(RpcError::INVALID_PARAMS, text)
+}
+
+impl Gateway {
+    /// All definitions of a kind that the agent may see, under their outer names.
+    pub(super) async fn list(&self, caller: &Caller, kind: Kind) -> Result<Vec<Value>, RpcError> {
+        let mut all = Vec::new();
+        let context = context(caller);
+        let (method, _) = catalogue::list_method(kind);
+        let (mut failed, mut answered) = (None, false);
+        for server in self.names.servers() {
+            // What a person has stopped is not asked, and has nothing to say.
+            if self.barred(&context, server, method).is_some() {
+                answered = true;
+                continue;
+            }
+            let asked = self.ask_for_list(caller, server, kind).await;
+            match (self.catalogue.listed(server, kind), asked) {
+                (Some(definitions), _) => {
+                    answered = true;
+                    let shown = definitions
+                        .iter()
+                        .filter_map(|definition| self.shown(&context, server, kind, definition));
+                    all.extend(shown);
+                }
+                (None, Ok(())) => answered = true,
+                (None, Err(error)) => failed = Some(error),
+            }
+        }
+        // Of several servers one may be down before it was ever seen; the others' tools are there.
+        match failed {
+            Some(error) if !answered => Err(error),
+            _ => Ok(all),
+        }
+    }
+
+    /// A definition as this agent sees it, if it does.
+    fn shown(&self, context: &ContextKey, server: &str, kind: Kind, definition: &Value) -> Option<Value> {
+        let name = definition.get(kind.key()).and_then(Value::as_str)?;
+        let alone = self.names.servers().count() == 1;
+        if alone && kind == Kind::Tool && (name == own::REVEAL || name == own::RUN_PLAN) {
+            return None;
+        }
+        let rules = &self.shared.rules;
+        if rules.enforces() && !rules.lists(context, server, kind, name, now()) {
+            return None;
+        }
+        let (outer, keeps) = match kind {
+            Kind::Tool => {
+                let facts = rules.facts(server, name);
+                let plain = facts.result.reveal == Reveal::Value && facts.result.fields.is_empty();
+                (self.names.outer(server, name), plain)
+            }
+            Kind::Prompt => (self.names.outer(server, name), true),
+            Kind::Resource | Kind::ResourceTemplate => (self.names.outer_uri(server, name), true),
+        };
+        Some(catalogue::outer(definition, kind, outer, keeps))
+    }
+
+    /// Asks a server for its list, and takes in what it offers.
+    async fn ask_for_list(&self, caller: &Caller, server: &Arc<str>, kind: Kind) -> Result<(), RpcError> {
+        let internal = |text: String| RpcError::new(RpcError::INTERNAL, text);
+        let Some(upstream) = self.upstreams.get(server) else { return Ok(()) };
+        let (method, member) = catalogue::list_method(kind);
+        let capability = method.split('/').next().unwrap_or(method);
+        if upstream.info().get("capabilities").and_then(|all| all.get(capability)).is_none() {
+            return Ok(());
+        }
+        let mut offered = Vec::new();
+        let mut cursor: Option<Value> = None;
+        for _ in 0..MAX_PAGES {
+            let params = cursor.take().map(|cursor| ("cursor".to_owned(), cursor)).into_iter().collect();
+            let relay = Relay::nowhere();
+            let answer = upstream.request(&caller.capabilities, method, params, relay, self.deadline).await;
+            // What a server says when it fails is its own word, which nobody has labelled.
+            let failed = || internal(format!("the server {server} gave no list"));
+            let mut result = match answer.map_err(|_| failed())? {
+                Ok(result) => result,
+                // Templates are optional even where resources are not.
+                Err(error) if error.code == RpcError::METHOD_NOT_FOUND && kind == Kind::ResourceTemplate => {
+                    break;
+                }
+                Err(_) => return Err(failed()),
+            };
+            if let Some(Value::Array(page)) = result.remove(member) {
+                offered.extend(page);
+            }
+            if offered.len() > MAX_DEFINITIONS {
+                return Err(internal(format!(
+                    "the server {server} defines more than {MAX_DEFINITIONS} things"
+                )));
+            }
+            cursor = result.remove("nextCursor").filter(Value::is_string);
+            if cursor.is_none() {
+                break;
+            }
+        }
+        let at = now();
+        let (_, pinned) =
+            self.catalogue.take(server, kind, &offered, at).map_err(|error| internal(error.to_string()))?;
+        for name in pinned {
+            let Some(definition) = self.catalogue.find(server, kind, &name) else { continue };
+            let digest =
+                ostrom_trust::digest_of(&*definition).map_err(|error| internal(error.to_string()))?;
+            let what = format!("{kind} {name}");
+            let event =
+                Event::Pinned { server: server.clone(), what, digest, by: "first use".to_owned(), at };
+            let _written =
+                self.shared.record(&mut self.shared.lock(), &event, None).map_err(|error| error.to_rpc())?;
+        }
+        Ok(())
+    }
+
+    /// Whether something can be asked of its server: the server offers it now as it was approved.
+    ///
+    /// # Errors
+    /// If not; the agent may be told.
+    pub(super) async fn offered(
+        &self,
+        caller: &Caller,
+        server: &Arc<str>,
+        kind: Kind,
+        (name, outer): (&str, &str),
+    ) -> Result<(), RpcError> {
+        let is_offered = || self.catalogue.find(server, kind, name).is_some();
+        if is_offered() {
+            return Ok(());
+        }
+        if self.catalogue.knows(server, kind) && !self.catalogue.is_pinned(server, kind, name) {
+            return Err(unknown(kind, outer));
+        }
+        let context = context(caller);
+        let (method, _) = catalogue::list_method(kind);
+        if let Some(barred) = self.barred(&context, server, method) {
+            let text = format!("Ostrom's guard did not let this call through: {barred}.");
+            return Err(RpcError::new(RpcError::INVALID_REQUEST, text));
+        }
+        // It was not taken in yet, or a person may have approved it meanwhile.
+        let asked = self.ask_for_list(caller, server, kind).await;
+        if is_offered() {
+            return Ok(());
+        }
+        let pinned = self.catalogue.is_pinned(server, kind, name);
+        if asked.is_ok() && !pinned {
+            return Err(unknown(kind, outer));
+        }
+        self.told_by(&context, server, method).map_err(|error| error.to_rpc())?;
+        asked?;
+        let text =
+            format!("the {kind} {outer} is held until a person approves its definition: ostrom guard pin");
+        Err(RpcError::new(RpcError::INVALID_PARAMS, text))
+    }
+
+    /// Takes in the tools of servers whose list was not taken in yet.
+    pub(super) async fn know_tools(&self, caller: &Caller) {
+        for server in self.names.servers() {
+            let barred = self.barred(&context(caller), server, "tools/list");
+            if barred.is_none() && !self.catalogue.knows(server, Kind::Tool) {
+                // What is not known then is not offered.
+                let _unknown = self.ask_for_list(caller, server, Kind::Tool).await;
+            }
+        }
+    }
+
+    /// The context learns something that a server has chosen, and that is no result of a call.
+    pub(super) fn told_by(&self, context: &ContextKey, server: &str, what: &str) -> Result<(), JournalError> {
+        let label = ToolFacts::unknown(server).result.label(server, what);
+        let what = format!("that {server} does not offer what was approved");
+        let event = Event::Revealed { context: context.clone(), what, label, handle: None, at: now() };
+        let mut state = self.shared.lock();
+        let _written = self.shared.record(&mut state, &event, None)?;
+        Ok(())
+    }
+
+    /// Why nothing of a server may reach this context, if a person has stopped it.
+    pub(super) fn barred(&self, context: &ContextKey, server: &str, what: &str) -> Option<Violation> {
+        let barred = self.shared.lock().engine.barred(context, server, what)?;
+        (self.shared.rules.enforces() || barred.holds_always()).then_some(barred)
+    }
+}

@@ -1,0 +1,134 @@
+//! What a plan gives back tells nothing of what its writer has not seen.
+
+use serde_json::{Value, json};
+
+use super::house::*;
+use super::*;
+use crate::flow::CallId;
+use crate::label::{Integrity, USER};
+use crate::pin::FirstUse;
+
+/// With `stock`, whose answers nobody else has influenced and which are shown.
+const STOCK: &str = "
+[servers.mail.tools.stock]
+critical = false
+result = { influencers = [], readers = \"everyone\", reveal = \"value\" }
+[servers.mail.tools.fragile]
+critical = true
+influencers = \"anyone\"
+result = { influencers = [\"outside\"], readers = \"everyone\", reveal = \"reference\" }
+";
+
+/// An answer with every handle as `H`.
+fn without_handles(value: &Value) -> Value {
+    match value {
+        Value::String(text) if text.starts_with(PREFIX) => json!("H"),
+        Value::Array(values) => values.iter().map(without_handles).collect(),
+        Value::Object(members) => {
+            members.iter().map(|(name, value)| (name.clone(), without_handles(value))).collect()
+        }
+        other => other.clone(),
+    }
+}
+
+/// A house in whose world both tools answer with this text.
+fn world(said: &str) -> (House, Arc<Fake>) {
+    let mail = Fake::new(&["fetch", "stock", "fragile", "send", "pay"]);
+    for tool in ["fetch", "stock"] {
+        mail.answers(tool, text(said));
+    }
+    let failed = json!({"content": [{"type": "text", "text": "no"}], "isError": said.starts_with('a')});
+    mail.answers("fragile", failed);
+    let servers = [("mail", mail.clone()), ("notes", Fake::new(&["load"]))];
+    (house_with(&format!("{POLICY}{STOCK}"), &servers, FirstUse::TrustOnFirstUse), mail)
+}
+
+/// What the agent sees of a plan in the world in which the text is `said`.
+async fn seen(said: &str, plan: &Value) -> Value {
+    let (house, mail) = world(said);
+    let ana = caller("ana", None);
+    let answer = house.ask(&ana, "tools/call", json!({"name": "run_plan", "arguments": plan})).await.unwrap();
+    let text = answer["content"][0]["text"].as_str().unwrap();
+    let label = house.gateway.shared.lock().engine.context(&context(&ana)).clone();
+    assert!(label.integrity.is_within(&Integrity::by(USER)), "{text}");
+    assert_eq!(answer.get("isError"), None);
+    // Of the calls that strangers may not change, none is different either.
+    let paid = mail.got("pay");
+    json!({"answer": without_handles(&serde_json::from_str(text).unwrap()), "paid": paid})
+}
+
+/// A plan that reads with `tool`, goes on with `steps`, and returns what it read and something of its own.
+fn reading(tool: &str, steps: Value) -> Value {
+    let mut plan = vec![json!({"call": format!("mail__{tool}"), "id": "m"})];
+    plan.extend(steps.as_array().unwrap().clone());
+    plan.push(json!({"return": {"read": {"ref": "m"}, "own": "mine"}}));
+    json!({"plan": plan})
+}
+
+/// Steps that do more work than a run may.
+fn exhausting() -> Value {
+    let rounds: Vec<u32> = (0..40).collect();
+    json!([
+        {"let": "t", "be": "0123456789abcdef"},
+        {"for": "i", "in": {"literal": &rounds[..16]}, "max": 16,
+         "do": [{"let": "t", "be": {"template": {"text": "{t}{t}"}}}]},
+        {"for": "i", "in": {"literal": rounds}, "max": 40, "do": [{"let": "u", "be": {"ref": "t"}}]},
+    ])
+}
+
+#[tokio::test]
+async fn how_a_plan_ends_tells_nothing_of_a_value_that_the_agent_has_not_seen() {
+    let is_a = json!({"starts_with": [{"ref": "m"}, "a"]});
+    let not_a = json!({"not": is_a});
+    let pay = json!({"call": "mail__pay", "with": {"to": "bob"}});
+    let ends = [
+        ("require", json!([{"require": not_a}])),
+        ("require, and a call", json!([{"require": not_a}, {"call": "mail__send", "with": {"to": "bob"}}])),
+        ("require in a branch", json!([{"if": is_a, "then": [{"require": false}]}])),
+        ("on_error of a call", json!([{"call": "mail__fragile", "on_error": "stop"}])),
+        (
+            "on_error of a call that is not made",
+            json!([
+                {"let": "n", "be": {"match": {"in": {"ref": "m"}, "pattern": "^b"}}},
+                {"call": "mail__send", "with": {"to": "bob", "body": {"ref": "n"}}, "on_error": "stop"}
+            ]),
+        ),
+        ("exhaustion", json!([{"if": is_a, "then": exhausting()}])),
+        ("exhaustion before a call", json!([{"if": is_a, "then": exhausting()}, pay])),
+        (
+            "exhaustion in what handles an error",
+            json!([{"call": "mail__fragile", "on_error": exhausting()}, pay]),
+        ),
+    ];
+    for (what, steps) in ends {
+        // Unseen, both worlds look alike.
+        let plan = reading("fetch", steps.clone());
+        let (one, other) = (seen("apple", &plan).await, seen("banana", &plan).await);
+        assert_eq!(one, other, "{what}");
+        assert!(one["answer"]["outputs"]["read"] == "H" && one["answer"]["report"] == "H", "{what}: {one}");
+        // Seen, they do not: there was something to tell.
+        let plan = reading("stock", steps);
+        let (one, other) = (seen("apple", &plan).await, seen("banana", &plan).await);
+        assert!(one != other || what.contains("error"), "{what}");
+        if !what.contains("error") {
+            assert!(one["answer"]["outputs"]["failure"]["why"].is_string(), "{what}: {one}");
+            assert_eq!(other["answer"]["outputs"]["own"], "mine", "{what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_failure_of_a_plan_can_be_revealed_and_then_taints() {
+    let (house, mail) = world("apple");
+    let ana = caller("ana", None);
+    let plan = reading("fetch", json!([{"require": {"starts_with": [{"ref": "m"}, "b"]}, "else": "no b"}]));
+    let answer: Value = serde_json::from_str(&house.call(&ana, "run_plan", plan).await).unwrap();
+    assert_eq!(house.call(&ana, "mail__pay", json!({})).await, "done");
+    for handle in [&answer["outputs"]["own"], &answer["report"]] {
+        let shown = house.call(&ana, "reveal", json!({"ref": handle})).await;
+        assert!(shown.contains("no b") && shown.contains("plan[1]"), "{shown}");
+    }
+    assert!(house.call(&ana, "mail__pay", json!({})).await.contains("outside"));
+    assert_eq!(mail.got("pay").len(), 1);
+    assert!(!house.gateway.shared.lock().engine.unresolved().any(|call| call == CallId(0)));
+}
