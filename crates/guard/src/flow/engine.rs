@@ -63,7 +63,7 @@ const MAX_KEPT: usize = 16_384;
 struct Kept {
     owner: ContextKey,
     label: Label,
-    /// Whether the label itself depends on what the value is, as that of a stored object does (rule 7).
+    /// Whether the label itself depends on what the value is, as that of a stored object does (rule 7), or one that a server claims.
     conditional: bool,
 }
 
@@ -219,6 +219,12 @@ impl Engine {
             .get(handle)
             .filter(|kept| kept.owner == *context || mutated(Mutant::HandlesOfOthers))
             .map(|kept| &kept.label)
+    }
+
+    /// Whether the label of a kept value depends on what the value is, so that what is refused because of it tells something about that.
+    #[must_use]
+    pub fn is_conditional(&self, handle: &HandleId) -> bool {
+        self.kept.get(handle).is_some_and(|kept| kept.conditional)
     }
 
     /// Who may read strings that were seen before (rule 9).
@@ -510,9 +516,7 @@ impl Engine {
             // A policy may look at the labels, and those at what the value is.
             let refused = !decision.flow.allows() || !decision.forbidden_by.is_empty();
             let endorsable = facts.arguments.get(name).is_some_and(|facts| facts.endorse.is_some());
-            let conditional = || {
-                record.handles.iter().any(|handle| self.kept.get(handle).is_some_and(|kept| kept.conditional))
-            };
+            let conditional = || record.handles.iter().any(|handle| self.is_conditional(handle));
             let told = (refused && (endorsable || self.matters(context, &control, record) || conditional()))
                 || facts.audience_of.contains(name)
                 || decision.looked_at.contains(name);

@@ -12,7 +12,7 @@ use super::handles::{PREFIX, cost, part, reference};
 use super::present::{answered, text_result};
 use super::rules::{JournalError, Rules};
 use super::state::now;
-use crate::flow::{CallId, ContextKey, Event, KeptValue, Outcome, PlanStep};
+use crate::flow::{CallId, ContextKey, Event, HandleId, KeptValue, Outcome, PlanStep};
 use crate::front::Caller;
 use crate::label::{GUARD, Label, Labelled};
 use crate::pin::Kind;
@@ -107,6 +107,8 @@ impl Gateway {
         } else {
             self.run_plan(caller, context, arguments, relay).await
         };
+        // What is shown follows from what was recorded.
+        self.shared.settle_all().await.map_err(|error| error.to_rpc())?;
         answer.map_err(|error| error.to_rpc())
     }
 
@@ -158,6 +160,7 @@ impl Gateway {
             let barred = state.engine.barred(context, from.0, from.1);
             let barred = barred.filter(|barred| self.shared.rules.enforces() || barred.holds_always());
             if let Some(violation) = barred.or_else(|| state.engine.quarantined(&label)) {
+                self.told_by_label(state, context, found.handle, label)?;
                 return failed(&format!("The guard does not show it: {violation}."));
             }
             let rules = &self.shared.rules;
@@ -166,6 +169,7 @@ impl Gateway {
                     rules.forbids_reveal(context, from, (state.engine.context(context), &label), now());
                 if !forbidden.is_empty() {
                     let policies = forbidden.join(", ");
+                    self.told_by_label(state, context, found.handle, label)?;
                     return failed(&format!("The guard does not show it: the policy {policies} forbids it."));
                 }
             }
@@ -213,6 +217,23 @@ impl Gateway {
             ([Some(value)], None) => text_result(&value.to_string(), false),
             (values, _) => text_result(&serde_json::to_string_pretty(values).unwrap_or_default(), false),
         })
+    }
+
+    /// What is refused because of a label tells something about the value, if the label depends on that.
+    fn told_by_label(
+        &self,
+        state: &mut super::state::State,
+        context: &ContextKey,
+        handle: HandleId,
+        label: Label,
+    ) -> Result<(), JournalError> {
+        if state.engine.is_conditional(&handle) {
+            let what = "that a value is not shown".to_owned();
+            let (context, handle) = (context.clone(), Some(handle));
+            let event = Event::Revealed { context, what, label, handle, at: now() };
+            let _written = self.shared.record(state, &event, None)?;
+        }
+        Ok(())
     }
 
     /// Runs a plan. It is a call of the server `guard`, so that its submission is decided and recorded like any other.

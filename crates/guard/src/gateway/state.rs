@@ -33,6 +33,8 @@ pub struct Shared {
     journal: Arc<dyn Journal>,
     /// Counts what people stop, revoke and end. Changed under the lock of the state.
     stops: AtomicU64,
+    /// The number of the event that took effect last. Changed under the lock of the state.
+    last: AtomicU64,
     /// The policy in force.
     pub rules: Arc<dyn Rules>,
 }
@@ -59,7 +61,7 @@ impl Shared {
     pub fn new(engine: Engine, rules: Arc<dyn Rules>, journal: Arc<dyn Journal>, capacity: Capacity) -> Self {
         let store = Store::new(capacity);
         let state = State { engine, store, approvals: Approvals::default() };
-        Self { state: Mutex::new(state), journal, stops: AtomicU64::new(0), rules }
+        Self { state: Mutex::new(state), journal, stops: AtomicU64::new(0), last: AtomicU64::new(0), rules }
     }
 
     /// Goes on with the questions and approvals of before.
@@ -140,6 +142,7 @@ impl Shared {
         if matches!(event, Event::Stopped { .. } | Event::Revoked { .. } | Event::Closed { .. }) {
             self.stops.fetch_add(1, Ordering::Release);
         }
+        self.last.store(number, Ordering::Release);
         let alone = state.engine.under_way_now() <= 1;
         Written { number, alone, stops: self.stops.load(Ordering::Acquire) }
     }
@@ -166,6 +169,18 @@ impl Shared {
         tokio::task::spawn_blocking(move || journal.settle(number))
             .await
             .map_err(|error| JournalError(error.to_string()))?
+    }
+}
+
+impl Shared {
+    /// Waits until everything that has taken effect is as safe as the mode promises.
+    ///
+    /// # Errors
+    /// If it is not going to be.
+    pub async fn settle_all(&self) -> Result<(), JournalError> {
+        let (number, stops) = (self.last.load(Ordering::Acquire), self.stops.load(Ordering::Acquire));
+        // Where nothing has to be waited for, what was recorded is written.
+        if self.journal.waits() { self.settle(Written { number, alone: true, stops }).await } else { Ok(()) }
     }
 }
 
