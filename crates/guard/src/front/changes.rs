@@ -1,6 +1,6 @@
 //! Changes of lists and resources, for those who asked for them.
 
-use std::collections::{BTreeSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
@@ -10,7 +10,7 @@ use super::exchange::Step;
 use super::inflight::Ticket;
 use super::metadata::SUBSCRIPTION;
 use super::session::{Listening, Session};
-use super::{Caller, Watch};
+use super::{Caller, Hears, Watch};
 use crate::wire::{Id, Message, Notification, Response, RpcError};
 
 const TOOLS: &str = "notifications/tools/list_changed";
@@ -101,10 +101,56 @@ fn lies_within(uri: &str, watched: &str) -> bool {
         .is_some_and(|rest| rest.is_empty() || watched.ends_with('/') || rest.starts_with(['/', '?', '#']))
 }
 
+/// Watched resources by URI.
+#[derive(Default)]
+pub(super) struct Watches(BTreeMap<String, Watch>);
+
+impl Watches {
+    pub(super) fn insert(&mut self, uri: String, watch: Watch) {
+        self.0.insert(uri, watch);
+    }
+
+    pub(super) fn remove(&mut self, uri: &str) -> bool {
+        self.0.remove(uri).is_some()
+    }
+
+    pub(super) fn contains(&self, uri: &str) -> bool {
+        self.0.contains_key(uri)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.0.clear();
+    }
+
+    /// The URIs that fit and may still be told of; watches that fit and may not are dropped.
+    pub(super) fn still(
+        &mut self,
+        fits: impl Fn(&str) -> bool,
+        hears: impl Fn(&Watch) -> bool,
+    ) -> Vec<String> {
+        let mut told = Vec::new();
+        self.0.retain(|uri, watch| {
+            if !fits(uri) {
+                return true;
+            }
+            let stays = hears(watch);
+            if stays {
+                told.push(uri.clone());
+            }
+            stays
+        });
+        told
+    }
+}
+
 /// For whom changes are.
 enum For {
     /// A subscription, and the watches that go with it.
-    Subscription { id: Id, interest: Interest, _watches: Vec<Watch>, acknowledged: bool },
+    Subscription { id: Id, caller: Arc<Caller>, interest: Interest, watches: Watches, acknowledged: bool },
     /// A session, whose interest in resources comes and goes.
     Session { session: Arc<Session>, _listening: Listening },
 }
@@ -112,6 +158,7 @@ enum For {
 /// Changes for one client.
 pub(super) struct Changes {
     whose: For,
+    hears: Hears,
     receiver: broadcast::Receiver<Notification>,
     /// What goes out before anything new.
     backlog: VecDeque<Notification>,
@@ -120,25 +167,26 @@ pub(super) struct Changes {
 
 impl Changes {
     pub(super) fn of_subscription(
-        id: Id,
+        (id, caller): (Id, Arc<Caller>),
         interest: Interest,
-        watches: Vec<Watch>,
-        receiver: broadcast::Receiver<Notification>,
+        watches: Watches,
+        (receiver, hears): (broadcast::Receiver<Notification>, Hears),
         ticket: Option<Ticket>,
     ) -> Self {
-        let whose = For::Subscription { id, interest, _watches: watches, acknowledged: false };
-        Self { whose, receiver, backlog: VecDeque::new(), ticket }
+        let whose = For::Subscription { id, caller, interest, watches, acknowledged: false };
+        Self { whose, hears, receiver, backlog: VecDeque::new(), ticket }
     }
 
     /// None if the session has such a stream already.
     pub(super) fn of_session(
         session: &Arc<Session>,
         changes: impl FnOnce(&Caller) -> broadcast::Receiver<Notification>,
+        hears: Hears,
     ) -> Option<Self> {
         let listening = session.listen()?;
         let receiver = changes(&session.caller);
         let whose = For::Session { session: Arc::clone(session), _listening: listening };
-        Some(Self { whose, receiver, backlog: VecDeque::new(), ticket: None })
+        Some(Self { whose, hears, receiver, backlog: VecDeque::new(), ticket: None })
     }
 
     /// What goes out next. Nothing is lost if the future is dropped.
@@ -153,6 +201,13 @@ impl Changes {
         }
         loop {
             if let Some(notification) = self.backlog.pop_front() {
+                // It may have waited since it was asked about.
+                if let (UPDATED, Some(Value::String(uri))) =
+                    (notification.method.as_str(), notification.params.get("uri"))
+                    && self.whose.updated(|watched| watched == uri, &self.hears).is_empty()
+                {
+                    continue;
+                }
                 return Step::More(Message::Notification(match &self.whose {
                     For::Subscription { id, .. } => tagged(notification, id),
                     For::Session { .. } => notification,
@@ -164,10 +219,9 @@ impl Changes {
                 received = self.receiver.recv() => received,
             };
             match received {
-                Ok(notification) if self.whose.wants(&notification) => self.backlog.push_back(notification),
-                Ok(_) => {}
+                Ok(notification) => self.backlog.extend(self.whose.wanted(notification, &self.hears)),
                 // What was missed is unknown, so everything may have changed.
-                Err(RecvError::Lagged(_)) => self.backlog = self.whose.everything(),
+                Err(RecvError::Lagged(_)) => self.backlog = self.whose.everything(&self.hears),
                 Err(RecvError::Closed) => return self.whose.end(),
             }
         }
@@ -195,43 +249,48 @@ fn tagged(mut notification: Notification, id: &Id) -> Notification {
 }
 
 impl For {
-    fn wants(&self, notification: &Notification) -> bool {
-        let uri = || notification.params.get("uri").and_then(Value::as_str);
-        match (self, notification.method.as_str()) {
+    /// What is told of a notification.
+    fn wanted(&mut self, notification: Notification, hears: &Hears) -> Vec<Notification> {
+        let wants = match (&*self, notification.method.as_str()) {
             (Self::Subscription { interest, .. }, TOOLS) => interest.tools,
             (Self::Subscription { interest, .. }, PROMPTS) => interest.prompts,
             (Self::Subscription { interest, .. }, RESOURCES) => interest.resources,
             (Self::Session { .. }, TOOLS | PROMPTS | RESOURCES) => true,
-            (Self::Subscription { interest, .. }, UPDATED) => {
-                uri().is_some_and(|uri| interest.uris.iter().any(|watched| lies_within(uri, watched)))
-            }
-            (Self::Session { session, .. }, UPDATED) => {
-                uri().is_some_and(|uri| session.watches(|watched| lies_within(uri, watched)))
+            (_, UPDATED) => {
+                let Some(Value::String(uri)) = notification.params.get("uri") else { return Vec::new() };
+                return self.updated(|watched| lies_within(uri, watched), hears);
             }
             _ => false,
-        }
+        };
+        if wants { vec![notification] } else { Vec::new() }
+    }
+
+    /// That watched resources have changed, in the client's words: what lies within them is for their server to name.
+    fn updated(&mut self, fits: impl Fn(&str) -> bool, hears: &Hears) -> Vec<Notification> {
+        let uris = match self {
+            Self::Subscription { caller, watches, .. } => watches.still(fits, |watch| hears(caller, watch)),
+            Self::Session { session, .. } => session.watches(fits, hears),
+        };
+        let updated = |uri| Notification {
+            method: UPDATED.to_owned(),
+            params: Map::from_iter([("uri".to_owned(), Value::String(uri))]),
+        };
+        uris.into_iter().map(updated).collect()
     }
 
     /// All that may have changed.
-    fn everything(&self) -> VecDeque<Notification> {
-        let (lists, uris) = match self {
-            Self::Subscription { interest, .. } => (
-                [(TOOLS, interest.tools), (PROMPTS, interest.prompts), (RESOURCES, interest.resources)],
-                interest.uris.iter().cloned().collect(),
-            ),
-            Self::Session { session, .. } => {
-                ([(TOOLS, true), (PROMPTS, true), (RESOURCES, true)], session.watched())
+    fn everything(&mut self, hears: &Hears) -> VecDeque<Notification> {
+        let lists = match self {
+            Self::Subscription { interest, .. } => {
+                [(TOOLS, interest.tools), (PROMPTS, interest.prompts), (RESOURCES, interest.resources)]
             }
+            Self::Session { .. } => [(TOOLS, true), (PROMPTS, true), (RESOURCES, true)],
         };
         let lists = lists
             .into_iter()
             .filter(|(_, wanted)| *wanted)
             .map(|(method, _)| Notification { method: method.to_owned(), params: Map::new() });
-        let resources = uris.into_iter().map(|uri| Notification {
-            method: UPDATED.to_owned(),
-            params: Map::from_iter([("uri".to_owned(), Value::String(uri))]),
-        });
-        lists.chain(resources).collect()
+        lists.chain(self.updated(|_| true, hears)).collect()
     }
 
     fn end(&self) -> Step {

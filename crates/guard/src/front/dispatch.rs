@@ -7,14 +7,14 @@ use tokio::sync::broadcast;
 
 use super::call::Call;
 use super::capability::can_answer_anything;
-use super::changes::{Changes, Interest};
+use super::changes::{Changes, Interest, Watches};
 use super::exchange::{self, Era, Exchange, Rules};
 use super::inflight::{InFlight, Ticket};
 use super::metadata::{Level, Metadata};
 use super::park::{Binding, Parking};
 use super::session::Session;
 use super::shape::{self, Kind};
-use super::{Caller, Handler, Limits, Log};
+use super::{Caller, Handler, Hears, Limits, Log};
 use crate::wire::{Id, Notification, Request, Response, Revision, RpcError};
 
 /// A code for what no protocol has one for, outside of what JSON-RPC reserves: too much at once.
@@ -143,15 +143,22 @@ impl<H: Handler> Core<H> {
         interest.limit_to(self.handler.discover(caller).await.get("capabilities"));
         // First the receiver, so that nothing is missed from here on.
         let receiver = self.handler.changes(caller);
-        let mut watches = Vec::with_capacity(interest.uris.len());
+        let mut watches = Watches::default();
         for uri in std::mem::take(&mut interest.uris) {
             // What cannot be watched is left out of the acknowledgement.
             if let Ok(watch) = self.handler.watch(Arc::clone(caller), uri.clone()).await {
-                watches.push(watch);
+                watches.insert(uri.clone(), watch);
                 interest.uris.insert(uri);
             }
         }
-        Ok(Reply::Changes(Changes::of_subscription(request.id, interest, watches, receiver, ticket)))
+        let whose = (request.id, Arc::clone(caller));
+        Ok(Reply::Changes(Changes::of_subscription(
+            whose,
+            interest,
+            watches,
+            (receiver, self.hears()),
+            ticket,
+        )))
     }
 
     /// Answers `initialize`: who has the session that begins, and the result.
@@ -193,7 +200,9 @@ impl<H: Handler> Core<H> {
         if run == session.caller.run {
             return Ok(Arc::clone(&session.caller));
         }
-        Ok(Arc::new(Caller { run, ..Caller::clone(&session.caller) }))
+        let caller = Arc::new(Caller { run, ..Caller::clone(&session.caller) });
+        session.speaks_for(&caller);
+        Ok(caller)
     }
 
     /// Starts on a request in a session.
@@ -258,7 +267,12 @@ impl<H: Handler> Core<H> {
     /// The changes for a session; none if they are being listened to already.
     pub(super) fn changes_of(&self, session: &Arc<Session>) -> Option<Changes> {
         let changes = |caller: &Caller| -> broadcast::Receiver<Notification> { self.handler.changes(caller) };
-        Changes::of_session(session, changes)
+        Changes::of_session(session, changes, self.hears())
+    }
+
+    fn hears(&self) -> Hears {
+        let handler = Arc::clone(&self.handler);
+        Arc::new(move |caller, watch| handler.hears(caller, watch))
     }
 }
 

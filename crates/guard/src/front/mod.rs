@@ -55,6 +55,9 @@ pub struct Caller {
 /// An interest in a resource. Dropping it ends the interest.
 pub type Watch = Box<dyn Any + Send + Sync>;
 
+/// [`Handler::hears`], of some handler.
+type Hears = Arc<dyn Fn(&Caller, &Watch) -> bool + Send + Sync>;
+
 /// What a front talks to. Requests and results have the shape of the newest revision.
 ///
 /// Of `_meta`, the protocol's version, the client's name and its capabilities have been moved into the [`Caller`]; the log
@@ -92,6 +95,11 @@ pub trait Handler: Send + Sync + 'static {
         _uri: String,
     ) -> impl Future<Output = Result<Watch, RpcError>> + Send {
         async { Ok(Box::new(()) as Watch) }
+    }
+
+    /// Whether changes of what is watched may still be told, to this caller. Asked before each; a watch of which it is not so is over.
+    fn hears(&self, _caller: &Caller, _watch: &Watch) -> bool {
+        true
     }
 
     /// Which arguments of a tool a client repeats in HTTP headers (`x-mcp-header` in its input schema), if there is such a tool

@@ -1,15 +1,16 @@
 //! What is kept of a client of a revision with a handshake.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use tokio::sync::{oneshot, watch};
 
 use super::call::Outcome;
+use super::changes::Watches;
 use super::inflight::InFlight;
 use super::metadata::Level;
-use super::{Caller, Log, Watch};
+use super::{Caller, Hears, Log, Watch};
 use crate::wire::Id;
 
 /// A session: of a process on stdio, of an `Mcp-Session-Id` over HTTP.
@@ -27,7 +28,9 @@ pub(super) struct Session {
 #[derive(Default)]
 struct State {
     log_level: Option<Level>,
-    watched: HashMap<String, Watch>,
+    watched: Watches,
+    /// Who, beside its own caller, has asked for something in it: by run.
+    others: BTreeMap<Option<Arc<str>>, Arc<Caller>>,
     /// The id of the last question.
     asked: i64,
     open: HashMap<i64, oneshot::Sender<Outcome>>,
@@ -61,23 +64,31 @@ impl Session {
     /// Keeps a watch; false if there are as many as may be.
     pub(super) fn watch(&self, uri: String, watch: Watch, limit: usize) -> bool {
         let mut state = self.state();
-        if state.watched.len() >= limit && !state.watched.contains_key(&uri) {
+        if state.watched.len() >= limit && !state.watched.contains(&uri) {
             return false;
         }
         state.watched.insert(uri, watch);
         true
     }
 
+    /// Notes that another run than its own is served in it.
+    pub(super) fn speaks_for(&self, caller: &Arc<Caller>) {
+        self.state().others.entry(caller.run.clone()).or_insert_with(|| Arc::clone(caller));
+    }
+
     pub(super) fn unwatch(&self, uri: &str) -> bool {
-        self.state().watched.remove(uri).is_some()
+        self.state().watched.remove(uri)
     }
 
-    pub(super) fn watches(&self, matches: impl Fn(&str) -> bool) -> bool {
-        self.state().watched.keys().any(|uri| matches(uri))
-    }
-
-    pub(super) fn watched(&self) -> Vec<String> {
-        self.state().watched.keys().cloned().collect()
+    /// The watched resources that fit, as far as they may still be told of. The others are watched no longer.
+    ///
+    /// What goes out in a session may reach all runs that it serves, so all of them must be able to hear it.
+    pub(super) fn watches(&self, fits: impl Fn(&str) -> bool, hears: &Hears) -> Vec<String> {
+        let mut state = self.state();
+        let State { watched, others, .. } = &mut *state;
+        watched.still(fits, |watch| {
+            hears(&self.caller, watch) && others.values().all(|other| hears(other, watch))
+        })
     }
 
     /// A new question: its id. None if there are as many as may be.

@@ -30,6 +30,8 @@ mod tests_gaps;
 mod tests_lists;
 #[cfg(test)]
 mod tests_plans;
+#[cfg(test)]
+mod tests_watch;
 mod watch;
 
 use std::collections::BTreeMap;
@@ -151,23 +153,6 @@ impl Gateway {
             });
         }
         while tasks.join_next().await.is_some() {}
-    }
-
-    fn changed(&self, server: &str, mut change: Notification) {
-        // Only what is known to carry no text of the server's.
-        let keep: &[&str] = match change.method.as_str() {
-            "notifications/tools/list_changed"
-            | "notifications/prompts/list_changed"
-            | "notifications/resources/list_changed" => &[],
-            "notifications/resources/updated" => &["uri"],
-            _ => return,
-        };
-        change.params.retain(|key, _| keep.contains(&key.as_str()));
-        if let Some(Value::String(uri)) = change.params.get_mut("uri") {
-            *uri = self.names.outer_uri(server, uri);
-        }
-        // Nobody may be listening.
-        let _nobody = self.changes.send(change);
     }
 
     /// Tells clients that lists may have changed: a person has approved something.
@@ -498,6 +483,10 @@ impl Handler for Gateway {
 
     async fn watch(&self, caller: Arc<Caller>, uri: String) -> Result<crate::front::Watch, RpcError> {
         self.subscribe(&caller, &uri).await
+    }
+
+    fn hears(&self, caller: &Caller, watch: &crate::front::Watch) -> bool {
+        self.still_hears(caller, watch)
     }
 
     fn mirrored(&self, _caller: &Caller, tool: &str) -> Option<Arc<[crate::front::Mirrored]>> {

@@ -2,18 +2,74 @@
 
 use std::any::Any;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use serde_json::{Map, json};
+use serde_json::{Map, Value, json};
 
 use super::call::{Done, Flight, Proposed, empty_outcome};
 use super::rules::{JournalError, Upstream, operation};
 use super::state::Commitments;
 use super::{Gateway, context, refused_as_error};
-use crate::flow::{Event, Outcome};
+use crate::flow::{ContextKey, Event, Outcome};
 use crate::front::{Caller, Watch};
-use crate::wire::RpcError;
+use crate::label::{GUARD, Label};
+use crate::wire::{Notification, RpcError};
+
+/// What a subscription was decided about, beside which lies what keeps it alive.
+#[derive(Debug)]
+struct Subscribed {
+    context: ContextKey,
+    server: Arc<str>,
+    /// Of all that its server says of the resource.
+    label: Label,
+}
 
 impl Gateway {
+    /// Whether what a server says of a resource may reach this caller: nobody has stopped it, and each context that could see it carries its label
+    /// already. A context does no longer after a reset, and another one may never have.
+    pub(super) fn still_hears(&self, caller: &Caller, watch: &Watch) -> bool {
+        let Some((of, _)) = watch.downcast_ref::<(Subscribed, Box<dyn Any + Send + Sync>)>() else {
+            return false;
+        };
+        if self.barred(&of.context, &of.server, operation::SUBSCRIBE).is_some() {
+            return false;
+        }
+        if !self.shared.rules.enforces() {
+            return true;
+        }
+        let state = self.shared.lock();
+        let engine = &state.engine;
+        let hearer = context(caller);
+        // A run that has ended calls nothing any more, whatever it hears.
+        let has_ended = hearer.run.is_some() && !engine.is_open(&hearer);
+        let knows = |context| engine.context(context).covers(&of.label);
+        engine.quarantined(&of.label).is_none() && knows(&of.context) && (has_ended || knows(&hearer))
+    }
+
+    /// Passes on what a server says of its lists and resources.
+    pub(super) fn changed(&self, server: &str, mut change: Notification) {
+        // Only what is known to carry no text of the server's.
+        let keep: &[&str] = match change.method.as_str() {
+            "notifications/tools/list_changed"
+            | "notifications/prompts/list_changed"
+            | "notifications/resources/list_changed" => &[],
+            "notifications/resources/updated" => &["uri"],
+            _ => return,
+        };
+        // Of nobody in particular: what everybody's calls are stopped by stops this.
+        let nobody = ContextKey { principal: GUARD.into(), run: None };
+        if self.barred(&nobody, server, "changes").is_some() {
+            return;
+        }
+        change.params.retain(|key, _| keep.contains(&key.as_str()));
+        if let Some(Value::String(uri)) = change.params.get_mut("uri") {
+            // The fronts tell the URI that was subscribed to, and not this one.
+            *uri = self.names.outer_uri(server, uri);
+        }
+        // Nobody may be listening.
+        let _nobody = self.changes.send(change);
+    }
+
     /// Decides about a subscription like about a read, records it, and makes it.
     pub(super) async fn subscribe(&self, caller: &Caller, outer: &str) -> Result<Watch, RpcError> {
         let unknown = || RpcError::new(RpcError::INVALID_PARAMS, format!("there is no resource {outer}"));
@@ -74,7 +130,12 @@ impl Gateway {
         };
         let (written, label) = written;
         self.shared.settle(written).await?;
-        Ok(answer.map_err(|_| Done::Failed {
+        let of = Subscribed {
+            context: proposed.context.clone(),
+            server: proposed.server.clone(),
+            label: label.clone(),
+        };
+        Ok(answer.map(|watch| Box::new((of, watch)) as Watch).map_err(|_| Done::Failed {
             // What the server says of it is its own word.
             error: RpcError::new(RpcError::INTERNAL, "the server does not tell of changes of this resource"),
             label,

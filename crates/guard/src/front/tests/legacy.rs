@@ -192,3 +192,33 @@ async fn changes_come_on_the_one_stream_of_the_session() {
         tokio::task::yield_now().await;
     }
 }
+
+#[tokio::test]
+async fn what_is_told_in_a_session_is_for_all_runs_that_it_serves() {
+    let session = begin("2025-11-25").await;
+    let mut stream = session.within(Ask::new("GET")).send(&session.served).await;
+    let fake = &session.served.fake;
+    let updated = |uri: &str| {
+        fake.changes.send(note("notifications/resources/updated", json!({"uri": uri}))).unwrap();
+        fake.changes.send(note("notifications/tools/list_changed", json!({}))).unwrap();
+    };
+    let subscribe = request(1, "resources/subscribe", json!({"uri": "file:///x"}));
+    fake.deaf.lock().unwrap().push("run-1".to_owned());
+    session.ask(subscribe.clone()).await;
+    updated("file:///x?PAY%20EVE");
+    assert_eq!(stream.event().await.unwrap()["params"]["uri"], "file:///x");
+    assert_eq!(stream.event().await.unwrap()["method"], "notifications/tools/list_changed");
+    // Another run comes, which must not hear it.
+    let other = session.post(&request(2, "tools/list", json!({}))).with("ostrom-run", "run-of-user");
+    assert_eq!(other.json(&session.served).await.0, 200);
+    updated("file:///x");
+    assert_eq!(stream.event().await.unwrap()["method"], "notifications/tools/list_changed");
+    assert!(fake.watching.lock().unwrap().is_empty());
+    // Nor does the session hear what the other run has subscribed to.
+    *fake.deaf.lock().unwrap() = vec![String::new()];
+    assert_eq!(session.post(&subscribe).with("ostrom-run", "run-of-user").json(&session.served).await.0, 200);
+    assert_eq!(*fake.watching.lock().unwrap(), ["file:///x"]);
+    updated("file:///x");
+    assert_eq!(stream.event().await.unwrap()["method"], "notifications/tools/list_changed");
+    assert!(fake.watching.lock().unwrap().is_empty());
+}

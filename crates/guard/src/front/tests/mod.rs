@@ -31,6 +31,8 @@ struct Fake {
     release: Notify,
     changes: broadcast::Sender<Notification>,
     watching: Arc<Mutex<Vec<String>>>,
+    /// The runs that may hear nothing, by name; none is "".
+    deaf: Mutex<Vec<String>>,
 }
 
 impl Default for Fake {
@@ -44,6 +46,7 @@ impl Default for Fake {
             release: Notify::new(),
             changes: broadcast::Sender::new(4),
             watching: Arc::default(),
+            deaf: Mutex::default(),
         }
     }
 }
@@ -207,6 +210,11 @@ impl Handler for Fake {
         }
         self.watching.lock().unwrap().push(uri.clone());
         Ok(Box::new(Watching(Arc::clone(&self.watching), uri)))
+    }
+
+    fn hears(&self, caller: &Caller, _watch: &Watch) -> bool {
+        let run = caller.run.as_deref().unwrap_or_default();
+        !self.deaf.lock().unwrap().iter().any(|deaf| deaf == run)
     }
 
     fn mirrored(&self, _caller: &Caller, tool: &str) -> Option<Arc<[Mirrored]>> {

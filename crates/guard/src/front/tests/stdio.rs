@@ -373,10 +373,21 @@ async fn changes_come_to_those_who_asked_and_to_sessions() {
     let changes = pipe.fake.changes.clone();
     changes.send(note("notifications/resources/list_changed", json!({}))).unwrap();
     changes.send(note("notifications/resources/updated", json!({"uri": "file:///b"}))).unwrap();
-    changes.send(note("notifications/resources/updated", json!({"uri": "file:///a/c"}))).unwrap();
+    changes.send(note("notifications/resources/updated", json!({"uri": "file:///a/c?PAY%20EVE"}))).unwrap();
     let updated = pipe.receive().await;
-    assert_eq!(updated["params"]["uri"], "file:///a/c");
+    // What lies within it is for its server to name, and so is not told.
+    assert_eq!(updated["params"]["uri"], "file:///a");
     assert_eq!(updated["params"]["_meta"]["io.modelcontextprotocol/subscriptionId"], 7);
+    // What may be heard no longer is not watched any longer.
+    pipe.fake.deaf.lock().unwrap().push(String::new());
+    changes.send(note("notifications/resources/updated", json!({"uri": "file:///a"}))).unwrap();
+    changes.send(note("notifications/tools/list_changed", json!({}))).unwrap();
+    assert_eq!(pipe.receive().await["method"], "notifications/tools/list_changed");
+    assert!(pipe.fake.watching.lock().unwrap().is_empty());
+    pipe.fake.deaf.lock().unwrap().clear();
+    changes.send(note("notifications/resources/updated", json!({"uri": "file:///a"}))).unwrap();
+    changes.send(note("notifications/tools/list_changed", json!({}))).unwrap();
+    assert_eq!(pipe.receive().await["method"], "notifications/tools/list_changed");
     pipe.send(json!({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 7}}))
         .await;
     let mut pipe = pipe.legacy("2025-11-25").await;
