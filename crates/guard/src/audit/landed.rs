@@ -35,7 +35,7 @@ pub(super) fn derive(
 ) -> Derived {
     let call = outcome.call;
     let mut derived = Derived::default();
-    let cut_off = outcome.commitment == ostrom_core::Digest::of(b"");
+    let cut_off = is_cut_off(outcome);
     let result = match opened {
         Some(("result", Value::Object(result))) => Some(result),
         _ => None,
@@ -70,6 +70,11 @@ pub(super) fn derive(
     }
     derived.answer = shown.answer;
     derived
+}
+
+/// Whether the client went away before there was an answer.
+pub(super) fn is_cut_off(outcome: &Outcome) -> bool {
+    outcome.commitment == ostrom_core::Digest::of(b"")
 }
 
 /// What the agent, or its plan, got.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use crate::flow::{ContextKey, Decision, Engine, KeptValue};
+use crate::flow::{ContextKey, Decision, Engine, Outcome};
 use crate::gateway::{Names, Rules, endorsed, is_reference};
 use crate::label::{Label, Labelled};
 use crate::plan::{Answer, Given, Interpreter, Next, Plan, Tool, Tools};
@@ -136,18 +136,25 @@ impl Planned {
         }
     }
 
-    /// Checks what the agent was given at the end.
-    pub(super) fn end(&self, engine: &Engine, context: &ContextKey, kept: &[KeptValue]) -> Vec<String> {
+    /// The client went away during the step that went out: nothing comes of the plan any more.
+    pub(super) fn cut_off(&mut self) {
+        if self.is_followed() {
+            self.next = Awaits::Nothing;
+        }
+    }
+
+    /// Checks what the agent was given at the end: nothing, if the plan was cut off.
+    pub(super) fn end(&self, engine: &Engine, context: &ContextKey, outcome: &Outcome) -> Vec<String> {
         let expected: Vec<&Label> = match &self.next {
             Awaits::Lost => return Vec::new(),
-            Awaits::Outputs(given) => {
+            Awaits::Outputs(given) if !outcome.failed => {
                 let all = given.outputs.values().chain([&given.report]).map(|given| &given.label);
                 all.filter(|label| !(given.shows(label) && engine.context(context).covers(label))).collect()
             }
-            // It was cut off, and gave nothing out.
+            _ if !outcome.failed => return vec!["a plan ended that had not come to its end".to_owned()],
             _ => Vec::new(),
         };
-        if kept.iter().map(|kept| &kept.label).eq(expected.iter().copied()) {
+        if outcome.kept.iter().map(|kept| &kept.label).eq(expected.iter().copied()) {
             Vec::new()
         } else {
             vec![format!("the plan keeps values of the labels {expected:?}")]

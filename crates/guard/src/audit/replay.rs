@@ -370,7 +370,9 @@ impl Play {
         }
         let parent = self.engine.plan_of(outcome.call);
         if let Some(plan) = parent.and_then(|parent| self.plans.get_mut(&parent)) {
-            if derived.differences.is_empty() {
+            if landed::is_cut_off(outcome) {
+                plan.cut_off();
+            } else if derived.differences.is_empty() {
                 plan.answer(rules.as_ref(), derived.answer);
             } else {
                 plan.lose();
@@ -386,7 +388,7 @@ impl Play {
             return Vec::new();
         }
         let Some(context) = self.engine.context_of(outcome.call) else { return Vec::new() };
-        let differences = plan.end(&self.engine, context, &outcome.kept);
+        let differences = plan.end(&self.engine, context, outcome);
         if differences.is_empty() {
             found.outcomes = found.outcomes.saturating_add(1);
         }

@@ -10,7 +10,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::flow::{Decision, Event, Outcome, Reply, Scope, Verdict};
 use crate::front::{Caller, Handler as _};
-use crate::gateway::house::{Fake, House, caller, house_with, policy, text};
+use crate::gateway::house::{Fake, House, caller, given_up, house_with, policy, text};
 use crate::gateway::{Journal as _, Rules, now};
 use crate::label::{Label, Readers};
 use crate::pin::FirstUse;
@@ -195,6 +195,11 @@ async fn plans_that_end_before_their_end_are_derived_too() {
         house.call(&ana, "run_plan", json!({"plan": plan})).await;
     }
     assert_eq!((mail.got("fetch").len(), mail.got("send").len()), (3, 1));
+    // One that its client gives up.
+    *mail.hangs.lock().unwrap() = Some("list".to_owned());
+    let plan = json!({"plan": [{"call": "mail__fetch"}, {"call": "mail__list"}, {"return": {"own": 1}}]});
+    let call = json!({"name": "run_plan", "arguments": plan});
+    given_up(&house, &ana, call, || !mail.got("list").is_empty()).await;
     let found = replayed(log_of(&house, |_| {}).path());
     assert_eq!((&found.differences, found.is_whole()), (&Vec::new(), true), "{found:?}");
     assert!(found.unresolved.is_empty());

@@ -28,6 +28,8 @@ pub(crate) struct Fake {
     pub(crate) again: Mutex<Option<Arc<dyn Fn() + Send + Sync>>>,
     /// Said to the client before a call is answered.
     pub(crate) says: Mutex<Option<String>>,
+    /// The tool that never answers.
+    pub(crate) hangs: Mutex<Option<String>>,
     /// How often it was asked for its list.
     pub(crate) lists: Mutex<usize>,
     /// Whether it gives no list.
@@ -105,6 +107,9 @@ impl Upstream for Fake {
                     return Ok(Err(error));
                 }
             }
+            if self.hangs.lock().unwrap().as_ref() == Some(&name) {
+                std::future::pending::<()>().await;
+            }
             let asks = self.asks.lock().unwrap().clone();
             if let Some(question) = asks {
                 let asked = question.split('|').map(|question| {
@@ -151,6 +156,8 @@ pub(crate) struct Memory {
     pub(crate) full: Mutex<bool>,
     /// Events with longer JSON are not taken.
     pub(crate) longest: Mutex<Option<usize>>,
+    /// The number of the one event that there is no room for.
+    pub(crate) full_at: Mutex<Option<usize>>,
     /// What opens the commitments.
     pub(crate) openings: Mutex<Vec<Opening>>,
 }
@@ -173,6 +180,9 @@ impl Journal for Memory {
             return Err(JournalError("a record is too long".to_owned()));
         }
         let mut events = self.events.lock().unwrap();
+        if self.full_at.lock().unwrap().take_if(|at| *at == events.len()).is_some() {
+            return Err(JournalError("no space left on device".to_owned()));
+        }
         events.push(event.clone());
         Ok(events.len() as u64 - 1)
     }
@@ -326,6 +336,15 @@ pub(crate) fn handle(answer: &str) -> String {
     let handle = answer.lines().next().unwrap().to_owned();
     assert!(handle.starts_with(PREFIX), "{answer}");
     handle
+}
+
+/// Begins a call and gives it up once it has arrived at its server.
+pub(crate) async fn given_up(house: &House, who: &Arc<Caller>, call: Value, arrived: impl Fn() -> bool) {
+    let mut handled = Box::pin(house.ask(who, "tools/call", call));
+    while !arrived() {
+        assert!(futures_util::poll!(&mut handled).is_pending());
+        tokio::task::yield_now().await;
+    }
 }
 
 pub(crate) fn params(value: Value) -> Map<String, Value> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::Gateway;
-use super::call::{Done, Proposed, Route};
+use super::call::{Done, Flight, Proposed, Route};
 use super::handles::{PREFIX, cost, part, reference};
 use super::present::{answered, text_result};
 use super::rules::{JournalError, Rules};
@@ -265,6 +265,8 @@ impl Gateway {
                 return Ok(done.into_result().unwrap_or_else(|error| text_result(&error.message, true)));
             }
         };
+        // The client may go, or a step may not be recorded: then the plan is over, and the record says so.
+        let mut flight = Flight { gateway: self, call: parent, facts, landed: false };
         let mut interpreter = Interpreter::new(plan, control);
         let result = loop {
             match interpreter.next() {
@@ -282,12 +284,15 @@ impl Gateway {
                     }
                 }
                 end @ (Next::Done { .. } | Next::Failed { .. }) => match interpreter.given(end) {
-                    Some(given) => break self.outputs(&context, parent, given)?,
+                    Some(given) => {
+                        let result = self.outputs(&context, parent, given)?;
+                        flight.landed = true;
+                        break result;
+                    }
                     None => break text_result("The plan ended.", true),
                 },
             }
         };
-        self.close(parent, &facts)?;
         Ok(result)
     }
 
@@ -433,17 +438,6 @@ impl Gateway {
         let _written = self.shared.record(state, &Event::Finished(Box::new(outcome)), None)?;
         let text = json!({"outputs": shown, "report": report});
         Ok(text_result(&serde_json::to_string_pretty(&text).unwrap_or_default(), false))
-    }
-
-    /// A plan that ended without outputs has come back all the same.
-    fn close(&self, parent: CallId, facts: &crate::flow::ToolFacts) -> Result<(), JournalError> {
-        let mut state = self.shared.lock();
-        if !state.engine.unresolved().any(|call| call == parent) {
-            return Ok(());
-        }
-        let outcome = super::call::empty_outcome(parent);
-        let _written = self.shared.record(&mut state, &Event::Finished(Box::new(outcome)), Some(facts))?;
-        Ok(())
     }
 }
 

@@ -132,3 +132,41 @@ async fn the_failure_of_a_plan_can_be_revealed_and_then_taints() {
     assert_eq!(mail.got("pay").len(), 1);
     assert!(!house.gateway.shared.lock().engine.unresolved().any(|call| call == CallId(0)));
 }
+
+#[tokio::test]
+async fn a_plan_that_its_client_gives_up_has_an_outcome() {
+    let (house, mail) = world("apple");
+    *mail.hangs.lock().unwrap() = Some("stock".to_owned());
+    let ana = caller("ana", None);
+    let steps = json!([{"call": "mail__stock"}, {"call": "mail__pay"}]);
+    let call = json!({"name": "run_plan", "arguments": reading("fetch", steps)});
+    given_up(&house, &ana, call, || !mail.got("stock").is_empty()).await;
+    let state = house.gateway.shared.lock();
+    assert_eq!((state.engine.under_way_now(), state.engine.unresolved().count()), (0, 0));
+    drop(state);
+    let events = house.journal.events.lock().unwrap();
+    let last = events.iter().rev().take(2).map(|event| match event {
+        Event::Finished(outcome) => (outcome.call.0, outcome.failed),
+        other => panic!("{other:?}"),
+    });
+    // The step, then the plan.
+    assert_eq!(last.collect::<Vec<_>>(), [(0, true), (2, true)]);
+    assert!(mail.got("pay").is_empty());
+}
+
+#[tokio::test]
+async fn a_plan_whose_step_cannot_be_recorded_is_over() {
+    let (house, mail) = world("apple");
+    let ana = caller("ana", None);
+    house.tools().await;
+    // The first step is the last that is written; there is room again for what comes after.
+    *house.journal.full_at.lock().unwrap() = Some(house.journal.events.lock().unwrap().len() + 2);
+    let steps = json!([{"call": "mail__pay"}]);
+    let answer = house.call(&ana, "run_plan", reading("fetch", steps)).await;
+    assert!(answer.contains("audit log cannot be written"), "{answer}");
+    let state = house.gateway.shared.lock();
+    // What came of the step nobody knows; the plan is over.
+    assert_eq!(state.engine.unresolved().collect::<Vec<_>>(), [CallId(1)]);
+    drop(state);
+    assert!(mail.got("pay").is_empty() && mail.got("fetch").len() == 1);
+}

@@ -86,7 +86,7 @@ pub(super) fn empty(status: StatusCode) -> Response {
 /// Where events come from.
 enum Source {
     Exchange(Box<Exchange>),
-    Changes(Changes, #[expect(dead_code, reason = "held for its drop")] Lease),
+    Changes(Box<Changes>, #[expect(dead_code, reason = "held for its drop")] Lease),
     Ended,
 }
 
@@ -113,7 +113,12 @@ impl Events {
     ) -> Self {
         let left = expires.map(|at| at.duration_since(SystemTime::now()).unwrap_or_default());
         let end = left.and_then(|left| Instant::now().checked_add(left));
-        Self { source: Source::Changes(changes, lease), first: None, keep_alive: keep_alive(limits), end }
+        Self {
+            source: Source::Changes(Box::new(changes), lease),
+            first: None,
+            keep_alive: keep_alive(limits),
+            end,
+        }
     }
 
     /// No events at all.
