@@ -25,6 +25,8 @@ pub(crate) struct Probe<'a> {
     pub(crate) view: &'a View,
     /// The name of the file or member, with its folders.
     pub(crate) name: &'a str,
+    /// Whether it is known that somebody loads the bytes, as a pickle if they are nothing else.
+    pub(crate) loaded: bool,
 }
 
 impl Probe<'_> {
@@ -108,7 +110,7 @@ pub(crate) fn examine_as(formats: &[&str], view: &View, scan: &mut Examination<'
 fn try_examine(view: &View, scan: &mut Examination<'_>, only: Option<&[&str]>) -> Result<(), Trouble> {
     let head = view.bytes(0, HEAD)?;
     let name = scan.name().to_owned();
-    let probe = Probe { head: &head, view, name: &name };
+    let probe = Probe { head: &head, view, name: &name, loaded: scan.is_loaded() };
     let mut found = Vec::new();
     let wanted = |format: &&Format| only.is_none_or(|only| only.contains(&format.name));
     for format in FORMATS.into_iter().flatten().filter(wanted) {
@@ -121,6 +123,12 @@ fn try_examine(view: &View, scan: &mut Examination<'_>, only: Option<&[&str]>) -
         found.iter().filter(|(_, sure)| *sure == Match::Strong).map(|(format, _)| format.name).collect();
     if strong.len() > 1 {
         scan.report(rules::POLYGLOT, None, format!("is {} at once", strong.join(" and ")));
+    }
+    let loads = |format: &Format| {
+        [pickle::FORMATS, archive::FORMATS].into_iter().flatten().any(|known| known.name == format.name)
+    };
+    if found.iter().any(|(format, _)| loads(format)) {
+        scan.loads();
     }
     if found.is_empty() && view.len() > 0 && only.is_none() && !scan.is_raw() {
         let what = format!("{} bytes in no known format, not examined", view.len());

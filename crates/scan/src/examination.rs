@@ -26,6 +26,8 @@ pub(crate) struct Examination<'a> {
     members: u64,
     /// At which depth bytes may be in no format.
     raw: Option<usize>,
+    /// At which depth bytes are loaded by whoever loads what they lie in; whether they are in a format that is.
+    loaded: Option<(usize, bool)>,
 }
 
 /// What an examination ends with.
@@ -57,6 +59,7 @@ impl<'a> Examination<'a> {
             unpacked: 0,
             members: 0,
             raw: None,
+            loaded: None,
         }
     }
 
@@ -158,6 +161,33 @@ impl<'a> Examination<'a> {
     /// Whether what is examined may be in no format.
     pub(crate) fn is_raw(&self) -> bool {
         self.raw == Some(self.depth())
+    }
+
+    /// The same for what is loaded as a file by whoever loads what it lies in. Says whether it is in a format that is.
+    pub(crate) fn descend_loaded(&mut self, name: &str, view: &View) -> bool {
+        // Beyond a bound it is not examined, and a finding says so.
+        let mut loads = true;
+        self.within(name, |scan| {
+            let before = scan.loaded.replace((scan.depth(), false));
+            detect::examine(view, scan);
+            loads = std::mem::replace(&mut scan.loaded, before).is_some_and(|(_, loads)| loads);
+        });
+        loads || view.len() == 0
+    }
+
+    /// Whether what is examined is loaded by whoever loads what it lies in.
+    pub(crate) fn is_loaded(&self) -> bool {
+        self.loaded.is_some_and(|(depth, _)| depth == self.depth())
+    }
+
+    /// Notes that what is examined is in a format that is loaded.
+    pub(crate) fn loads(&mut self) {
+        let here = self.depth();
+        if let Some((depth, loads)) = &mut self.loaded
+            && *depth == here
+        {
+            *loads = true;
+        }
     }
 
     /// Does `work` with the place set to a member.

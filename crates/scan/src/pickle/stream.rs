@@ -12,6 +12,9 @@ use crate::trouble::Trouble;
 /// How many opcodes detection looks at.
 const PLAUSIBLE: usize = 6;
 
+/// What a zip begins with.
+const ZIP: [u8; 4] = *b"PK\x03\x04";
+
 /// Whether the bytes begin with opcodes, and at least one is there.
 pub(super) fn plausible(bytes: &[u8]) -> bool {
     let mut rest = bytes;
@@ -51,13 +54,18 @@ pub(super) enum Enough {
 }
 
 /// Whether bytes without a mark are a pickle, or several: the first ones need not do anything. What they do before they break
-/// off counts, and so does that nobody can tell.
+/// off counts, and so does that nobody can tell. Persistent ids are followed: `torch.load` and others know them. The number that
+/// PyTorch's older files begin with is enough, for what comes after it is read as pickles whatever it is.
 pub(super) fn acts(view: &View, enough: Enough) -> Result<bool, Trouble> {
+    // A zip begins with the opcode of a persistent id. Loaders that know such ids look for a zip first.
+    if view.bytes(0, ZIP.len())? == ZIP {
+        return Ok(false);
+    }
     let mut judge = Judge::new(view.clone(), Mode::Plain, 1);
     let mut machine = Machine::new(view.clone(), 0);
-    machine.probing = true;
     loop {
         match machine.run(&mut judge) {
+            Ok(Value::TorchMagic) => return Ok(true),
             Ok(_) if enough == Enough::End || judge.imports > 0 => return Ok(true),
             Ok(_) if machine.cursor().left() == 0 => return Ok(false),
             Ok(_) => machine.begin(),
