@@ -221,9 +221,27 @@ fn the_text_form_is_read_too() {
         "node { op: \"WriteFile\" }",
         "node { op : # a comment\n 'Write' \"File\" }",
         "node { op: \"\\127rite\\x46ile\" }",
+        "node { op:\x0b\"WriteFile\" }",
+        "node { op:\u{85}\"WriteFile\" }",
+        "node { op:\u{a0}\u{2003}\"Write\"\x1f\"File\" }",
+        "node { op: 'MapDataset' attr { key: 'f' value { func { name: \"WriteFile\" } } } }",
+        "node { op: 'MapDataset' attr < key: 'f' value: < func: < name:\x0b'WriteFile' > > > }",
     ] {
         check(name, hidden.as_bytes(), "tensorflow-text-graph", &["tensorflow-write-op"]);
     }
+    let table = |path: &str| {
+        format!(
+            "node {{ op: 'Const' attr {{ key: 'value' value {{ tensor {{ string_val: '{path}' }} }} }} }} node {{ op: 'InitializeTableFromTextFileV2' }}"
+        )
+    };
+    check(name, table("vocab.txt").as_bytes(), "tensorflow-text-graph", &[]);
+    check(name, table("/etc/passwd").as_bytes(), "tensorflow-text-graph", &["tensorflow-table-path"]);
+    let asset = |path: &str| format!("meta_graphs {{ asset_file_def {{ filename: '{path}' }} }}");
+    check(name, asset("vocab.txt").as_bytes(), "tensorflow-text-graph", &[]);
+    check(name, asset("../../x").as_bytes(), "tensorflow-text-graph", &["tensorflow-asset-path"]);
+    // Functions of the graph's own, under their names.
+    let own = "library { function { signature { name: 'f_1' } } } node { op: 'f_1' } node { attr { value { func { name: 'f_1' } } } }";
+    check(name, own.as_bytes(), "tensorflow-text-graph", &[]);
     check("labels.pbtxt", b"item { id: 1 name: 'ReadFile' }", "tensorflow-text-graph", &[]);
 }
 
