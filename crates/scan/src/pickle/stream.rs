@@ -1,10 +1,13 @@
 //! Files of pickles: one, several in a row, or PyTorch's legacy format, where raw storages follow.
 
+use ostrom_core::Severity;
+
 use super::array::past;
 use super::judge::{Judge, Mode, Storage};
 use super::machine::{Halt, Machine};
 use super::value::{Items, Node, Value};
 use super::{TRAILING, UNDECIDED, opcode};
+use crate::archive::zip_ends_at;
 use crate::examination::Examination;
 use crate::source::View;
 use crate::trouble::Trouble;
@@ -108,12 +111,15 @@ fn pickles(machine: &mut Machine, judge: &mut Judge) -> Result<(), Halt> {
 
 fn trailing(machine: &mut Machine, judge: &mut Judge) -> Result<(), Halt> {
     let (position, left) = (machine.position(), machine.cursor().left());
-    judge.report(
-        TRAILING,
-        0,
-        position,
-        format!("{left} bytes after the last pickle, which loaders leave unread"),
-    );
+    let message = format!("{left} bytes after the last pickle, which loaders leave unread");
+    // Loaders of archives look for the end of one, whatever stands in front of it.
+    match zip_ends_at(machine.cursor().view())? {
+        Some(end) if end >= position => {
+            let message = format!("{message}; a zip ends at byte {end}, which others may load");
+            judge.report_as(Some(Severity::High), TRAILING, 0, position, message);
+        }
+        _ => judge.report(TRAILING, 0, position, message),
+    }
     Ok(())
 }
 
