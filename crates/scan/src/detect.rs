@@ -65,14 +65,14 @@ const FORMATS: [&[Format]; 7] = [
 ];
 
 /// Extensions under which loaders look for models. What has one is not taken for just a text.
-pub(crate) const MODEL_EXTENSIONS: [&str; 27] = [
+pub(crate) const MODEL_EXTENSIONS: [&str; 32] = [
     "bin",
     "ckpt",
     "data",
     "dill",
     "dump",
-    "gguf",
     "ggml",
+    "gguf",
     "h5",
     "hdf5",
     "joblib",
@@ -90,8 +90,13 @@ pub(crate) const MODEL_EXTENSIONS: [&str; 27] = [
     "pt",
     "pt2",
     "pth",
+    "ptl",
+    "rda",
+    "rdata",
+    "rds",
     "safetensors",
     "skops",
+    "t7",
     "tflite",
 ];
 
@@ -133,6 +138,11 @@ fn try_examine(view: &View, scan: &mut Examination<'_>, only: Option<&[&str]>) -
     if found.is_empty() && view.len() > 0 && only.is_none() && !scan.is_raw() {
         let what = format!("{} bytes in no known format, not examined", view.len());
         scan.report(if scan.is_in_git() { rules::GIT_STORE } else { rules::UNKNOWN }, None, what);
+    }
+    // What is in another format too is examined as that.
+    if !found.is_empty() && found.iter().all(|(format, _)| text::is_told_by_its_beginning(format.name)) {
+        let result = text::check_the_rest(view, scan);
+        scan.settle(result);
     }
     for (format, _) in found {
         scan.is(format.name);
