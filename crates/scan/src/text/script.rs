@@ -15,6 +15,15 @@ pub(super) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Tro
         scan.report(PYTHON_UNREAD, None, format!("Python code of {} bytes", view.len()));
         return Ok(());
     }
+    let text = text_of(view, scan)?;
+    what_misleads(view, &text, scan)?;
+    scan.note(fact::CODE, "python");
+    examine_code(&text, scan);
+    Ok(())
+}
+
+/// Reports what makes Python read another text than the one that is there.
+pub(super) fn what_misleads(view: &View, text: &str, scan: &mut Examination<'_>) -> Result<(), Trouble> {
     // The first two lines may be as long as one likes.
     if let Some(name) = python::odd_encoding(&view.bytes(0, python::LONGEST)?) {
         scan.report(
@@ -23,12 +32,9 @@ pub(super) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Tro
             format!("is written in the encoding {name}, which hides what it says"),
         );
     }
-    let text = text_of(view, scan)?;
     if text.contains('\0') {
         scan.report(PYTHON_UNREAD, None, "holds a null byte, after which loaders read differently");
     }
-    scan.note(fact::CODE, "python");
-    examine_code(&text, scan);
     Ok(())
 }
 

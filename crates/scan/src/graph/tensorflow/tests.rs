@@ -209,6 +209,28 @@ fn a_table_is_read_from_an_asset_only() {
 }
 
 #[test]
+fn names_that_begin_alike_are_two() {
+    // What is written to is the first of these, whatever the other one is.
+    let long = |end: &str| format!("{}{end}", "a".repeat(1500));
+    let nodes = |names: &dyn Fn(&str) -> String| {
+        graph([
+            text(&names("x"), "/etc/cron.d/x"),
+            node(&names("y"), "Placeholder", &[]),
+            node("save", "SaveV2", &[&names("x")]),
+        ])
+    };
+    found(nodes(&long), &["tensorflow-save-path"]);
+    let endless = |end: &str| format!("{}{end}", "a".repeat(5000));
+    found(nodes(&endless), &["limit"]);
+    // A long way to a place, and a place behind many others.
+    let far = format!("{}../../etc/x", "./".repeat(1000));
+    found(graph([text("c", &far), node("save", "SaveV2", &["c"])]), &["tensorflow-save-path"]);
+    let many = (0..3000).fold(Proto::new().number(1, 7), |tensor, _| tensor.text(8, "a")).text(8, "/etc/x");
+    let many = node("c", "Const", &[]).message(5, attribute("value", Proto::new().message(8, many)));
+    found(graph([many, node("save", "SaveV2", &["c"])]), &["tensorflow-save-path"]);
+}
+
+#[test]
 fn the_text_form_is_read_too() {
     let name = "saved_model.pbtxt";
     check(
