@@ -534,6 +534,12 @@ fn work_grows_no_faster_than_the_text() {
         ("a.yaml", "_target_: "),
         ("a.json", "{\"a\": "),
         ("a.sh", "curl | "),
+        ("a.yaml", "? _target_ : & "),
+        ("a.yaml", "#' , '"),
+        ("MLmodel", "loader_module: ! "),
+        ("a.pth", "import a\x0b"),
+        ("a.py", "#coding:"),
+        ("a.md", "<!-- a -->"),
     ] {
         outcome(name, part.repeat(200_000 / part.len()).as_bytes());
     }
