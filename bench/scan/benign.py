@@ -87,7 +87,13 @@ def pickled() -> dict[str, bytes]:
     pickler = pickle._Pickler(fast, 2)
     pickler.fast = True
     pickler.dump({"a": [1, 2]})
+    # As Python 2 and old pickles of torch have them: numbers, memo entries and bytes as lines of text.
+    numbers = b"(dp0\nS'a'\np1\nI-12\nsS'b'\np2\nL123456789012345678901234567890L\nsS'c'\np3\nF1e+300\nsS'd'\np10\nI01\ns."
+    storage = b"ctorch.storage\n_load_from_bytes\np0\n(c_codecs\nencode\np1\n(V\\u0080\\u0002N.\np2\nVlatin1\np3\ntRtR."
     return {
+        "numbers-as-text.pkl": numbers,
+        "numbers-as-text": numbers,
+        "bytes-as-text.pkl": storage,
         "two-in-one.pkl": two.getvalue(),
         "fast-mode.pkl": fast.getvalue(),
         "no-extension": framed({"a": 1}),
@@ -203,6 +209,16 @@ def graphs() -> dict[str, bytes]:
     found["microsoft.onnx"] = builders.onnx(op="Gelu", domain="com.microsoft")
     found["ml.onnx"] = builders.onnx(op="Scaler", domain="ai.onnx.ml")
     found["plain/saved_model.pb"] = builders.saved_model(["Placeholder", "MatMul", "BiasAdd", "Relu", "Identity", "NoOp"])
+    text = "meta_graphs { graph_def { node { op: 'f_1' } library { function { signature { name: 'f_1' } } } } }"
+    found["text/saved_model.pbtxt"] = text.encode()
+    # Raw weights beside the graph that says what they are.
+    raw = bytes(range(256)) * 8
+    found["openvino/openvino_model.xml"] = b'<?xml version="1.0"?>\n<net name="m" version="11">\n<layers>\n</layers>\n</net>\n'
+    found["openvino/openvino_model.bin"] = raw
+    found["web/model.json"] = json.dumps({"format": "layers-model", "weightsManifest": [{"paths": ["group1-shard1of1.bin"], "weights": []}]}).encode()
+    found["web/group1-shard1of1.bin"] = raw
+    found["beside/model.onnx"] = builders.onnx(external="./weights.data")
+    found["beside/weights.data"] = raw
     found["functions/saved_model.pb"] = builders.saved_model(["StatefulPartitionedCall"], in_function=["MatMul", "AddV2"])
     return found
 
@@ -237,7 +253,16 @@ def configurations() -> dict[str, bytes]:
         "model": {"type": "BPE", "vocab": {"\u200b": 1, "\u202e": 2, "os": 3, "system(": 4, "Ġthe": 5}, "merges": ["a b"]},
         "pre_tokenizer": {"type": "Split", "pattern": {"Regex": "(?i:'s|'t|'re)|[^\\r\\n\\p{L}\\p{N}]?\\p{L}+|\\p{N}{1,3}"}, "behavior": "Isolated"},
     }
+    large = {f"model.layers.{layer}.mlp.experts.{part}.weight": "model-00001-of-00001.safetensors" for layer in range(250) for part in range(200)}
+    notebook = {"nbformat": 4, "cells": [{"cell_type": "code", "source": "%time x == y != z\nprint('x = !ls')\nfiles = !ls", "outputs": []}]}
+    mlmodel = 'flavors:\n  python_function:\n    code:\n    data: model.pkl\n    loader_module: "mlflow.sklearn"\n'
     return {
+        "large/model.safetensors.index.json": json.dumps({"metadata": {"total_size": 8}, "weight_map": large}, indent=2).encode(),
+        "large/model-00001-of-00001.safetensors": builders.safetensors({"a": ("F32", [2], b"\0" * 8)}),
+        "notebook/n.ipynb": json.dumps(notebook).encode(),
+        "mlflow/MLmodel": mlmodel.encode(),
+        "yaml/comments.yaml": b"# it's built by !!python/object/apply:os.system\r\n# 'a' _target_: os.system\r\ntarget:\r\n  name: os\r\n",
+        "python/coding.py": b"# -*- coding: utf-8 -*-\n# a note on encodings, and on decoding\nx = 1\n",
         "llama/config.json": json.dumps(llama).encode(),
         "llama/generation_config.json": b'{"temperature": 0.6, "do_sample": true}',
         "llama/tokenizer.json": json.dumps(tokenizer).encode(),

@@ -120,3 +120,12 @@ def saved_model(operations: list[str], in_function: list[str] | None = None) -> 
         graph += field(2, field(1, signature + nodes(in_function, 3)))
     meta = field(1, field(4, "serve") + field(5, "2.15.0")) + field(2, graph)
     return field(1, 1) + field(2, meta)
+
+
+def saving_model(place: str, name: str, decoy: str) -> bytes:
+    """A model that saves to the constant `place`; its node is called `name`, and another one, which is harmless, `decoy`."""
+    tensor = field(1, 7) + field(8, place)
+    constant = field(1, name) + field(2, "Const") + field(5, field(1, "value") + field(2, field(8, tensor)))
+    nodes = [constant, field(1, decoy) + field(2, "Placeholder"), field(1, "save") + field(2, "SaveV2") + field(3, name)]
+    graph = b"".join(field(1, node) for node in nodes)
+    return field(1, 1) + field(2, field(1, field(4, "serve") + field(5, "2.15.0")) + field(2, graph))

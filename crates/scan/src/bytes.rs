@@ -19,7 +19,7 @@ pub fn scan_bytes(name: &str, bytes: Vec<u8>, limits: &Limits) -> FileReport {
 /// nothing of what other loaders make of the bytes: an empty [`FileReport::formats`] is not a clean file.
 pub fn scan_bytes_as(formats: &[&str], name: &str, bytes: Vec<u8>, limits: &Limits) -> FileReport {
     let view = View::new(bytes);
-    let mut scan = Examination::new(limits, name);
+    let mut scan = Examination::of(limits, name, &view);
     detect::examine_as(formats, &view, &mut scan);
     report(name, &view, scan.end())
 }

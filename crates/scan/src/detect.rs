@@ -25,6 +25,8 @@ pub(crate) struct Probe<'a> {
     pub(crate) view: &'a View,
     /// The name of the file or member, with its folders.
     pub(crate) name: &'a str,
+    /// Whether it is known that somebody loads the bytes, as a pickle if they are nothing else.
+    pub(crate) loaded: bool,
 }
 
 impl Probe<'_> {
@@ -63,14 +65,14 @@ const FORMATS: [&[Format]; 7] = [
 ];
 
 /// Extensions under which loaders look for models. What has one is not taken for just a text.
-pub(crate) const MODEL_EXTENSIONS: [&str; 27] = [
+pub(crate) const MODEL_EXTENSIONS: [&str; 32] = [
     "bin",
     "ckpt",
     "data",
     "dill",
     "dump",
-    "gguf",
     "ggml",
+    "gguf",
     "h5",
     "hdf5",
     "joblib",
@@ -88,8 +90,13 @@ pub(crate) const MODEL_EXTENSIONS: [&str; 27] = [
     "pt",
     "pt2",
     "pth",
+    "ptl",
+    "rda",
+    "rdata",
+    "rds",
     "safetensors",
     "skops",
+    "t7",
     "tflite",
 ];
 
@@ -108,7 +115,7 @@ pub(crate) fn examine_as(formats: &[&str], view: &View, scan: &mut Examination<'
 fn try_examine(view: &View, scan: &mut Examination<'_>, only: Option<&[&str]>) -> Result<(), Trouble> {
     let head = view.bytes(0, HEAD)?;
     let name = scan.name().to_owned();
-    let probe = Probe { head: &head, view, name: &name };
+    let probe = Probe { head: &head, view, name: &name, loaded: scan.is_loaded() };
     let mut found = Vec::new();
     let wanted = |format: &&Format| only.is_none_or(|only| only.contains(&format.name));
     for format in FORMATS.into_iter().flatten().filter(wanted) {
@@ -122,9 +129,20 @@ fn try_examine(view: &View, scan: &mut Examination<'_>, only: Option<&[&str]>) -
     if strong.len() > 1 {
         scan.report(rules::POLYGLOT, None, format!("is {} at once", strong.join(" and ")));
     }
+    let loads = |format: &Format| {
+        [pickle::FORMATS, archive::FORMATS].into_iter().flatten().any(|known| known.name == format.name)
+    };
+    if found.iter().any(|(format, _)| loads(format)) {
+        scan.loads();
+    }
     if found.is_empty() && view.len() > 0 && only.is_none() && !scan.is_raw() {
         let what = format!("{} bytes in no known format, not examined", view.len());
         scan.report(if scan.is_in_git() { rules::GIT_STORE } else { rules::UNKNOWN }, None, what);
+    }
+    // What is in another format too is examined as that.
+    if !found.is_empty() && found.iter().all(|(format, _)| text::is_told_by_its_beginning(format.name)) {
+        let result = text::check_the_rest(view, scan);
+        scan.settle(result);
     }
     for (format, _) in found {
         scan.is(format.name);

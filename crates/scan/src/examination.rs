@@ -22,10 +22,16 @@ pub(crate) struct Examination<'a> {
     unkept: u64,
     formats: BTreeSet<&'static str>,
     facts: BTreeSet<(&'static str, String)>,
+    /// The length of the file, without what it unpacks to.
+    size: u64,
     unpacked: u64,
+    /// How much of that are bytes, and not what a decoder needed.
+    written: u64,
     members: u64,
     /// At which depth bytes may be in no format.
     raw: Option<usize>,
+    /// At which depth bytes are loaded by whoever loads what they lie in; whether they are in a format that is.
+    loaded: Option<(usize, bool)>,
 }
 
 /// What an examination ends with.
@@ -41,9 +47,14 @@ pub(crate) struct Outcome {
 impl<'a> Examination<'a> {
     /// Examines `view`, the content of the file `name`, and everything in it.
     pub(crate) fn run(limits: &'a Limits, name: &str, view: &View) -> Outcome {
-        let mut scan = Self::new(limits, name);
+        let mut scan = Self::of(limits, name, view);
         detect::examine(view, &mut scan);
         scan.end()
+    }
+
+    /// The state at the beginning of the examination of `view`.
+    pub(crate) fn of(limits: &'a Limits, name: &str, view: &View) -> Self {
+        Self { size: view.len(), ..Self::new(limits, name) }
     }
 
     pub(crate) fn new(limits: &'a Limits, name: &str) -> Self {
@@ -54,9 +65,12 @@ impl<'a> Examination<'a> {
             unkept: 0,
             formats: BTreeSet::new(),
             facts: BTreeSet::new(),
+            size: 0,
             unpacked: 0,
+            written: 0,
             members: 0,
             raw: None,
+            loaded: None,
         }
     }
 
@@ -160,6 +174,33 @@ impl<'a> Examination<'a> {
         self.raw == Some(self.depth())
     }
 
+    /// The same for what is loaded as a file by whoever loads what it lies in. Says whether it is in a format that is.
+    pub(crate) fn descend_loaded(&mut self, name: &str, view: &View) -> bool {
+        // Beyond a bound it is not examined, and a finding says so.
+        let mut loads = true;
+        self.within(name, |scan| {
+            let before = scan.loaded.replace((scan.depth(), false));
+            detect::examine(view, scan);
+            loads = std::mem::replace(&mut scan.loaded, before).is_some_and(|(_, loads)| loads);
+        });
+        loads || view.len() == 0
+    }
+
+    /// Whether what is examined is loaded by whoever loads what it lies in.
+    pub(crate) fn is_loaded(&self) -> bool {
+        self.loaded.is_some_and(|(depth, _)| depth == self.depth())
+    }
+
+    /// Notes that what is examined is in a format that is loaded.
+    pub(crate) fn loads(&mut self) {
+        let here = self.depth();
+        if let Some((depth, loads)) = &mut self.loaded
+            && *depth == here
+        {
+            *loads = true;
+        }
+    }
+
     /// Does `work` with the place set to a member.
     pub(crate) fn within(&mut self, name: &str, work: impl FnOnce(&mut Self)) {
         self.members += 1;
@@ -181,6 +222,25 @@ impl<'a> Examination<'a> {
         self.place.push(escape(name, 1024));
         work(self);
         self.place.pop();
+    }
+
+    /// The length of the file as it was given.
+    pub(crate) fn size(&self) -> u64 {
+        self.size
+    }
+
+    /// How many bytes it unpacked to so far, all levels together.
+    pub(crate) fn written(&self) -> u64 {
+        self.written
+    }
+
+    /// Takes `bytes` that were unpacked from what the file may still unpack to.
+    ///
+    /// # Errors
+    /// If that is used up.
+    pub(crate) fn write(&mut self, bytes: u64) -> Result<(), Trouble> {
+        self.written = self.written.saturating_add(bytes);
+        self.spend(bytes)
     }
 
     /// Takes `bytes` from what the file may still unpack to.

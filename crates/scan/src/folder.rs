@@ -107,10 +107,11 @@ impl<'a> Entry<'a> {
     }
 }
 
-/// Where a file of the name `name` beside `entry` would lie.
+/// Where a file of the name `name` beside `entry` would lie. Steps that lead nowhere are left out.
 fn beside(entry: &Entry<'_>, name: &str) -> String {
-    let folder = entry.folder();
-    if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") }
+    let steps = name.split('/').filter(|step| !matches!(*step, "" | "."));
+    let folder = Some(entry.folder()).filter(|folder| !folder.is_empty());
+    folder.into_iter().chain(steps).collect::<Vec<_>>().join("/")
 }
 
 /// The files by their paths.
@@ -384,5 +385,10 @@ mod tests {
         let (files, facts): (Vec<_>, Vec<_>) = files.into_iter().unzip();
         let found = raw_tensors(&entries(&files, &facts));
         assert_eq!(found, BTreeSet::from(["a/model.onnx_data".to_owned()]));
+        let places = ["./w.bin", "sub/./x.bin", "b//y.bin"].map(|place| (fact::RAW_TENSORS, place));
+        let files = [entry("model.onnx", &places), entry("w.bin", &[])];
+        let (files, facts): (Vec<_>, Vec<_>) = files.into_iter().unzip();
+        let found = raw_tensors(&entries(&files, &facts));
+        assert_eq!(found, ["w.bin", "sub/x.bin", "b/y.bin"].map(str::to_owned).into());
     }
 }

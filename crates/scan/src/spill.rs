@@ -41,7 +41,7 @@ impl Spill {
     /// If the file's budget is used up, or the temporary file cannot be written (a full disk). What was taken before
     /// stays.
     pub(crate) fn write(&mut self, bytes: &[u8], scan: &mut Examination<'_>) -> Result<(), Trouble> {
-        scan.spend(bytes.len() as u64)?;
+        scan.write(bytes.len() as u64)?;
         if self.file.is_none() && self.memory.len().saturating_add(bytes.len()) > MEMORY {
             let mut file = tempfile::tempfile().map_err(|error| cannot_keep(&error))?;
             file.write_all(&self.memory).map_err(|error| cannot_keep(&error))?;

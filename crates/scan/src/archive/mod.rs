@@ -18,6 +18,8 @@ mod zip;
 mod zlib;
 
 use crate::detect::Format;
+use crate::source::View;
+use crate::trouble::Trouble;
 
 /// The formats that are examined here.
 pub(crate) const FORMATS: &[Format] = &[
@@ -53,6 +55,11 @@ pub(crate) const FORMATS: &[Format] = &[
         examine: streams::examine_unsupported,
     },
 ];
+
+/// Where the end record of a zip stands, if the bytes end in one or nearly so.
+pub(crate) fn zip_ends_at(view: &View) -> Result<Option<u64>, Trouble> {
+    zip::ends_at(view)
+}
 
 crate::rules::declare! {
     READINGS_DIFFER = "archive-readings-differ",

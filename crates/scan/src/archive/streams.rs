@@ -124,11 +124,30 @@ const UNSUPPORTED_MARKS: [(&str, &[u8]); 7] = [
 ];
 
 pub(super) fn unsupported(head: &[u8]) -> Option<&'static str> {
-    UNSUPPORTED_MARKS.iter().find(|(_, mark)| head.starts_with(mark)).map(|(name, _)| *name)
+    let mark = UNSUPPORTED_MARKS.iter().find(|(_, mark)| head.starts_with(mark)).map(|(name, _)| *name);
+    mark.or_else(|| is_r(head).then_some("R"))
+}
+
+/// Whether the bytes are a serialisation of R, which may hold code that runs once what it makes is used.
+fn is_r(head: &[u8]) -> bool {
+    match head {
+        [b'R', b'D', b'A' | b'B' | b'X', b'1'..=b'3', b'\n', ..]
+        | [b'X', b'\n', 0, 0, 0, 2 | 3, ..]
+        | [b'B', b'\n', 2 | 3, 0, 0, 0, ..] => true,
+        // Its form as text: its version, that of R that wrote it, and the oldest that reads it.
+        [b'A', b'\n', rest @ ..] => {
+            let rest = rest.get(..64).unwrap_or(rest);
+            let mut words = rest.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty());
+            let version = words.next().is_some_and(|word| matches!(word, b"2" | b"3"));
+            let packed = |word: &[u8]| matches!(word, [b'1'..=b'9', rest @ ..] if rest.len() == 5 && rest.iter().all(u8::is_ascii_digit));
+            version && words.next().is_some_and(packed) && words.next().is_some_and(packed)
+        }
+        _ => false,
+    }
 }
 
 pub(super) fn examine_unsupported(view: &View, scan: &mut Examination<'_>) -> Result<(), Trouble> {
-    let name = unsupported(&view.bytes(0, 16)?).unwrap_or("unknown");
+    let name = unsupported(&view.bytes(0, 80)?).unwrap_or("unknown");
     scan.report(UNSUPPORTED, Some(0), format!("{name} archives are not unpacked"));
     Ok(())
 }

@@ -175,6 +175,8 @@ fn drain(
         }
         spill.write(chunk.get(..count).unwrap_or_default(), scan).map_err(Stop::Trouble)?;
         defuse(spill.len(), packed, scan).map_err(Stop::Trouble)?;
+        // Levels in one another multiply, so all of them together are held against the file that was given.
+        defuse(scan.written(), scan.size(), scan).map_err(Stop::Trouble)?;
     }
 }
 

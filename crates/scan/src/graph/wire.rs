@@ -9,6 +9,9 @@ use crate::trouble::Trouble;
 /// Bytes that are read at a time.
 const WINDOW: usize = 1 << 16;
 
+/// The longest name. Honest ones have a few hundred bytes.
+const NAME: usize = 2048;
+
 /// How deep groups may lie in one another, and messages: protobuf's own bound.
 pub(crate) const DEPTH: usize = 100;
 
@@ -112,6 +115,14 @@ impl Wire {
     /// Text, as far as its first `max` bytes, with what is not UTF-8 replaced.
     pub(crate) fn text(&mut self, span: Span, max: usize) -> Result<String, Trouble> {
         Ok(String::from_utf8_lossy(&self.bytes(span, max)?).into_owned())
+    }
+
+    /// A text by which others refer to something. It is read whole: two that begin alike are two.
+    pub(crate) fn name(&mut self, span: Span) -> Result<String, Trouble> {
+        if span.len() > NAME as u64 {
+            return Err(Trouble::Limit(format!("a name of {} bytes; at most {NAME} are held", span.len())));
+        }
+        self.text(span, NAME)
     }
 
     /// The first bytes, at most `max`.

@@ -309,7 +309,8 @@ impl Lists {
     /// Why something imported is dangerous, if it is known to be. Looks through attributes: `numpy` `os.system` is
     /// `os.system`.
     pub(crate) fn danger(&self, module: &str, name: &str) -> Option<&Danger> {
-        let module = self.module(module);
+        // CPython finds its frozen modules, `os` among them, by a name that ends at a null byte.
+        let module = self.module(module.split('\0').next().unwrap_or_default());
         let mut ancestor = module.as_str();
         loop {
             if let Some(index) = self.danger_of.get(ancestor) {

@@ -5,9 +5,10 @@ use ostrom_core::Severity;
 use super::allow::{Entry, Fill, Special};
 use super::judge::{Judge, Mode, Storage};
 use super::machine::{Machine, Step, is_dunder};
+use super::nested::Coding;
 use super::render;
 use super::shape::{Fit, Shape};
-use super::value::{Form, INLINE, Items, Node, Value};
+use super::value::{INLINE, Items, Node, Value};
 use super::{ARGUMENTS, INDIRECT, PATCH, PERSISTENT, STATE, UNDECIDED};
 
 /// How deep calls may lie in the arguments of calls.
@@ -213,17 +214,19 @@ impl Machine {
     /// The first argument is loaded as a file of its own.
     fn nest(&mut self, args: Value, judge: &mut Judge) {
         let bytes = self.item(args, 0).unwrap_or(Value::Unknown);
-        let (text, encoded) = match (bytes, self.heap.get(bytes)) {
-            (Value::Text(text), _) if text.form.is_bytes() => (Some(text), false),
+        let found = match (bytes, self.heap.get(bytes)) {
+            (Value::Text(text), _) => Coding::of_bytes(text.form).map(|coding| (text, coding)),
             // How Python 3 writes bytes in protocols 0 to 2: `_codecs.encode(text, "latin1")`.
             (_, Some(Node::Object { args, .. })) => match self.item(*args, 0) {
-                Some(Value::Text(text)) if text.form == Form::Utf8 => (Some(text), true),
-                _ => (None, false),
+                Some(Value::Text(text)) => Coding::of_text(text.form).map(|coding| (text, coding)),
+                _ => None,
             },
-            _ => (None, false),
+            _ => None,
         };
-        match text {
-            Some(text) if text.len < u32::MAX => judge.nest(text.start, u64::from(text.len), encoded),
+        match found {
+            Some((text, coding)) if text.len < u32::MAX => {
+                judge.nest(text.start, u64::from(text.len), coding)
+            }
             _ => {
                 let message = "loads a pickle from bytes that are made while loading".to_owned();
                 judge.report(UNDECIDED, self.at, self.at, message);
@@ -483,17 +486,7 @@ impl Machine {
     }
 
     /// Something that the loader gets by an id of its own.
-    ///
-    /// # Errors
-    /// If bytes are only looked at, whether they are a pickle: loaders refuse such ids unless they are told otherwise.
-    pub(super) fn persistent(&mut self, id: Value, judge: &mut Judge) -> Step<Value> {
-        if self.probing {
-            return Err(self.malformed("a persistent id"));
-        }
-        Ok(self.persistent_value(id, judge))
-    }
-
-    fn persistent_value(&mut self, id: Value, judge: &mut Judge) -> Value {
+    pub(super) fn persistent(&mut self, id: Value, judge: &mut Judge) -> Value {
         let items = match self.heap.get(id) {
             Some(Node::Tuple { items, .. }) if judge.mode != Mode::Plain => Some(items.clone()),
             _ => None,

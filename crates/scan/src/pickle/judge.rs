@@ -2,16 +2,15 @@
 
 use std::cell::RefCell;
 use std::collections::{HashMap, HashSet};
-use std::io::{BufReader, BufWriter, Read as _, Write as _};
 
 use ostrom_core::Severity;
 
 use super::allow::{Entry, Lists, lists};
+use super::nested::{self, Coding};
 use super::value::{Form, Text, Value};
 use super::{DANGEROUS_CALL, IMPORT, MAIN, STATE, UNDECIDED, UNLISTED};
 use crate::examination::Examination;
-use crate::source::{OpenFile, View};
-use crate::trouble::Trouble;
+use crate::source::View;
 
 /// Who loads the pickle, as far as it changes what opcodes do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,8 +51,7 @@ struct Global {
 struct Nested {
     start: u64,
     len: u64,
-    /// Whether it is text whose characters are the bytes.
-    encoded: bool,
+    coding: Coding,
 }
 
 struct Report {
@@ -273,10 +271,10 @@ impl Judge {
     }
 
     /// A stretch of the file is loaded as a file of its own.
-    pub(crate) fn nest(&mut self, start: u64, len: u64, encoded: bool) {
+    pub(super) fn nest(&mut self, start: u64, len: u64, coding: Coding) {
         if self.nested.len() < 100_000 {
             if self.nested_at.insert(start) {
-                self.nested.push(Nested { start, len, encoded });
+                self.nested.push(Nested { start, len, coding });
             }
         } else {
             self.report(UNDECIDED, 2, start, "more than 100,000 files within the pickle".to_owned());
@@ -360,12 +358,9 @@ impl Judge {
             let message = format!("{} more findings in the pickle are not listed", self.unkept);
             scan.report(UNDECIDED, None, message);
         }
-        for Nested { start, len, encoded } in self.nested {
-            let Some(part) = self.view.part(start, len) else { continue };
-            let name = format!("bytes at {start}");
-            match if encoded { encode(&part, scan) } else { Ok(part) } {
-                Ok(bytes) => scan.descend(&name, &bytes),
-                Err(trouble) => scan.within(&name, |scan| scan.settle(Err(trouble))),
+        for Nested { start, len, coding } in self.nested {
+            if let Some(part) = self.view.part(start, len) {
+                nested::examine(&part, start, coding, scan);
             }
         }
     }
@@ -423,30 +418,6 @@ fn name(module: &str, name: &str) -> String {
             .collect()
     };
     format!("{}.{}", escape(module), escape(name))
-}
-
-/// The bytes that a text stands for, one for each character.
-fn encode(text: &View, scan: &mut Examination<'_>) -> Result<View, Trouble> {
-    let mut from = BufReader::new(text.reader()).bytes();
-    let file = tempfile::tempfile()?;
-    let mut to = BufWriter::new(file);
-    let mut len = 0_u64;
-    while let Some(byte) = from.next().transpose()? {
-        let byte = match byte {
-            0..0x80 => byte,
-            // U+0080 to U+00FF in UTF-8.
-            0xc2 | 0xc3 => match from.next().transpose()? {
-                Some(low) => (byte & 3) << 6 | (low & 0x3f),
-                None => return Err(Trouble::malformed(0, "a character is cut off")),
-            },
-            _ => return Err(Trouble::malformed(0, "a character that is no byte")),
-        };
-        to.write_all(&[byte])?;
-        len = len.saturating_add(1);
-    }
-    scan.spend(len)?;
-    let file = to.into_inner().map_err(std::io::IntoInnerError::into_error)?;
-    Ok(View::new(OpenFile::new(file)?))
 }
 
 /// The content of a string as loaders read it; what they could not read is kept visible.

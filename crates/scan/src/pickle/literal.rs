@@ -1,13 +1,10 @@
-//! What opcodes carry with them in the stream: numbers, strings, names, memo indices, frames.
+//! What opcodes carry with them in the stream: strings, names, memo entries, frames. `number` reads numbers.
 
 use super::cursor::{Line, MAX_NAME};
 use super::judge::Judge;
 use super::machine::{Machine, Step};
 use super::value::{Form, Node, Text, Value};
-use super::{BOMB, EXTENSION, FRAME, UNDECIDED, UNUSUAL, opcode};
-
-const TORCH_MAGIC: [u8; 10] = [0x6c, 0xfc, 0x9c, 0x46, 0xf9, 0x20, 0x6a, 0xa8, 0x50, 0x19];
-const TORCH_MAGIC_TEXT: &str = "119547037146038801333356";
+use super::{BOMB, EXTENSION, FRAME, UNDECIDED, UNUSUAL, number};
 
 impl Machine {
     pub(super) fn proto(&mut self, judge: &mut Judge) -> Step<()> {
@@ -61,53 +58,23 @@ impl Machine {
     }
 
     pub(super) fn string(&mut self) -> Step<()> {
-        let line = self.cursor.line()?;
-        let Line { start, mut len, .. } = line;
-        let tail_len = len.min(64);
-        let tail = self.cursor.text(start.saturating_add(len - tail_len), tail_len, 64)?;
-        let spaces = tail.iter().rev().take_while(|byte| byte.is_ascii_whitespace()).count() as u64;
-        len = len.saturating_sub(spaces);
+        let Line { start, mut len } = self.cursor.line()?;
+        // Readers of Python 2 leave out what is no more than a space at the end, however much of it there is.
+        while len > 0 {
+            let part = len.min(4096);
+            let tail = self.cursor.text(start.saturating_add(len - part), part, 4096)?;
+            let blank = tail.iter().rev().take_while(|byte| **byte <= b' ').count() as u64;
+            len -= blank.min(len);
+            if blank < part {
+                break;
+            }
+        }
         let first = self.cursor.text(start, 1, 1)?;
         let last = self.cursor.text(start.saturating_add(len.saturating_sub(1)), 1, 1)?;
         if len < 2 || first != last || !matches!(first.first(), Some(b'"' | b'\'')) {
             return Err(self.malformed("a string without quotes"));
         }
         self.line_text(start.saturating_add(1), len - 2, Form::Quoted)
-    }
-
-    /// A number written as text. What Python would refuse is refused, so that prose is no pickle.
-    pub(super) fn number(&mut self, opcode: u8) -> Step<()> {
-        let line = self.cursor.line()?;
-        let text = self.cursor.text(line.start, line.len, 64)?;
-        let text = String::from_utf8_lossy(&text);
-        let text = text.trim();
-        let digits = text.trim_start_matches(['+', '-']);
-        let value = match opcode {
-            opcode::FLOAT => {
-                let word = digits.to_ascii_lowercase();
-                let named = matches!(word.as_str(), "nan" | "inf" | "infinity");
-                let plain =
-                    word.chars().all(|c| c.is_ascii_digit() || matches!(c, '.' | 'e' | '-' | '+' | '_'));
-                (named || (plain && word.contains(|c: char| c.is_ascii_digit()))).then_some(Value::Number)
-            }
-            opcode::INT if text == "00" => Some(Value::Bool(false)),
-            opcode::INT if text == "01" => Some(Value::Bool(true)),
-            _ => {
-                let digits = digits.strip_suffix('L').unwrap_or(digits);
-                let plain = digits.starts_with(|c: char| c.is_ascii_digit())
-                    && digits
-                        .chars()
-                        .all(|c| c.is_ascii_hexdigit() || matches!(c, 'x' | 'X' | 'o' | 'O' | '_'));
-                let value = match text.strip_suffix('L').unwrap_or(text).parse() {
-                    Ok(int) => Value::Int(int),
-                    Err(_) if digits == TORCH_MAGIC_TEXT => Value::TorchMagic,
-                    Err(_) => Value::Number,
-                };
-                plain.then_some(value)
-            }
-        };
-        let value = value.ok_or_else(|| self.malformed("a number that is none"))?;
-        self.push(value)
     }
 
     pub(super) fn long(&mut self, len: u64) -> Step<()> {
@@ -122,18 +89,11 @@ impl Machine {
                 whole.iter_mut().zip(bytes).for_each(|(to, from)| *to = *from);
                 Value::Int(i64::from_le_bytes(whole))
             }
-            Ok(10) if self.cursor.peek(10)? == TORCH_MAGIC => Value::TorchMagic,
+            Ok(len) if number::is_torch_magic(self.cursor.peek(len)?) => Value::TorchMagic,
             _ => Value::Number,
         };
         self.cursor.skip(len)?;
         self.push(value)
-    }
-
-    pub(super) fn index(&mut self) -> Step<u64> {
-        let line = self.cursor.line()?;
-        let text = self.cursor.text(line.start, line.len, 64)?;
-        let text = String::from_utf8_lossy(&text).trim().replace('_', "");
-        text.parse().map_err(|_| self.malformed("a memo index that is no number"))
     }
 
     pub(super) fn put(&mut self, index: u64, judge: &mut Judge) -> Step<()> {

@@ -61,8 +61,6 @@ pub(crate) struct Machine {
     pub(crate) keep: usize,
     /// Whether joblib's arrays are stepped over, as `joblib.load` does.
     pub(super) joblib: bool,
-    /// Whether it is only looked whether the bytes are a pickle.
-    pub(super) probing: bool,
     /// How much work may go into reading the stream in other ways.
     pub(super) spare: u64,
     /// Empty: memory for the next row of items.
@@ -84,7 +82,6 @@ impl Machine {
             start: position,
             keep: KEEP,
             joblib: true,
-            probing: false,
             spare,
             spare_values: Vec::new(),
         }

@@ -13,6 +13,8 @@ mod judge;
 mod literal;
 mod machine;
 mod memo;
+mod nested;
+mod number;
 mod opcode;
 mod render;
 mod shape;
@@ -66,7 +68,7 @@ fn detect(probe: &Probe<'_>) -> Result<Match, Trouble> {
         return Ok(Match::Strong);
     }
     let extension = probe.extension();
-    let enough = if EXTENSIONS.contains(&extension.as_str()) {
+    let enough = if probe.loaded || EXTENSIONS.contains(&extension.as_str()) {
         stream::Enough::End
     } else if marked || SHARED_EXTENSIONS.contains(&extension.as_str()) {
         stream::Enough::Import

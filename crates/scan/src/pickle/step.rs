@@ -122,7 +122,7 @@ impl Machine {
                 let value = self.top()?;
                 self.push(value)
             }
-            opcode::INT | opcode::LONG | opcode::FLOAT => self.number(opcode),
+            opcode::INT | opcode::LONG | opcode::FLOAT => self.number(opcode, judge),
             opcode::LONG1 => {
                 let [len] = self.cursor.array()?;
                 self.long(u64::from(len))
@@ -197,11 +197,11 @@ impl Machine {
                 self.push(set)
             }
             opcode::GET => {
-                let index = self.index()?;
+                let index = self.index(opcode, judge)?;
                 self.get(index)
             }
             opcode::PUT => {
-                let index = self.index()?;
+                let index = self.index(opcode, judge)?;
                 self.put(index, judge)
             }
             opcode::GLOBAL => {
@@ -279,12 +279,12 @@ impl Machine {
             opcode::PERSID => {
                 let line = self.cursor.line()?;
                 let text = Text { start: line.start, len: clamp(line.len), form: Form::Utf8, dunder: false };
-                let value = self.persistent(Value::Text(text), judge)?;
+                let value = self.persistent(Value::Text(text), judge);
                 self.push(value)
             }
             opcode::BINPERSID => {
                 let id = self.pop()?;
-                let value = self.persistent(id, judge)?;
+                let value = self.persistent(id, judge);
                 self.push(value)
             }
             opcode::NEXT_BUFFER => {

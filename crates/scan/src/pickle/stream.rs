@@ -1,16 +1,22 @@
 //! Files of pickles: one, several in a row, or PyTorch's legacy format, where raw storages follow.
 
+use ostrom_core::Severity;
+
 use super::array::past;
 use super::judge::{Judge, Mode, Storage};
 use super::machine::{Halt, Machine};
 use super::value::{Items, Node, Value};
 use super::{TRAILING, UNDECIDED, opcode};
+use crate::archive::zip_ends_at;
 use crate::examination::Examination;
 use crate::source::View;
 use crate::trouble::Trouble;
 
 /// How many opcodes detection looks at.
 const PLAUSIBLE: usize = 6;
+
+/// What a zip begins with.
+const ZIP: [u8; 4] = *b"PK\x03\x04";
 
 /// Whether the bytes begin with opcodes, and at least one is there.
 pub(super) fn plausible(bytes: &[u8]) -> bool {
@@ -51,13 +57,18 @@ pub(super) enum Enough {
 }
 
 /// Whether bytes without a mark are a pickle, or several: the first ones need not do anything. What they do before they break
-/// off counts, and so does that nobody can tell.
+/// off counts, and so does that nobody can tell. Persistent ids are followed: `torch.load` and others know them. The number that
+/// PyTorch's older files begin with is enough, for what comes after it is read as pickles whatever it is.
 pub(super) fn acts(view: &View, enough: Enough) -> Result<bool, Trouble> {
+    // A zip begins with the opcode of a persistent id. Loaders that know such ids look for a zip first.
+    if view.bytes(0, ZIP.len())? == ZIP {
+        return Ok(false);
+    }
     let mut judge = Judge::new(view.clone(), Mode::Plain, 1);
     let mut machine = Machine::new(view.clone(), 0);
-    machine.probing = true;
     loop {
         match machine.run(&mut judge) {
+            Ok(Value::TorchMagic) => return Ok(true),
             Ok(_) if enough == Enough::End || judge.imports > 0 => return Ok(true),
             Ok(_) if machine.cursor().left() == 0 => return Ok(false),
             Ok(_) => machine.begin(),
@@ -100,12 +111,15 @@ fn pickles(machine: &mut Machine, judge: &mut Judge) -> Result<(), Halt> {
 
 fn trailing(machine: &mut Machine, judge: &mut Judge) -> Result<(), Halt> {
     let (position, left) = (machine.position(), machine.cursor().left());
-    judge.report(
-        TRAILING,
-        0,
-        position,
-        format!("{left} bytes after the last pickle, which loaders leave unread"),
-    );
+    let message = format!("{left} bytes after the last pickle, which loaders leave unread");
+    // Loaders of archives look for the end of one, whatever stands in front of it.
+    match zip_ends_at(machine.cursor().view())? {
+        Some(end) if end >= position => {
+            let message = format!("{message}; a zip ends at byte {end}, which others may load");
+            judge.report_as(Some(Severity::High), TRAILING, 0, position, message);
+        }
+        _ => judge.report(TRAILING, 0, position, message),
+    }
     Ok(())
 }
 

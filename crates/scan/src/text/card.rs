@@ -114,11 +114,22 @@ fn without_fences(text: &str) -> String {
 }
 
 fn speaks(text: &str, at: u64, where_: &str, scan: &mut Examination<'_>) {
-    let end = text.char_indices().nth(HIDDEN).map_or(text.len(), |(end, _)| end);
-    let text = text.get(..end).unwrap_or(text);
-    if let Some(phrase) = addressed(text) {
-        let what = format!("{where_} speaks to a model ({phrase:?}): {}", escape(text.trim(), 300));
-        scan.report(HIDDEN_INSTRUCTIONS, Some(at), what);
+    let mut rest = text;
+    loop {
+        let end = rest.char_indices().nth(HIDDEN).map_or(rest.len(), |(end, _)| end);
+        let part = rest.get(..end).unwrap_or(rest);
+        if let Some(phrase) = addressed(part) {
+            let what = format!("{where_} speaks to a model ({phrase:?}): {}", escape(part.trim(), 300));
+            scan.report(HIDDEN_INSTRUCTIONS, Some(at), what);
+            return;
+        }
+        // What is said where one part ends begins again in the next.
+        let next =
+            part.char_indices().rev().nth(HIDDEN / 8).map(|(next, _)| next).filter(|_| end < rest.len());
+        match next.and_then(|next| rest.get(next..)) {
+            Some(after) => rest = after,
+            None => return,
+        }
     }
 }
 

@@ -1,5 +1,7 @@
 //! JSON configurations of models, adapters, tokenizers and pipelines.
 
+use std::collections::BTreeSet;
+
 use ostrom_core::Severity;
 
 use super::hidden::Sort;
@@ -20,6 +22,9 @@ const WHOLE: u64 = 4 << 20;
 /// The most strings of one file that are looked at for hidden text.
 const TEXTS: usize = 100_000;
 
+/// The most files of weights that one index names.
+const SHARDS: usize = 100_000;
+
 /// Keys that are looked at wherever they stand.
 const KEYS: [&str; 7] = [
     "auto_map",
@@ -34,21 +39,18 @@ const KEYS: [&str; 7] = [
 pub(super) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Trouble> {
     let name = base_name(scan.name()).into_owned();
     let room = scan.limits().held;
-    if view.len() <= WHOLE {
+    let index = name.ends_with(".index.json");
+    // What loaders read by name is held however long it is: white space takes no room. An index of shards streams by.
+    let named = is_read_by_loaders(&name) || name == "manifest.json";
+    let whole = view.len() <= WHOLE || (named && !index);
+    if whole {
         let mut json = Json::new(view, room)?;
         match json.node() {
             Ok(node) => {
-                if let Some((offset, key, count)) = json.duplicates() {
-                    let what =
-                        format!("{count} keys come twice in one object, the first {:?}", escape(key, 100));
-                    scan.report(JSON_DUPLICATE, Some(offset), what);
-                }
+                repeated(&json, scan);
                 document(&name, &node, scan);
-                if json.more()? {
-                    // Values on lines of their own: a data set, whatever the file is called.
-                    return lines(&mut json, &name, scan);
-                }
-                return Ok(());
+                // Values on lines of their own: a data set, whatever the file is called.
+                return lines(&mut json, &name, scan);
             }
             Err(Trouble::Limit(_)) => {}
             Err(Trouble::Malformed { offset, what }) => return broken(&name, offset, what, scan),
@@ -56,31 +58,45 @@ pub(super) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Tro
         }
     }
     let mut json = Json::new(view, room)?;
-    match skim(&mut json, scan) {
-        Err(Trouble::Malformed { offset, what }) => broken(&name, offset, what, scan),
-        other => {
-            other?;
-            lines(&mut json, &name, scan)
-        }
+    let result = if index { skim_index(&mut json, scan) } else { skim(&mut json, scan) };
+    match result {
+        Err(Trouble::Malformed { offset, what }) => return broken(&name, offset, what, scan),
+        other => other?,
+    }
+    repeated(&json, scan);
+    if named && !index {
+        let what = format!("JSON of {} bytes, too large to be looked at as a whole", view.len());
+        scan.settle(Err(Trouble::Limit(what)));
+    }
+    lines(&mut json, &name, scan)
+}
+
+/// Keys that come twice in one object.
+fn repeated(json: &Json, scan: &mut Examination<'_>) {
+    if let Some((offset, key, count)) = json.duplicates() {
+        let what = format!("{count} keys come twice in one object, the first {:?}", escape(key, 100));
+        scan.report(JSON_DUPLICATE, Some(offset), what);
     }
 }
 
 /// The values that follow the first.
 fn lines(json: &mut Json, name: &str, scan: &mut Examination<'_>) -> Result<(), Trouble> {
+    let mut further = None;
     let result = (|| {
         while json.more()? {
+            further = further.or(Some(json.position()));
             skim(json, scan)?;
         }
         Ok(())
     })();
     match result {
-        Err(Trouble::Malformed { offset, what }) => broken(name, offset, what, scan),
-        Ok(()) if is_read_by_loaders(name) => {
-            scan.report(JSON_BROKEN, Some(json.position()), "more than one JSON value");
-            Ok(())
-        }
-        other => other,
+        Err(Trouble::Malformed { offset, what }) => return broken(name, offset, what, scan),
+        other => other?,
     }
+    if let Some(further) = further.filter(|_| is_read_by_loaders(name)) {
+        scan.report(JSON_BROKEN, Some(further), "more than one JSON value");
+    }
+    Ok(())
 }
 
 /// JSON that is none. Loaders refuse it as well; what they would read by name is still undecided.
@@ -122,6 +138,33 @@ fn skim(json: &mut Json, scan: &mut Examination<'_>) -> Result<(), Trouble> {
     }
 }
 
+/// An index of shards that is too large to be held: only the names of the shards are.
+fn skim_index(json: &mut Json, scan: &mut Examination<'_>) -> Result<(), Trouble> {
+    if json.next()? != Next::Map {
+        return skim(json, scan);
+    }
+    let mut shards = BTreeSet::new();
+    json.map(|json, key| {
+        if key != "weight_map" || json.next()? != Next::Map {
+            return skim(json, scan);
+        }
+        json.map(|json, _| match json.next()? {
+            Next::Text => {
+                shards.insert(json.text()?);
+                if shards.len() > SHARDS {
+                    return Err(Trouble::Limit(format!("an index of more than {SHARDS} files")));
+                }
+                Ok(())
+            }
+            _ => json.skip(),
+        })
+    })?;
+    for shard in &shards {
+        needs(shard, scan);
+    }
+    Ok(())
+}
+
 /// A whole document.
 fn document(name: &str, node: &Node, scan: &mut Examination<'_>) {
     walk(node, scan);
@@ -133,6 +176,7 @@ fn document(name: &str, node: &Node, scan: &mut Examination<'_>) {
         _ if name.ends_with(".index.json") => index(node, scan),
         _ => {}
     }
+    weights_manifest(node, scan);
     // Components of a diffusers pipeline under another name.
     if name != "model_index.json"
         && node.get("_diffusers_version").is_some()
@@ -339,14 +383,30 @@ fn index(node: &Node, scan: &mut Examination<'_>) {
     shards.sort_unstable();
     shards.dedup();
     for shard in shards {
-        if escapes(shard) {
-            scan.report(
-                CONFIG_PATH,
-                None,
-                format!("names a file of weights outside the folder: {}", escape(shard, 200)),
-            );
+        needs(shard, scan);
+    }
+}
+
+/// A file of weights that an index names.
+fn needs(shard: &str, scan: &mut Examination<'_>) {
+    if escapes(shard) {
+        let what = format!("names a file of weights outside the folder: {}", escape(shard, 200));
+        scan.report(CONFIG_PATH, None, what);
+    } else {
+        scan.note(fact::NEEDS_SHARD, shard);
+    }
+}
+
+/// The model of TensorFlow.js: which files have the bytes of its weights, one behind the other.
+fn weights_manifest(node: &Node, scan: &mut Examination<'_>) {
+    let Some(groups) = node.get("weightsManifest") else { return };
+    for path in groups.items().iter().filter_map(|group| group.get("paths")).flat_map(Node::items) {
+        let Some(path) = path.as_text() else { continue };
+        if escapes(path) {
+            let what = format!("names a file of weights outside the folder: {}", escape(path, 200));
+            scan.report(CONFIG_PATH, None, what);
         } else {
-            scan.note(fact::NEEDS_SHARD, shard);
+            scan.note(fact::RAW_TENSORS, path);
         }
     }
 }

@@ -153,13 +153,15 @@ impl Json {
 
     /// Skips white space and says whether anything follows.
     pub(crate) fn more(&mut self) -> Result<bool, Trouble> {
-        while let Some(byte) = self.fill()? {
-            if !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
-                return Ok(true);
+        loop {
+            let chunk = self.chunk()?;
+            let len = chunk.len();
+            let blank = chunk.iter().position(|byte| !matches!(byte, b' ' | b'\t' | b'\n' | b'\r'));
+            self.consume(blank.unwrap_or(len));
+            if blank.is_some() || len == 0 {
+                return Ok(len > 0);
             }
-            self.take()?;
         }
-        Ok(false)
     }
 
     pub(crate) fn next(&mut self) -> Result<Next, Trouble> {

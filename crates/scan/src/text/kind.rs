@@ -146,11 +146,7 @@ fn is_text(head: &[u8]) -> bool {
     if head.starts_with(b"\xff\xfe") || head.starts_with(b"\xfe\xff") {
         return head.len() > 2;
     }
-    let odd = |byte: &u8| {
-        byte.is_ascii_control()
-            && !matches!(byte, b'\t' | b'\n' | b'\r' | b'\x0c' | b'\x08' | b'\x1b' | b'\x7f')
-    };
-    if head.iter().filter(|byte| odd(byte)).count() * 64 > head.len() {
+    if controls(head) * CONTROLS > head.len() {
         return false;
     }
     match std::str::from_utf8(head) {
@@ -159,6 +155,18 @@ fn is_text(head: &[u8]) -> bool {
         Err(error) if error.error_len().is_none() && error.valid_up_to() + 4 > head.len() => true,
         Err(_) => head.iter().filter(|byte| !byte.is_ascii()).count() * 4 < head.len(),
     }
+}
+
+/// In text there are so many bytes for each control character, at least.
+pub(super) const CONTROLS: usize = 64;
+
+/// How many bytes are control characters that texts hardly have.
+pub(super) fn controls(bytes: &[u8]) -> usize {
+    let odd = |byte: &&u8| {
+        byte.is_ascii_control()
+            && !matches!(byte, b'\t' | b'\n' | b'\r' | b'\x0c' | b'\x08' | b'\x1b' | b'\x7f')
+    };
+    bytes.iter().filter(odd).count()
 }
 
 /// Lines of a token in Base64 and its rank, as tiktoken has them.

@@ -7,6 +7,7 @@ mod hidden;
 mod instructions;
 mod json;
 mod kind;
+mod lines;
 mod native;
 mod notebook;
 mod pattern;
@@ -156,6 +157,19 @@ fn examine_template(view: &View, scan: &mut Examination<'_>) -> Result<(), Troub
     crate::template::template(&text, scan);
     hidden::examine(&text, 0, Sort::Code, scan);
     Ok(())
+}
+
+/// Whether nothing but its beginning makes a format of this name of a file.
+pub(crate) fn is_told_by_its_beginning(format: &str) -> bool {
+    matches!(format, "text" | "path-configuration")
+}
+
+/// Reports what is text at its beginning only.
+///
+/// # Errors
+/// If it cannot be read.
+pub(crate) fn check_the_rest(view: &View, scan: &mut Examination<'_>) -> Result<(), Trouble> {
+    stream::is_text_throughout(view, scan)
 }
 
 /// Formats that are known, so that they are not taken for models, and hold nothing that is run.

@@ -4,6 +4,7 @@ use ostrom_core::Severity;
 
 use super::hidden::Sort;
 use super::json::{Json, Next, Node};
+use super::lines::{ends_python, lines};
 use super::{ACTIVE_CONTENT, NOTEBOOK_COMMAND, NOTEBOOK_OUTPUT, card, hidden, script, shell};
 use crate::examination::{Examination, escape};
 use crate::folder::fact;
@@ -58,9 +59,10 @@ fn joined(node: Option<&Node>) -> String {
 }
 
 fn code(source: &str, scan: &mut Examination<'_>) {
-    let first = source.trim_start();
-    if let Some(magic) = first.strip_prefix("%%") {
-        let (head, body) = magic.split_once('\n').unwrap_or((magic, ""));
+    // A cell magic may run what comes after it as a cell, which may begin with one more.
+    let mut source = source;
+    while let Some(magic) = source.trim_start().strip_prefix("%%") {
+        let (head, body) = magic.split_at(magic.find(ends_python).unwrap_or(magic.len()));
         match head.split_whitespace().next().unwrap_or("") {
             "bash" | "sh" | "script" | "cmd" | "perl" | "ruby" | "system" | "!" | "sx" => {
                 scan.report(NOTEBOOK_COMMAND, Some(0), format!("runs a cell by %%{}", escape(head, 60)));
@@ -76,7 +78,7 @@ fn code(source: &str, scan: &mut Examination<'_>) {
                 hidden::examine(body, 0, Sort::Prose, scan);
                 return;
             }
-            _ => return python(body, scan),
+            _ => source = body,
         }
     }
     python(source, scan);
@@ -85,14 +87,11 @@ fn code(source: &str, scan: &mut Examination<'_>) {
 /// Python with IPython's commands taken out.
 fn python(source: &str, scan: &mut Examination<'_>) {
     let mut plain = String::with_capacity(source.len());
-    let mut offset = 0u64;
     // A command that goes on in the next line: where it began, and what of it there is.
     let mut open: Option<(u64, String)> = None;
-    for line in source.split_inclusive('\n') {
+    for (place, line) in lines(source, ends_python) {
         let bare = line.trim_start();
         let indent = line.get(..line.len() - bare.len()).unwrap_or("");
-        let place = offset;
-        offset = offset.saturating_add(line.len() as u64);
         let (place, mut text) = match (open.take(), shell_line(bare)) {
             (Some((place, text)), _) => {
                 plain.push('\n');
@@ -103,14 +102,15 @@ fn python(source: &str, scan: &mut Examination<'_>) {
                 plain.push_str("pass\n");
                 (place, command.to_owned())
             }
-            // Other magics and questions are no Python either.
-            (None, None) if bare.starts_with(['%', '?']) || bare.trim_end().ends_with('?') => {
-                plain.push_str(indent);
-                plain.push_str("pass\n");
-                continue;
-            }
             (None, None) => {
-                plain.push_str(line);
+                match timed(bare) {
+                    Some(code) => plain.extend([indent, code]),
+                    // Other magics and questions are no Python either.
+                    None if bare.starts_with(['%', '?']) || bare.trim_end().ends_with('?') => {
+                        plain.extend([indent, "pass\n"]);
+                    }
+                    None => plain.push_str(line),
+                }
                 continue;
             }
         };
@@ -127,18 +127,60 @@ fn python(source: &str, scan: &mut Examination<'_>) {
     script::examine_code(&plain, scan);
 }
 
+/// The Python that a magic runs to see how long it takes, without the magic's options.
+fn timed(line: &str) -> Option<&str> {
+    let (name, mut rest) = line.strip_prefix('%')?.split_once([' ', '\t'])?;
+    if !matches!(name, "time" | "timeit" | "prun" | "lprun" | "memit" | "mprun" | "debug") {
+        return None;
+    }
+    loop {
+        rest = rest.trim_start_matches([' ', '\t']);
+        let option = rest.starts_with('-') || rest.starts_with(|c: char| c.is_ascii_digit());
+        match rest.split_once([' ', '\t']) {
+            Some((_, after)) if option => rest = after,
+            _ => return Some(rest),
+        }
+    }
+}
+
 /// The command of a line that IPython gives to a shell.
 fn shell_line(line: &str) -> Option<&str> {
-    let assigned = || {
-        line.split_once("= !")
-            .filter(|(name, _)| !name.contains(['(', '\'', '"', '#']))
-            .map(|(_, command)| command)
-    };
-    line.strip_prefix("!!")
-        .or_else(|| line.strip_prefix('!'))
-        .or_else(|| line.strip_prefix("%system "))
-        .or_else(|| line.strip_prefix("%sx "))
-        .or_else(assigned)
+    let timed = timed(line).unwrap_or(line);
+    timed
+        .strip_prefix("!!")
+        .or_else(|| timed.strip_prefix('!'))
+        .or_else(|| magic(line))
+        .or_else(|| assigned(line).and_then(|value| value.strip_prefix('!').or_else(|| magic(value))))
+}
+
+fn magic(line: &str) -> Option<&str> {
+    ["%system", "%sx", "%sc"].iter().find_map(|name| line.strip_prefix(name)?.strip_prefix([' ', '\t']))
+}
+
+/// What a line assigns, if it begins as a command does: behind the first `=` outside brackets, quotes and comments.
+fn assigned(line: &str) -> Option<&str> {
+    let mut depth = 0_u32;
+    let mut quote = None;
+    let mut chars = line.char_indices();
+    while let Some((at, c)) = chars.next() {
+        match (quote, c) {
+            (_, '\\') => {
+                chars.next();
+            }
+            (Some(open), _) if c == open => quote = None,
+            (Some(_), _) => {}
+            (None, '"' | '\'') => quote = Some(c),
+            (None, '#') => return None,
+            (None, '(' | '[' | '{') => depth = depth.saturating_add(1),
+            (None, ')' | ']' | '}') => depth = depth.saturating_sub(1),
+            (None, '=') if depth == 0 => {
+                let value = line.get(at + 1..)?.trim_start();
+                return value.starts_with(['!', '%']).then_some(value);
+            }
+            _ => {}
+        }
+    }
+    None
 }
 
 /// One command of a shell.

@@ -3,6 +3,7 @@
 use ostrom_core::Severity;
 
 use super::instructions::lists;
+use super::lines::{ends_python, lines};
 use super::{REQUIREMENT_SOURCE, text_of};
 use crate::examination::{Examination, escape};
 use crate::source::View;
@@ -10,10 +11,8 @@ use crate::trouble::Trouble;
 
 pub(super) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Trouble> {
     let text = text_of(view, scan)?;
-    let mut offset = 0u64;
-    for line in text.split_inclusive('\n') {
+    for (offset, line) in lines(&text, ends_python) {
         requirement(line, Some(offset), scan);
-        offset = offset.saturating_add(line.len() as u64);
     }
     Ok(())
 }

@@ -1,20 +1,63 @@
 //! Text of any length, read piece by piece: prose that is too long to be held, and data sets in rows of text.
 
 use super::hidden::{Sort, Watch};
+use super::kind::{CONTROLS, controls};
 use super::{PROSE, base_name};
 use crate::examination::Examination;
+use crate::folder::fact;
+use crate::rules;
 use crate::source::View;
 use crate::trouble::Trouble;
 
 /// How much is read at once.
 const PIECE: usize = 256 << 10;
 
+/// How much is looked at on its own to see whether it is text.
+const BLOCK: usize = 4096;
+
 /// The longest character in UTF-8 less one byte.
 const CUT: usize = 3;
 
 /// A text of any length. A short one is meant for people, a long one is a corpus.
 pub(super) fn examine_text(view: &View, scan: &mut Examination<'_>) -> Result<(), Trouble> {
+    openvino(view, scan)?;
     watch(view, if view.len() <= PROSE { Sort::Prose } else { Sort::Corpus }, scan)
+}
+
+/// The graph of an OpenVINO model. Its weights lie beside it under the same stem, one behind the other.
+fn openvino(view: &View, scan: &mut Examination<'_>) -> Result<(), Trouble> {
+    let name = scan.name().rsplit('/').next().unwrap_or_default();
+    let Some(stem) = name.strip_suffix(".xml") else { return Ok(()) };
+    let weights = format!("{stem}.bin");
+    let head = view.bytes(0, 4096)?;
+    let has = |mark: &[u8]| head.windows(mark.len()).any(|part| part == mark);
+    if has(b"<net ") && has(b"<layers") {
+        scan.note(fact::RAW_TENSORS, &weights);
+    }
+    Ok(())
+}
+
+/// Reports what is text at its beginning only. What comes after that is for somebody who looks for it there, and not examined.
+pub(super) fn is_text_throughout(view: &View, scan: &mut Examination<'_>) -> Result<(), Trouble> {
+    // In UTF-16, zeros are half of ordinary letters.
+    if matches!(view.bytes(0, 2)?.as_slice(), [0xff, 0xfe] | [0xfe, 0xff]) {
+        return Ok(());
+    }
+    let mut at = 0;
+    while at < view.len() {
+        let piece = view.bytes(at, PIECE)?;
+        // A few of them in a short rest say nothing.
+        let odd = piece.chunks(BLOCK).position(|block| controls(block) * CONTROLS > BLOCK);
+        if let Some(index) = odd {
+            let place = at.saturating_add(index.saturating_mul(BLOCK) as u64);
+            let what =
+                format!("{} bytes are text only up to here; the rest is in no known format", view.len());
+            scan.report(rules::UNKNOWN, Some(place), what);
+            return Ok(());
+        }
+        at = at.saturating_add(piece.len() as u64);
+    }
+    Ok(())
 }
 
 /// Rows of text: CSV, JSON on lines.

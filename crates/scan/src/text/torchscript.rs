@@ -64,6 +64,7 @@ pub(super) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Tro
         }
     }
     // Should something run it as Python after all.
+    script::what_misleads(view, &text, scan)?;
     script::examine_code(&text, scan);
     Ok(())
 }

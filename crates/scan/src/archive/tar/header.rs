@@ -64,7 +64,8 @@ impl Header {
     }
 }
 
-/// A number as octal digits, or in 256s where the first bit is set. `None` if it is neither, or negative.
+/// A number as octal digits, or in 256s where the first bit is set. `None` if it is neither, or negative. Python's `tarfile` reads
+/// digits with `int`, which takes more than other readers do: `0o` in front, single underscores, white space of every kind.
 fn number(field: &[u8]) -> Option<u64> {
     match field.first()? {
         0x80 => field
@@ -74,8 +75,18 @@ fn number(field: &[u8]) -> Option<u64> {
         0x81.. => None,
         _ => {
             let text = std::str::from_utf8(field).ok()?;
-            let text = text.split('\0').next()?.trim_matches(' ');
-            if text.is_empty() { Some(0) } else { u64::from_str_radix(text, 8).ok() }
+            let text = text.split('\0').next()?;
+            let text = text.trim_matches(|c: char| c.is_whitespace() || matches!(c, '\x1c'..='\x1f'));
+            let text = text.strip_prefix('+').unwrap_or(text);
+            if text.is_empty() {
+                return Some(0);
+            }
+            let digits = ["0o", "0O"].iter().find_map(|prefix| text.strip_prefix(prefix));
+            let digits = digits.map_or(text, |digits| digits.strip_prefix('_').unwrap_or(digits));
+            if digits.starts_with('_') || digits.ends_with('_') || digits.contains("__") {
+                return None;
+            }
+            u64::from_str_radix(&digits.replace('_', ""), 8).ok()
         }
     }
 }
@@ -129,6 +140,13 @@ mod tests {
         assert_eq!(number(&[0x80, 0, 0, 1, 0]), Some(256));
         assert_eq!(number(&[0xff; 12]), None);
         assert_eq!(number(b"9\0"), None);
+        // As `int(text, 8)` in Python.
+        for python in [&b"0o12\0"[..], b"\t12\x0b", b"1_2", b"+12 ", b"0O_12"] {
+            assert_eq!(number(python), Some(0o12), "{python:?}");
+        }
+        for none in [&b"_12"[..], b"12_", b"1__2", b"-12", b"0x12", b"1 2"] {
+            assert_eq!(number(none), None, "{none:?}");
+        }
         assert_eq!(number(&[0x80, 1, 0, 0, 0, 0, 0, 0, 0, 0]), None);
     }
 

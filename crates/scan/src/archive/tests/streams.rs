@@ -267,3 +267,35 @@ fn no_more_is_unpacked_than_the_limit() {
     assert_eq!(of(9), ["limit", "unknown-format"]);
     assert_eq!(of(8), ["unknown-format"]);
 }
+
+#[test]
+fn levels_that_multiply_are_one_bomb() {
+    // Each level alone stays below the ratio, or below the floor: a frame that is skipped makes the one in the middle long.
+    let skipped =
+        [&0x184d_2a50_u32.to_le_bytes()[..], &(3_u32 << 20).to_le_bytes(), &vec![0; 3 << 20]].concat();
+    let inner = [skipped, zeros(4097)].concat();
+    let found = findings("x.zst.gz", gzip(&inner));
+    assert!(found.contains(&"archive-bomb!x.zst high".to_owned()), "{found:#?}");
+    // Without the level around it, it is none.
+    let found = findings("x.zst", inner);
+    assert!(!found.iter().any(|found| found.starts_with("archive-bomb")), "{found:#?}");
+}
+
+#[test]
+fn what_r_writes_is_undecided() {
+    for bytes in [
+        &b"A\n3\n262657\n197888\n5\nUTF-8\n254\n"[..],
+        b"A\n2\t262657 131840\n254\n",
+        b"RDA3\nA\n3\n262657\n197888\n",
+        b"RDX3\nX\n\0\0\0\x03",
+        b"X\n\0\0\0\x03\0\x04\x02\x01",
+    ] {
+        for name in ["m.rds", "m.RData", "model", "m.txt"] {
+            finds("archive-unsupported", "", name, bytes.to_vec());
+        }
+    }
+    finds("unknown-format", "", "m.rds", b"A\n3\n1\n1\n254\n".to_vec());
+    finds("unknown-format", "", "m.t7", b"4\n1\n3\nV 1\n13\nnn.Sequential\n".to_vec());
+    clean("column.txt", b"A\n3\n262657\nx\n".to_vec());
+    clean("column.txt", b"A\n3\n2\n5\n".to_vec());
+}

@@ -50,6 +50,22 @@ fn members_are_examined() {
 }
 
 #[test]
+fn a_header_that_is_text_throughout_is_one() {
+    // Without a mark, without a null byte, and with a checksum as only Python's `int` reads it.
+    let mut block = vec![b'a'; 100];
+    block.extend(b"0000644 0000000 0000000 00000001000 00000000000         0");
+    block.resize(512, b'x');
+    block[329..345].copy_from_slice(b"0000000 0000000 ");
+    let sum: u32 = block.iter().map(|byte| u32::from(*byte)).sum();
+    block[148..156].copy_from_slice(format!("0o{sum:06o}").as_bytes());
+    let member = [marked(), vec![b' '; 512 - 64]].concat();
+    for name in ["model", "model.pth", "notes.txt"] {
+        let found = findings(name, tar(&[[block.clone(), member.clone()].concat()]));
+        assert!(found.iter().any(|found| found.starts_with("malformed!aaa")), "{name}: {found:#?}");
+    }
+}
+
+#[test]
 fn names_links_and_devices_are_found() {
     finds("archive-path-escape", "", "x.tar", tar(&[file("../a")]));
     finds("archive-path-escape", "", "x.tar", tar(&[file("/a")]));

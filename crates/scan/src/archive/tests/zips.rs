@@ -319,9 +319,34 @@ fn only_what_a_loader_would_open_counts_as_a_zip_behind_other_bytes() {
     let behind = [vec![1; 700], zip(&two())].concat();
     assert!(formats("weights.bin", behind.clone()).contains(&"zip"));
     let inside = [behind, vec![1; 100]].concat();
-    assert!(!formats("weights.bin", inside.clone()).contains(&"zip"));
+    assert!(!formats("picture.png", inside.clone()).contains(&"zip"));
+    assert!(formats("weights.bin", inside.clone()).contains(&"zip"));
     assert!(formats("model.keras", inside).contains(&"zip"));
     let archive = tar(&[tar_item("inner.zip", b'0', "", &zip(&two()))]);
     clean("x.tar", archive.clone());
     clean("x.zip", archive);
+}
+
+#[test]
+fn text_in_front_of_a_zip_and_bytes_behind_it_hide_no_package() {
+    let package = torch(&[("m/data.pkl", b"\x80\x02cos\nsystem\n(X\x02\0\0\0idtR."), ("m/version", b"3\n")]);
+    for front in [&b"some text. ".repeat(400)[..], b"GIF89a", b"N."] {
+        let bytes = [front, &package, b"#"].concat();
+        for name in ["m.pth", "m.pt", "m.ptl", "m.pt2", "m.bin", "m.ckpt", "m"] {
+            finds("pickle-dangerous-call", "!m/data.pkl", name, bytes.clone());
+        }
+    }
+    // Under other names the file is not wholly the text that it begins as.
+    let long = "some text. ".repeat(1000);
+    finds("unknown-format", "", "m.txt", [long.as_bytes(), &[0; 4096], b"#"].concat());
+    clean("m.txt", format!("{long}{long}").into_bytes());
+    // A pickle that ends before the zip begins.
+    finds("pickle-trailing", "", "m.pt", [b"\x80\x02N.", &package[..], b"#"].concat());
+    let found = findings("m.pt", [b"\x80\x02N.", &package[..], b"#"].concat());
+    assert!(found.iter().any(|found| found == "pickle-trailing high"), "{found:#?}");
+    // A zip that a pickle loads is one within it.
+    let mut nested = b"\x80\x04\x8c\x0dtorch.storage\x8c\x10_load_from_bytes\x93B".to_vec();
+    let inner = torch(&[("m/data.pkl", b"\x80\x02N."), ("m/version", b"3\n")]);
+    nested.extend((inner.len() as u32).to_le_bytes());
+    clean("m.pt", [nested, inner, b"\x85R.".to_vec()].concat());
 }

@@ -32,6 +32,10 @@ use crate::trouble::Trouble;
 /// Extensions whose loaders look for a zip at the end of the file without a look at its beginning.
 const FROM_THE_END: [&str; 8] = ["zip", "keras", "skops", "jar", "whl", "egg", "mar", "pyz"];
 
+/// Extensions of PyTorch's packages and of files without a name, among other things. Its reader of archives looks for the end alone,
+/// and lets bytes stand in front of the archive and behind it.
+const PYTORCH: [&str; 8] = ["", "bin", "ckpt", "model", "pt", "pt2", "pth", "ptl"];
+
 /// A type of file in a Unix mode.
 const LINK_KIND: u32 = 0o120_000;
 
@@ -44,27 +48,33 @@ pub(super) fn detect(probe: &Probe<'_>) -> Result<Match, Trouble> {
     if [entry::LOCAL, end::END, *b"PK\x07\x08"].iter().any(|mark| probe.head.starts_with(mark)) {
         return Ok(Match::Strong);
     }
-    let Some(&at) = end::candidates(probe.view)?.first() else { return Ok(Match::No) };
-    let record = probe.view.exactly(at, 22)?;
+    let Some(at) = ends_at(probe.view)? else { return Ok(Match::No) };
+    if end::after(probe.view, at)? == probe.view.len() {
+        return Ok(Match::Strong);
+    }
+    let extension = probe.extension();
+    // A pickle may hold a zip that is loaded from within it; what follows the pickle's end is looked at there.
+    let pytorch = PYTORCH.contains(&extension.as_str()) && probe.head.first() != Some(&0x80);
+    let takes_any = (FROM_THE_END.contains(&extension.as_str()) || pytorch) && !tar::is(probe.head);
+    Ok(if takes_any { Match::Weak } else { Match::No })
+}
+
+/// Where the end record of a zip stands, if the bytes end in one that has a directory.
+pub(super) fn ends_at(view: &View) -> Result<Option<u64>, Trouble> {
+    let Some(&at) = end::candidates(view)?.first() else { return Ok(None) };
+    let record = view.exactly(at, 22)?;
     let size = u64::from(fields::u32_at(&record, 12));
     let wide = size == u64::from(u32::MAX);
     let has_directory = match at.checked_sub(size) {
-        Some(place) if size > 0 => probe.view.bytes(place, 4)? == end::CENTRAL,
+        Some(place) if size > 0 => view.bytes(place, 4)? == end::CENTRAL,
         _ => false,
     };
     // A 64-bit record may stand between the directory and the end; its size is then checked by the examiner.
     let has_locator = match at.checked_sub(20) {
-        Some(place) => probe.view.bytes(place, 4)? == *b"PK\x06\x07",
+        Some(place) => view.bytes(place, 4)? == *b"PK\x06\x07",
         None => false,
     };
-    if !has_directory && !has_locator && !wide {
-        return Ok(Match::No);
-    }
-    if end::after(probe.view, at)? == probe.view.len() {
-        return Ok(Match::Strong);
-    }
-    let takes_any = FROM_THE_END.contains(&probe.extension().as_str()) && !tar::is(probe.head);
-    Ok(if takes_any { Match::Weak } else { Match::No })
+    Ok((has_directory || has_locator || wide).then_some(at))
 }
 
 pub(super) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Trouble> {

@@ -16,6 +16,9 @@ use crate::trouble::Trouble;
 /// How deep graphs may lie in attributes of one another: each takes three messages of protobuf's bound.
 const GRAPHS: usize = DEPTH / 3;
 
+/// The longest path of a file that is looked at: no system takes a longer one.
+const PATH: u64 = 4096;
+
 /// How many names of initializers are kept to find doubles.
 const NAMES: usize = 2_000_000;
 
@@ -145,10 +148,10 @@ impl Walk<'_, '_> {
         while let Some(field) = self.wire.next(&mut span)? {
             let Value::Bytes(span) = field.value else { continue };
             match field.number {
-                1 => name = self.wire.text(span, 1024)?,
+                1 => name = self.wire.name(span)?,
                 7 => self.node(span, 0)?,
                 8 => payload::examine_text(&mut self.wire, span, "the doc_string of a function", self.scan)?,
-                10 => domain = self.wire.text(span, 1024)?,
+                10 => domain = self.wire.name(span)?,
                 11 => self.attribute(span, 0)?,
                 14 => self.metadata(span)?,
                 _ => {}
@@ -163,10 +166,10 @@ impl Walk<'_, '_> {
         while let Some(field) = self.wire.next(&mut span)? {
             let Value::Bytes(span) = field.value else { continue };
             match field.number {
-                4 => name = self.wire.text(span, 1024)?,
+                4 => name = self.wire.name(span)?,
                 5 => self.attribute(span, depth)?,
                 6 => payload::examine_text(&mut self.wire, span, "the doc_string of a node", self.scan)?,
-                7 => domain = self.wire.text(span, 1024)?,
+                7 => domain = self.wire.name(span)?,
                 9 => self.metadata(span)?,
                 _ => {}
             }
@@ -179,7 +182,7 @@ impl Walk<'_, '_> {
         while let Some(field) = self.wire.next(&mut span)? {
             let Value::Bytes(span) = field.value else { continue };
             match field.number {
-                1 => name = self.wire.text(span, 1024)?,
+                1 => name = self.wire.name(span)?,
                 4 | 9 => {
                     payload::examine_span(&mut self.wire, span, "string attribute", self.scan)?;
                     text = Some(span);
@@ -199,9 +202,9 @@ impl Walk<'_, '_> {
         }
         // EPContext keeps its program in another file; that name is a path as external data's is.
         if let ("ep_cache_context" | "onnx_model_filename", Some(span)) = (name.as_str(), text)
-            && span.len() <= 1024
+            && span.len() <= PATH
         {
-            let path = self.wire.text(span, 1024)?;
+            let path = self.wire.text(span, PATH as usize)?;
             if path.chars().all(|c| !c.is_control() && c != char::REPLACEMENT_CHARACTER) {
                 external::check(&path, &name, span.start, self.scan);
             }

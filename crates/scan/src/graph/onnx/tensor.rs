@@ -49,7 +49,7 @@ pub(crate) fn examine(
             (2, Value::Varint(number)) => kind = number,
             (3, Value::Bytes(_)) => segment = true,
             (6, Value::Bytes(text)) => payload::examine_span(wire, text, "string in a tensor", scan)?,
-            (8, Value::Bytes(text)) => name = wire.text(text, 1024)?,
+            (8, Value::Bytes(text)) => name = wire.name(text)?,
             (9, Value::Bytes(bytes)) => raw = Some(bytes),
             (12, Value::Bytes(text)) => {
                 payload::examine_text(wire, text, "the doc_string of a tensor", scan)?

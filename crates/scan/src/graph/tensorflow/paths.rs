@@ -22,9 +22,8 @@ const INPUTS: usize = 4_000_000;
 /// How many functions may lie between the operator and the place.
 const ROUNDS: usize = 8;
 
-/// How many texts of one constant are looked at, and how much of each.
-const TEXTS: usize = 1024;
-const TEXT: usize = 512;
+/// How much of a text is looked at: no system takes a longer path.
+const TEXT: usize = 4096;
 
 /// Operators that hand a place on, or put it together from parts that are checked each.
 const THROUGH: [&str; 20] = [
@@ -191,7 +190,7 @@ impl Follow<'_> {
             while let Some(field) = self.wire.next(&mut node)? {
                 match (field.number, field.value) {
                     (2, Value::Bytes(op)) => {
-                        let op = self.wire.text(op, 1024)?;
+                        let op = self.wire.name(op)?;
                         if kind(&op).is_some() || !self.is_given(&op).is_empty() {
                             return Ok(true);
                         }
@@ -223,7 +222,7 @@ impl Follow<'_> {
                 let (2, Value::Bytes(mut argument)) = (field.number, field.value) else { continue };
                 while let Some(field) = self.wire.next(&mut argument)? {
                     if let (1, Value::Bytes(name)) = (field.number, field.value) {
-                        let name = self.wire.text(name, 1024)?;
+                        let name = self.wire.name(name)?;
                         arguments.push(self.key(&name));
                     }
                 }
@@ -239,10 +238,10 @@ impl Follow<'_> {
         while let Some(field) = self.wire.next(&mut span)? {
             let Value::Bytes(value) = field.value else { continue };
             match field.number {
-                1 => name = self.wire.text(value, 1024)?,
-                2 => op = self.wire.text(value, 1024)?,
+                1 => name = self.wire.name(value)?,
+                2 => op = self.wire.name(value)?,
                 3 => {
-                    let input = self.wire.text(value, 1024)?;
+                    let input = self.wire.name(value)?;
                     if !input.starts_with('^') {
                         scope.keep(1)?;
                         inputs.push(self.key(input.split(':').next().unwrap_or_default()));
@@ -323,23 +322,18 @@ impl Follow<'_> {
         let mut name = String::new();
         while let Some(field) = self.wire.next(&mut span)? {
             if let (1, Value::Bytes(text)) = (field.number, field.value) {
-                name = self.wire.text(text, 1024)?;
+                name = self.wire.name(text)?;
             }
         }
         Ok(name)
     }
 
     fn place(&mut self, mut tensor: Span) -> Result<Option<String>, Trouble> {
-        let mut left = TEXTS;
         while let Some(field) = self.wire.next(&mut tensor)? {
             let (8, Value::Bytes(text)) = (field.number, field.value) else { continue };
             let text = self.wire.text(text, TEXT)?;
             if location::outside(&text).is_some() {
                 return Ok(Some(text));
-            }
-            left = left.saturating_sub(1);
-            if left == 0 {
-                break;
             }
         }
         Ok(None)

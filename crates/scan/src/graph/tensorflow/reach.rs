@@ -57,6 +57,11 @@ impl Operators {
         Ok(())
     }
 
+    /// Whether one of them reaches there.
+    pub(crate) fn has(&self, reach: Reach) -> bool {
+        self.used.keys().any(|op| ops::tensorflow(op) == reach)
+    }
+
     /// Judges them. `followed` says that the paths of checkpoints are judged elsewhere.
     pub(crate) fn report(&self, followed: bool, scan: &mut Examination<'_>) {
         for (op, used) in &self.used {

@@ -209,6 +209,28 @@ fn a_table_is_read_from_an_asset_only() {
 }
 
 #[test]
+fn names_that_begin_alike_are_two() {
+    // What is written to is the first of these, whatever the other one is.
+    let long = |end: &str| format!("{}{end}", "a".repeat(1500));
+    let nodes = |names: &dyn Fn(&str) -> String| {
+        graph([
+            text(&names("x"), "/etc/cron.d/x"),
+            node(&names("y"), "Placeholder", &[]),
+            node("save", "SaveV2", &[&names("x")]),
+        ])
+    };
+    found(nodes(&long), &["tensorflow-save-path"]);
+    let endless = |end: &str| format!("{}{end}", "a".repeat(5000));
+    found(nodes(&endless), &["limit"]);
+    // A long way to a place, and a place behind many others.
+    let far = format!("{}../../etc/x", "./".repeat(1000));
+    found(graph([text("c", &far), node("save", "SaveV2", &["c"])]), &["tensorflow-save-path"]);
+    let many = (0..3000).fold(Proto::new().number(1, 7), |tensor, _| tensor.text(8, "a")).text(8, "/etc/x");
+    let many = node("c", "Const", &[]).message(5, attribute("value", Proto::new().message(8, many)));
+    found(graph([many, node("save", "SaveV2", &["c"])]), &["tensorflow-save-path"]);
+}
+
+#[test]
 fn the_text_form_is_read_too() {
     let name = "saved_model.pbtxt";
     check(
@@ -221,9 +243,27 @@ fn the_text_form_is_read_too() {
         "node { op: \"WriteFile\" }",
         "node { op : # a comment\n 'Write' \"File\" }",
         "node { op: \"\\127rite\\x46ile\" }",
+        "node { op:\x0b\"WriteFile\" }",
+        "node { op:\u{85}\"WriteFile\" }",
+        "node { op:\u{a0}\u{2003}\"Write\"\x1f\"File\" }",
+        "node { op: 'MapDataset' attr { key: 'f' value { func { name: \"WriteFile\" } } } }",
+        "node { op: 'MapDataset' attr < key: 'f' value: < func: < name:\x0b'WriteFile' > > > }",
     ] {
         check(name, hidden.as_bytes(), "tensorflow-text-graph", &["tensorflow-write-op"]);
     }
+    let table = |path: &str| {
+        format!(
+            "node {{ op: 'Const' attr {{ key: 'value' value {{ tensor {{ string_val: '{path}' }} }} }} }} node {{ op: 'InitializeTableFromTextFileV2' }}"
+        )
+    };
+    check(name, table("vocab.txt").as_bytes(), "tensorflow-text-graph", &[]);
+    check(name, table("/etc/passwd").as_bytes(), "tensorflow-text-graph", &["tensorflow-table-path"]);
+    let asset = |path: &str| format!("meta_graphs {{ asset_file_def {{ filename: '{path}' }} }}");
+    check(name, asset("vocab.txt").as_bytes(), "tensorflow-text-graph", &[]);
+    check(name, asset("../../x").as_bytes(), "tensorflow-text-graph", &["tensorflow-asset-path"]);
+    // Functions of the graph's own, under their names.
+    let own = "library { function { signature { name: 'f_1' } } } node { op: 'f_1' } node { attr { value { func { name: 'f_1' } } } }";
+    check(name, own.as_bytes(), "tensorflow-text-graph", &[]);
     check("labels.pbtxt", b"item { id: 1 name: 'ReadFile' }", "tensorflow-text-graph", &[]);
 }
 

@@ -2,16 +2,22 @@
 
 use super::reach::Operators;
 use crate::detect::{Match, Probe};
-use crate::examination::Examination;
+use crate::examination::{Examination, escape};
+use crate::graph::ops::Reach;
+use crate::graph::{TF_ASSET, TF_TABLE, location};
 use crate::source::View;
 use crate::trouble::Trouble;
+
+/// How deep messages may lie in one another. Protobuf's own bound is 100.
+const DEPTH: usize = 10_000;
 
 /// Whether the file is named as text forms of messages are.
 pub(crate) fn detect(probe: &Probe<'_>) -> Result<Match, Trouble> {
     Ok(if probe.extension() == "pbtxt" { Match::Weak } else { Match::No })
 }
 
-/// Judges every operator that a node in the text has. Other messages in text form have none, and so no finding.
+/// Judges every operator that a node in the text has, every one that an attribute calls by its name, and places that tables and
+/// assets are read from. Other messages in text form have none, and so no finding.
 pub(crate) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Trouble> {
     let held = scan.limits().held;
     if view.len() > held as u64 {
@@ -21,17 +27,60 @@ pub(crate) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Tro
     let mut operators = Operators::default();
     let mut tokens = Tokens { text: &text, at: 0 };
     let (mut before, mut key) = (Token::Other, Vec::new());
+    // The messages that are open, by the names of their fields.
+    let mut open: Vec<Vec<u8>> = Vec::new();
+    let mut elsewhere = None;
     while let Some((offset, token)) = tokens.next() {
         match (&before, &token) {
             (Token::Name(name), Token::Colon) => key.clone_from(name),
-            (Token::Colon, Token::Text(value)) if key == b"op" => {
-                operators.node(&String::from_utf8_lossy(value), "", offset as u64)?;
+            (Token::Name(name), Token::Open) => enter(&mut open, name)?,
+            (_, Token::Open) => enter(&mut open, &key)?,
+            (_, Token::Close) => {
+                open.pop();
+            }
+            // Several texts may stand between brackets.
+            (_, Token::Text(value)) => {
+                let value = String::from_utf8_lossy(value);
+                let place = offset as u64;
+                match (open.last().map_or(&b""[..], Vec::as_slice), key.as_slice()) {
+                    (_, b"op") => operators.node(&value, "", place)?,
+                    (b"func", b"name") => operators.call(&value, "", place)?,
+                    (b"signature", b"name") => operators.function(&value)?,
+                    (b"asset_file_def", b"filename") => {
+                        if let Some(reason) = location::outside(&value) {
+                            let what = format!("asset: `{}` {reason}", escape(&value, 1000));
+                            scan.report(TF_ASSET, Some(place), what);
+                        }
+                    }
+                    (_, b"string_val") if elsewhere.is_none() && location::outside(&value).is_some() => {
+                        // Messages are no places, though they may have `/..` in them.
+                        elsewhere =
+                            (!value.starts_with(char::is_control)).then(|| (place, escape(&value, 500)));
+                    }
+                    _ => {}
+                }
             }
             _ => {}
         }
         before = token;
     }
+    // Which constant a table is read from is not followed in text form.
+    if let Some((place, value)) = elsewhere
+        && operators.has(Reach::Asset)
+    {
+        scan.report(TF_TABLE, Some(place), format!("`{value}`"));
+    }
     operators.report(false, scan);
+    Ok(())
+}
+
+/// A message begins.
+fn enter(open: &mut Vec<Vec<u8>>, name: &[u8]) -> Result<(), Trouble> {
+    if open.len() >= DEPTH {
+        return Err(Trouble::Limit(format!("messages lie more than {DEPTH} deep in one another")));
+    }
+    // No field of interest has a longer name.
+    open.push(name.get(..64).unwrap_or(name).to_vec());
     Ok(())
 }
 
@@ -40,6 +89,8 @@ enum Token {
     Name(Vec<u8>),
     Text(Vec<u8>),
     Colon,
+    Open,
+    Close,
     Other,
 }
 
@@ -59,7 +110,9 @@ impl Tokens<'_> {
                 while self.peek().is_some_and(|byte| byte != b'\n') {
                     self.at += 1;
                 }
-            } else if byte.is_ascii_whitespace() {
+            } else if byte <= b' ' || byte >= 0x7f {
+                // White space, for protobuf's reader in C++ or the one in Python, which has many more kinds of it. Neither takes
+                // anything else of these here.
                 self.at += 1;
             } else {
                 break;
@@ -75,6 +128,14 @@ impl Tokens<'_> {
             b':' => {
                 self.at += 1;
                 Token::Colon
+            }
+            b'{' | b'<' => {
+                self.at += 1;
+                Token::Open
+            }
+            b'}' | b'>' => {
+                self.at += 1;
+                Token::Close
             }
             b'"' | b'\'' => {
                 // Texts that follow one another are one text.

@@ -120,7 +120,7 @@ impl Walk<'_, '_> {
                 (1, Value::Bytes(mut info)) => {
                     while let Some(field) = self.wire.next(&mut info)? {
                         if let (1, Value::Bytes(name)) = (field.number, field.value) {
-                            let name = self.wire.text(name, 1024)?;
+                            let name = self.wire.name(name)?;
                             if nodes.len() >= ASSETS {
                                 return Err(Trouble::Limit(format!("more than {ASSETS} assets")));
                             }
@@ -199,7 +199,7 @@ impl Walk<'_, '_> {
                         name = format!("{function}/{name}");
                     }
                 }
-                2 => op = self.wire.text(value, 1024)?,
+                2 => op = self.wire.name(value)?,
                 5 => self.attribute(value, &name)?,
                 _ => {}
             }
@@ -245,7 +245,7 @@ impl Walk<'_, '_> {
         while let Some(field) = self.wire.next(&mut span)? {
             match (field.number, field.value) {
                 (1, Value::Bytes(name)) => {
-                    let name = self.wire.text(name, 1024)?;
+                    let name = self.wire.name(name)?;
                     self.operators.call(&name, node, field.offset)?;
                 }
                 (2, Value::Bytes(mut entry)) => {
@@ -299,7 +299,7 @@ pub(super) fn function_name(wire: &mut Wire, mut function: Span) -> Result<Strin
         let (1, Value::Bytes(mut signature)) = (field.number, field.value) else { continue };
         while let Some(field) = wire.next(&mut signature)? {
             if let (1, Value::Bytes(text)) = (field.number, field.value) {
-                name = wire.text(text, 1024)?;
+                name = wire.name(text)?;
             }
         }
     }

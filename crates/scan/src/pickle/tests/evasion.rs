@@ -288,3 +288,138 @@ fn prose_and_pictures_are_no_pickles() {
         pickled("random.raw", [&[0x80, 0x02][..], &[0x13, 0x99, 0xfe, 0x01].repeat(50)].concat()).is_empty()
     );
 }
+
+/// The findings that fail a scan, in files of all these names.
+#[track_caller]
+fn caught(names: &[&str], bytes: &[u8]) {
+    for name in names {
+        let found = named(name, bytes.to_vec());
+        let fails = found.iter().any(|finding| {
+            let undecided = crate::rules::rule(finding.rule.as_str()).is_some_and(|rule| rule.undecided);
+            undecided || (finding.severity >= Severity::High && finding.rule.as_str().starts_with("pickle-"))
+        });
+        assert!(fails, "{name} {:?}: {found:#?}", String::from_utf8_lossy(bytes));
+    }
+}
+
+const LOADED: [&str; 7] =
+    ["model.pth", "model.dat", "scaler.pk", "model", "model.mdl", "weights.bin", "notes.txt"];
+
+#[test]
+fn a_memo_index_is_read_whole_however_long_it_is() {
+    // For readers that cut it off, the names are those of a harmless class.
+    let zeros = |count: usize, rest: &str| "0".repeat(count) + rest;
+    for count in [64, 70, 4096, 70_000] {
+        let bytes = Asm::proto(4)
+            .line(op::UNICODE, "os")
+            .line(op::PUT, "0")
+            .op(op::POP)
+            .line(op::UNICODE, "pathlib")
+            .line(op::PUT, &zeros(count, "1"))
+            .op(op::POP)
+            .line(op::UNICODE, "system")
+            .line(op::PUT, "2")
+            .op(op::POP)
+            .line(op::UNICODE, "PosixPath")
+            .line(op::PUT, &zeros(count - 1, "23"))
+            .op(op::POP)
+            .line(op::GET, "0")
+            .line(op::GET, "2")
+            .op(op::STACK_GLOBAL);
+        caught(&LOADED, &bytes.clone().call1("id").stop());
+        if count < 70_000 {
+            critical(bytes.call1("id").stop(), &["os.system(\"id\")"]);
+        }
+    }
+    // `pickle.py` takes indices of any size.
+    let far = "9".repeat(30);
+    caught(
+        &LOADED,
+        &Asm::new().op(op::NONE).line(op::PUT, &far).line(op::GET, &far).raw(&system().stop()).unfinished(),
+    );
+}
+
+#[test]
+fn numbers_that_either_reader_takes_hide_no_call() {
+    let call = b"0cos\nsystem\n(Vid\ntR.".to_vec();
+    for start in [
+        &b"Np-0\n"[..],
+        b"Np 0\n",
+        b"Np+0_0\n",
+        b"Np0\0zz\n",
+        b"Np0\n0g0\0zz\n",
+        b"I1\0zz\n",
+        b"I\0zz\n",
+        b"I010\n",
+        b"I 0x_f \n",
+        b"I0b1\n",
+        b"L1\0zzL\n",
+        b"L1\0zz\n",
+        b"L 5 L\n",
+        b"F1\0z\n",
+        b"F 1_0.5e+1_0 \n",
+        b"F1e999\n",
+        b"F-Infinity\n",
+    ] {
+        // Null bytes show that bytes are no text; there are few of them in a long file.
+        let bytes = [start, &call, &b"#".repeat(100)].concat();
+        caught(&LOADED, &bytes);
+        caught(&["model.pkl"], &bytes);
+    }
+    let zeros = ["L", &"0".repeat(100), "L\n"].concat().into_bytes();
+    caught(&LOADED, &[zeros, call].concat());
+    // The names in front of the memo's end are cut as C cuts them.
+    caught(&LOADED, b"cos\0\nsystem\n(Vid\ntR.");
+}
+
+/// PyTorch's format before 1.6, without the marks of newer protocols: the fourth pickle has the persistent id.
+fn legacy(magic: &[u8]) -> Vec<u8> {
+    [magic, b".I1001\n.N.(Vmodule\nNNNtQ0cos\nsystem\n(Vid\ntR."].concat()
+}
+
+#[test]
+fn a_stream_of_older_pytorch_is_one_without_marks_too() {
+    let padded = b"\x8a\x0c\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19\0\0";
+    for magic in [
+        &b"L119547037146038801333356L\n"[..],
+        b"I119547037146038801333356\n",
+        b"L0x1950a86a20f9469cfc6cL\n",
+        padded,
+    ] {
+        caught(&LOADED, &legacy(magic));
+        caught(&["model.pkl", "weights.th"], &legacy(magic));
+    }
+    // Archives of older PyTorch have pickles with persistent ids under names without an extension.
+    caught(&["pickle", "model"], b"P1\n0cos\nsystem\n(Vid\ntR.");
+    caught(&["pickle", "model"], b"(Vmodule\nNNNtQ0cos\nsystem\n(Vid\ntR.");
+}
+
+#[test]
+fn what_a_pickle_loads_as_a_file_is_found_or_undecided() {
+    let nest = |bytes: &[u8]| {
+        Asm::proto(4)
+            .stack_global("torch.storage", "_load_from_bytes")
+            .bytes(bytes)
+            .op(op::TUPLE1)
+            .op(op::REDUCE)
+    };
+    critical(nest(&legacy(b"L119547037146038801333356L\n")).stop(), &["os.system(\"id\")"]);
+    critical(nest(&system().stop()).stop(), &["os.system(\"id\")"]);
+    clean(nest(b"N.").stop());
+    check(nest(b"some text, which is no pickle").stop(), &["pickle-undecided"]);
+    check(nest(b"{\"a\": 1}").stop(), &["pickle-undecided"]);
+    // As protocols 0 to 2 of both Pythons write bytes.
+    let quoted = br"ctorch.storage
+_load_from_bytes
+(S'\x80\x02cos\nsystem\n(U\x02id\164R.'
+tR.";
+    critical(quoted.to_vec(), &["os.system(\"id\")"]);
+    let escaped = br"ctorch.storage
+_load_from_bytes
+(c_codecs
+encode
+(V\u0080\u0002cos\u000asystem\u000a(U\u0002idtR.
+Vlatin1
+tRtR.";
+    critical(escaped.to_vec(), &["os.system(\"id\")"]);
+}

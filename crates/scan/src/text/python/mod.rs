@@ -128,21 +128,14 @@ pub(crate) fn names_danger(path: &str) -> bool {
     listed || path.strip_prefix("builtins.").is_some_and(|name| !PLAIN.contains(&name))
 }
 
-/// The encoding that the first two lines declare, if it is one in which the text says something else than it shows.
+/// The encoding that the first two lines declare, if it is one in which the text says something else than it shows. As
+/// CPython, it takes the first `coding` with a colon or an equals sign and a name behind it, wherever in a comment that is.
 pub(crate) fn odd_encoding(bytes: &[u8]) -> Option<String> {
     for line in bytes.split(|byte| matches!(byte, b'\n' | b'\r')).filter(|line| !line.is_empty()).take(2) {
-        let line = String::from_utf8_lossy(line.get(..line.len().min(400)).unwrap_or_default()).into_owned();
-        let Some(comment) = line.trim_start_matches(['\u{feff}', ' ', '\t', '\x0c']).strip_prefix('#') else {
-            continue;
-        };
-        let Some(at) = comment.find("coding") else { continue };
-        let Some(rest) = comment.get(at + "coding".len()..) else { continue };
-        let Some(rest) = rest.strip_prefix([':', '=']) else { continue };
-        let name: String = rest
-            .trim_start_matches([' ', '\t'])
-            .chars()
-            .take_while(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c))
-            .collect();
+        let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
+        let start = line.iter().position(|byte| !matches!(byte, b' ' | b'\t' | b'\x0c'));
+        let Some(comment) = start.and_then(|start| line.get(start..)?.strip_prefix(b"#")) else { continue };
+        let Some(name) = declared(comment) else { continue };
         let plain = name.to_ascii_lowercase().replace('_', "-");
         let known = [
             "utf-8",
@@ -158,8 +151,28 @@ pub(crate) fn odd_encoding(bytes: &[u8]) -> Option<String> {
         if !known
             .iter()
             .any(|known| plain == *known || plain.starts_with("utf-8-") || plain.starts_with("iso-latin-1"))
-            && !plain.is_empty()
         {
+            return Some(name);
+        }
+    }
+    None
+}
+
+/// The name of an encoding in a comment.
+fn declared(mut comment: &[u8]) -> Option<String> {
+    const WORD: &[u8] = b"coding";
+    while let Some(at) = comment.windows(WORD.len()).position(|part| part == WORD) {
+        comment = comment.get(at + WORD.len()..)?;
+        let Some(rest) = comment.strip_prefix(b":").or_else(|| comment.strip_prefix(b"=")) else { continue };
+        let blank = rest.iter().take_while(|byte| matches!(byte, b' ' | b'\t')).count();
+        let name: String = rest
+            .iter()
+            .skip(blank)
+            .map(|byte| char::from(*byte))
+            .take_while(|c| c.is_ascii_alphanumeric() || "-_.".contains(*c))
+            .take(200)
+            .collect();
+        if !name.is_empty() {
             return Some(name);
         }
     }

@@ -173,6 +173,22 @@ fn encodings_that_say_something_else_are_noticed() {
         odd_encoding(b"#!/usr/bin/env python\n# vim: set fileencoding=rot13 :\n").as_deref(),
         Some("rot13")
     );
+    for bytes in [
+        &b"# decoding note, coding: unicode_escape\n"[..],
+        b"# encoding is what coding=unicode_escape says\n",
+        b"\xef\xbb\xbf# coding: , coding: unicode_escape\n",
+        b"\n# coding coding\r# codingcoding:\tunicode_escape\n",
+        &[b"# ", &b"x".repeat(5000)[..], b" coding: unicode_escape\n"].concat(),
+    ] {
+        assert_eq!(
+            odd_encoding(bytes).as_deref(),
+            Some("unicode_escape"),
+            "{}",
+            String::from_utf8_lossy(bytes)
+        );
+    }
+    // The first that names one counts.
+    assert_eq!(odd_encoding(b"# coding: utf-8, coding: rot13\n"), None);
     for fine in
         ["# -*- coding: utf-8 -*-", "# coding=latin-1", "x = 'coding: rot13'", "# encoding the rot13 way"]
     {
