@@ -165,8 +165,8 @@ async fn a_plan_whose_step_cannot_be_recorded_is_over() {
     let answer = house.call(&ana, "run_plan", reading("fetch", steps)).await;
     assert!(answer.contains("audit log cannot be written"), "{answer}");
     let state = house.gateway.shared.lock();
-    // What came of the step nobody knows; the plan is over.
-    assert_eq!(state.engine.unresolved().collect::<Vec<_>>(), [CallId(1)]);
+    // What came of the step nobody knows, which is on record as soon as there is room; the plan is over.
+    assert_eq!(state.engine.unresolved().count(), 0);
     drop(state);
     assert!(mail.got("pay").is_empty() && mail.got("fetch").len() == 1);
 }
