@@ -172,28 +172,36 @@ fn signed_sha256(verified: &Verified) -> impl Iterator<Item = ostrom_core::Diges
     files.filter_map(|file| file.digest.as_deref()?.parse().ok())
 }
 
+/// Whom to trust. Nothing that the user asked for is passed over: what does not go together is an error here too, whatever the
+/// arguments' reader let through.
 fn trust(options: &VerifyModelOptions) -> Result<Trust, Failure> {
-    if let Some(key) = &options.key {
-        return Ok(Trust::Key(EcPublicKey::load(key)?));
+    match (&options.key, options.root.as_slice(), &options.trusted_root, &options.identity, &options.issuer) {
+        (Some(key), [], None, None, None) => Ok(Trust::Key(EcPublicKey::load(key)?)),
+        (None, [], Some(root), Some(identity), Some(issuer)) => {
+            Ok(Trust::Sigstore(Box::new(SigstoreTrust {
+                root: TrustedRoot::load(root)?,
+                identity: identity.clone(),
+                issuer: issuer.clone(),
+            })))
+        }
+        (None, roots @ [_, ..], None, None, None) => {
+            Ok(Trust::Certificates(CertificateTrust::load(roots, certificate_time(&options.at)?)?))
+        }
+        _ => Err(Failure::new(
+            "trust one of: --key; --root; --trusted-root with --identity and --issuer. The last two go with no other",
+        )),
     }
-    if let (Some(root), Some(identity), Some(issuer)) =
-        (&options.trusted_root, &options.identity, &options.issuer)
-    {
-        return Ok(Trust::Sigstore(Box::new(SigstoreTrust {
-            root: TrustedRoot::load(root)?,
-            identity: identity.clone(),
-            issuer: issuer.clone(),
-        })));
+}
+
+fn certificate_time(text: &str) -> Result<CertificateTime, Failure> {
+    match text {
+        "now" => Ok(CertificateTime::Now),
+        "issued" => Ok(CertificateTime::Issued),
+        seconds => seconds
+            .parse()
+            .map(CertificateTime::At)
+            .map_err(|_| Failure::new(format!("--at {seconds}: use now, issued, or seconds since 1970"))),
     }
-    let time =
-        match options.at.as_str() {
-            "now" => CertificateTime::Now,
-            "issued" => CertificateTime::Issued,
-            seconds => CertificateTime::At(seconds.parse().map_err(|_| {
-                Failure::new(format!("--at {seconds}: use now, issued, or seconds since 1970"))
-            })?),
-        };
-    Ok(Trust::Certificates(CertificateTrust::load(&options.root, time)?))
 }
 
 /// Who signed, in one line without anything that could forge another.

@@ -123,17 +123,19 @@ pub struct VerifyModelOptions {
     /// Trust certificates that lead to this root, in PEM; intermediate ones may be given too.
     #[arg(long)]
     pub root: Vec<PathBuf>,
+    // What does not go with the chosen kind of trust is refused by name: clap does not insist on what is required where that
+    // conflicts with another argument, and would pass over it.
     /// When certificates must be valid: now, issued (when the signer's began, as model_signing does), or a Unix time.
-    #[arg(long, default_value = "now", requires = "root")]
+    #[arg(long, default_value = "now", requires = "root", conflicts_with_all = ["key", "trusted_root"])]
     pub at: String,
     /// Trust Sigstore as this file (trusted_root.json) describes it. Everything is checked offline.
     #[arg(long, requires_all = ["identity", "issuer"])]
     pub trusted_root: Option<PathBuf>,
     /// The signer's e-mail address or URI.
-    #[arg(long)]
+    #[arg(long, requires = "trusted_root", conflicts_with_all = ["key", "root"])]
     pub identity: Option<String>,
     /// Who attested the identity: the URL of an OpenID Connect issuer.
-    #[arg(long)]
+    #[arg(long, requires = "trusted_root", conflicts_with_all = ["key", "root"])]
     pub issuer: Option<String>,
     /// Follow symbolic links to files.
     #[arg(long)]
