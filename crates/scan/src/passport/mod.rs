@@ -171,7 +171,7 @@ struct Predicate {
     created_unix: u64,
 }
 
-fn predicate_type() -> PredicateType {
+pub(crate) fn predicate_type() -> PredicateType {
     PredicateType::ostrom("passport", 1)
 }
 
