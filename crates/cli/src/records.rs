@@ -47,6 +47,17 @@ impl Records {
         self.revocations.standing(&self.graph, digests)
     }
 
+    /// What is known against an artifact that was read from `path`, or against anything that lies there with it: what is no part
+    /// of it by its name is on the disk all the same.
+    pub fn standing_at(&self, path: &Path, artifact: &Artifact) -> Result<Standing, Failure> {
+        if self.is_empty() {
+            return Ok(Standing::Clear);
+        }
+        let mut digests = artifact.digests();
+        digests.extend(artifact.digests_beside(path)?);
+        Ok(self.standing(&digests))
+    }
+
     /// The artifact that a user means: a path, a digest, its beginning, or a name on record.
     pub fn find(&self, text: &str) -> Result<(String, Digest), Failure> {
         if let Some(artifact) = named(text)? {

@@ -136,8 +136,10 @@ pub fn verify(options: &VerifyModelOptions) -> Result<ExitCode, Failure> {
     let standing = if records.is_empty() {
         Standing::Clear
     } else {
-        let mut digests = Artifact::read(&options.path)?.digests();
-        // A file that is no part of the artifact by its name (`model.sig`, `.gitignore`) was signed all the same.
+        let artifact = Artifact::read(&options.path)?;
+        let mut digests = artifact.digests();
+        // What is no part of the artifact by its name (`model.sig`, `.git`) is there all the same, signed or not.
+        digests.extend(artifact.digests_beside(&options.path)?);
         digests.extend(signed_sha256(&verified));
         records.standing(&digests)
     };

@@ -171,7 +171,7 @@ pub struct PassportOptions {
     /// The Ed25519 key to sign with; the default key otherwise.
     #[arg(long)]
     pub sign_key: Option<PathBuf>,
-    /// The public key that a signature beside the model is checked with.
+    /// The public key that a signature beside the model is checked with, with --verify too.
     #[arg(long)]
     pub key: Option<PathBuf>,
     /// Check an existing passport against the files instead of making one.
