@@ -225,7 +225,14 @@ pub enum LineageCommand {
          \"edges\": [{\"child\", \"parent\", \"relation\", \"basis\", \"trusted\", \"record\"}…]}")]
     Show(ShowOptions),
     /// List what descends from something, with the shortest chain to each.
-    #[command(after_help = "Example:\n  ostrom lineage affected-by 9f86d081884c7d65…")]
+    #[command(after_help = "Examples:
+  ostrom lineage affected-by 9f86d081884c7d65…
+  ostrom lineage affected-by ./model                # what descends from it, or from a file or folder in it
+
+--json: {\"artifact\": {\"name\", \"digest\"}, \"known\": whether any lineage is on record about it,
+         \"affected\": [{\"digest\", \"name\", \"distance\", \"trusted\", \"chain\": edges as of `lineage show`}…]}
+
+Exit status: 0 what descends from it is listed, 1 error, or nothing is on record about it.")]
     AffectedBy(WalkOptions),
     /// Show what a model's own files say of its parents, data sets and licence.
     Claims {
