@@ -6,10 +6,10 @@ use std::process::ExitCode;
 
 use ostrom_core::Digest;
 use ostrom_scan::lineage::{
-    Basis, Charset, Claims, Comparison, Direction, Edge, Graph, Lineage, Options as CompareOptions, Reached,
-    Relation, Sample, Store, Verdict, svg, tree,
+    self, Basis, Charset, Claims, Comparison, Direction, Edge, Graph, Lineage, Options as CompareOptions,
+    Reached, Relation, Sample, Store, Verdict, svg, tree,
 };
-use ostrom_scan::revocation::{Reinstatement, Revocation};
+use ostrom_scan::revocation::{Reinstatement, Revocation, Revocations};
 use ostrom_trust::{Envelope, PublicKey};
 use serde_json::{Value, json};
 
@@ -156,9 +156,11 @@ fn complain(records: &Records) -> Result<ExitCode, Failure> {
 
 fn affected_by(options: &WalkOptions) -> Result<ExitCode, Failure> {
     let records = Records::load(&options.trust)?;
-    let (name, digest) = records.find(&options.artifact)?;
-    let walk = records.graph.affected_by(digest);
-    let reached: Vec<_> = walk.reached().iter().filter(|reached| reached.distance > 0).collect();
+    let (name, digest, parts) = records.find_with_parts(&options.artifact)?;
+    // What came from a file of a folder, or from a folder within it, came from the folder.
+    let known = parts.iter().any(|part| records.graph.knows(*part));
+    let walk = records.graph.walk(&parts, Direction::Descendants);
+    let reached = walk.reached();
     if options.json {
         let list: Vec<_> = reached
             .iter()
@@ -168,10 +170,13 @@ fn affected_by(options: &WalkOptions) -> Result<ExitCode, Failure> {
                        "trusted": reached.trusted, "chain": chain})
             })
             .collect();
-        show::json(&json!({"artifact": {"name": name, "digest": digest}, "affected": list}))?;
-        return complain(&records);
+        show::json(&json!({"artifact": {"name": name, "digest": digest}, "known": known, "affected": list}))?;
+        return complain_unless(known, &name, &records);
     }
-    println!("{} artifacts descend from {name} (sha256:{})", reached.len(), digest.short());
+    if known {
+        let part = if parts.len() > 1 { " or a part of it" } else { "" };
+        println!("{} artifacts descend from {name} (sha256:{}){part}", reached.len(), digest.short());
+    }
     for reached in reached {
         let unverified = if reached.trusted { "" } else { "  (by records of keys that are not trusted)" };
         println!("\n{}  sha256:{}{unverified}", label(&records.graph, reached.digest), reached.digest);
@@ -186,7 +191,20 @@ fn affected_by(options: &WalkOptions) -> Result<ExitCode, Failure> {
             println!("{}", show::wrapped(&line, "    "));
         }
     }
-    complain(&records)
+    complain_unless(known, &name, &records)
+}
+
+/// As [`complain`], and what no record knows is an error too: nobody may take it for something that nothing descends from.
+fn complain_unless(known: bool, name: &str, records: &Records) -> Result<ExitCode, Failure> {
+    let broken = complain(records);
+    if known {
+        return broken;
+    }
+    let mut what = format!("no lineage is on record about {name}, so nobody knows what descends from it");
+    if let Err(broken) = broken {
+        what.push_str(&format!("; {broken}"));
+    }
+    Err(Failure::new(what))
 }
 
 fn label(graph: &Graph, digest: Digest) -> String {
@@ -274,10 +292,17 @@ fn import_one(store: &Store, keys: &[PublicKey], path: &Path) -> Result<(Digest,
     if bytes.len() as u64 > MAX_RECORD {
         return Err(Failure::new(format!("{} is larger than any record", path.display())));
     }
-    let record = ostrom_scan::lineage::Record::from_slice(&bytes, keys)
+    let record = lineage::Record::from_slice(&bytes, keys)
         .map_err(|error| Failure::new(format!("{}: {error}", path.display())))?;
+    let (kind, trusted) = (record.statement.predicate_type().to_string(), record.signers.is_trusted());
+    // What could not be used when it is looked up is not taken in either; it would stand in the way of every look-up.
+    let one = lineage::Records { records: vec![record], problems: Vec::new() };
+    let (graph, revocations) = (Graph::new(&one)?, Revocations::new(&one));
+    if let Some(problem) = graph.problems().iter().chain(revocations.problems()).next() {
+        return Err(Failure::new(format!("{}: {}", path.display(), problem.what)));
+    }
     let id = store.add(&Envelope::from_slice(&bytes)?)?;
-    Ok((id, record.statement.predicate_type().to_string(), record.signers.is_trusted()))
+    Ok((id, kind, trusted))
 }
 
 fn descendants(graph: &Graph, digest: Digest) -> usize {

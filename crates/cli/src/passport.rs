@@ -7,12 +7,14 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use ostrom_scan::lineage::{Artifact, Claims};
-use ostrom_scan::passport::{FILE_NAME, Inputs, Passport, ScanSummary, SignatureSeen, cyclonedx, verify};
+use ostrom_scan::passport::{
+    FILE_NAME, Inputs, Passport, ScanSummary, SignatureSeen, cyclonedx, not_covered, verify,
+};
 use ostrom_scan::revocation::Standing;
 use ostrom_scan::{Options, Report, rules_digest, scan};
 use ostrom_trust::Envelope;
 use ostrom_trust::oms::{self, EcPublicKey, Trust};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::args::PassportOptions;
 use crate::eval::{now, signing_key};
@@ -23,6 +25,8 @@ use crate::sign::{default_signature, read_signature, replace, signer};
 
 /// The largest passport that is read, in bytes.
 const MAX_PASSPORT: u64 = 256 << 20;
+/// What kind of signature lies beside a model.
+const MODEL_SIGNING: &str = "model-signing";
 
 /// Runs the command.
 pub fn run(options: &PassportOptions) -> Result<ExitCode, Failure> {
@@ -54,7 +58,7 @@ fn make(options: &PassportOptions, out: &Path) -> Result<ExitCode, Failure> {
     let inputs = Inputs {
         formats,
         scan: Some(summary(&report)),
-        signatures: signatures(options)?,
+        signatures: signatures(options, &artifact)?,
         tool: concat!("ostrom ", env!("CARGO_PKG_VERSION")).to_owned(),
         created_unix: now(),
     };
@@ -69,9 +73,10 @@ fn make(options: &PassportOptions, out: &Path) -> Result<ExitCode, Failure> {
     }
     if options.json {
         show::json(&json!({"passport": out, "digest": passport.digest, "files": passport.files.len(),
+                           "ignored": artifact.ignored, "signatures": passport.signatures,
                            "signer": key.public().id().to_string(), "cyclonedx": options.cyclonedx}))?;
     } else {
-        table(&passport, &artifact.ignored);
+        table(&passport, &artifact.ignored, "holds");
         println!("signed    by {}\nwrote     {}", key.public().id().short(), out.display());
         if let Some(bom) = &options.cyclonedx {
             println!("wrote     {}", bom.display());
@@ -108,27 +113,68 @@ fn summary(report: &Report) -> ScanSummary {
 }
 
 /// The signature beside the model, checked if a key for it was given.
-fn signatures(options: &PassportOptions) -> Result<Vec<SignatureSeen>, Failure> {
+fn signatures(options: &PassportOptions, artifact: &Artifact) -> Result<Vec<SignatureSeen>, Failure> {
     let place = default_signature(&options.path);
-    if !place.exists() {
-        return match &options.key {
-            Some(_) => Err(Failure::new(format!("--key was given, but there is no {}", place.display()))),
-            None => Ok(Vec::new()),
-        };
+    if let Some(key) = &options.key {
+        return Ok(vec![check_signature(&options.path, &place, key, artifact)?]);
     }
-    let file = place.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned());
-    let kind = "model-signing".to_owned();
-    let Some(key) = &options.key else {
-        return Ok(vec![SignatureSeen { file, kind, signer: "not checked".to_owned(), verified: false }]);
-    };
-    let trust = Trust::Key(EcPublicKey::load(key)?);
-    let settings = oms::VerifyOptions::default();
-    let bundle = read_signature(&place)?;
-    let verified = oms::verify(&options.path, Some(&place), &bundle, &trust, &settings, &|_| ())?;
-    Ok(vec![SignatureSeen { file, kind, signer: signer(&verified.signer), verified: true }])
+    if !place.exists() {
+        return Ok(Vec::new());
+    }
+    Ok(vec![SignatureSeen {
+        file: file_name(&place),
+        kind: MODEL_SIGNING.to_owned(),
+        signer: "not checked".to_owned(),
+        verified: false,
+        not_covered: Vec::new(),
+    }])
 }
 
-fn table(passport: &Passport, ignored: &[String]) {
+/// Checks the signature beside a model with a key.
+fn check_signature(
+    model: &Path,
+    place: &Path,
+    key: &Path,
+    artifact: &Artifact,
+) -> Result<SignatureSeen, Failure> {
+    if !place.exists() {
+        return Err(Failure::new(format!("--key was given, but there is no {}", place.display())));
+    }
+    let trust = Trust::Key(EcPublicKey::load(key)?);
+    // The passport is written after the signature and lies in the folder: that one file need not be signed.
+    let settings = oms::VerifyOptions { ignore_unsigned: true, ..oms::VerifyOptions::default() };
+    let bundle = read_signature(place)?;
+    let verified = oms::verify(model, Some(place), &bundle, &trust, &settings, &|_| ())?;
+    let extra = verified.unsigned.iter().filter(|path| *path != FILE_NAME);
+    let mut not_signed: Vec<String> = extra.map(|path| format!("extra: {}", one_line(path))).collect();
+    not_signed.extend(verified.unexamined.iter().map(ToString::to_string));
+    if !not_signed.is_empty() {
+        return Err(Failure::new(format!(
+            "signature {}: the folder is not what was signed:\n  {}",
+            place.display(),
+            not_signed.join("\n  ")
+        )));
+    }
+    Ok(SignatureSeen {
+        file: file_name(place),
+        kind: MODEL_SIGNING.to_owned(),
+        signer: signer(&verified.signer),
+        verified: true,
+        not_covered: not_covered(artifact, verified.files.iter().map(|file| file.path.as_str())),
+    })
+}
+
+fn file_name(path: &Path) -> String {
+    path.file_name().map_or_else(String::new, |name| name.to_string_lossy().into_owned())
+}
+
+/// A name that cannot be taken for several lines.
+fn one_line(name: &str) -> String {
+    name.chars().flat_map(char::escape_debug).collect()
+}
+
+/// `verified` says what a signature that was checked for the passport means to who reads this.
+fn table(passport: &Passport, ignored: &[String], verified: &str) {
     println!("{}  sha256:{}", show::printable(&passport.name), passport.digest);
     let bytes = passport.files.iter().map(|file| file.size).sum();
     println!("files     {}, {}", passport.files.len(), indicatif::HumanBytes(bytes));
@@ -159,11 +205,23 @@ fn table(passport: &Passport, ignored: &[String]) {
         println!("scan      {found}; {all}");
     }
     for signature in &passport.signatures {
-        let state = if signature.verified { "holds" } else { "not checked: give --key" };
-        println!("signature {}: {state}", signature.file);
+        println!("signature {}: {}", one_line(&signature.file), state(signature, verified));
     }
     if !ignored.is_empty() {
-        println!("left out  {}", ignored.join(", "));
+        println!("left out  {} (no part of the artifact; anything may be in it)", ignored.join(", "));
+    }
+}
+
+/// What is known of a signature; `verified` if it was checked.
+fn state(signature: &SignatureSeen, verified: &str) -> String {
+    if !signature.verified {
+        return "not checked when the passport was made: give --key".to_owned();
+    }
+    let missing: Vec<String> = signature.not_covered.iter().take(8).map(|path| one_line(path)).collect();
+    match signature.not_covered.len().saturating_sub(missing.len()) {
+        0 if missing.is_empty() => verified.to_owned(),
+        0 => format!("{verified}, but does not cover {}", missing.join(", ")),
+        more => format!("{verified}, but does not cover {} and {more} more", missing.join(", ")),
     }
 }
 
@@ -182,34 +240,52 @@ fn check(options: &PassportOptions, place: &Path) -> Result<ExitCode, Failure> {
     };
     let passport = Passport::from_statement(&signed.statement)?;
     let found = verify(&passport, &options.path)?;
-    let differences: Vec<String> = found.differences.iter().map(ToString::to_string).collect();
+    let artifact = &found.artifact;
+    let signature = options
+        .key
+        .as_ref()
+        .map(|key| check_signature(&options.path, &default_signature(&options.path), key, artifact));
+    let mut wrong: Vec<String> = found.differences.iter().map(ToString::to_string).collect();
     let records = Records::load(&options.trust)?;
-    let standing = if records.is_empty() || !differences.is_empty() {
-        Standing::Clear
-    } else {
-        records.standing(&Artifact::read(&options.path)?.digests())
-    };
+    let standing = records.standing_at(&options.path, artifact)?;
     if options.json {
-        let holds = differences.is_empty() && standing == Standing::Clear && records.problems.is_empty();
-        show::json(&json!({"holds": holds, "signer": signed.signer.to_string(), "digest": passport.digest,
-                           "differences": differences, "takenOnTrust": found.taken_on_trust,
-                           "revocation": standing_json(&standing), "unusableRecords": records.problems}))?;
+        let unsigned = signature.as_ref().is_some_and(Result::is_err);
+        let clear = standing == Standing::Clear && records.problems.is_empty();
+        show::json(
+            &json!({"holds": wrong.is_empty() && !unsigned && clear, "signer": signed.signer.to_string(),
+                           "digest": passport.digest, "differences": wrong, "ignored": artifact.ignored,
+                           "takenOnTrust": found.taken_on_trust, "signature": signature.as_ref().map(signature_json),
+                           "revocation": standing_json(&standing), "unusableRecords": records.problems}),
+        )?;
     } else {
-        table(&passport, &[]);
+        table(&passport, &artifact.ignored, "held when the passport was made, says its signer");
         println!("signed    by {}", signed.signer.short());
+        if let Some(Ok(seen)) = &signature {
+            println!("signature {}: {}, checked now: {}", seen.file, state(seen, "holds"), seen.signer);
+        }
         println!(
             "{}",
             show::wrapped(&format!("on the signer's word: {}", found.taken_on_trust.join(", ")), "")
         );
     }
-    if differences.is_empty() {
-        refuse_unless_clear(&records, &standing, "the passport holds")?;
-        if !options.json {
-            println!(
-                "holds: everything that can be derived again is as the passport says, and nothing on record is revoked"
-            );
-        }
-        return Ok(ExitCode::SUCCESS);
+    wrong.extend(signature.and_then(Result::err).map(|failure| failure.to_string()));
+    if !wrong.is_empty() {
+        return Err(Failure::new(format!("the passport does not hold:\n  {}", wrong.join("\n  "))));
     }
-    Err(Failure::new(format!("the files are not what the passport says:\n  {}", differences.join("\n  "))))
+    refuse_unless_clear(&records, &standing, "the passport holds")?;
+    if !options.json {
+        println!(
+            "holds: everything that can be derived again is as the passport says, and nothing on record is revoked"
+        );
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn signature_json(signature: &Result<SignatureSeen, Failure>) -> Value {
+    match signature {
+        Ok(seen) => {
+            json!({"holds": true, "file": seen.file, "signer": seen.signer, "notCovered": seen.not_covered})
+        }
+        Err(failure) => json!({"holds": false, "error": failure.to_string()}),
+    }
 }

@@ -47,13 +47,31 @@ impl Records {
         self.revocations.standing(&self.graph, digests)
     }
 
+    /// What is known against an artifact that was read from `path`, or against anything that lies there with it: what is no part
+    /// of it by its name is on the disk all the same.
+    pub fn standing_at(&self, path: &Path, artifact: &Artifact) -> Result<Standing, Failure> {
+        if self.is_empty() {
+            return Ok(Standing::Clear);
+        }
+        let mut digests = artifact.digests();
+        digests.extend(artifact.digests_beside(path)?);
+        Ok(self.standing(&digests))
+    }
+
     /// The artifact that a user means: a path, a digest, its beginning, or a name on record.
     pub fn find(&self, text: &str) -> Result<(String, Digest), Failure> {
-        if let Some(artifact) = named(text)? {
+        let (name, digest, _) = self.find_with_parts(text)?;
+        Ok((name, digest))
+    }
+
+    /// As [`Self::find`], with all digests that stand for it or for a part of it, its own first. What is only on record is without
+    /// its parts.
+    pub fn find_with_parts(&self, text: &str) -> Result<(String, Digest, Vec<Digest>), Failure> {
+        if let Some(artifact) = named_with_parts(text)? {
             return Ok(artifact);
         }
         match self.graph.find(text).as_slice() {
-            [digest] => Ok((self.graph.name(*digest).unwrap_or_default().to_owned(), *digest)),
+            [digest] => Ok((self.graph.name(*digest).unwrap_or_default().to_owned(), *digest, vec![*digest])),
             [] => Err(Failure::new(format!(
                 "{text}: no such path, and no artifact of that digest or name is on record"
             ))),
@@ -67,12 +85,18 @@ impl Records {
 
 /// The artifact that a user means, without records: a path, or a whole digest.
 pub fn named(text: &str) -> Result<Option<(String, Digest)>, Failure> {
+    Ok(named_with_parts(text)?.map(|(name, digest, _)| (name, digest)))
+}
+
+/// As [`named`], with all digests that stand for it or for a part of it, its own first.
+fn named_with_parts(text: &str) -> Result<Option<(String, Digest, Vec<Digest>)>, Failure> {
     if Path::new(text).exists() {
         let artifact = Artifact::read(Path::new(text))?;
-        return Ok(Some((artifact.name, artifact.digest)));
+        let parts = artifact.digests();
+        return Ok(Some((artifact.name, artifact.digest, parts)));
     }
     let digest = text.strip_prefix("sha256:").unwrap_or(text);
-    Ok(digest.parse::<Digest>().ok().map(|digest| (digest.short(), digest)))
+    Ok(digest.parse::<Digest>().ok().map(|digest| (digest.short(), digest, vec![digest])))
 }
 
 /// As [`named`]; neither is an error.

@@ -136,8 +136,10 @@ pub fn verify(options: &VerifyModelOptions) -> Result<ExitCode, Failure> {
     let standing = if records.is_empty() {
         Standing::Clear
     } else {
-        let mut digests = Artifact::read(&options.path)?.digests();
-        // A file that is no part of the artifact by its name (`model.sig`, `.gitignore`) was signed all the same.
+        let artifact = Artifact::read(&options.path)?;
+        let mut digests = artifact.digests();
+        // What is no part of the artifact by its name (`model.sig`, `.git`) is there all the same, signed or not.
+        digests.extend(artifact.digests_beside(&options.path)?);
         digests.extend(signed_sha256(&verified));
         records.standing(&digests)
     };
@@ -172,28 +174,36 @@ fn signed_sha256(verified: &Verified) -> impl Iterator<Item = ostrom_core::Diges
     files.filter_map(|file| file.digest.as_deref()?.parse().ok())
 }
 
+/// Whom to trust. Nothing that the user asked for is passed over: what does not go together is an error here too, whatever the
+/// arguments' reader let through.
 fn trust(options: &VerifyModelOptions) -> Result<Trust, Failure> {
-    if let Some(key) = &options.key {
-        return Ok(Trust::Key(EcPublicKey::load(key)?));
+    match (&options.key, options.root.as_slice(), &options.trusted_root, &options.identity, &options.issuer) {
+        (Some(key), [], None, None, None) => Ok(Trust::Key(EcPublicKey::load(key)?)),
+        (None, [], Some(root), Some(identity), Some(issuer)) => {
+            Ok(Trust::Sigstore(Box::new(SigstoreTrust {
+                root: TrustedRoot::load(root)?,
+                identity: identity.clone(),
+                issuer: issuer.clone(),
+            })))
+        }
+        (None, roots @ [_, ..], None, None, None) => {
+            Ok(Trust::Certificates(CertificateTrust::load(roots, certificate_time(&options.at)?)?))
+        }
+        _ => Err(Failure::new(
+            "trust one of: --key; --root; --trusted-root with --identity and --issuer. The last two go with no other",
+        )),
     }
-    if let (Some(root), Some(identity), Some(issuer)) =
-        (&options.trusted_root, &options.identity, &options.issuer)
-    {
-        return Ok(Trust::Sigstore(Box::new(SigstoreTrust {
-            root: TrustedRoot::load(root)?,
-            identity: identity.clone(),
-            issuer: issuer.clone(),
-        })));
+}
+
+fn certificate_time(text: &str) -> Result<CertificateTime, Failure> {
+    match text {
+        "now" => Ok(CertificateTime::Now),
+        "issued" => Ok(CertificateTime::Issued),
+        seconds => seconds
+            .parse()
+            .map(CertificateTime::At)
+            .map_err(|_| Failure::new(format!("--at {seconds}: use now, issued, or seconds since 1970"))),
     }
-    let time =
-        match options.at.as_str() {
-            "now" => CertificateTime::Now,
-            "issued" => CertificateTime::Issued,
-            seconds => CertificateTime::At(seconds.parse().map_err(|_| {
-                Failure::new(format!("--at {seconds}: use now, issued, or seconds since 1970"))
-            })?),
-        };
-    Ok(Trust::Certificates(CertificateTrust::load(&options.root, time)?))
 }
 
 /// Who signed, in one line without anything that could forge another.

@@ -26,6 +26,7 @@ fn main() -> Result<(), Box<dyn Error>> {
             file: "model.sig".to_owned(),
             kind: "model-signing".to_owned(),
             signer: "example".to_owned(),
+            not_covered: Vec::new(),
             verified: false,
         }],
         tool: "ostrom-scan-example 0.1.0".to_owned(),

@@ -82,7 +82,7 @@ enum Predicate {
     Reinstate { reason: String, revocation: Digest, recorded_unix: u64 },
 }
 
-fn predicate_type() -> PredicateType {
+pub(crate) fn predicate_type() -> PredicateType {
     PredicateType::ostrom("revocation", 1)
 }
 
@@ -206,7 +206,7 @@ impl Revocations {
         Ok(Self::new(&store.load(trusted)?))
     }
 
-    /// The revocations among records.
+    /// The revocations among records. Those that cannot be read, and statements of kinds that are not known, become problems.
     pub fn new(records: &Records) -> Self {
         let mut all = Self { problems: records.problems.clone(), ..Self::default() };
         // Which keys have lifted which statement for which artifact.
@@ -214,6 +214,7 @@ impl Revocations {
         let mut revoked = Vec::new();
         for record in &records.records {
             if *record.statement.predicate_type() != predicate_type() {
+                all.problems.extend(record.unknown_kind());
                 continue;
             }
             let Read { subjects, predicate } = match read(&record.statement) {
@@ -507,5 +508,35 @@ mod tests {
         let mut without = revocation("x", Severity::High, 1);
         without.reason = " ".to_owned();
         assert!(matches!(without.to_statement(), Err(RevocationError::NoReason)));
+    }
+
+    #[test]
+    fn statements_of_unknown_kinds_may_be_revocations_and_are_told() {
+        let problems = |kind: PredicateType, trusted| {
+            let mut place = Place::new();
+            let known = revocation("x", Severity::High, 1).to_statement().unwrap();
+            let statement =
+                Statement::new(known.subjects().to_vec(), kind, known.predicate().clone()).unwrap();
+            let id = place.add(&statement, trusted);
+            let graph = Graph::new(&place.records).unwrap();
+            let revocations = Revocations::new(&place.records);
+            assert_eq!(graph.problems(), revocations.problems(), "whoever looks at one of them is told");
+            let record = place.records.records.iter().find(|record| record.statement_id == id).unwrap();
+            let name = format!("{}.json", record.id);
+            assert!(revocations.problems().iter().all(|problem| problem.name == name));
+            revocations.problems().len()
+        };
+        let unknown = [
+            PredicateType::ostrom("revocation", 2),
+            PredicateType::ostrom("lineage", 2),
+            PredicateType::ostrom("passport", 2),
+            serde_json::from_value("https://example.org/withdrawn/v1".into()).unwrap(),
+        ];
+        for kind in unknown {
+            for trusted in [true, false] {
+                assert_eq!(problems(kind.clone(), trusted), 1, "{kind} was passed over");
+            }
+        }
+        assert_eq!(problems(PredicateType::ostrom("passport", 1), true), 0);
     }
 }

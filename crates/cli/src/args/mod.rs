@@ -91,7 +91,14 @@ Exit status: 0 it is what was signed and nothing is revoked, 1 it is not.")]
     #[command(after_help = "Examples:
   ostrom passport ./model-folder
   ostrom passport ./model-folder --cyclonedx bom.json
-  ostrom passport ./model-folder --verify")]
+  ostrom passport ./model-folder --verify
+  ostrom passport ./model-folder --verify --key model-key.pub.pem   # and check its signature now
+
+--json: {\"passport\": FILE, \"digest\", \"files\", \"ignored\", \"signatures\", \"signer\", \"cyclonedx\"}; with --verify {\"holds\", \"signer\",
+         \"digest\", \"differences\", \"ignored\": what is there and no part of it, \"takenOnTrust\", \"signature\": null without --key, or
+         {\"holds\", \"file\", \"signer\", \"notCovered\"} or {\"holds\", \"error\"}, \"revocation\", \"unusableRecords\"}
+
+Exit status: 0 it was written, or it holds and nothing is revoked, 1 it does not hold, or something could not be read.")]
     Passport(PassportOptions),
     /// Record and follow what came from what.
     #[command(after_help = "Example:\n  ostrom lineage affected-by 9f86d081884c7d65…")]

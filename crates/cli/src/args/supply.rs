@@ -123,17 +123,19 @@ pub struct VerifyModelOptions {
     /// Trust certificates that lead to this root, in PEM; intermediate ones may be given too.
     #[arg(long)]
     pub root: Vec<PathBuf>,
+    // What does not go with the chosen kind of trust is refused by name: clap does not insist on what is required where that
+    // conflicts with another argument, and would pass over it.
     /// When certificates must be valid: now, issued (when the signer's began, as model_signing does), or a Unix time.
-    #[arg(long, default_value = "now", requires = "root")]
+    #[arg(long, default_value = "now", requires = "root", conflicts_with_all = ["key", "trusted_root"])]
     pub at: String,
     /// Trust Sigstore as this file (trusted_root.json) describes it. Everything is checked offline.
     #[arg(long, requires_all = ["identity", "issuer"])]
     pub trusted_root: Option<PathBuf>,
     /// The signer's e-mail address or URI.
-    #[arg(long)]
+    #[arg(long, requires = "trusted_root", conflicts_with_all = ["key", "root"])]
     pub identity: Option<String>,
     /// Who attested the identity: the URL of an OpenID Connect issuer.
-    #[arg(long)]
+    #[arg(long, requires = "trusted_root", conflicts_with_all = ["key", "root"])]
     pub issuer: Option<String>,
     /// Follow symbolic links to files.
     #[arg(long)]
@@ -169,7 +171,7 @@ pub struct PassportOptions {
     /// The Ed25519 key to sign with; the default key otherwise.
     #[arg(long)]
     pub sign_key: Option<PathBuf>,
-    /// The public key that a signature beside the model is checked with.
+    /// The public key that a signature beside the model is checked with, with --verify too.
     #[arg(long)]
     pub key: Option<PathBuf>,
     /// Check an existing passport against the files instead of making one.
@@ -223,7 +225,14 @@ pub enum LineageCommand {
          \"edges\": [{\"child\", \"parent\", \"relation\", \"basis\", \"trusted\", \"record\"}…]}")]
     Show(ShowOptions),
     /// List what descends from something, with the shortest chain to each.
-    #[command(after_help = "Example:\n  ostrom lineage affected-by 9f86d081884c7d65…")]
+    #[command(after_help = "Examples:
+  ostrom lineage affected-by 9f86d081884c7d65…
+  ostrom lineage affected-by ./model                # what descends from it, or from a file or folder in it
+
+--json: {\"artifact\": {\"name\", \"digest\"}, \"known\": whether any lineage is on record about it,
+         \"affected\": [{\"digest\", \"name\", \"distance\", \"trusted\", \"chain\": edges as of `lineage show`}…]}
+
+Exit status: 0 what descends from it is listed, 1 error, or nothing is on record about it.")]
     AffectedBy(WalkOptions),
     /// Show what a model's own files say of its parents, data sets and licence.
     Claims {

@@ -26,3 +26,4 @@ mod supply;
 mod templates;
 #[path = "../../../models/tests/tiny_gguf/mod.rs"]
 mod tiny_gguf;
+mod word;

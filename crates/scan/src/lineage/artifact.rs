@@ -122,8 +122,11 @@ impl Artifact {
     /// If anything in it cannot be read, is no file or folder, or has a name that is not UTF-8. Nothing is skipped.
     pub fn read(path: &Path) -> Result<Self, ArtifactError> {
         let metadata = std::fs::metadata(path).map_err(|source| io_error(path, source))?;
-        let name = display_name(path);
         if metadata.is_file() {
+            // The name of a link, not of what it leads to: a download cache calls that by its digest, and how a file is read
+            // depends on its name.
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
+            let name = name.unwrap_or_else(|| display_name(path));
             let (size, sha256) = digest_file(path)?;
             let files = vec![FileDigest { path: name.clone(), size, sha256 }];
             return Ok(Self { name, digest: sha256, files, ignored: Vec::new() });
@@ -131,7 +134,8 @@ impl Artifact {
         if !metadata.is_dir() {
             return Err(ArtifactError::NotAFile(path.to_owned()));
         }
-        let (paths, ignored) = list(path)?;
+        let name = display_name(path);
+        let (paths, ignored) = list(path, "")?;
         let mut files = Vec::with_capacity(paths.len());
         for relative in paths {
             let (size, sha256) = digest_file(&path.join(&relative))?;
@@ -164,6 +168,29 @@ impl Artifact {
         all.extend(inner_folders(&self.files).into_iter().map(|(_, digest)| digest));
         all
     }
+
+    /// The digests of what lies in the folder at `path`, from which the artifact was read, and is not part of it
+    /// ([`Self::ignored`]): of the files, and of the folders that they are in. It is there all the same, and a revoked file may
+    /// have any name.
+    ///
+    /// # Errors
+    /// As [`Self::read`].
+    pub fn digests_beside(&self, path: &Path) -> Result<Vec<Digest>, ArtifactError> {
+        let mut files = Vec::new();
+        for name in &self.ignored {
+            let top = path.join(name);
+            // A link to a folder leads out of this one, and nothing says what is meant by it.
+            let metadata = std::fs::symlink_metadata(&top).map_err(|source| io_error(&top, source))?;
+            let found =
+                if metadata.is_dir() { list(path, &format!("{name}/"))?.0 } else { vec![name.clone()] };
+            for relative in found {
+                let (size, sha256) = digest_file(&path.join(&relative))?;
+                files.push(FileDigest { path: relative, size, sha256 });
+            }
+        }
+        let folders = inner_folders(&files).into_iter().map(|(_, digest)| digest);
+        Ok(files.iter().map(|file| file.sha256).chain(folders).collect())
+    }
 }
 
 fn io_error(path: &Path, source: io::Error) -> ArtifactError {
@@ -175,10 +202,11 @@ fn display_name(path: &Path) -> String {
     path.file_name().map_or_else(|| "folder".to_owned(), |name| name.to_string_lossy().into_owned())
 }
 
-/// Relative paths of all files below `root`, and what was ignored at its top.
-fn list(root: &Path) -> Result<(Vec<String>, Vec<String>), ArtifactError> {
+/// Relative paths of all files below `root` whose path begins with `prefix`, which is empty or a folder's path and `/`; and
+/// what was ignored at the top of `root`.
+fn list(root: &Path, prefix: &str) -> Result<(Vec<String>, Vec<String>), ArtifactError> {
     let (mut files, mut ignored) = (Vec::new(), Vec::new());
-    let mut folders = vec![(root.to_owned(), String::new(), 0_usize)];
+    let mut folders = vec![(root.join(prefix), prefix.to_owned(), usize::from(!prefix.is_empty()))];
     while let Some((folder, prefix, depth)) = folders.pop() {
         if depth > MAX_DEPTH {
             return Err(ArtifactError::TooLarge(root.to_owned()));
@@ -315,6 +343,39 @@ mod tests {
         }
         for path in ["model.sig/x", ".gitignore/x", "sub/model.sig", "sub/.git/HEAD", "model.sig2"] {
             assert!(!is_beside(path), "{path}");
+        }
+    }
+
+    #[test]
+    fn what_is_passed_over_has_digests_too() {
+        let place = tempfile::tempdir().unwrap();
+        for path in ["a", "model.sig", ".git/hooks/run", ".git/HEAD", "sub/model.sig"] {
+            let file = place.path().join(path);
+            std::fs::create_dir_all(file.parent().unwrap()).unwrap();
+            std::fs::write(file, path).unwrap();
+        }
+        let artifact = Artifact::read(place.path()).unwrap();
+        let of = |path: &str| Digest::of(path.as_bytes());
+        let mut expected = vec![
+            of("model.sig"),
+            of(".git/HEAD"),
+            of(".git/hooks/run"),
+            folder_digest([("run", of(".git/hooks/run"))]).unwrap(),
+            folder_digest([("HEAD", of(".git/HEAD")), ("hooks/run", of(".git/hooks/run"))]).unwrap(),
+        ];
+        expected.sort();
+        let mut found = artifact.digests_beside(place.path()).unwrap();
+        found.sort();
+        assert_eq!(found, expected);
+        assert!(artifact.digests().iter().all(|digest| !found.contains(digest)));
+        let file = place.path().join("a");
+        assert_eq!(Artifact::read(&file).unwrap().digests_beside(&file).unwrap(), []);
+        #[cfg(unix)]
+        {
+            std::fs::rename(place.path().join(".git"), place.path().join("elsewhere")).unwrap();
+            std::os::unix::fs::symlink("elsewhere", place.path().join(".git")).unwrap();
+            let artifact = Artifact::read(place.path()).unwrap();
+            assert!(matches!(artifact.digests_beside(place.path()), Err(ArtifactError::NotAFile(_))));
         }
     }
 

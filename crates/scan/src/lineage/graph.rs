@@ -77,7 +77,8 @@ pub struct Walk<'g> {
 }
 
 impl Graph {
-    /// The graph of a store's records. Those of other kinds are left out; broken ones become problems.
+    /// The graph of a store's records. Revocations and passports are left out; broken ones, and those of kinds that are not
+    /// known, become problems.
     ///
     /// # Errors
     /// If there are more edges than are kept.
@@ -85,6 +86,7 @@ impl Graph {
         let mut graph = Self { problems: records.problems.clone(), ..Self::default() };
         for record in &records.records {
             if *record.statement.predicate_type() != edge::predicate_type() {
+                graph.problems.extend(record.unknown_kind());
                 continue;
             }
             match Lineage::from_statement(&record.statement) {

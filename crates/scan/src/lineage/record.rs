@@ -6,6 +6,11 @@ use ostrom_core::{Digest, Statement, StatementError};
 use ostrom_trust::{Envelope, EnvelopeError, IN_TOTO_PAYLOAD_TYPE, KeyId, PublicKey};
 use serde::Deserialize;
 
+use super::edge;
+use super::store::Problem;
+use crate::examination::escape;
+use crate::{passport, revocation};
+
 /// The longest record that is read, in bytes.
 pub(super) const MAX_RECORD: usize = 1 << 20;
 
@@ -117,6 +122,21 @@ impl Record {
             ),
         };
         Ok(Self { id: Digest::of(bytes), statement_id: Digest::of(&payload), statement, signers })
+    }
+
+    /// A problem if its statement is of a kind that nothing here reads. It may be a later version of the kind that revokes, so
+    /// it is never passed over, whoever signed it.
+    pub(crate) fn unknown_kind(&self) -> Option<Problem> {
+        let kind = self.statement.predicate_type();
+        // Passports say nothing against anything.
+        let known = [edge::predicate_type(), revocation::predicate_type(), passport::predicate_type()];
+        (!known.contains(kind)).then(|| Problem {
+            name: format!("{}.json", self.id),
+            what: format!(
+                "this version of ostrom does not know statements of the kind {}; it may be a revocation",
+                escape(kind.as_str(), 200)
+            ),
+        })
     }
 }
 

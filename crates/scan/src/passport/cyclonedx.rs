@@ -172,7 +172,11 @@ fn model(passport: &Passport, reference: &str, data: &[Value]) -> Value {
         );
     }
     properties.extend(passport.signatures.iter().map(|seen| {
-        let state = if seen.verified { "verified" } else { "not verified" };
+        let state = match (seen.verified, seen.not_covered.len()) {
+            (false, _) => "not verified".to_owned(),
+            (true, 0) => "verified".to_owned(),
+            (true, count) => format!("verified, but {count} files are not covered"),
+        };
         property("signature", format!("{} {} by {}: {state}", seen.kind, seen.file, seen.signer))
     }));
     let mut out = json!({

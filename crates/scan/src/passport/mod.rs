@@ -5,7 +5,7 @@ mod cyclonedx;
 mod tests;
 mod verify;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ostrom_core::{Digest, PredicateType, Severity, Statement, StatementError, Subject};
 use serde::{Deserialize, Serialize};
@@ -21,7 +21,7 @@ pub use verify::{Difference, Verification, VerifyError, verify};
 pub const FILE_NAME: &str = "ostrom-passport.json";
 
 /// Whether the passport is about a folder or a single file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// A folder: its digest is that of its list of files.
@@ -79,7 +79,7 @@ pub struct ScanSummary {
 
 /// A signature that was seen beside the files or in a store.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, rename_all = "camelCase")]
 pub struct SignatureSeen {
     /// The file that carries it.
     pub file: String,
@@ -89,6 +89,20 @@ pub struct SignatureSeen {
     pub signer: String,
     /// Whether it was checked against a key that the maker of the passport trusted, and held.
     pub verified: bool,
+    /// Files of the artifact that it does not cover, if it was checked: [`not_covered`].
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub not_covered: Vec<String>,
+}
+
+/// The files of an artifact that are not among those that a signature covers: its signer left them out, or its method has no
+/// digest of an empty file. `.` covers a single file, whatever its name.
+pub fn not_covered<'a>(artifact: &Artifact, covered: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    let covered: BTreeSet<&str> = covered.into_iter().collect();
+    if kind_of(artifact) == Kind::File && covered.contains(".") {
+        return Vec::new();
+    }
+    let paths = artifact.files.iter().map(|file| &file.path);
+    paths.filter(|path| !covered.contains(path.as_str())).cloned().collect()
 }
 
 /// The passport.
@@ -171,12 +185,16 @@ struct Predicate {
     created_unix: u64,
 }
 
-fn predicate_type() -> PredicateType {
+pub(crate) fn predicate_type() -> PredicateType {
     PredicateType::ostrom("passport", 1)
 }
 
-fn is_single(artifact: &Artifact) -> bool {
-    matches!(artifact.files.as_slice(), [file] if file.sha256 == artifact.digest)
+fn kind_of(artifact: &Artifact) -> Kind {
+    match artifact.files.as_slice() {
+        // A folder's digest is that of a list with this digest in it, which no such list has.
+        [file] if file.sha256 == artifact.digest => Kind::File,
+        _ => Kind::Folder,
+    }
 }
 
 impl Passport {
@@ -201,7 +219,7 @@ impl Passport {
         Self {
             name: artifact.name.clone(),
             digest: artifact.digest,
-            kind: if is_single(artifact) { Kind::File } else { Kind::Folder },
+            kind: kind_of(artifact),
             files: artifact.files.iter().map(&mut file).collect(),
             licences: claims.licences,
             claimed_parents: claims.parents,

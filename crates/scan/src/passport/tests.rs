@@ -46,6 +46,7 @@ fn passport(place: &std::path::Path) -> Passport {
             kind: "model-signing".to_owned(),
             signer: "ab12".to_owned(),
             verified: true,
+            not_covered: not_covered(&artifact, ["README.md", "config.json"]),
         }],
         tool: "ostrom 0.1.0".to_owned(),
         created_unix: 1_700_000_000,
@@ -67,6 +68,35 @@ fn a_passport_survives_signing_and_fits_its_folder() {
     let checked = verify(&read, place.path()).unwrap();
     assert!(checked.differences.is_empty(), "{:?}", checked.differences);
     assert_eq!(checked.taken_on_trust.len(), 5);
+}
+
+#[test]
+fn files_that_a_signature_does_not_cover_are_named() {
+    let place = folder();
+    let passport = passport(place.path());
+    assert_eq!(passport.signatures[0].not_covered, ["sub/data.txt"]);
+    let bom = cyclonedx(&passport).unwrap().to_string();
+    assert!(bom.contains("verified, but 1 files are not covered"), "{bom}");
+    let folder = Artifact::read(place.path()).unwrap();
+    assert_eq!(not_covered(&folder, ["README.md", "config.json", "sub/data.txt"]), [""; 0]);
+    assert_eq!(not_covered(&folder, ["."]).len(), 3);
+    let file = Artifact::read(&place.path().join("sub/data.txt")).unwrap();
+    assert_eq!(not_covered(&file, ["."]), [""; 0]);
+    assert_eq!(not_covered(&file, []), ["data.txt"]);
+}
+
+#[test]
+fn what_lies_beside_the_artifact_is_named() {
+    let place = folder();
+    let passport = passport(place.path());
+    std::fs::create_dir(place.path().join(".git")).unwrap();
+    std::fs::write(place.path().join(".git/run.py"), "anything").unwrap();
+    std::fs::write(place.path().join("model.sig"), "anything").unwrap();
+    let found = verify(&passport, place.path()).unwrap();
+    assert_eq!(
+        (found.differences, found.artifact.ignored),
+        (vec![], vec![".git".into(), "model.sig".into()])
+    );
 }
 
 #[test]
@@ -121,6 +151,74 @@ fn a_single_file_has_a_passport_too() {
     assert!(verify(&passport, &renamed).unwrap().differences.is_empty());
     std::fs::write(&renamed, "other").unwrap();
     assert!(verify(&passport, &renamed).unwrap().differences.contains(&Difference::Digest));
+}
+
+/// A folder's digest is that of a list of its files, and such a list is a file as good as any.
+#[test]
+fn a_passport_of_a_file_says_nothing_of_a_folder_with_the_same_digest() {
+    let place = tempfile::tempdir().unwrap();
+    let (folder, list) = (place.path().join("model"), place.path().join("listing.json"));
+    std::fs::create_dir(&folder).unwrap();
+    std::fs::write(folder.join("model.pkl"), "evil").unwrap();
+    let listing = format!(r#"[{{"path":"model.pkl","sha256":"{}"}}]"#, Digest::of(b"evil"));
+    std::fs::write(&list, listing).unwrap();
+    let of_list = passport(&list);
+    assert_eq!((of_list.kind, of_list.digest), (Kind::File, Artifact::read(&folder).unwrap().digest));
+    assert!(verify(&of_list, &list).unwrap().differences.is_empty());
+    let expected = [
+        Difference::Kind(Kind::Folder),
+        Difference::Missing("listing.json".to_owned()),
+        Difference::Extra("model.pkl".to_owned()),
+    ];
+    assert_eq!(verify(&of_list, &folder).unwrap().differences, expected);
+
+    let of_folder = passport(&folder);
+    assert!(verify(&of_folder, &folder).unwrap().differences.is_empty());
+    assert!(verify(&of_folder, &list).unwrap().differences.contains(&Difference::Kind(Kind::File)));
+}
+
+#[test]
+fn what_a_single_file_claims_is_compared_whatever_its_name_is_now() {
+    let place = folder();
+    let card = place.path().join("README.md");
+    let said = passport(&card);
+    assert_eq!((said.licences.len(), said.claimed_parents.len(), said.data_sets.len()), (1, 1, 1));
+    let renamed = place.path().join("card");
+    std::fs::rename(&card, &renamed).unwrap();
+    assert!(verify(&said, &renamed).unwrap().differences.is_empty(), "only the name is another");
+    let differs = |change: fn(&mut Passport)| {
+        let mut lying = said.clone();
+        change(&mut lying);
+        verify(&lying, &renamed).unwrap().differences
+    };
+    assert_eq!(differs(|it| it.licences.clear()), [Difference::Licences]);
+    assert_eq!(differs(|it| it.claimed_parents[0].name.push('x')), [Difference::ClaimedParents]);
+    assert_eq!(differs(|it| it.data_sets.clear()), [Difference::DataSets]);
+    assert_eq!(differs(|it| it.files[0].size += 1), [Difference::Changed("README.md".to_owned())]);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_link_to_a_file_has_a_passport_by_its_own_name() {
+    let place = folder();
+    let (blob, link) = (place.path().join("5f1d"), place.path().join("README.md"));
+    std::fs::rename(&link, &blob).unwrap();
+    std::os::unix::fs::symlink("5f1d", &link).unwrap();
+    let passport = passport(&link);
+    assert_eq!((passport.files[0].path.as_str(), passport.licences.len()), ("README.md", 1));
+    for path in [link, blob] {
+        assert_eq!(verify(&passport, &path).unwrap().differences, []);
+    }
+}
+
+#[test]
+fn claims_that_cannot_be_read_are_told_although_nothing_changed() {
+    let place = folder();
+    std::fs::write(place.path().join("README.md"), "---\nlicense: &anchor mit\n---\n").unwrap();
+    let unread = [Difference::Unreadable("README.md".to_owned())];
+    for path in [place.path().to_owned(), place.path().join("README.md")] {
+        assert_eq!(verify(&passport(&path), &path).unwrap().differences, unread);
+    }
 }
 
 #[test]

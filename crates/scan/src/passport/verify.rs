@@ -4,13 +4,15 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::path::Path;
 
-use super::Passport;
+use super::{Kind, Passport, kind_of};
 use crate::examination::escape;
-use crate::lineage::{Artifact, ArtifactError, Claims, CompareError};
+use crate::lineage::{Artifact, ArtifactError, Claims, CompareError, FileDigest};
 
 /// Something that is not as the passport says.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Difference {
+    /// It is of this kind, and the passport is about the other.
+    Kind(Kind),
     /// A file of the passport is not there.
     Missing(String),
     /// A file is there that the passport does not have.
@@ -25,13 +27,17 @@ pub enum Difference {
     ClaimedParents,
     /// The files claim other data sets.
     DataSets,
-    /// A file whose claims can no longer be read.
+    /// A file whose claims cannot be read, so that nothing holds them against the passport.
     Unreadable(String),
 }
 
 impl fmt::Display for Difference {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Kind(Kind::Folder) => {
+                f.write_str("it is a folder, and the passport is about a single file")
+            }
+            Self::Kind(Kind::File) => f.write_str("it is a single file, and the passport is about a folder"),
             Self::Missing(path) => write!(f, "{} is missing", escape(path, 200)),
             Self::Extra(path) => write!(f, "{} is not in the passport", escape(path, 200)),
             Self::Changed(path) => write!(f, "{} has changed", escape(path, 200)),
@@ -51,6 +57,8 @@ pub struct Verification {
     pub differences: Vec<Difference>,
     /// What rests on the signer's word alone.
     pub taken_on_trust: Vec<&'static str>,
+    /// What was read. What it passes over ([`Artifact::ignored`]) the passport says nothing of, whatever it holds.
+    pub artifact: Artifact,
 }
 
 /// Derives from the files at `path` what a passport says of them.
@@ -59,15 +67,29 @@ pub struct Verification {
 /// If the files cannot all be read.
 pub fn verify(passport: &Passport, path: &Path) -> Result<Verification, VerifyError> {
     let artifact = Artifact::read(path)?;
-    let claims = Claims::read(path)?;
+    let kind = kind_of(&artifact);
     let mut differences = Vec::new();
-    let recorded: BTreeMap<&str, _> =
-        passport.files.iter().map(|file| (file.path.as_str(), (file.size, file.sha256))).collect();
-    let found: BTreeMap<&str, _> =
-        artifact.files.iter().map(|file| (file.path.as_str(), (file.size, file.sha256))).collect();
-    // A single file may have got another name.
-    let renamed = passport.kind == super::Kind::File && artifact.digest == passport.digest;
-    if !renamed {
+    // A file may be the very list of files that a folder's digest is taken of, so equal digests say nothing across kinds.
+    if kind != passport.kind {
+        differences.push(Difference::Kind(kind));
+    }
+    let now = |file: &FileDigest| (file.size, file.sha256);
+    let (recorded, claims) = match (passport.kind, kind, passport.files.as_slice(), artifact.files.as_slice())
+    {
+        // A single file may have got another name. What it claims is read under the name that it had.
+        (Kind::File, Kind::File, [then], [file]) => {
+            if (then.size, then.sha256) != now(file) {
+                differences.push(Difference::Changed(then.path.clone()));
+            }
+            (None, Claims::read_as(path, &then.path))
+        }
+        (_, _, then, _) => (Some(then), Claims::read(path)?),
+    };
+    if let Some(recorded) = recorded {
+        let recorded: BTreeMap<&str, _> =
+            recorded.iter().map(|file| (file.path.as_str(), (file.size, file.sha256))).collect();
+        let found: BTreeMap<&str, _> =
+            artifact.files.iter().map(|file| (file.path.as_str(), now(file))).collect();
         for (path, state) in &recorded {
             match found.get(path) {
                 None => differences.push(Difference::Missing((*path).to_owned())),
@@ -78,20 +100,15 @@ pub fn verify(passport: &Passport, path: &Path) -> Result<Verification, VerifyEr
         let extra = found.keys().filter(|path| !recorded.contains_key(*path));
         differences.extend(extra.map(|path| Difference::Extra((*path).to_owned())));
     }
-    if artifact.digest != passport.digest {
-        differences.push(Difference::Digest);
-    }
-    if !renamed {
-        let says = [
-            (claims.licences != passport.licences, Difference::Licences),
-            (claims.parents != passport.claimed_parents, Difference::ClaimedParents),
-            (claims.data_sets != passport.data_sets, Difference::DataSets),
-        ];
-        differences.extend(says.into_iter().filter(|(differs, _)| *differs).map(|(_, what)| what));
-    }
-    if artifact.digest != passport.digest {
-        differences.extend(claims.problems.into_iter().map(|problem| Difference::Unreadable(problem.name)));
-    }
+    let says = [
+        (artifact.digest != passport.digest, Difference::Digest),
+        (claims.licences != passport.licences, Difference::Licences),
+        (claims.parents != passport.claimed_parents, Difference::ClaimedParents),
+        (claims.data_sets != passport.data_sets, Difference::DataSets),
+    ];
+    differences.extend(says.into_iter().filter(|(differs, _)| *differs).map(|(_, what)| what));
+    // Whatever is claimed there, it was not compared.
+    differences.extend(claims.problems.into_iter().map(|problem| Difference::Unreadable(problem.name)));
     let on_trust = [
         (!passport.recorded_parents.is_empty(), "parents named by lineage records"),
         (passport.scan.is_some(), "the scan's result"),
@@ -100,7 +117,7 @@ pub fn verify(passport: &Passport, path: &Path) -> Result<Verification, VerifyEr
         (true, "name, tool and time"),
     ];
     let taken_on_trust = on_trust.into_iter().filter(|(is, _)| *is).map(|(_, what)| what).collect();
-    Ok(Verification { differences, taken_on_trust })
+    Ok(Verification { differences, taken_on_trust, artifact })
 }
 
 /// Why a passport could not be held against the files.

@@ -111,13 +111,11 @@ impl Claims {
     /// If the folder cannot be read. Files that cannot be read become problems.
     pub fn read(path: &Path) -> Result<Self, CompareError> {
         let fail = |source| CompareError::Io { path: path.to_owned(), source };
-        let mut claims = Self::default();
         if !std::fs::metadata(path).map_err(fail)?.is_dir() {
             let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-            claims.read_file(path, &name.unwrap_or_default());
-            claims.finish();
-            return Ok(claims);
+            return Ok(Self::read_as(path, &name.unwrap_or_default()));
         }
+        let mut claims = Self::default();
         let mut names = Vec::new();
         for entry in std::fs::read_dir(path).map_err(fail)? {
             // Names that are not UTF-8 are none of those that are looked for.
@@ -135,6 +133,15 @@ impl Claims {
         }
         claims.finish();
         Ok(claims)
+    }
+
+    /// Reads what a single file says about itself as if it had this name: names say how a file is read, and claims say where
+    /// they stand.
+    pub(crate) fn read_as(path: &Path, name: &str) -> Self {
+        let mut claims = Self::default();
+        claims.read_file(path, name);
+        claims.finish();
+        claims
     }
 
     fn read_file(&mut self, path: &Path, name: &str) {
