@@ -355,6 +355,15 @@ mod tests {
         (present(origin, result, &mut store).unwrap(), store)
     }
 
+    fn of_strangers() -> FieldFacts {
+        FieldFacts {
+            influencers: Integrity::Anyone,
+            readers: None,
+            reveal: Reveal::Reference,
+            endorse: Vec::new(),
+        }
+    }
+
     #[test]
     fn every_result_by_reference_looks_the_same_but_for_the_handle() {
         let looks = |result: Value| {
@@ -418,13 +427,7 @@ mod tests {
     #[test]
     fn a_result_without_the_expected_fields_is_not_shown() {
         let mut facts = facts(Reveal::Value);
-        let field = FieldFacts {
-            influencers: Integrity::Anyone,
-            readers: None,
-            reveal: Reveal::Reference,
-            endorse: Vec::new(),
-        };
-        facts.fields.insert("/a".into(), field);
+        facts.fields.insert("/a".into(), of_strangers());
         let (shown, _) = shown(
             &facts,
             json!({"content": [{"type": "text", "text": "an error of the server"}], "isError": true}),
@@ -466,13 +469,7 @@ mod tests {
     #[test]
     fn a_result_with_more_fields_than_a_record_has_room_for_is_kept_whole() {
         let mut facts = facts(Reveal::Value);
-        let field = FieldFacts {
-            influencers: Integrity::Anyone,
-            readers: None,
-            reveal: Reveal::Reference,
-            endorse: Vec::new(),
-        };
-        facts.fields.insert("/result/*".into(), field);
+        facts.fields.insert("/result/*".into(), of_strangers());
         let of = |count: usize| json!({"content": [], "structuredContent": {"result": vec!["x"; count]}});
         let (some, _) = shown(&facts, of(MAX_FIELDS));
         let (many, _) = shown(&facts, of(MAX_FIELDS + 1));
