@@ -212,6 +212,19 @@ impl Catalogue {
             return Err(error.to_string());
         }
         contents.held.retain(|other| other != held);
+        // From now on it is offered, also to who does not list it again.
+        let (kind, name) = (held.checked.kind, &held.checked.name);
+        if let Some(definition) = &held.definition
+            && let Some(found) = usable(kind, name, definition)
+        {
+            if kind == Kind::Tool {
+                // As for a tool that repeats nothing, where that is nothing.
+                let mirrored = contents.mirrored.entry(held.server.clone()).or_default();
+                mirrored.insert(name.clone(), Arc::from(found));
+            }
+            let approved = contents.approved.entry(held.server.clone()).or_default().entry(kind).or_default();
+            approved.insert(name.clone(), Arc::new(definition.clone()));
+        }
         Ok(())
     }
 }

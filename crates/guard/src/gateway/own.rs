@@ -305,7 +305,10 @@ impl Gateway {
         let known = Known { gateway: self, told: RefCell::default() };
         let parsed = Plan::parse(submitted, &known);
         for server in known.told.into_inner() {
-            self.told_by(context, &server, "tools/list")?;
+            // One that a person has stopped was not asked, and said nothing.
+            if self.barred(context, &server, "tools/list").is_none() {
+                self.told_by(context, &server, "tools/list")?;
+            }
         }
         Ok(parsed)
     }

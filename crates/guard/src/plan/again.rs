@@ -52,7 +52,7 @@ impl Interpreter {
         fresh.told = std::mem::take(&mut self.told);
         fresh.again = Some(self.seen.clone());
         fresh.rules = self.rules;
-        *self = fresh;
+        self.replace_by(fresh);
         true
     }
 

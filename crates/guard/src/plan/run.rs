@@ -98,6 +98,8 @@ pub struct Interpreter {
     ended: Option<Next>,
     work: Work,
     report: Report,
+    /// That of the run which used up its work, if this one began again.
+    first: Option<Box<Report>>,
     /// The join of all answers: what may have used up the work.
     pub(super) seen: Label,
     /// What the steps that the writer's label covers were told, in case the run begins again.
@@ -158,6 +160,12 @@ struct Report {
 }
 
 impl Interpreter {
+    /// Goes on as `fresh`, which remembers what this run has reported.
+    pub(super) fn replace_by(&mut self, fresh: Self) {
+        let first = Some(Box::new(self.report.taken()));
+        *self = Self { first, ..fresh };
+    }
+
     /// Begins a run. `control` is the label of whoever wrote the plan: the context's label when it was submitted.
     #[must_use]
     pub fn new(plan: impl Into<Arc<Plan>>, control: Label) -> Self {
@@ -172,6 +180,7 @@ impl Interpreter {
             ended: None,
             work: Work::new(MAX_WORK),
             report: Report { done: 0, undone: Vec::new(), undone_in_all: 0, label: control.clone() },
+            first: None,
             seen: control.clone(),
             control,
             told: BTreeMap::new(),
@@ -250,10 +259,10 @@ impl Interpreter {
         status: Option<Label>,
     ) -> Result<()> {
         let (Ok(tree) | Err(tree)) = &outcome;
-        self.seen = self.seen.join(&tree.label);
-        self.work.visit(tree)?;
         let whole = tree.whole_label();
+        // Before the work is done: how large the parts are may be what uses it up.
         self.seen = self.seen.join(&whole);
+        self.work.visit(tree)?;
         let status =
             status.unwrap_or_else(|| if outcome.is_ok() { tree.label.clone() } else { whole.clone() });
         let base = if self.rules.keep(Rule::ArgumentsIntoResult) { &waiting.label } else { &self.pc };
@@ -602,7 +611,13 @@ impl Interpreter {
     fn reported(&mut self) -> Labelled {
         if let Some(why) = self.again.clone().filter(|_| self.is_gone(&self.report.label)) {
             self.report.label = self.report.label.join(&why);
-            self.report.undone(json!({"is": "not followed any more", "why": USED_UP}));
+            let mut entry = json!({"is": "not followed any more", "why": USED_UP});
+            // What was called was called, whatever this run makes of it.
+            if let Some(first) = &self.first {
+                self.report.label = self.report.label.join(&first.label);
+                entry["before"] = first.value();
+            }
+            self.report.undone(entry);
         }
         self.report.labelled()
     }
@@ -626,9 +641,17 @@ impl Report {
         }
     }
 
+    fn value(&self) -> Value {
+        json!({"done": self.done, "undone": self.undone, "undone_in_all": self.undone_in_all})
+    }
+
     fn labelled(&self) -> Labelled {
-        let value = json!({"done": self.done, "undone": self.undone, "undone_in_all": self.undone_in_all});
-        Labelled { value, label: self.label.clone() }
+        Labelled { value: self.value(), label: self.label.clone() }
+    }
+
+    fn taken(&mut self) -> Self {
+        let label = self.label.clone();
+        std::mem::replace(self, Self { done: 0, undone: Vec::new(), undone_in_all: 0, label })
     }
 }
 

@@ -26,7 +26,10 @@ fn failed(error: impl ToString) -> Unheard {
 /// Records an intervention, which then has its effect, and waits until it is as safe as the mode promises.
 pub(super) async fn record(gateway: &Gateway, event: Event) -> Result<(), Unheard> {
     let written = gateway.shared.record(&mut gateway.shared.lock(), &event, None).map_err(failed)?;
-    gateway.shared.settle(written).await.map_err(failed)
+    gateway.shared.settle(written).await.map_err(failed)?;
+    // What is stopped is in no list.
+    gateway.lists_changed();
+    Ok(())
 }
 
 /// Answers a call that waits. `asked` is when the question was put that the person has seen, if the way tells: an answer to

@@ -87,6 +87,67 @@ fn an_answer_beyond_the_work_of_a_run_fails_under_its_label_and_the_rest_goes_on
 }
 
 #[test]
+fn how_large_a_strangers_field_is_tells_nothing_wherever_the_work_ends() {
+    let plan = json!({"plan": [
+        {"call": "get", "id": "m"},
+        {"call": "send", "with": {"text": {"ref": "m/x"}}, "on_error": "continue"},
+        {"call": "send", "with": {"text": "mine"}},
+        {"return": {"own": 1, "x": {"ref": "m/x"}}}
+    ]});
+    let seen = |length: usize, work: u64| {
+        let mut machine = Interpreter::new(parsed(plan.clone()), user()).with_work(work);
+        let mut calls = Vec::new();
+        loop {
+            match machine.next() {
+                Next::Call { step, tool, arguments, .. } => {
+                    let open = arguments.values().all(|argument| argument.label == user());
+                    calls.extend(open.then(|| (tool.clone(), arguments.len())));
+                    let mut tree = Tree::new(&json!({"id": 1, "x": "y".repeat(length)}), user());
+                    tree.join_at("/x", &by("web"));
+                    machine.answer(&step, Answer { outcome: Ok(tree), status: None }).unwrap();
+                }
+                Next::Endorse { .. } => panic!("nothing is endorsed"),
+                end => {
+                    let given = machine.given(end).unwrap();
+                    let shown = |value: &crate::label::Labelled| {
+                        given.shows(&value.label).then(|| value.value.clone())
+                    };
+                    let outputs: Vec<_> =
+                        given.outputs.iter().map(|(name, output)| (name.clone(), shown(output))).collect();
+                    return (calls, outputs, shown(&given.report));
+                }
+            }
+        }
+    };
+    let mut differing = 0;
+    for work in 1..400 {
+        let (small, large) = (seen(3, work), seen(250, work));
+        assert_eq!(small, large, "work {work}");
+        differing += usize::from(small.0.len() < 2);
+    }
+    assert!(differing > 0, "the work never ran out");
+}
+
+#[test]
+fn what_was_called_stays_in_the_report_of_a_run_that_began_again() {
+    let plan = json!({"plan": [
+        {"call": "get", "id": "m"},
+        {"call": "send", "with": {"text": {"ref": "m"}}, "on_error": "continue"},
+        {"call": "get", "with": {"as": "big"}, "id": "b"},
+        {"return": {"m": {"ref": "m"}}}
+    ]});
+    let big = Value::String("x".repeat(MAX_WORK as usize + 1));
+    let answers = [("get", Ok(Tree::new(&json!("s"), by("web")))), ("big", Ok(Tree::new(&big, by("web"))))];
+    let ran = run(plan, &answers);
+    assert_eq!(ran.tools(), ["get", "send", "get"]);
+    let (Next::Done { report, .. } | Next::Failed { report, .. }) = &ran.end else { panic!() };
+    assert!(!report.label.integrity.is_within(&user().integrity));
+    let undone = report.value["undone"].as_array().unwrap();
+    let before = &undone.last().unwrap()["before"];
+    assert_eq!(before["done"], 2, "{}", report.value);
+}
+
+#[test]
 fn a_long_list_is_not_gone_through() {
     let long = json!(vec![1; MAX_LIST + 1]);
     let problem = value_of(json!({"map": {"list": {"ref": "x"}, "to": 1}}), long.clone()).unwrap_err();
