@@ -611,13 +611,12 @@ impl Interpreter {
     fn reported(&mut self) -> Labelled {
         if let Some(why) = self.again.clone().filter(|_| self.is_gone(&self.report.label)) {
             self.report.label = self.report.label.join(&why);
-            let mut entry = json!({"is": "not followed any more", "why": USED_UP});
             // What was called was called, whatever this run makes of it.
-            if let Some(first) = &self.first {
+            let before = self.first.as_ref().map(|first| {
                 self.report.label = self.report.label.join(&first.label);
-                entry["before"] = first.value();
-            }
-            self.report.undone(entry);
+                first.value()
+            });
+            self.report.undone(json!({"is": "not followed any more", "why": USED_UP, "before": before}));
         }
         self.report.labelled()
     }
