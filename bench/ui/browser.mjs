@@ -109,7 +109,12 @@ export async function open(chromium) {
     const ended = new Promise((done) => browser.on("exit", done));
     browser.kill();
     await ended;
-    rmSync(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 200 });
+    try {
+      rmSync(profile, { recursive: true, force: true, maxRetries: 20, retryDelay: 200 });
+    } catch (error) {
+      // A child of the browser still writes there. It is a temporary folder, and says nothing about the pages.
+      console.error(`left behind: ${profile} (${error.code})`);
+    }
   };
   return tab;
 }
