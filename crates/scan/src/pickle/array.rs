@@ -88,6 +88,14 @@ impl Machine {
         if *len != entries.len() as u64 {
             return None;
         }
+        // Joblib's own fields and no others: any attribute could stand for a method, and a key that is not in the file for any field.
+        let is_own = |(key, _): &(Value, Value)| match key {
+            Value::Text(text) => judge.text(*text).is_some_and(|name| FIELDS.contains(&name.as_str())),
+            _ => false,
+        };
+        if !entries.iter().all(is_own) {
+            return None;
+        }
         let field = |name: &str| {
             // As in Python, the last one counts.
             entries.iter().rev().find_map(|(key, value)| match key {
@@ -227,13 +235,23 @@ fn layout(dtype: Value, heap: &Heap, judge: &Judge) -> Option<Layout> {
         Value::Text(text) => judge.text(text)?,
         _ => return None,
     };
+    // Not aligned, and a copy: the state of a type that others share is not taken.
+    let own = (items.len, items.get(1), items.get(2));
+    if !matches!(own, (3, Some(Value::Bool(false) | Value::Int(0)), Some(Value::Bool(true) | Value::Int(1))))
+    {
+        return None;
+    }
     let (size, flags) = match heap.get(*state) {
         Some(Node::Tuple { items, .. }) => {
             let int = |index: usize| match items.get(index) {
                 Some(Value::Int(int)) => Some(int),
                 _ => None,
             };
-            (int(5)?, int(7).unwrap_or(0))
+            // Of versions 3 and 4; before them, other items stand at these places.
+            if !matches!((items.len, int(0)?), (8, 3) | (9, 4)) {
+                return None;
+            }
+            (int(5)?, int(7)?)
         }
         None if matches!(state, Value::None) => (-1, 0),
         _ => return None,
@@ -246,6 +264,9 @@ fn layout(dtype: Value, heap: &Heap, judge: &Judge) -> Option<Layout> {
         digits => digits.parse().ok()?,
     };
     let refers = flags & 1 != 0;
+    if refers != (kind == 'O') && kind != 'V' {
+        return None;
+    }
     let element = match (kind, number) {
         ('S' | 'a' | 'V', _) => {
             let size = u64::try_from(size).ok()?;
@@ -263,6 +284,10 @@ fn layout(dtype: Value, heap: &Heap, judge: &Judge) -> Option<Layout> {
     };
     Some(Layout { element, objects: refers })
 }
+
+/// What a stand-in of joblib has.
+const FIELDS: [&str; 6] =
+    ["subclass", "shape", "order", "dtype", "allow_mmap", "numpy_array_alignment_bytes"];
 
 #[cfg(test)]
 mod tests {

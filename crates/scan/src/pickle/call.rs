@@ -4,7 +4,7 @@ use ostrom_core::Severity;
 
 use super::allow::{Entry, Fill, Special};
 use super::judge::{Judge, Mode, Storage};
-use super::machine::{Machine, Step, is_dunder};
+use super::machine::{Machine, Step, could_be_name, is_dunder};
 use super::nested::Coding;
 use super::render;
 use super::shape::{Fit, Shape};
@@ -347,6 +347,9 @@ impl Machine {
     /// Whether the file that a stand-in names lies in the same folder.
     fn names_neighbour(&self, state: Value, judge: &Judge) -> bool {
         let Some(Node::Dict { entries, .. }) = self.heap.get(state) else { return false };
+        if entries.iter().any(|(key, _)| could_be_name(*key, &self.heap)) {
+            return false;
+        }
         let text = |value: &Value| match value {
             Value::Text(text) => judge.text(*text),
             _ => None,
@@ -439,10 +442,11 @@ impl Machine {
             Value::Text(text) if is_dunder(*text, judge) => Some(*text),
             _ => None,
         });
+        let odd = pairs.iter().any(|[key, _]| could_be_name(*key, &self.heap));
         let keep = self.heap.keep(super::value::KEEP);
         let mut grown = 0;
         let spare = self.heap.spare_pairs();
-        if let Some(Node::Dict { entries, len, dunder }) = self.heap.get_mut(target) {
+        if let Some(Node::Dict { entries, len, dunder, nameless }) = self.heap.get_mut(target) {
             if entries.capacity() == 0 {
                 *entries = spare;
             }
@@ -452,6 +456,7 @@ impl Machine {
             grown = pairs.len().min(room).saturating_mul(2);
             *len = len.saturating_add(pairs.len() as u64);
             *dunder = dunder.or(odd_key);
+            *nameless |= odd;
         } else if odd_key.is_some() && matches!(target, Value::Data) {
             self.odd_state("adds to", target, Value::Data, Fit::Unclear, judge);
         } else {

@@ -63,7 +63,7 @@ impl Machine {
         while len > 0 {
             let part = len.min(4096);
             let tail = self.cursor.text(start.saturating_add(len - part), part, 4096)?;
-            let blank = tail.iter().rev().take_while(|byte| **byte <= b' ').count() as u64;
+            let blank = tail.iter().rev().take_while(|byte| **byte <= b' ' || **byte >= 0x80).count() as u64;
             len -= blank.min(len);
             if blank < part {
                 break;
@@ -119,7 +119,7 @@ impl Machine {
     }
 
     pub(super) fn dict(&mut self) -> Value {
-        self.add(Node::Dict { entries: Vec::new(), len: 0, dunder: None })
+        self.add(Node::Dict { entries: Vec::new(), len: 0, dunder: None, nameless: false })
     }
 
     /// `c` and `i`: names in the stream itself.

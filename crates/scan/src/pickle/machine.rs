@@ -33,6 +33,8 @@ pub(super) struct Mark {
     pub(super) elided: u64,
     /// One of these that begins with two underscores.
     dunder: Option<Text>,
+    /// Whether one of these could be a string that is not in the file as it is.
+    nameless: bool,
 }
 
 /// The most values on the stack; beyond it the middle of a long row of items is taken out.
@@ -141,10 +143,9 @@ impl Machine {
             return Err(too_large());
         }
         for value in self.stack.drain(from..to) {
-            if let Value::Text(text) = value
-                && text.dunder
-            {
-                mark.dunder = Some(text);
+            match value {
+                Value::Text(text) if text.dunder => mark.dunder = Some(text),
+                _ => mark.nameless |= could_be_name(value, &self.heap),
             }
         }
         mark.elided = mark.elided.saturating_add((to - from) as u64);
@@ -188,7 +189,7 @@ impl Machine {
         if self.marks.len() >= MAX_MARKS {
             return Err(Trouble::Limit("the pickle is too deep to be followed".to_owned()).into());
         }
-        self.marks.push(Mark { at: self.stack.len(), elided: 0, dunder: None });
+        self.marks.push(Mark { at: self.stack.len(), elided: 0, dunder: None, nameless: false });
         self.fence = self.stack.len();
         Ok(())
     }
@@ -320,8 +321,9 @@ impl Machine {
     }
 
     pub(super) fn set_elided(&mut self, target: Value, mark: Mark, judge: &Judge) {
-        if let Some(Node::Dict { len, dunder, .. }) = self.heap.get_mut(target) {
+        if let Some(Node::Dict { len, dunder, nameless, .. }) = self.heap.get_mut(target) {
             *len = len.saturating_add(mark.elided / 2);
+            *nameless |= mark.nameless;
             if let Some(text) = mark.dunder
                 && is_dunder(text, judge)
             {
@@ -329,6 +331,12 @@ impl Machine {
             }
         }
     }
+}
+
+/// Whether a value could be a string that is not in the file as it is: one that a callable has made, or whose text was let go.
+pub(super) fn could_be_name(value: Value, heap: &Heap) -> bool {
+    matches!(value, Value::Object(_) | Value::Data | Value::Unknown)
+        || matches!(heap.get(value), Some(Node::Object { .. }))
 }
 
 /// Whether a string that might begin with two underscores does.

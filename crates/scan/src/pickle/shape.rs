@@ -155,6 +155,7 @@ fn made(value: Value, node: Option<&Node>, judge: &Judge) -> Option<&'static str
 fn state(value: Value, heap: &Heap) -> Fit {
     let attributes = |value: Value| match (value, heap.get(value)) {
         (Value::None, _) => Fit::Yes,
+        (_, Some(Node::Dict { dunder: None, nameless: true, .. })) => Fit::Unclear,
         (_, Some(Node::Dict { dunder, .. })) => Fit::from(dunder.is_none()),
         (Value::Data | Value::Unknown, _) => Fit::Unclear,
         _ => Fit::No,

@@ -215,12 +215,12 @@ impl Machine {
                 self.push(value)
             }
             opcode::INST => {
-                // The names come first in the stream, but nothing is imported if there is no mark.
+                // `pickle.py` imports before it looks for the mark.
                 let at = self.at;
+                let class = self.global(judge)?;
                 if self.marks.is_empty() {
                     return Err(self.malformed("ends a row of items that was not begun"));
                 }
-                let class = self.global(judge)?;
                 let (mark, values) = self.items()?;
                 let none = values.is_empty();
                 let args = self.tuple(values, mark.elided);

@@ -15,6 +15,22 @@ use crate::trouble::Trouble;
 /// How many opcodes detection looks at.
 const PLAUSIBLE: usize = 6;
 
+/// Opcodes that import or call something.
+const CALLS: [u8; 12] = [
+    opcode::GLOBAL,
+    opcode::STACK_GLOBAL,
+    opcode::INST,
+    opcode::OBJ,
+    opcode::REDUCE,
+    opcode::NEWOBJ,
+    opcode::NEWOBJ_EX,
+    opcode::BUILD,
+    opcode::EXT1,
+    opcode::EXT2,
+    opcode::EXT4,
+    opcode::PERSID,
+];
+
 /// What a zip begins with.
 const ZIP: [u8; 4] = *b"PK\x03\x04";
 
@@ -26,6 +42,10 @@ pub(super) fn plausible(bytes: &[u8]) -> bool {
         let Some(tail) = opcode::tail(*opcode) else { return false };
         if *opcode == opcode::STOP {
             return rest.len() < bytes.len();
+        }
+        // What has been called by then has been called, whatever comes behind it.
+        if CALLS.contains(opcode) && rest.len() < bytes.len() {
+            return true;
         }
         rest = past(tail, after).unwrap_or_default();
     }

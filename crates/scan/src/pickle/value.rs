@@ -131,6 +131,8 @@ pub(crate) enum Node {
         len: u64,
         /// A key that begins with two underscores.
         dunder: Option<Text>,
+        /// Whether a key could be a string that is not in the file as it is.
+        nameless: bool,
     },
     Set,
     FrozenSet {

@@ -423,3 +423,57 @@ Vlatin1
 tRtR.";
     critical(escaped.to_vec(), &["os.system(\"id\")"]);
 }
+
+#[test]
+fn arrays_of_joblib_are_as_long_as_numpy_says_or_undecided() {
+    let wrapper = |shape: &[u8], dtype: &[u8], rest: &[u8]| {
+        let start: &[u8] = b"\x80\x04cjoblib.numpy_pickle\nNumpyArrayWrapper\n)\x81}(\x8c\x08subclasscnumpy\nndarray\n\x8c\x05order\x8c\x01C\x8c\nallow_mmap\x89\x8c\x05shape";
+        [start, shape, b"\x8c\x05dtypecnumpy\ndtype\n", dtype, rest].concat()
+    };
+    // The state of a type that others share is not taken.
+    let shared = wrapper(
+        b"K\x02\x85",
+        b"(\x8c\x02u1tR(K\x03\x8c\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x01tb",
+        b"ub\x8c\x130cos\nsystem\n\x8c\x02id\x85R..",
+    );
+    // Of six items the fifth is the length, and of nine the sixth.
+    let six = wrapper(
+        b"K\x06\x85",
+        b"(\x8c\x02S8\x89\x88tR(K\x01\x8c\x01|NNK\x02K\x08tb",
+        &[b"ub".as_slice(), &[0xff; 12], b"0cos\nsystem\n\x8c\x02id\x85R..", &[0xff; 7], b"."].concat(),
+    );
+    // An attribute that stands for a method.
+    let read = wrapper(
+        b"K\x00\x85",
+        b"(\x8c\x02u1\x89\x88tR(K\x03\x8c\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x00tb",
+        b"\x8c\x04readcfunctools\npartial\n(cbuiltins\nlen\ntR(cbuiltins\nlen\n)}Ntbub.",
+    );
+    for bytes in [shared, six, read] {
+        caught(&["x.joblib"], &bytes);
+    }
+}
+
+#[test]
+fn names_of_attributes_that_are_made_while_loading_are_undecided() {
+    // `__class__`, and `__setstate__`, as strings that a callable makes.
+    let class = b"\x80\x04\x8c\x0bcollectionsq\x000\x8c\x0bOrderedDictq\x010]q\x020cargparse\nNamespace\n)\x81}(\x8c\x08subclasscnumpy\nndarray\n\x8c\x05shapeK\x01\x85\x8c\x05order\x8c\x01C\x8c\x05dtypecnumpy\ndtype\n(\x8c\x02O8\x89\x88tR(K\x03\x8c\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK?tb\x8c\nallow_mmap\x89\x8c\x1bnumpy_array_alignment_bytesK\x10ubN}cbuiltins\nstr\n(\x8c\t__class__t\x81cjoblib.numpy_pickle\nNumpyArrayWrapper\ns\x86b\x8c\x02os\x940\x8c\x06system\x940\x8c\x02id\x940h\x00h\x01\x93h\x02\x85R.N.";
+    caught(&["x.joblib"], class);
+    let state = b"\x80\x04cargparse\nNamespace\n)\x81}cbuiltins\nstr\n(\x8c\x0c__setstate__t\x81cbuiltins\nlen\nsb}\x8c\x06calledK\x01sb.";
+    caught(&["model.pkl"], state);
+}
+
+#[test]
+fn what_opens_files_is_not_kept_to_be_called() {
+    let bytes = b"\x80\x04cfunctools\npartial\n(cnumpy\nmemmap\ntR(cnumpy\nmemmap\n(\x8c\x01x\x8c\x05uint8\x8c\x02w+K\x00K\x08\x85t}Ntb.";
+    caught(&["model.pkl"], bytes);
+}
+
+#[test]
+fn a_second_pickle_that_breaks_off_has_done_what_it_did() {
+    caught(&["model.pkl", "model.pt"], b"N.cos\nsystem\n(S'id'\ntR\xff");
+    caught(&["model.pkl", "model.pt"], b"N.(S'id'\nios\nsystem\n\xff");
+    // `pickle.py` imports before it looks for the mark.
+    caught(&["model.pkl"], b"N.}M.(isubprocess\nPopen\nN.");
+    // Python 2's reader takes what is below zero for blanks.
+    caught(&["model.pkl"], b"N.S'os'\x80\n0cos\nsystem\n(S'id'\ntR.");
+}
