@@ -40,7 +40,7 @@ impl Link {
         params: &mut Map<String, Value>,
     ) -> Result<Answer, Fault> {
         match &self.transport {
-            Transport::Process(process) => process.call(self.revision, call, params).await,
+            Transport::Process(process) => Box::pin(process.call(self.revision, call, params)).await,
             Transport::Http(upstream) => upstream.call(call, params).await,
         }
     }

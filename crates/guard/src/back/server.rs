@@ -260,7 +260,7 @@ impl Server {
                 let name = Some(key.clone());
                 relay.ask_as(name, &question, params).await.map(|answer| (key, Value::Object(answer)))
             });
-            let answers: Map<String, Value> = match try_join_all(answers).await {
+            let answers: Map<String, Value> = match Box::pin(try_join_all(answers)).await {
                 Ok(answers) => answers.into_iter().collect(),
                 Err(error) => return Ok(Err(error)),
             };
@@ -510,7 +510,7 @@ impl Live {
         }
         let params = Map::from_iter([("level".to_owned(), Value::from(severity.name()))]);
         // A server that does not do it logs what it likes.
-        let _refused = self.link.call_for_guard("logging/setLevel", params).await;
+        let _refused = Box::pin(self.link.call_for_guard("logging/setLevel", params)).await;
     }
 }
 

@@ -128,7 +128,7 @@ impl Upstream {
                 }
                 Ok(outcome)
             }
-            Dialect::Legacy(sessions) => self.in_session(sessions, call, params).await,
+            Dialect::Legacy(sessions) => Box::pin(self.in_session(sessions, call, params)).await,
         }
     }
 

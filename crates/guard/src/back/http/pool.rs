@@ -178,7 +178,7 @@ impl Pool {
             let mut live = match waiting {
                 Some(live) if live.since.elapsed() >= IDLE_TIME => continue,
                 Some(live) => live,
-                None => self.connect().await?,
+                None => Box::pin(self.connect()).await?,
             };
             match live.send(request).await {
                 Ok(answer) => return Ok(Response::new(answer, live, Arc::clone(self))),

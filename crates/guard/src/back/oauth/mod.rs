@@ -115,7 +115,8 @@ impl Authorizer {
         match self {
             Self::None => Ok(None),
             Self::Bearer(_, header) => Ok(Some(header.clone())),
-            Self::OAuth(tokens) => tokens.header().await,
+            // Its own future would make that of every call as large; so here and elsewhere behind the guard.
+            Self::OAuth(tokens) => Box::pin(tokens.header()).await,
         }
     }
 
@@ -145,7 +146,7 @@ impl Authorizer {
             }
             Self::OAuth(tokens) => {
                 let challenge = challenges.iter().find_map(|value| Challenge::parse(value.as_bytes()));
-                tokens.renew(&challenge.unwrap_or_default(), used).await
+                Box::pin(tokens.renew(&challenge.unwrap_or_default(), used)).await
             }
         }
     }

@@ -8,7 +8,7 @@
 //!     guard_load stop STATE ADDRESS CONNECTIONS ROUNDS           # stops everything under load, and lets it go on; prints how long it took
 //!
 //! The generator writes ready-made requests on keep-alive connections and reads just enough of the answers to find their
-//! ends, so that it takes as little of the processor as it can from what is measured.
+//! ends, so that it takes as little of the processor as it can from what is measured. Without a rate it and the server have a thread each.
 
 #![allow(
     clippy::unwrap_used,
@@ -18,6 +18,8 @@
     clippy::panic,
     reason = "a tool for measurements"
 )]
+
+mod many;
 
 use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
@@ -36,7 +38,7 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let text: Vec<&str> = arguments.iter().map(String::as_str).collect();
     match text.as_slice() {
-        ["serve", address] => serve(address),
+        ["serve", address] => many::serve(address, answer),
         ["relay", address, server] => relay(address, server),
         ["call", address, connections, seconds, rest @ ..] => {
             let rate = rest.first().and_then(|rate| rate.parse().ok()).unwrap_or(0.0);
@@ -86,15 +88,6 @@ fn mint(state: &Path, runs: usize) {
     }
 }
 
-/// A thread a connection: the guard keeps few.
-fn serve(address: &str) {
-    let listener = TcpListener::bind(address).unwrap();
-    println!("listening");
-    for stream in listener.incoming().flatten() {
-        std::thread::spawn(move || answer(stream));
-    }
-}
-
 /// Two threads a connection, each of which copies one way.
 fn relay(address: &str, server: &str) {
     let listener = TcpListener::bind(address).unwrap();
@@ -119,30 +112,23 @@ fn copy(mut from: TcpStream, mut to: TcpStream) {
     let _ = to.shutdown(std::net::Shutdown::Write);
 }
 
-fn answer(mut stream: TcpStream) {
-    stream.set_nodelay(true).unwrap();
-    let mut buffer = Vec::new();
-    while let Some(length) = message(&mut stream, &mut buffer) {
-        let body = &buffer[..length];
-        let body = String::from_utf8_lossy(body);
-        let id = field(&body, "\"id\":").unwrap_or("null");
-        let result = if body.contains("\"tools/list\"") {
-            r#"{"resultType":"complete","tools":[{"name":"echo","description":"Answers ok.","inputSchema":{"type":"object"}}],"ttlMs":0,"cacheScope":"private"}"#
-        } else if body.contains("\"server/discover\"") {
-            r#"{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"serverInfo":{"name":"load","version":"1"},"ttlMs":0,"cacheScope":"private"}"#
-        } else {
-            r#"{"resultType":"complete","content":[{"type":"text","text":"ok"}]}"#
-        };
-        let answer = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{result}}}");
-        let head = format!(
-            "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
-            answer.len()
-        );
-        if stream.write_all(format!("{head}{answer}").as_bytes()).is_err() {
-            return;
-        }
-        buffer.clear();
-    }
+/// The whole answer to a request with this body.
+fn answer(body: &[u8]) -> Vec<u8> {
+    let body = String::from_utf8_lossy(body);
+    let id = field(&body, "\"id\":").unwrap_or("null");
+    let result = if body.contains("\"tools/list\"") {
+        r#"{"resultType":"complete","tools":[{"name":"echo","description":"Answers ok.","inputSchema":{"type":"object"}}],"ttlMs":0,"cacheScope":"private"}"#
+    } else if body.contains("\"server/discover\"") {
+        r#"{"resultType":"complete","supportedVersions":["2026-07-28"],"capabilities":{"tools":{}},"serverInfo":{"name":"load","version":"1"},"ttlMs":0,"cacheScope":"private"}"#
+    } else {
+        r#"{"resultType":"complete","content":[{"type":"text","text":"ok"}]}"#
+    };
+    let body = format!("{{\"jsonrpc\":\"2.0\",\"id\":{id},\"result\":{result}}}");
+    let head = format!(
+        "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n",
+        body.len()
+    );
+    format!("{head}{body}").into_bytes()
 }
 
 /// The text of a JSON member up to the next comma or brace: enough for what the guard sends.
@@ -151,24 +137,30 @@ fn field<'a>(body: &'a str, name: &str) -> Option<&'a str> {
     rest.find([',', '}']).map(|end| &rest[..end])
 }
 
-/// Reads one HTTP message; `buffer` begins with its body then. Chunked bodies are not understood.
-fn message(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Option<usize> {
+/// Where the body of the HTTP message begins with which `bytes` begin, and where it ends; `None` while some of it is missing. Chunked bodies are not
+/// understood.
+fn message(bytes: &[u8]) -> Option<(usize, usize)> {
+    const LENGTH: &[u8] = b"content-length:";
+    let head = bytes.windows(4).position(|bytes| bytes == b"\r\n\r\n")? + 4;
+    let mut lines = bytes[..head].split(|byte| *byte == b'\n');
+    let length =
+        lines.find(|line| line.len() > LENGTH.len() && line[..LENGTH.len()].eq_ignore_ascii_case(LENGTH));
+    let length =
+        length.map_or(0, |line| std::str::from_utf8(&line[LENGTH.len()..]).unwrap().trim().parse().unwrap());
+    (bytes.len() >= head + length).then_some((head, head + length))
+}
+
+/// Waits for one HTTP message and gives its body; `buffer` is empty then.
+fn receive(stream: &mut TcpStream, buffer: &mut Vec<u8>) -> Vec<u8> {
     let mut chunk = [0; 16 << 10];
     loop {
-        if let Some(head) = buffer.windows(4).position(|bytes| bytes == b"\r\n\r\n") {
-            let text = String::from_utf8_lossy(&buffer[..head]).to_ascii_lowercase();
-            let length: usize = text
-                .lines()
-                .find_map(|line| line.strip_prefix("content-length:"))
-                .map_or(0, |length| length.trim().parse().unwrap());
-            while buffer.len() < head + 4 + length {
-                let read = stream.read(&mut chunk).ok().filter(|read| *read > 0)?;
-                buffer.extend_from_slice(&chunk[..read]);
-            }
-            buffer.drain(..head + 4);
-            return Some(length);
+        if let Some((head, end)) = message(buffer) {
+            let body = buffer[head..end].to_vec();
+            buffer.clear();
+            return body;
         }
-        let read = stream.read(&mut chunk).ok().filter(|read| *read > 0)?;
+        let read = stream.read(&mut chunk).expect("an answer");
+        assert!(read > 0, "an answer");
         buffer.extend_from_slice(&chunk[..read]);
     }
 }
@@ -201,9 +193,7 @@ fn calls(address: &str, ended: &AtomicBool) -> Vec<Made> {
     while !ended.load(Ordering::Relaxed) {
         let sent = Instant::now();
         stream.write_all(&request(address, made.len(), None)).unwrap();
-        let length = message(&mut stream, &mut buffer).expect("an answer");
-        let refused = !String::from_utf8_lossy(&buffer[..length]).contains("\"ok\"");
-        buffer.clear();
+        let refused = !is_ok(&receive(&mut stream, &mut buffer));
         made.push(Made { sent, answered: Instant::now(), refused });
     }
     made
@@ -253,43 +243,45 @@ fn stop(state: &Path, address: &str, connections: usize, rounds: usize) {
     );
 }
 
+fn is_ok(body: &[u8]) -> bool {
+    String::from_utf8_lossy(body).contains("\"ok\"")
+}
+
 /// `rate` is in calls a second over all connections; 0 is as fast as they go. Latency counts from when a call was due.
 fn call(address: &str, connections: usize, seconds: f64, rate: f64, tokens: &[String]) {
     let begun = Instant::now();
     let end = begun + Duration::from_secs_f64(seconds);
-    let threads: Vec<_> = (0..connections)
-        .map(|number| {
-            let (address, tokens) = (address.to_owned(), tokens.to_vec());
-            std::thread::spawn(move || {
-                let mut stream = TcpStream::connect(&address).unwrap();
-                stream.set_nodelay(true).unwrap();
-                let mut latencies = Vec::new();
-                let mut buffer = Vec::new();
-                let gap = (rate > 0.0).then(|| Duration::from_secs_f64(connections as f64 / rate));
-                let mut due = begun + gap.unwrap_or_default().mul_f64(number as f64 / connections as f64);
-                let mut sent = number;
-                while Instant::now() < end {
-                    if gap.is_some()
-                        && let Some(wait) = due.checked_duration_since(Instant::now())
-                    {
-                        std::thread::sleep(wait);
+    let token = |number: usize| (!tokens.is_empty()).then(|| &tokens[number % tokens.len()]);
+    let check = |body: &[u8]| assert!(is_ok(body), "{}", String::from_utf8_lossy(body));
+    let mut all = if rate > 0.0 {
+        let gap = Duration::from_secs_f64(connections as f64 / rate);
+        std::thread::scope(|scope| {
+            let threads = (0..connections).map(|number| {
+                scope.spawn(move || {
+                    let mut stream = TcpStream::connect(address).unwrap();
+                    stream.set_nodelay(true).unwrap();
+                    let (mut latencies, mut buffer) = (Vec::new(), Vec::new());
+                    let mut due = begun + gap.mul_f64(number as f64 / connections as f64);
+                    let mut sent = number;
+                    while Instant::now() < end {
+                        if let Some(wait) = due.checked_duration_since(Instant::now()) {
+                            std::thread::sleep(wait);
+                        }
+                        stream.write_all(&request(address, sent, token(sent))).unwrap();
+                        check(&receive(&mut stream, &mut buffer));
+                        latencies.push(due.elapsed().as_nanos() as u64);
+                        sent += connections;
+                        due += gap;
                     }
-                    let from = if gap.is_some() { due } else { Instant::now() };
-                    let token = (!tokens.is_empty()).then(|| &tokens[sent % tokens.len()]);
-                    stream.write_all(&request(&address, sent, token)).unwrap();
-                    let length = message(&mut stream, &mut buffer).expect("an answer");
-                    let body = String::from_utf8_lossy(&buffer[..length]);
-                    assert!(body.contains("\"ok\""), "{body}");
-                    buffer.clear();
-                    latencies.push(from.elapsed().as_nanos() as u64);
-                    sent += connections;
-                    due += gap.unwrap_or_default();
-                }
-                latencies
-            })
+                    latencies
+                })
+            });
+            let threads: Vec<_> = threads.collect();
+            threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect()
         })
-        .collect();
-    let mut all: Vec<u64> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
+    } else {
+        many::call(address, connections, end, |number| request(address, number, token(number)), check)
+    };
     let took = begun.elapsed().as_secs_f64();
     all.sort_unstable();
     let at = |share: f64| all[((all.len() - 1) as f64 * share) as usize] as f64 / 1_000.0;
