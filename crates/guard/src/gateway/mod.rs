@@ -6,6 +6,7 @@
 //!
 //! *Invariant:* nothing is dispatched whose intent is not on record, and nothing is shown whose outcome is not.
 
+mod answer;
 mod approvals;
 mod call;
 mod catalogue;
@@ -46,10 +47,11 @@ use ostrom_core::Digest;
 use serde_json::{Map, Value, json};
 use tokio::sync::broadcast;
 
+pub use answer::claim;
+pub(crate) use answer::{by_value, of_error, touched};
 pub(crate) use approvals::binding;
 pub use approvals::{Approvals, Request, Terms};
-pub use call::claim;
-pub(crate) use call::{by_value, looked_at, of_error, refusal, touched};
+pub(crate) use call::{looked_at, refusal};
 pub use catalogue::{Catalogue, Held};
 pub(crate) use handles::Store;
 pub use handles::{Capacity, PREFIX};

@@ -8,7 +8,8 @@ use serde_json::{Map, Value, json};
 use tokio::time::{Instant, Interval, interval_at};
 
 use super::Gateway;
-use super::call::{Proposed, by_value, empty_outcome, touched};
+use super::answer::{by_value, touched};
+use super::call::{Proposed, empty_outcome};
 use super::rules::{Answer, Boxed};
 use super::state::{Commitments, State, now};
 use crate::flow::{CallId, Event, Reply, ToolFacts, Verdict, Violation};
