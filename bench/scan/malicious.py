@@ -369,8 +369,8 @@ def keras() -> dict[str, bytes]:
             {"module": "keras.layers", "class_name": "TimeDistributed", "config": {"layer": layer(function=[marshal])}, "registered_name": None}
         ),
         "second-name.keras": model(dense | {"module": "keras.utils", "registered_name": "get_file"}),
-        "second-name-of-a-value.keras": model({"module": "os", "class_name": "__set__", "config": {}, "registered_name": "system"}),
-        "second-name-of-a-number.keras": model({"module": "os", "class_name": 5, "config": {}, "registered_name": "system"}),
+        "second-name-of-a-value.keras": model({"module": "subprocess", "class_name": "__set__", "config": {}, "registered_name": "getoutput"}),
+        "second-name-of-a-number.keras": model({"module": "subprocess", "class_name": 5, "config": {}, "registered_name": "getoutput"}),
         "extension-function.keras": model(dense | {"module": "transformers.dynamic_module_utils", "class_name": "get_class_from_dynamic_module"}),
         "copies-files.keras": model(function("keras.src.utils.file_utils", "copy")),
         "distribution.keras": model(
