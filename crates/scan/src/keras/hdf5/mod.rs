@@ -38,6 +38,8 @@ const KIND: &str = "PSEUDOATOM";
 const PLAIN: [&[u8]; 2] = [b"vlstring", b"vlunicode"];
 /// The attribute that said so before PyTables 2: `Object`.
 const FLAVOR: &str = "FLAVOR";
+/// The attribute whose pickles it changes before it loads them, where they are from before version 2.
+const FILTERS: &str = "FILTERS";
 /// A filter that h5py brings itself.
 const LZF: u16 = 32_000;
 /// Filters that the HDF Group lists, all compressors with their own packages: blosc, LZ4, bitshuffle, ZFP, Zstandard, SZ3, blosc2…
@@ -268,10 +270,8 @@ impl Walk<'_> {
         let Attribute { name, value } = attribute::read(&mut self.file, &mut self.heaps, at, body)?;
         let is_config = CONFIGS.contains(&name.as_str());
         if is_pickled(&name, &value) {
-            let what = format!(
-                "{}: an array of pickled objects, as PyTables and pandas write them",
-                self.path(place)
-            );
+            let what =
+                format!("{}: {name} of pickled objects, as PyTables and pandas write them", self.path(place));
             scan.report(NOT_EXAMINED, Some(at), what);
         }
         match value {
@@ -377,8 +377,8 @@ impl Walk<'_> {
     }
 }
 
-/// Whether PyTables may take an attribute to say that the rows of an array are pickles. It unpickles what ends with a full
-/// stop before it looks at it, so that such text says anything.
+/// Whether PyTables may take an attribute to say that the rows of an array are pickles, or unpickle it otherwise than it
+/// stands there. It unpickles what ends with a full stop before it looks at it, so that such text says anything.
 fn is_pickled(name: &str, value: &Value) -> bool {
     let texts: Vec<&[u8]> = match value {
         Value::Fixed(texts) | Value::Variable(texts) => texts.iter().map(|text| unpadded(text)).collect(),
@@ -387,6 +387,7 @@ fn is_pickled(name: &str, value: &Value) -> bool {
     match name {
         KIND => texts.is_empty() || texts.iter().any(|text| !PLAIN.contains(text)),
         FLAVOR => texts.iter().any(|text| *text == b"Object" || text.ends_with(b".")),
+        FILTERS => texts.iter().any(|text| text.ends_with(b".")),
         _ => false,
     }
 }

@@ -92,6 +92,8 @@ fn arrays_of_pickles_are_not_called_clean() {
         ("FLAVOR", "Object", pickled),
         ("FLAVOR", "VObject\np0\n.", pickled),
         ("FLAVOR", "numpy", &[]),
+        ("FILTERS", "N0N0N.", pickled),
+        ("FILTERS", "N0N0N", &[]),
     ] {
         let mut file = Fixture::new();
         let root = file.object(&[(12, fixed(name, value))]);
