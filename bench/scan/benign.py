@@ -59,7 +59,7 @@ def files() -> dict[str, bytes]:
     for name, value in OBJECTS.items():
         for protocol in range(6):
             found[f"pickles/{name}.p{protocol}.pkl"] = pickle.dumps(value, protocol)
-    for group in (pickled, containers, tensors, graphs, keras, configurations, texts):
+    for group in (pickled, containers, tensors, graphs, keras, hdf5, configurations, texts):
         for name, data in group().items():
             found[f"{group.__name__}/{name}"] = data
     return found
@@ -240,7 +240,24 @@ def keras() -> dict[str, bytes]:
         "dense.keras": model(given, dense),
         "convolution.keras": model(given, obj("keras.layers", "Conv2D", filters=4, kernel_size=[3, 3]), obj("keras.layers", "Flatten")),
         "recurrent.keras": model(given, obj("keras.layers", "Bidirectional", layer=obj("keras.layers", "LSTM", units=3))),
+        "quantised.keras": model(given, dense | {"config": dense["config"] | {"quantization_config": obj("keras.quantizers", "Int8QuantizationConfig", weight_quantizer=None)}}),
+        "adaptive.keras": model(given, obj("keras.layers", "AdaptiveAveragePooling1D", output_size=2)),
         "dropout.keras": model(given, obj("keras.layers", "Dropout", rate=0.5, seed=1), obj("keras.layers", "BatchNormalization")),
+    }
+
+
+def hdf5() -> dict[str, bytes]:
+    model = json.dumps({"class_name": "Sequential", "config": {"layers": [{"class_name": "Dense", "config": {"units": 2}}]}}).encode()
+    long = builders.Hdf5()
+    heap = long.heap((1, len(model), model), (2, 3, b"abc"))
+    inner = builders.Hdf5()
+    weights = inner.object(builders.hdf5_text("backend", b"tensorflow"))
+    return {
+        "configured.h5": builders.Hdf5().file(builders.hdf5_text("model_config", model)),
+        "long.h5": long.file(builders.hdf5_long_text("model_config", len(model), heap)),
+        "strings.h5": builders.Hdf5().file(builders.hdf5_text("PSEUDOATOM", b"vlstring"), builders.hdf5_text("FLAVOR", b"python")),
+        "members.h5": inner.file(members={"model_weights": weights}),
+        "mapped.h5": builders.hdf5_mapped(".", "."),
     }
 
 

@@ -129,3 +129,83 @@ def saving_model(place: str, name: str, decoy: str) -> bytes:
     nodes = [constant, field(1, decoy) + field(2, "Placeholder"), field(1, "save") + field(2, "SaveV2") + field(3, name)]
     graph = b"".join(field(1, node) for node in nodes)
     return field(1, 1) + field(2, field(1, field(4, "serve") + field(5, "2.15.0")) + field(2, graph))
+
+
+class Hdf5:
+    """A file of HDF5's first version, whose blocks have no checksums: a root group without members, and what lies beside it."""
+
+    def __init__(self) -> None:
+        self.data = bytearray(96)
+
+    def put(self, block: bytes) -> int:
+        """Where the block lies."""
+        self.data += b"\0" * (-len(self.data) % 8)
+        at = len(self.data)
+        self.data += block
+        return at
+
+    def heap(self, *objects: tuple[int, int, bytes]) -> int:
+        """A global heap with objects of these numbers and sizes; the rest is free."""
+        block = b"".join(struct.pack("<HHIQ", number, 1, 0, size) + data + b"\0" * (-len(data) % 8) for number, size, data in objects)
+        free = max(4096, len(block) + 32) - 16 - len(block)
+        return self.put(b"GCOL\1\0\0\0" + struct.pack("<Q", 16 + len(block) + free) + block + struct.pack("<QQ", 0, free) + b"\0" * (free - 16))
+
+    def object(self, *messages: tuple[int, bytes]) -> int:
+        body = b""
+        for kind, data in messages:
+            data += b"\0" * (-len(data) % 8)
+            body += struct.pack("<HHI", kind, len(data), 0) + data
+        return self.put(struct.pack("<BBHIII", 1, 0, len(messages), 1, len(body), 0) + body)
+
+    def group(self, members: dict[str, int]) -> tuple[int, bytes]:
+        """The message of a group with these members, in the order of their names."""
+        names = b"\0" * 8
+        entries = b""
+        for name in sorted(members):
+            entries += struct.pack("<QQ", len(names), members[name]) + b"\0" * 24
+            names += name.encode() + b"\0" * (8 - len(name) % 8)
+        heap = self.put(b"HEAP\0\0\0\0" + struct.pack("<QQQ", len(names), 1, self.put(names)))
+        node = self.put((b"SNOD\1\0" + struct.pack("<H", len(members)) + entries).ljust(328, b"\0"))
+        used = 1 if members else 0
+        pair = struct.pack("<QQQ", 0, node, len(names) - 8) if members else b""
+        tree = self.put((b"TREE\0\0" + struct.pack("<H", used) + b"\xff" * 16 + pair).ljust(544, b"\0"))
+        return 17, struct.pack("<QQ", tree, heap)
+
+    def file(self, *messages: tuple[int, bytes], members: dict[str, int] | None = None, hidden: bool = False) -> bytes:
+        """The file, whose root group has these messages; with its members named in the superblock's copy alone, if they are hidden."""
+        kind, own = self.group(members or {})
+        root = self.object((kind, b"\xff" * 8 + own[8:] if hidden else own), *messages)
+        head = b"\x89HDF\r\n\x1a\n" + bytes([0, 0, 0, 0, 0, 8, 8, 0, 4, 0, 16, 0, 0, 0, 0, 0])
+        none = b"\xff" * 8
+        end = struct.pack("<Q", len(self.data))
+        self.data[:96] = head + bytes(8) + none + end + none + struct.pack("<QQII", 0, root, 1, 0) + own
+        return bytes(self.data)
+
+
+def hdf5_attribute(name: str, kind: bytes, data: bytes) -> tuple[int, bytes]:
+    """An attribute with one value of this type."""
+    raw = name.encode() + b"\0"
+    parts = [raw, kind, b"\1" + b"\0" * 7]
+    sizes = struct.pack("<BBHHH", 1, 0, *(len(part) for part in parts))
+    return 12, sizes + b"".join(part + b"\0" * (-len(part) % 8) for part in parts) + data
+
+
+def hdf5_text(name: str, text: bytes) -> tuple[int, bytes]:
+    return hdf5_attribute(name, b"\x13\0\0\0" + struct.pack("<I", len(text)), text)
+
+
+def hdf5_long_text(name: str, length: int, heap: int) -> tuple[int, bytes]:
+    """Text that is the object 1 of a global heap."""
+    return hdf5_attribute(name, b"\x19\1\0\0" + struct.pack("<I", 16) + b"\x13\0\0\0" + struct.pack("<I", 1), struct.pack("<IQI", length, heap, 1))
+
+
+def hdf5_mapped(*files: str) -> bytes:
+    """A data set of numbers that are mapped from the data set `x` of each of these files (without the checksum of the list)."""
+    file = Hdf5()
+    everything = struct.pack("<IIQ", 3, 1, 0)
+    block = struct.pack("<BQ", 0, len(files)) + b"".join(name.encode() + b"\0x\0" + everything * 2 for name in files) + b"\0" * 4
+    heap = file.heap((1, len(block), block))
+    number = b"\x10\0\0\0\1\0\0\0\0\0\x08\0"
+    shape = b"\1\1" + b"\0" * 6 + struct.pack("<Q", 4)
+    data = file.object((1, shape), (3, number), (8, b"\4\3" + struct.pack("<QI", heap, 1)))
+    return file.file(members={"data": data})

@@ -33,7 +33,7 @@ def files() -> dict[str, bytes]:
         )
     for name, data in pickles.techniques().items():
         found[f"techniques/{name}.pkl"] = data
-    for group in (containers, numpy_files, templates, safetensors, graphs, keras, configurations, others, disguises, readings):
+    for group in (containers, numpy_files, templates, safetensors, graphs, keras, hdf5, configurations, others, disguises, readings):
         for name, data in group().items():
             found[f"{group.__name__}/{name}"] = data
     return found
@@ -368,6 +368,14 @@ def keras() -> dict[str, bytes]:
         "nested.keras": model(
             {"module": "keras.layers", "class_name": "TimeDistributed", "config": {"layer": layer(function=[marshal])}, "registered_name": None}
         ),
+        "second-name.keras": model(dense | {"module": "keras.utils", "registered_name": "get_file"}),
+        "second-name-of-a-value.keras": model({"module": "subprocess", "class_name": "__set__", "config": {}, "registered_name": "getoutput"}),
+        "second-name-of-a-number.keras": model({"module": "subprocess", "class_name": 5, "config": {}, "registered_name": "getoutput"}),
+        "extension-function.keras": model(dense | {"module": "transformers.dynamic_module_utils", "class_name": "get_class_from_dynamic_module"}),
+        "copies-files.keras": model(function("keras.src.utils.file_utils", "copy")),
+        "distribution.keras": model(
+            {"module": "tensorflow_probability.layers", "class_name": "DistributionLambda", "config": {"make_distribution_fn": base64.b64encode(EVIL).decode()}}
+        ),
         "torch-wrapper.keras": model({"module": "keras.layers", "class_name": "TorchModuleWrapper", "config": {"module": marshal}, "registered_name": None}),
         "unknown-type.skops": zipped(
             {"schema.json": json.dumps({"__class__": "system", "__module__": "os", "__loader__": "FunctionNode", "content": "os.system", "protocol": 2, "_skops_version": "0.11"}).encode()}
@@ -375,6 +383,36 @@ def keras() -> dict[str, bytes]:
         "operator-gadget.skops": zipped(
             {"schema.json": json.dumps({"__class__": "methodcaller", "__module__": "builtins", "__loader__": "OperatorFuncNode", "attrs": {}, "protocol": 2, "_skops_version": "0.11"}).encode()}
         ),
+    }
+
+
+def hdf5() -> dict[str, bytes]:
+    model = lambda name, **config: json.dumps({"class_name": "Sequential", "config": {"layers": [{"class_name": name, "config": config}]}}).encode()  # noqa: E731
+    evil = model("Lambda", function=["4wAAAA" + "A" * 80, None, None])
+    honest = model("Dense", units=2).ljust(len(evil))
+
+    def configured(*objects: tuple[int, int, bytes]) -> bytes:
+        file = builders.Hdf5()
+        return file.file(builders.hdf5_long_text("model_config", len(evil), file.heap(*objects)))
+
+    one, two = (1, len(honest), honest), (1, len(evil), evil)
+    kind = b"Vobject\np0\n."
+    committed = builders.Hdf5()
+    kind_at = committed.object((3, b"\x13\0\0\0" + struct.pack("<I", len(EVIL))))
+    notes = struct.pack("<BBHHH", 2, 1, 6, 10, 8) + b"notes\0\3\2" + struct.pack("<Q", kind_at) + b"\1" + b"\0" * 7 + EVIL
+    heap = builders.Hdf5()
+    name = heap.put(b"\0" * 8 + b"/etc/hostname\0\0\0")
+    names = heap.put(b"HEAP\0\0\0\0" + struct.pack("<QQQ", 24, 1, name))
+    leak = heap.object((7, struct.pack("<IHHQQQQ", 1, 1, 1, names, 8, 0, 8)))
+    return {
+        "heap-free-space.h5": configured(one, (0, 16, b""), two),
+        "heap-twice.h5": configured(one, two),
+        "kind-pickled.h5": builders.Hdf5().file(builders.hdf5_text("PSEUDOATOM", kind)),
+        "kind-before-2.h5": builders.Hdf5().file(builders.hdf5_text("FLAVOR", b"Object")),
+        "type-elsewhere.h5": committed.file((12, notes)),
+        "mapped.h5": builders.hdf5_mapped("/etc/passwd"),
+        "mapped-second.h5": builders.hdf5_mapped(".", "/etc/passwd"),
+        "members-hidden.h5": heap.file(members={"leak": leak}, hidden=True),
     }
 
 

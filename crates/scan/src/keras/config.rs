@@ -1,10 +1,10 @@
 //! Configurations of Keras models: which objects they make, from which modules.
 //!
 //! Keras makes an object of every JSON object with a `class_name` and a `config`, wherever its code asks for one; here each
-//! is judged, wherever it stands. Sources: the serialisation libraries of Keras 2.15, tf_keras and Keras 3.12.
+//! is judged, wherever it stands. Sources: the serialisation libraries of Keras 2.15, tf_keras and Keras 3.8 to 3.15.
 
 use super::json::{self, Json, Object};
-use super::names::{is_within, keras};
+use super::names::{has_part, is_class_name, is_within, keras};
 use super::special;
 use super::{CUSTOM_OBJECT, DUPLICATE_KEY, FOREIGN_MODULE, GADGET, LAMBDA, UNKNOWN_CLASS};
 use crate::examination::Examination;
@@ -94,13 +94,15 @@ fn examine_object(object: &Object<'_>, scan: &mut Examination<'_>) -> bool {
         return false;
     }
     let mut lambda = false;
-    for name in object.all("class_name").filter_map(Json::as_text) {
-        let mut modules: Vec<&str> =
-            object.all("module").map(|module| module.as_text().unwrap_or_default()).collect();
-        if modules.is_empty() {
-            modules.push("");
-        }
-        for module in modules {
+    let mut modules: Vec<&str> =
+        object.all("module").map(|module| module.as_text().unwrap_or_default()).collect();
+    if modules.is_empty() {
+        modules.push("");
+    }
+    for name in object.all("class_name") {
+        for &module in &modules {
+            // A name that is not text stands for nothing by itself, but its module is imported all the same.
+            let Some(name) = name.as_text().or((!module.is_empty()).then_some("")) else { continue };
             lambda |= examine_reference(object, &Reference { at: object.at, module, name }, scan);
         }
     }
@@ -115,21 +117,25 @@ fn examine_reference(object: &Object<'_>, class: &Reference<'_>, scan: &mut Exam
             return true;
         }
         "function" => {
-            for config in object.all("config").chain(object.all("registered_name")) {
-                match config.as_text() {
-                    Some("function") => {}
+            for name in object.all("config") {
+                match name.as_text() {
                     Some(name) => examine_function(&Reference { name, ..*class }, scan),
-                    None if matches!(config, Json::Plain) => {}
+                    None if class.module.is_empty() && *name == Json::Plain => {}
                     None => {
                         let what = format!("a function of {:?} whose name is not text", class.module);
                         scan.report(UNKNOWN_CLASS, Some(class.at), what);
                     }
                 }
             }
+            // Keras 2.13 writes `function` for functions of its own.
+            for name in registered_names(object).filter(|name| *name != "function") {
+                examine_function(&Reference { name, ..*class }, scan);
+            }
             return false;
         }
         "__typespec__" => {
-            for name in object.all("spec_name").filter_map(Json::as_text) {
+            for name in object.all("spec_name") {
+                let name = name.as_text().unwrap_or_default();
                 let spec = Reference { name, ..*class };
                 if !is_within(&keras().modules, spec.module) {
                     foreign(&spec, scan);
@@ -137,14 +143,33 @@ fn examine_reference(object: &Object<'_>, class: &Reference<'_>, scan: &mut Exam
                     unknown(&spec, scan);
                 }
             }
-            return false;
+            return examine_registered(object, class, scan);
         }
-        name if keras().values.contains(name) => return false,
+        // Keras writes no module with these. Where one stands, a version that does not know the name imports it.
+        name if class.module.is_empty() && keras().values.contains(name) => {
+            return examine_registered(object, class, scan);
+        }
         _ => {}
     }
     let registered = object.text("registered_name").unwrap_or_default();
     examine_class(class, registered, scan);
-    special::examine_layer(object, class, scan)
+    special::examine_layer(object, class, scan) | examine_registered(object, class, scan)
+}
+
+/// Judges what Keras 3.8 and tf_keras take where a module lacks the class: what it has under `registered_name`, whatever that
+/// is. Honest configurations have no such name, or the class's own, or one of the registry's, which has a `>`.
+fn examine_registered(object: &Object<'_>, class: &Reference<'_>, scan: &mut Examination<'_>) -> bool {
+    let mut lambda = false;
+    for name in registered_names(object).filter(|name| *name != class.name && !name.contains('>')) {
+        let named = Reference { name, ..*class };
+        examine_class(&named, "", scan);
+        lambda |= special::examine_layer(object, &named, scan);
+    }
+    lambda
+}
+
+fn registered_names<'d>(object: &'d Object<'_>) -> impl Iterator<Item = &'d str> {
+    object.all("registered_name").filter_map(Json::as_text).filter(|name| !name.is_empty())
 }
 
 fn examine_class(class: &Reference<'_>, registered: &str, scan: &mut Examination<'_>) {
@@ -153,10 +178,12 @@ fn examine_class(class: &Reference<'_>, registered: &str, scan: &mut Examination
     match class.module {
         module
             if names.gadgets.contains(class.name)
-                && (is_within(&names.modules, module) || module.is_empty()) =>
+                && (is_within(&names.modules, module) || matches!(module, "" | "__main__")) =>
         {
             gadget(class, scan);
         }
+        // tf_keras takes what a dot leads to: `os.system`, of a script that imports `os`.
+        "__main__" if class.name.contains('.') => foreign(class, scan),
         "" | "__main__" => {
             if is_custom || !names.classes.contains(class.name) {
                 custom(class, registered, scan);
@@ -171,7 +198,14 @@ fn examine_class(class: &Reference<'_>, registered: &str, scan: &mut Examination
                 unknown(class, scan);
             }
         }
-        module if is_within(&names.extensions, module) => custom(class, registered, scan),
+        // Keras 3.8 and tf_keras take a function for a class, so only what is named as classes are may pass for one.
+        module
+            if is_within(&names.extensions, module)
+                && !has_part(module, "utils")
+                && is_class_name(class.name.rsplit('>').next().unwrap_or_default()) =>
+        {
+            custom(class, registered, scan);
+        }
         _ => foreign(class, scan),
     }
 }
@@ -182,7 +216,8 @@ fn examine_function(function: &Reference<'_>, scan: &mut Examination<'_>) {
     let bare = function.name;
     match function.module {
         "" | "__main__" | "builtins" => {
-            if names.builtins.contains(bare) {
+            let is_reached = bare.contains('.') && !function.module.is_empty();
+            if is_reached || names.builtins.contains(bare) {
                 foreign(function, scan);
             } else if names.gadgets.contains(bare) {
                 gadget(function, scan);
@@ -193,7 +228,8 @@ fn examine_function(function: &Reference<'_>, scan: &mut Examination<'_>) {
         module if is_within(&names.modules, module) => {
             if names.gadgets.contains(bare) {
                 gadget(function, scan);
-            } else if !names.functions.contains(bare) {
+            } else if !names.functions.contains(bare) || has_part(module, "utils") {
+                // `copy` of arrays is harmless, `copy` of `keras.src.utils.file_utils` is of files.
                 unknown(function, scan);
             }
         }

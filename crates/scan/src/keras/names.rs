@@ -61,6 +61,17 @@ pub(super) fn is_within(roots: &Names, module: &str) -> bool {
         .any(|end| module.get(..end).is_some_and(|root| roots.contains(root)))
 }
 
+/// Whether one of the names between the dots of `module` is `part`.
+pub(super) fn has_part(module: &str, part: &str) -> bool {
+    module.split('.').any(|name| name == part)
+}
+
+/// Whether it is written as Python writes classes.
+pub(super) fn is_class_name(name: &str) -> bool {
+    name.starts_with(|first: char| first.is_ascii_uppercase())
+        && name.chars().all(|c| c == '_' || c.is_ascii_alphanumeric())
+}
+
 /// Whether it is a name of Python's that one could write down, dots and all.
 pub(super) fn is_dotted_name(name: &str) -> bool {
     name.split('.')

@@ -142,6 +142,10 @@ pub(super) fn examine_text(key: &str, text: &str, scan: &mut Examination<'_>) {
     if key == "vocabulary" && !text.is_empty() {
         scan.report(FILE_REFERENCE, None, format!("a layer reads its vocabulary from {}", escape(text, 300)));
     }
+    // TensorFlow Probability's `DistributionLambda` unpickles it.
+    if key == "make_distribution_fn" && !text.is_empty() {
+        scan.report(LAMBDA, None, "`make_distribution_fn` holds a pickled function");
+    }
 }
 
 /// Whether the text is a marshalled code object in base64: the type (with or without the mark of a reference), then

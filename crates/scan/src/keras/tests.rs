@@ -41,6 +41,10 @@ fn honest_models_raise_no_alarm() {
     );
     check("config.json", function("builtins", "relu"), &[]);
     check("config.json", function("keras.ops", "abs"), &[]);
+    check("config.json", function("keras.ops", "nanmax"), &[]);
+    let quantised = layer("\"keras.quantizers\"", "Int8QuantizationConfig", r#"{"weight_quantizer": null}"#);
+    check("config.json", model(&quantised), &[]);
+    check("config.json", model(&layer("\"keras.src.ops.numpy\"", "Sinc", "{}")), &[]);
     let old = r#"{"class_name": "Model", "config": {"layers": [{"class_name": "Dense", "config": {"kernel_initializer":
         {"class_name": "VarianceScaling", "config": {"scale": 1.0}}}, "inbound_nodes": [[["in", 0, 0, {}]]]},
         {"class_name": "TFOpLambda", "config": {"function": "math.reduce_mean"}},
@@ -126,6 +130,87 @@ fn custom_objects_are_named() {
     check("old", r#"{"class_name": "Mine", "config": {}}"#, &[("keras-custom-object", Medium)]);
 }
 
+/// A layer of any module, class and second name.
+fn named(module: &str, class: &str, registered: &str) -> String {
+    model(&format!(
+        r#"{{"module": {module}, "class_name": {class}, "config": {{"module": "x"}}, "registered_name": {registered}}}"#
+    ))
+}
+
+#[test]
+fn a_second_name_is_judged_as_the_first_is() {
+    let (foreign, gadget) = (("keras-foreign-module", Critical), ("keras-gadget", Critical));
+    let (unknown, custom) = (("keras-unknown-class", High), ("keras-custom-object", Medium));
+    let torch = ("keras-torch-module", Critical);
+    for (module, class, registered, expect) in [
+        ("keras.utils", "Dense", "get_file", &[gadget][..]),
+        ("keras.layers", "Dense", "Brandnew", &[unknown]),
+        ("tensorflow.python.framework.load_library", "Dense", "load_op_library", &[unknown]),
+        ("keras.src.utils.torch_utils", "Dense", "TorchModuleWrapper", &[torch]),
+        ("__main__", "Dense", "get_file", &[gadget]),
+        ("__main__", "Dense", "mine", &[custom]),
+        ("__main__", "os.system", "os.system", &[foreign]),
+        // Marks of plain values are none with a module, which only a version that does not know them reads.
+        ("subprocess", "__set__", "getoutput", &[foreign, foreign]),
+        ("keras.utils", "__dict__", "get_file", &[gadget, unknown]),
+        ("keras.layers", "TensorShape", "TensorShape", &[unknown]),
+        ("keras.layers", "Dense", "Dense", &[]),
+        ("keras.layers", "Dense", "package>Dense", &[custom]),
+    ] {
+        let [module, class, registered] = [module, class, registered].map(|name| format!("{name:?}"));
+        check(&registered, named(&module, &class, &registered), expect);
+    }
+    check("number", named("\"subprocess\"", "5", "\"getoutput\""), &[foreign, foreign]);
+    check("null", named("\"keras.utils\"", "null", "\"get_file\""), &[gadget, unknown]);
+    check("value", named("null", "\"__tensor__\"", "null"), &[]);
+    let twice = named("\"keras.utils\"", "\"Dense\"", "\"get_file\", \"registered_name\": null");
+    check("twice", twice, &[gadget, ("keras-duplicate-key", Medium)]);
+    let beside = named("\"keras.utils\"", "\"Dense\"", "\"get_file\", \"spec_name\": \"get_file\"");
+    check("beside", beside, &[gadget]);
+    let spec = |registered: &str, name: &str| {
+        named(
+            "\"tensorflow.python.framework.load_library\"",
+            "\"__typespec__\"",
+            &format!("{registered}, \"spec_name\": {name}"),
+        )
+    };
+    check("spec", spec("null", "\"TensorSpec\""), &[]);
+    check("spec, second", spec("\"load_op_library\"", "\"TensorSpec\""), &[unknown]);
+    check("spec, number", spec("null", "5"), &[unknown]);
+}
+
+#[test]
+fn functions_are_judged_by_where_they_lie() {
+    for (module, name, expect) in [
+        ("keras.ops", "copy", &[][..]),
+        ("keras.src.utils.file_utils", "copy", &[("keras-unknown-class", High)]),
+        ("someone", "function", &[("keras-foreign-module", Critical)]),
+        ("builtins", "__loader__.load_module", &[("keras-foreign-module", Critical)]),
+        ("__main__", "os.system", &[("keras-foreign-module", Critical)]),
+        // Keras takes a function for a class.
+        (
+            "transformers.dynamic_module_utils",
+            "get_class_from_dynamic_module",
+            &[("keras-foreign-module", Critical)],
+        ),
+    ] {
+        check(name, function(module, name), expect);
+    }
+    for (module, name, expect) in [
+        (
+            "transformers.dynamic_module_utils",
+            "get_class_from_dynamic_module",
+            ("keras-foreign-module", Critical),
+        ),
+        ("keras_hub.src.utils.x", "Model", ("keras-foreign-module", Critical)),
+        ("keras_hub.src.models", "Outer.inner", ("keras-foreign-module", Critical)),
+        ("keras_hub.src.models", "Gemma", ("keras-custom-object", Medium)),
+        ("someone", "function", ("keras-unknown-class", High)),
+    ] {
+        check(name, model(&layer(&format!("{module:?}"), name, "{}")), &[expect]);
+    }
+}
+
 #[test]
 fn layers_that_reach_out_are_found() {
     let keras = "\"keras.layers\"";
@@ -147,6 +232,8 @@ fn layers_that_reach_out_are_found() {
             ("keras-tensorflow-call", Critical),
         ),
         ("TensorFlowOpLayer", r#"{"node_def": "?"}"#, ("keras-tensorflow-call", High)),
+        // A layer of TensorFlow Probability, whatever it is called.
+        ("Dense", r#"{"make_distribution_fn": "gASVCg=="}"#, ("keras-lambda", Critical)),
     ] {
         check(class, model(&layer(keras, class, config)), &[expect]);
     }

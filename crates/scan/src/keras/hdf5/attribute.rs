@@ -22,7 +22,7 @@ pub(super) enum Value {
     Variable(Vec<Vec<u8>>),
     /// Nothing that a loader would read text from.
     Other,
-    /// Its type lies elsewhere and was not looked up.
+    /// Its type or its shape lies elsewhere and was not looked up.
     Unknown,
 }
 

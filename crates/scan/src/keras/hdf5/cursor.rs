@@ -84,6 +84,14 @@ impl<'a> Cursor<'a> {
         ))
     }
 
+    /// A text up to its zero byte, which is passed over too.
+    pub(super) fn terminated(&mut self) -> Result<String, Trouble> {
+        let end = self.rest.iter().position(|b| *b == 0).unwrap_or(self.rest.len());
+        let text = String::from_utf8_lossy(self.take(end)?).into_owned();
+        self.skip(1)?;
+        Ok(text)
+    }
+
     /// A text that ends at its first zero byte, or with the block.
     pub(super) fn text(&self) -> String {
         let end = self.rest.iter().position(|b| *b == 0).unwrap_or(self.rest.len());

@@ -30,6 +30,8 @@ pub(super) struct Start {
     pub(super) root: u64,
     /// Superblock versions 0 and 1.
     pub(super) driver: u64,
+    /// Their copy of the root group's symbol table: its tree and its heap.
+    pub(super) table: Option<(u64, u64)>,
     /// Versions 2 and 3.
     pub(super) extension: u64,
 }
@@ -76,12 +78,16 @@ impl<'v> File<'v> {
             cursor.skip(3 * file.offset)?;
             let driver = cursor.address(file.offset)?;
             cursor.skip(file.offset)?;
-            Start { root: cursor.address(file.offset)?, driver, extension: UNDEFINED }
+            let root = cursor.address(file.offset)?;
+            let has_table = cursor.u32()? == 1;
+            cursor.skip(4)?;
+            let table = (cursor.address(file.offset)?, cursor.address(file.offset)?);
+            Start { root, driver, table: has_table.then_some(table), extension: UNDEFINED }
         } else {
             cursor.skip(1 + file.offset)?;
             let extension = cursor.address(file.offset)?;
             cursor.skip(file.offset)?;
-            Start { root: cursor.address(file.offset)?, driver: UNDEFINED, extension }
+            Start { root: cursor.address(file.offset)?, driver: UNDEFINED, table: None, extension }
         };
         Ok((file, start))
     }

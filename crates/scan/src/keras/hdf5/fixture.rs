@@ -103,13 +103,20 @@ impl Fixture {
 
     /// Writes a global heap with one object, and gives the reference to it.
     pub(in crate::keras) fn variable(&mut self, data: &[u8]) -> Vec<u8> {
-        let padded = data.len().next_multiple_of(8);
-        let size = 16 + 16 + padded + 16;
-        let mut block = join(&[b"GCOL", &[1, 0, 0, 0], &int(size as u64, 8)]);
-        block.extend(join(&[&[1, 0, 1, 0, 0, 0, 0, 0], &int(data.len() as u64, 8), data]));
-        block.resize(size, 0);
+        self.heap(&[(1, data.len() as u64, data), (0, 16, b"")])
+    }
+
+    /// Writes a global heap with these objects, by their numbers and sizes, and gives the reference to number 1, which is as
+    /// long as the first.
+    pub(in crate::keras) fn heap(&mut self, objects: &[(u8, u64, &[u8])]) -> Vec<u8> {
+        let mut block = Vec::new();
+        for (number, size, data) in objects {
+            block.extend(join(&[&[*number, 0, 1, 0, 0, 0, 0, 0], &int(*size, 8), data]));
+            block.resize(block.len().next_multiple_of(8), 0);
+        }
+        let block = join(&[b"GCOL", &[1, 0, 0, 0], &int(block.len() as u64 + 16, 8), &block]);
         let heap = self.put(&block);
-        join(&[&int(data.len() as u64, 4), &int(heap, 8), &[1, 0, 0, 0]])
+        join(&[&int(objects[0].1, 4), &int(heap, 8), &[1, 0, 0, 0]])
     }
 
     /// Writes a local heap with these names, and gives its address and theirs.
@@ -202,6 +209,13 @@ fn attribute(name: &str, kind: &[u8], data: &[u8]) -> Vec<u8> {
 /// An attribute with a string of fixed size.
 pub(in crate::keras) fn fixed(name: &str, text: &str) -> Vec<u8> {
     attribute(name, &join(&[&[0x13, 0, 0, 0], &int(text.len() as u64, 4)]), text.as_bytes())
+}
+
+/// The same, but that its type is said to lie elsewhere.
+pub(in crate::keras) fn committed(name: &str, text: &str) -> Vec<u8> {
+    let mut attribute = fixed(name, text);
+    attribute[1] = 1;
+    attribute
 }
 
 /// An attribute with a string in a global heap, by the reference to it.

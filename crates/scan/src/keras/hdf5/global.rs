@@ -1,6 +1,6 @@
 //! Global heaps: where values of any length lie.
 
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 
 use super::cursor::Cursor;
 use super::file::File;
@@ -58,23 +58,28 @@ impl Collection {
         cursor.skip(4)?;
         let size = cursor.size(file.length)?;
         let bytes = file.read(address, size)?;
-        let mut objects = Vec::new();
+        let (mut objects, mut seen) = (Vec::new(), HashSet::new());
         let mut at = 8 + file.length;
         while let Some(rest) = bytes.get(at..).filter(|rest| rest.len() >= 8 + file.length) {
             let mut cursor = Cursor::new(rest, file.place(address).saturating_add(at as u64));
             let index = cursor.u16()?;
             cursor.skip(6)?;
             let size = cursor.size(file.length)?;
-            // Object 0 is what is free, to the end.
+            // Object 0 is what is free. The library writes it last, but passes over it by its size wherever it stands.
             if index == 0 {
-                break;
+                if size == rest.len() || rest.iter().all(|byte| *byte == 0) {
+                    break;
+                }
+                return Err(Trouble::malformed(cursor.at(), "a global heap with free space before its end"));
             }
             let start = at + 8 + file.length;
-            objects.push((index, start, size));
-            let Some(next) = size.checked_next_multiple_of(8).and_then(|size| start.checked_add(size)) else {
-                break;
+            let end = start.checked_add(size).filter(|end| *end <= bytes.len());
+            let (true, Some(end)) = (seen.insert(index), end) else {
+                let what = "a global heap with an object beyond its end, or with two of one number";
+                return Err(Trouble::malformed(cursor.at(), what));
             };
-            at = next;
+            objects.push((index, start, size));
+            at = end.next_multiple_of(8);
         }
         objects.sort_unstable();
         Ok(Self { address, bytes, objects })

@@ -27,10 +27,19 @@ pub(super) enum Target {
     Unknown(u8),
 }
 
-/// Reads the members of a group that has a symbol table, by the body of that message.
-pub(super) fn symbols(file: &mut File<'_>, at: u64, body: &[u8]) -> Result<Vec<Link>, Trouble> {
+/// The tree and the heap of a group that has a symbol table, by the body of that message.
+pub(super) fn table(file: &File<'_>, at: u64, body: &[u8]) -> Result<(u64, u64), Trouble> {
     let mut cursor = Cursor::new(body, at);
     let (tree, heap) = (cursor.address(file.offset)?, cursor.address(file.offset)?);
+    if tree == UNDEFINED || heap == UNDEFINED {
+        return Err(Trouble::malformed(at, "a group whose symbol table is nowhere"));
+    }
+    Ok((tree, heap))
+}
+
+/// Reads the members of a group that has a symbol table, by the body of that message.
+pub(super) fn symbols(file: &mut File<'_>, at: u64, body: &[u8]) -> Result<Vec<Link>, Trouble> {
+    let (tree, heap) = table(file, at, body)?;
     let names = file.local_heap(heap)?;
     let mut links = Vec::new();
     let (mut open, mut seen) = (vec![tree], HashSet::new());

@@ -32,8 +32,14 @@ use crate::trouble::Trouble;
 
 /// Attributes that Keras reads as JSON.
 const CONFIGS: [&str; 2] = ["model_config", "training_config"];
-/// The attribute by which PyTables marks an array whose elements it unpickles.
-const PICKLED: &str = "PSEUDOATOM";
+/// The attribute by which PyTables says what the rows of an array are.
+const KIND: &str = "PSEUDOATOM";
+/// The kinds whose rows it does not unpickle.
+const PLAIN: [&[u8]; 2] = [b"vlstring", b"vlunicode"];
+/// The attribute that said so before PyTables 2: `Object`.
+const FLAVOR: &str = "FLAVOR";
+/// The attribute whose pickles it changes before it loads them, where they are from before version 2.
+const FILTERS: &str = "FILTERS";
 /// A filter that h5py brings itself.
 const LZF: u16 = 32_000;
 /// Filters that the HDF Group lists, all compressors with their own packages: blosc, LZ4, bitshuffle, ZFP, Zstandard, SZ3, blosc2…
@@ -77,6 +83,9 @@ pub(super) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Tro
             }
         }
     }
+    if let Some(copy) = start.table {
+        walk.copied(start.root, copy)?;
+    }
     walk.open.push((start.root, None));
     while let Some((address, place)) = walk.open.pop() {
         if walk.seen.insert(address) {
@@ -100,6 +109,19 @@ struct Walk<'v> {
 }
 
 impl Walk<'_> {
+    /// Holds the superblock's copy of the root group's symbol table against the original, for which the library may take it.
+    fn copied(&mut self, root: u64, copy: (u64, u64)) -> Result<(), Trouble> {
+        for message in object::messages(&mut self.file, root)? {
+            if message.kind == object::SYMBOL_TABLE
+                && group::table(&self.file, message.at, &message.body)? == copy
+            {
+                return Ok(());
+            }
+        }
+        let what = "a superblock with another symbol table than the root group";
+        Err(Trouble::malformed(self.file.place(root), what))
+    }
+
     fn object(
         &mut self,
         address: u64,
@@ -153,14 +175,13 @@ impl Walk<'_> {
                 }
             }
             object::LAYOUT => {
-                let source = storage::virtual_source(&mut self.file, &mut self.heaps, at, body)?;
-                match source.as_deref() {
-                    None => {}
-                    Some(name @ ".") => {
+                for name in storage::virtual_sources(&mut self.file, &mut self.heaps, at, body)? {
+                    if name == "." {
                         let what = format!("{}: values mapped from {name}", self.path(place));
                         scan.report_as(Severity::Medium, EXTERNAL_DATA, Some(at), what);
+                    } else {
+                        self.elsewhere(EXTERNAL_DATA, "values mapped from", &name, at, place, scan);
                     }
-                    Some(name) => self.elsewhere(EXTERNAL_DATA, "values mapped from", name, at, place, scan),
                 }
             }
             object::FILTERS => self.filters(at, body, place, scan)?,
@@ -183,8 +204,13 @@ impl Walk<'_> {
         let flags = cursor.u8()?;
         cursor.skip(if flags & 1 == 0 { 0 } else { order })?;
         let (heap, tree) = (cursor.address(self.file.offset)?, cursor.address(self.file.offset)?);
-        if heap == UNDEFINED || tree == UNDEFINED {
-            return Ok(Vec::new());
+        match (heap == UNDEFINED, tree == UNDEFINED) {
+            (true, true) => return Ok(Vec::new()),
+            (false, false) => {}
+            _ => {
+                let what = "dense storage without its heap or its index by name";
+                return Err(Trouble::malformed(message.at, what));
+            }
         }
         let dense = dense::read(&mut self.file, heap, tree, index)?;
         if dense.hidden > 0 {
@@ -243,21 +269,22 @@ impl Walk<'_> {
     ) -> Result<(), Trouble> {
         let Attribute { name, value } = attribute::read(&mut self.file, &mut self.heaps, at, body)?;
         let is_config = CONFIGS.contains(&name.as_str());
-        if name == PICKLED
-            && matches!(&value, Value::Fixed(texts) | Value::Variable(texts) if texts.iter().any(|text| text.starts_with(b"object")))
-        {
-            let what = format!(
-                "{}: an array of pickled objects, as PyTables and pandas write them",
-                self.path(place)
-            );
+        if is_pickled(&name, &value) {
+            let what =
+                format!("{}: {name} of pickled objects, as PyTables and pandas write them", self.path(place));
             scan.report(NOT_EXAMINED, Some(at), what);
         }
         match value {
-            Value::Other | Value::Unknown if is_config => {
+            Value::Other if is_config => {
                 let what = format!("{}: {name} that is not text", self.path(place));
                 scan.report(NOT_EXAMINED, Some(at), what);
             }
-            Value::Other | Value::Unknown => {}
+            Value::Other => {}
+            Value::Unknown => {
+                let name = escape(&name, 200);
+                let what = format!("{}: {name}, whose type or shape lies elsewhere", self.path(place));
+                scan.report(NOT_EXAMINED, Some(at), what);
+            }
             Value::Fixed(values) | Value::Variable(values) => {
                 for value in values {
                     self.value(&name, is_config, value, place, scan);
@@ -277,9 +304,7 @@ impl Walk<'_> {
         place: Option<usize>,
         scan: &mut Examination<'_>,
     ) {
-        while value.last() == Some(&0) {
-            value.pop();
-        }
+        value.truncate(unpadded(&value).len());
         let place = format!("{}@{}", self.path(place).trim_end_matches('/'), escape(name, 200));
         let text = String::from_utf8_lossy(&value);
         if is_config || (text.trim_start().starts_with('{') && config::is_likely(&text)) {
@@ -350,6 +375,29 @@ impl Walk<'_> {
         names.reverse();
         if names.is_empty() { "/".to_owned() } else { format!("/{}/", names.join("/")) }
     }
+}
+
+/// Whether PyTables may take an attribute to say that the rows of an array are pickles, or unpickle it otherwise than it
+/// stands there. It unpickles what ends with a full stop before it looks at it, so that such text says anything.
+fn is_pickled(name: &str, value: &Value) -> bool {
+    let texts: Vec<&[u8]> = match value {
+        Value::Fixed(texts) | Value::Variable(texts) => texts.iter().map(|text| unpadded(text)).collect(),
+        Value::Other | Value::Unknown => Vec::new(),
+    };
+    match name {
+        KIND => texts.is_empty() || texts.iter().any(|text| !PLAIN.contains(text)),
+        FLAVOR => texts.iter().any(|text| *text == b"Object" || text.ends_with(b".")),
+        FILTERS => texts.iter().any(|text| text.ends_with(b".")),
+        _ => false,
+    }
+}
+
+/// Text without the zeros that fill it up.
+fn unpadded(mut text: &[u8]) -> &[u8] {
+    while let [start @ .., 0] = text {
+        text = start;
+    }
+    text
 }
 
 /// How bad it is that a file names another: worst where the name leads out of the folder.

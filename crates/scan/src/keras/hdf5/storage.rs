@@ -1,5 +1,7 @@
 //! How a data set's values are stored: in other files, mapped from other data sets, through filters.
 
+use std::collections::BTreeSet;
+
 use super::cursor::{Cursor, UNDEFINED};
 use super::file::{File, heap_text};
 use super::global::GlobalHeaps;
@@ -24,26 +26,97 @@ pub(super) fn external_files(file: &mut File<'_>, at: u64, body: &[u8]) -> Resul
     Ok(files)
 }
 
-/// Where a virtual data set's values come from, if the layout is of one: the first file that it names, `.` for its own.
-pub(super) fn virtual_source(
+/// Where a virtual data set's values come from, if the layout is of one: the files that it names, `.` for its own, those
+/// that lead furthest first.
+pub(super) fn virtual_sources(
     file: &mut File<'_>,
     heaps: &mut GlobalHeaps,
     at: u64,
     body: &[u8],
-) -> Result<Option<String>, Trouble> {
+) -> Result<Vec<String>, Trouble> {
     let mut cursor = Cursor::new(body, at);
     let (version, class) = (cursor.u8()?, cursor.u8()?);
     if version < 3 || class != 3 {
-        return Ok(None);
+        return Ok(Vec::new());
     }
     let (heap, index) = (cursor.address(file.offset)?, cursor.u32()?);
     if heap == UNDEFINED {
-        return Ok(Some(".".to_owned()));
+        return Ok(vec![".".to_owned()]);
     }
-    let mapping = heaps.object(file, heap, index, 1 << 20)?;
-    let mut cursor = Cursor::new(&mapping, 0);
-    cursor.skip(1 + file.length)?;
-    Ok(Some(cursor.text()))
+    let block = heaps.object(file, heap, index, usize::MAX)?;
+    let mut cursor = Cursor::new(&block, file.place(heap));
+    let version = cursor.u8()?;
+    if version > 1 {
+        return Err(Trouble::malformed(cursor.at(), format!("a list of mappings of version {version}")));
+    }
+    let mut names = BTreeSet::new();
+    for _ in 0..cursor.uint(file.length)? {
+        // Version 1 shares names: by number, of a mapping before, or `.` by a flag of its own.
+        let flags = if version == 1 { cursor.u8()? } else { 0 };
+        match flags {
+            0 | 2 => {
+                names.insert(cursor.terminated()?);
+            }
+            1 | 3 => cursor.skip(file.length)?,
+            4 | 6 => {
+                names.insert(".".to_owned());
+            }
+            _ => {
+                return Err(Trouble::malformed(cursor.at(), format!("a mapping with the flags {flags}")));
+            }
+        }
+        if flags & 2 == 0 {
+            cursor.terminated()?;
+        } else {
+            cursor.skip(file.length)?;
+        }
+        selection(&mut cursor)?;
+        selection(&mut cursor)?;
+    }
+    let mut names: Vec<String> = names.into_iter().collect();
+    names.sort_by_key(|name| (!escapes(name), name == "."));
+    names.truncate(NAMED);
+    Ok(names)
+}
+
+const NOTHING: u32 = 0;
+const POINTS: u32 = 1;
+const BLOCKS: u32 = 2;
+const EVERYTHING: u32 = 3;
+
+/// Passes over a selection of a data set's elements.
+fn selection(cursor: &mut Cursor<'_>) -> Result<(), Trouble> {
+    let (kind, version) = (cursor.u32()?, cursor.u32()?);
+    // How wide numbers are, and whether blocks are given by where they begin, how far apart, how many and how large.
+    let (width, regular) = match (kind, version) {
+        (NOTHING | EVERYTHING, 1) => return cursor.skip(8),
+        (POINTS | BLOCKS, 1) => {
+            cursor.skip(8)?;
+            (4, false)
+        }
+        (POINTS, 2) => (usize::from(cursor.u8()?), false),
+        (BLOCKS, 2) => {
+            let flags = cursor.u8()?;
+            cursor.skip(4)?;
+            (8, flags & 1 == 1)
+        }
+        (BLOCKS, 3) => {
+            let flags = cursor.u8()?;
+            (usize::from(cursor.u8()?), flags & 1 == 1)
+        }
+        _ => (0, false),
+    };
+    if ![2, 4, 8].contains(&width) {
+        let what = format!("a selection of type {kind}, version {version}, with numbers of {width} bytes");
+        return Err(Trouble::malformed(cursor.at(), what));
+    }
+    let rank = cursor.size(4)?;
+    let numbers = match (kind, regular) {
+        (_, true) => rank.checked_mul(4),
+        (POINTS, _) => cursor.size(width)?.checked_mul(rank),
+        _ => cursor.size(width)?.checked_mul(rank).and_then(|numbers| numbers.checked_mul(2)),
+    };
+    cursor.skip(numbers.and_then(|numbers| numbers.checked_mul(width)).unwrap_or(usize::MAX))
 }
 
 /// The filters that are not HDF5's own, by number and name.

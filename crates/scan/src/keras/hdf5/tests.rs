@@ -1,9 +1,9 @@
 //! What is found in HDF5 files.
 
-use ostrom_core::Severity::{Critical, High, Info, Low, Medium};
+use ostrom_core::Severity::{self, Critical, High, Info, Low, Medium};
 use proptest::prelude::*;
 
-use super::fixture::{Fixture, external, filters, fixed, hard, join, number, special, variable};
+use super::fixture::{Fixture, committed, external, filters, fixed, hard, join, number, special, variable};
 use crate::keras::testing::{check, scan};
 
 const LAMBDA: &str = r#"{"class_name": "Sequential", "config": {"layers": [{"class_name": "Lambda", "config":
@@ -82,11 +82,55 @@ fn a_configuration_that_is_not_text_is_not_called_clean() {
 
 #[test]
 fn arrays_of_pickles_are_not_called_clean() {
-    for (value, expect) in [("object", &[("hdf5-not-examined", High)][..]), ("vlstring", &[])] {
+    let pickled = &[("hdf5-not-examined", High)][..];
+    for (name, value, expect) in [
+        ("PSEUDOATOM", "object", pickled),
+        ("PSEUDOATOM", "Vobject\np0\n.", pickled),
+        ("PSEUDOATOM", "brand new", pickled),
+        ("PSEUDOATOM", "vlstring", &[]),
+        ("PSEUDOATOM", "vlunicode\0", &[]),
+        ("FLAVOR", "Object", pickled),
+        ("FLAVOR", "VObject\np0\n.", pickled),
+        ("FLAVOR", "numpy", &[]),
+        ("FILTERS", "N0N0N.", pickled),
+        ("FILTERS", "N0N0N", &[]),
+    ] {
         let mut file = Fixture::new();
-        let root = file.object(&[(12, fixed("PSEUDOATOM", value))]);
+        let root = file.object(&[(12, fixed(name, value))]);
         check(value, file.finish(root), expect);
     }
+    let mut file = Fixture::new();
+    let root = file.object(&[(12, number("PSEUDOATOM"))]);
+    check("number", file.finish(root), pickled);
+}
+
+#[test]
+fn attributes_whose_type_lies_elsewhere_are_not_called_clean() {
+    let mut file = Fixture::new();
+    let root = file.object(&[(12, committed("x", "cos\nsystem\n(Vecho\ntR."))]);
+    check("x.h5", file.finish(root), &[("hdf5-not-examined", High)]);
+}
+
+#[test]
+fn of_a_global_heap_the_object_is_read_that_the_library_reads() {
+    let evil = LAMBDA.as_bytes();
+    let honest = HONEST.as_bytes();
+    let padded = [honest, b" ".repeat(evil.len() - honest.len()).as_slice()].concat();
+    let size = evil.len() as u64;
+    for (name, objects) in [
+        ("behind free space", &[(1, size, &padded[..]), (0, 16, b""), (1, size, evil), (0, 16, b"")][..]),
+        ("twice", &[(1, size, &padded[..]), (1, size, evil), (0, 16, b"")]),
+        ("overflow", &[(1, size, &padded[..]), (2, u64::MAX - 7, b""), (1, size, evil), (0, 16, b"")]),
+    ] {
+        let mut file = Fixture::new();
+        let reference = file.heap(objects);
+        let root = file.object(&[(12, variable("model_config", &reference))]);
+        check(name, file.finish(root), &[("malformed", High)]);
+    }
+    let mut file = Fixture::new();
+    let reference = file.heap(&[(1, size, evil), (2, 3, b"abc"), (0, 40, &[7; 24])]);
+    let root = file.object(&[(12, variable("model_config", &reference))]);
+    check("free space", file.finish(root), &[("keras-lambda", Critical)]);
 }
 
 #[test]
@@ -101,10 +145,98 @@ fn values_in_other_files_are_found() {
         check(name, file.finish(root), &[("hdf5-external-data", severity)]);
     }
     let mut file = Fixture::new();
-    let mapping = file.variable(&join(&[&[0, 1, 0, 0, 0, 0, 0, 0, 0], b"/etc/passwd\0set\0"]));
-    let set = file.object(&[(8, join(&[&[4, 3], &mapping[4..]]))]);
+    let (heap, places) = file.names(&["a", "b"]);
+    let set = file.object(&[external(heap, &places)]);
     let root = file.object(&[(6, hard("set", set))]);
-    check("virtual", file.finish(root), &[("hdf5-external-data", Critical)]);
+    check("two", file.finish(root), &[("hdf5-external-data", High); 2]);
+}
+
+/// All elements.
+const ALL: [u8; 16] = [3, 0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
+/// What is found in a data set that is mapped from others by this block.
+#[track_caller]
+fn check_mapping(version: u8, mappings: &[&[u8]], expect: &[(&str, Severity)]) {
+    let count = [u8::try_from(mappings.len()).unwrap(), 0, 0, 0, 0, 0, 0, 0];
+    let mut file = Fixture::new();
+    let block = file.variable(&join(&[&[version], &count, &mappings.concat(), &[0; 4]]));
+    let set = file.object(&[(8, join(&[&[4, 3], &block[4..]]))]);
+    let root = file.object(&[(6, hard("set", set))]);
+    check("mapping", file.finish(root), expect);
+}
+
+#[test]
+fn every_mapping_of_a_virtual_data_set_is_read() {
+    let number = |value: u32| value.to_le_bytes();
+    // Elements as each kind and version of selection has them: two points, or two blocks, of one dimension.
+    let points = join(&[&number(1), &number(1), &[0; 8], &number(1), &number(2), &[7; 8]]);
+    let points_2 = join(&[&number(1), &number(2), &[8], &number(1), &[2, 0, 0, 0, 0, 0, 0, 0], &[7; 16]]);
+    let blocks = join(&[&number(2), &number(1), &[0; 8], &number(1), &number(2), &[7; 16]]);
+    let blocks_2 = join(&[&number(2), &number(2), &[1], &[0; 4], &number(1), &[7; 32]]);
+    let blocks_3 = join(&[&number(2), &number(3), &[1, 2], &number(1), &[7; 8]]);
+    let uneven_3 = join(&[&number(2), &number(3), &[0, 2], &number(1), &[2, 0], &[7; 8]]);
+    for elements in [&points, &points_2, &blocks, &blocks_2, &blocks_3, &uneven_3] {
+        let own = join(&[b".\0a\0", elements, &ALL]);
+        let other = join(&[b"/etc/passwd\0a\0", &ALL, elements]);
+        check_mapping(0, &[&own, &own], &[("hdf5-external-data", Medium)]);
+        let both = [("hdf5-external-data", Critical), ("hdf5-external-data", Medium)];
+        check_mapping(0, &[&own, &other], &both);
+        check_mapping(0, &[&other, &own], &both);
+    }
+    // Version 1 of HDF5 2.0: flags, and names that an earlier mapping has.
+    let own = join(&[&[4], b"a\0", &ALL, &ALL]);
+    let named = join(&[&[0], b"other.h5\0a\0", &ALL, &ALL]);
+    let same = join(&[&[3], &[1, 0, 0, 0, 0, 0, 0, 0], &[0; 8], &ALL, &ALL]);
+    let further = join(&[&[2], b"../b.h5\0", &[0; 8], &ALL, &ALL]);
+    check_mapping(1, &[&own, &own], &[("hdf5-external-data", Medium)]);
+    let all =
+        [("hdf5-external-data", Critical), ("hdf5-external-data", High), ("hdf5-external-data", Medium)];
+    check_mapping(1, &[&own, &named, &same, &further], &all);
+    // What is in none of these forms is undecided.
+    for (version, mapping) in [(2, &own), (1, &join(&[&[8], b"a\0", &ALL, &ALL]))] {
+        check_mapping(version, &[mapping], &[("malformed", High)]);
+    }
+    check_mapping(0, &[&join(&[b".\0a\0", &[9, 0, 0, 0], &ALL])], &[("malformed", High)]);
+}
+
+#[test]
+fn the_superblock_names_no_other_members_than_the_root_group() {
+    let build = || {
+        let mut file = Fixture::old();
+        let inner = file.object(&[(12, number("n"))]);
+        let symbols = file.symbols(&[("a", inner)]);
+        let table = symbols.1.clone();
+        let root = file.object(&[symbols]);
+        let at = file.bytes.windows(16).rposition(|bytes| bytes == table).unwrap();
+        let mut bytes = file.finish(root);
+        bytes[72] = 1;
+        bytes[80..96].copy_from_slice(&table);
+        (bytes, at)
+    };
+    check("same", build().0, &[]);
+    let (mut bytes, at) = build();
+    bytes[at..at + 8].fill(0xff);
+    check("nowhere", bytes.clone(), &[("malformed", High)]);
+    bytes[72] = 0;
+    check("nowhere, no copy", bytes, &[("malformed", High)]);
+    let (mut bytes, _) = build();
+    bytes[80] ^= 8;
+    check("other", bytes, &[("malformed", High)]);
+}
+
+#[test]
+fn dense_storage_without_an_index_is_not_called_clean() {
+    for missing in [2, 10] {
+        let mut file = Fixture::new();
+        let (kind, mut body) = file.dense(2, &[special("x", 64, b"\0other.h5\0/secret\0")]);
+        body[missing..missing + 8].fill(0xff);
+        let root = file.object(&[(kind, body.clone())]);
+        check("one", file.finish(root), &[("malformed", High)]);
+        let mut file = Fixture::new();
+        body[2..18].fill(0xff);
+        let root = file.object(&[(kind, body)]);
+        check("neither", file.finish(root), &[]);
+    }
 }
 
 #[test]
