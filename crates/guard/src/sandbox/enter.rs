@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::OpenOptions;
+use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 
+use super::opened::unfollowed;
 use super::report::Report;
 use super::spec::{EnvironmentValue, Spec};
 
@@ -84,10 +85,11 @@ fn enter(spec: &Spec) -> Result<BTreeMap<String, EnvironmentValue>, EnterError> 
     let environment = serde_json::from_str(&text)
         .map_err(|error| EnterError::NotFromGuard(format!("its environment is not readable ({error})")))?;
     // Opened before files are out of reach; closes when the server starts, so that it cannot write a report of its own.
-    let mut file = OpenOptions::new().write(true).open(&spec.report).map_err(|source| EnterError::SetUp {
+    let file = unfollowed(&spec.report, rustix::fs::OFlags::WRONLY);
+    let mut file = File::from(file.map_err(|source| EnterError::SetUp {
         what: format!("the report {}", spec.report.display()),
         source,
-    })?;
+    })?);
     let report = confine(spec)?;
     let mut line = serde_json::to_vec(&report)
         .map_err(|error| EnterError::SetUp { what: "the report".into(), source: error.into() })?;

@@ -15,6 +15,7 @@
 mod enter;
 mod family;
 mod locate;
+mod opened;
 mod prepare;
 mod report;
 mod spec;

@@ -260,6 +260,86 @@ fn a_grant_gives_what_it_says_and_no_more() {
     assert!(error.contains("typo"), "{error}");
 }
 
+/// Starts `/bin/sh` with this script and grants, and again with what it has prepared for the next start: exit statuses and outputs.
+fn start_twice(grants: &Grants, program: &Path, arguments: &[&str]) -> [(Option<i32>, String); 2] {
+    let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+    let prepared = Prepared::new(grants, false, program.as_os_str(), &arguments).unwrap();
+    [(), ()].map(|()| {
+        let output = start(&prepared);
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&said).into_owned())
+    })
+}
+
+#[test]
+fn a_server_that_puts_a_link_where_its_home_was_is_not_started_again() {
+    if !kernel_has_all() {
+        return;
+    }
+    let outside = tempfile::tempdir().unwrap();
+    let secret = outside.path().join("secret");
+    fs::write(&secret, "topsecret").unwrap();
+    // What is granted is where all private folders lie.
+    let base = std::env::temp_dir().canonicalize().unwrap();
+    let grants = Grants { write: vec![base], ..Grants::default() };
+    let away = tempfile::tempdir().unwrap();
+    let script = format!(
+        "mv $HOME {0}/home; ln -s / $HOME; ls -d $HOME/etc && echo swapped; cat /etc/passwd",
+        away.path().display()
+    );
+    let [first, second] = start_twice(&grants, Path::new("/bin/sh"), &["-c", &script]);
+    assert!(first.1.contains("swapped") && !first.1.contains("root:"), "{first:?}");
+    assert!(!second.1.contains("swapped") && !second.1.contains("root:"), "{second:?}");
+    assert!(second.1.contains("leads through a link") && second.0 == Some(125), "{second:?}");
+}
+
+#[test]
+fn a_server_that_puts_a_link_where_its_code_was_is_not_granted_what_lies_behind() {
+    if !kernel_has_all() {
+        return;
+    }
+    let outside = tempfile::tempdir().unwrap();
+    let base = outside.path().canonicalize().unwrap();
+    fs::create_dir(base.join("secrets")).unwrap();
+    let secret = base.join("secrets/key");
+    fs::write(&secret, "topsecret").unwrap();
+    let work = base.join("work");
+    for folder in ["bin", "lib"] {
+        fs::create_dir_all(work.join(folder)).unwrap();
+    }
+    let program = work.join("bin/serve");
+    let script = format!(
+        "#!/bin/sh\ncat {}\ncd {} && mv lib old && ln -s {} lib && echo swapped\n",
+        secret.display(),
+        work.display(),
+        base.join("secrets").display()
+    );
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let grants = Grants { write: vec![work], ..Grants::default() };
+    let [first, second] = start_twice(&grants, &program, &[]);
+    assert!(first.1.contains("swapped") && !first.1.contains("topsecret"), "{first:?}");
+    assert!(second.1.contains("leads through a link") && !second.1.contains("topsecret"), "{second:?}");
+    // Nor when the guard is started again, which looks anew.
+    let [third, _] = start_twice(&grants, &program, &[]);
+    assert!(third.1.contains("Permission denied") && !third.1.contains("topsecret"), "{third:?}");
+}
+
+#[test]
+fn the_guard_writes_no_report_where_a_link_leads() {
+    let prepared = prepare(&Grants::default(), false, &[("setsid", "x")]);
+    let outside = tempfile::tempdir().unwrap();
+    let file = outside.path().canonicalize().unwrap().join("file");
+    fs::write(&file, "kept").unwrap();
+    let report = &prepared.spec().report;
+    fs::remove_file(report).unwrap();
+    std::os::unix::fs::symlink(&file, report).unwrap();
+    let output = start(&prepared);
+    assert_eq!(output.status.code(), Some(125));
+    assert_eq!(fs::read_to_string(&file).unwrap(), "kept");
+    assert_eq!(prepared.report(), None);
+}
+
 #[test]
 fn without_a_network_nobody_can_be_reached() {
     let listener = TcpListener::bind(("127.0.0.1", 0)).unwrap();

@@ -163,6 +163,8 @@ impl Guard {
             ));
         }
         protected.hidden.extend([state.to_owned(), folder.clone()]);
+        // What a guard that was killed has left. The audit log is locked by now, so nobody needs it.
+        let _nothing_there = std::fs::remove_dir_all(servers::private(state));
         let mut upstreams = BTreeMap::new();
         for (name, server) in &config.servers {
             let started =

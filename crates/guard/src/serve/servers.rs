@@ -40,7 +40,7 @@ pub(super) async fn start(
     let fail = |message: String| ServeError::Server { name: name.to_owned(), message };
     let (connection, prepared) = match &config.url {
         Some(url) => (http(name, url, config, state, log).map_err(fail)?, None),
-        None => child(name, config, protected, log).map_err(fail)?,
+        None => child(name, config, (state, protected), log).map_err(fail)?,
     };
     let mut settings = Settings {
         era: match config.revision.as_deref() {
@@ -70,10 +70,15 @@ pub(super) async fn start(
     Ok(Arc::new(Running { server: Arc::new(server), _prepared: prepared }))
 }
 
+/// Where the private folders of servers lie: with the guard's state, which no grant may reach.
+pub(super) fn private(state: &Path) -> PathBuf {
+    state.join("private")
+}
+
 fn child(
     name: &str,
     config: &Config,
-    protected: &Protected,
+    (state, protected): (&Path, &Protected),
     log: &Log,
 ) -> Result<(Connection, Option<Arc<Prepared>>), String> {
     let Some((program, arguments)) = config.command.split_first() else {
@@ -125,11 +130,14 @@ fn child(
         },
     };
     let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
-    let prepared = Prepared::new(&grants, given.require, OsStr::new(program), &arguments);
+    let place = private(state);
+    std::fs::create_dir_all(&place).map_err(|error| format!("{}: {error}", place.display()))?;
+    let prepared = Prepared::within(&place, &grants, given.require, OsStr::new(program), &arguments);
     let prepared = Arc::new(prepared.map_err(|error| error.to_string())?);
     let spec = prepared.spec();
     let changed: Vec<&PathBuf> = spec.write.iter().collect();
-    let seen = spec.system.iter().chain(&spec.read).chain(&spec.execute).collect::<Vec<_>>();
+    let seen =
+        spec.system.iter().chain(&spec.code).chain(&spec.read).chain(&spec.execute).collect::<Vec<_>>();
     protected.check(&seen, &changed)?;
     let launcher = Launcher::this_program().map_err(|error| error.to_string())?;
     let made = prepared.clone();

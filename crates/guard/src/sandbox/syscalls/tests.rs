@@ -58,6 +58,7 @@ fn answer(spec: &Spec, call: c_long, arguments: &[u64]) -> u32 {
 fn spec(network: Network) -> Spec {
     Spec {
         system: vec![],
+        code: vec![],
         read: vec![],
         write: vec![],
         execute: vec![],
