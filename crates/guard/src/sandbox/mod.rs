@@ -35,6 +35,6 @@ mod tests;
 
 pub use enter::{EnterError, enter_and_exec};
 pub use family::kill_family;
-pub use prepare::{Launcher, Prepared, SandboxError, command};
+pub use prepare::{Launcher, Prepared, SandboxError, code_of, command};
 pub use report::{Enforcement, Report};
 pub use spec::{EnvironmentValue, Grants, Limits, Network, Spec};

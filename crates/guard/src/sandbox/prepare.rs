@@ -104,7 +104,10 @@ impl Launcher {
     /// # Errors
     /// If the system does not say which program that is.
     pub fn this_program() -> io::Result<Self> {
-        Ok(Self::new(std::env::current_exe()?, ["guard", "sandboxed"]))
+        // What runs, and not what lies under its name by now: a file that a server may have put there would run unconfined.
+        let running = PathBuf::from("/proc/self/exe");
+        let program = if running.exists() { running } else { std::env::current_exe()? };
+        Ok(Self::new(program, ["guard", "sandboxed"]))
     }
 
     /// Another program; it gets `--spec JSON -- PROGRAM ARGUMENTS` after these arguments.
@@ -249,6 +252,13 @@ impl Prepared {
     pub fn close(self) -> io::Result<()> {
         self.folder.close()
     }
+}
+
+/// The files of a program that runs without a sandbox: itself, and what belongs to it. Whoever may change one of them runs unconfined.
+pub fn code_of(program: &OsStr, arguments: &[OsString]) -> Vec<PathBuf> {
+    let search = std::env::var_os("PATH").unwrap_or_else(|| PATH.into());
+    let found = locate(program, arguments, &search, std::env::home_dir().as_deref());
+    found.map_or_else(Vec::new, |found| found.trees.into_iter().chain([found.program]).collect())
 }
 
 /// A new folder in `place` that only its owner can enter, from the first moment on.

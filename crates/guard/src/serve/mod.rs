@@ -163,6 +163,7 @@ impl Guard {
             ));
         }
         protected.hidden.extend([state.to_owned(), folder.clone()]);
+        protected.unchanged.extend(servers::unconfined_code(config));
         // What a guard that was killed has left. The audit log is locked by now, so nobody needs it.
         let _nothing_there = std::fs::remove_dir_all(servers::private(state));
         let mut upstreams = BTreeMap::new();

@@ -13,10 +13,12 @@ use super::ServeError;
 use super::protect::Protected;
 use crate::back::{Auth, BackError, Connection, Era, OAuth, Registration, Secret, Server, Settings};
 use crate::gateway::{Boxed, Unanswered, Upstream};
-use crate::policy::config::{BackOauth, Limits as ConfigLimits, Network as ConfigNetwork, Server as Config};
+use crate::policy::config::{
+    BackOauth, Config as EffectiveConfig, Limits as ConfigLimits, Network as ConfigNetwork, Server as Config,
+};
 use crate::relay::Relay;
 use crate::sandbox::{
-    Enforcement, EnvironmentValue, Grants, Launcher, Limits as SandboxLimits, Network, Prepared,
+    Enforcement, EnvironmentValue, Grants, Launcher, Limits as SandboxLimits, Network, Prepared, code_of,
 };
 use crate::wire::{self, Notification, Revision, RpcError};
 
@@ -68,6 +70,18 @@ pub(super) async fn start(
         }
     }
     Ok(Arc::new(Running { server: Arc::new(server), _prepared: prepared }))
+}
+
+/// What runs without a sandbox: the guard itself, and servers with `sandbox.off`.
+pub(super) fn unconfined_code(config: &EffectiveConfig) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = std::env::current_exe().into_iter().collect();
+    for server in config.servers.values().map(|server| &server.server).filter(|server| server.sandbox.off) {
+        if let Some((program, arguments)) = server.command.split_first() {
+            let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+            files.extend(code_of(OsStr::new(program), &arguments));
+        }
+    }
+    files
 }
 
 /// Where the private folders of servers lie: with the guard's state, which no grant may reach.
@@ -265,6 +279,41 @@ impl Drop for Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_grant_may_change_a_program_that_runs_without_a_sandbox() {
+        let folder = tempfile::tempdir().unwrap();
+        let base = folder.path().canonicalize().unwrap();
+        for folder in ["state", "tools/bin", "tools/lib", "notes"] {
+            std::fs::create_dir_all(base.join(folder)).unwrap();
+        }
+        let program = base.join("tools/bin/serve");
+        std::fs::write(&program, "#!/bin/sh\n").unwrap();
+        std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let text = format!(
+            "[servers.free]\ncommand = [{program:?}]\nsandbox = {{ off = true }}\n[servers.bound]\ncommand = [\"/bin/sh\"]\n"
+        );
+        let read = |_: &Path| Err(std::io::Error::other("nothing is included"));
+        let config = EffectiveConfig::from_text("guard.toml", &text, &base, &read).unwrap();
+        let unchanged = unconfined_code(&config);
+        let guard = std::env::current_exe().unwrap();
+        assert!(unchanged.contains(&guard), "{unchanged:?}");
+        let protected = Protected { hidden: Vec::new(), unchanged };
+        let granted = |folder: &Path| {
+            let mut bound = config.servers["bound"].server.clone();
+            bound.sandbox.write = vec![folder.to_owned()];
+            let log: Log = Arc::new(|_: &str| {});
+            child("bound", &bound, (&base.join("state"), &protected), &log).map(drop)
+        };
+        granted(&base.join("notes")).unwrap();
+        for reached in [base.join("tools"), base.join("tools/lib"), guard.parent().unwrap().to_owned()] {
+            let error = granted(&reached).unwrap_err();
+            assert!(error.contains("runs without a sandbox"), "{error}");
+        }
+        // What is started is the program that runs, whatever is under its name by then.
+        let launcher = format!("{:?}", Launcher::this_program().unwrap());
+        assert_eq!(launcher.contains("/proc/self/exe"), cfg!(target_os = "linux"), "{launcher}");
+    }
 
     #[test]
     fn a_server_without_a_sandbox_gets_its_own_variables_and_none_of_the_guards() {
