@@ -276,6 +276,32 @@ async fn a_grant_is_refreshed_when_it_expires_or_is_refused() {
 }
 
 #[tokio::test]
+async fn a_call_that_is_stopped_while_its_token_is_obtained_is_not_sent() {
+    let ask = async |server: &Server| {
+        let (relay, from) = Relay::new();
+        super::stdio::stopped(from);
+        let params = map(json!({"name": "x", "arguments": {}}));
+        server.request(&Map::new(), "tools/call", params, relay, later()).await.unwrap()
+    };
+    // Refreshed before it is sent.
+    let setting = Setting::new(Twist { expires: Some(1), ..Twist::default() }).await;
+    let server = setting.start(known(), true).await.unwrap();
+    let sent = setting.fake.seen.lock().unwrap().bearers.len();
+    assert_eq!(ask(&server).await.unwrap_err().message, "stopped");
+    assert_eq!(setting.fake.seen.lock().unwrap().bearers.len(), sent);
+    // Refused, and obtained anew before it is sent a second time.
+    let setting = Setting::new(Twist::default()).await;
+    let server = setting.start(known(), true).await.unwrap();
+    let sent = {
+        let mut seen = setting.fake.seen.lock().unwrap();
+        seen.revoked = 1;
+        seen.bearers.len()
+    };
+    assert_eq!(ask(&server).await.unwrap_err().message, "stopped");
+    assert_eq!(setting.fake.seen.lock().unwrap().bearers.len(), sent + 1);
+}
+
+#[tokio::test]
 async fn without_a_person_or_a_grant_the_server_cannot_be_used() {
     let setting = Setting::new(Twist::default()).await;
     let error = setting.start(known(), false).await.unwrap_err();
