@@ -210,17 +210,11 @@ impl Guard {
     /// If the front cannot be opened.
     pub async fn serve(self, stop: impl Future<Output = ()> + Send) -> Result<(), ServeError> {
         let config = self.policy.config();
+        let control = control::Control::open(&self.state)?;
         let approval = approval::Approval::start(config, &self.gateway, &self.log.0).await?;
         let changes = tokio::spawn(self.gateway.clone().relay_changes());
         let page = approval.as_ref().and_then(approval::Approval::page);
-        let control = {
-            let (gateway, state, log) = (self.gateway.clone(), self.state.clone(), self.log.clone());
-            tokio::spawn(async move {
-                if let Err(error) = control::listen(gateway, &state, page).await {
-                    (log.0)(&format!("no way for a person to intervene: {error}"));
-                }
-            })
-        };
+        let control = tokio::spawn(control.listen(self.gateway.clone(), page));
         let approval = tokio::spawn(async move {
             if let Some(approval) = approval {
                 approval.run().await;
