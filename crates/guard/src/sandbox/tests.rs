@@ -260,7 +260,27 @@ fn a_grant_gives_what_it_says_and_no_more() {
     assert!(error.contains("typo"), "{error}");
 }
 
-/// Starts `/bin/sh` with this script and grants, and again with what it has prepared for the next start: exit statuses and outputs.
+#[test]
+fn a_script_is_looked_for_where_the_program_starts() {
+    let outside = tempfile::tempdir().unwrap();
+    let base = outside.path().canonicalize().unwrap();
+    for folder in ["here", "there"] {
+        fs::create_dir(base.join(folder)).unwrap();
+        fs::write(base.join(folder).join("serve.sh"), format!("echo {folder}")).unwrap();
+    }
+    let grants = Grants { folder: Some(base.join("there")), ..Grants::default() };
+    let arguments = ["serve.sh"].map(OsString::from);
+    let prepared = Prepared::new(&grants, false, "/bin/sh".as_ref(), &arguments).unwrap();
+    assert_eq!(prepared.spec().code, [base.join("there/serve.sh")]);
+    let output = start(&prepared);
+    assert!(String::from_utf8_lossy(&output.stdout).ends_with("there\n"), "{output:?}");
+    assert_eq!(
+        code_of("/bin/sh".as_ref(), &arguments, Some(&base.join("here")))[0],
+        base.join("here/serve.sh")
+    );
+}
+
+/// Starts a program, and again with what was prepared for the first time: exit statuses and outputs.
 fn start_twice(grants: &Grants, program: &Path, arguments: &[&str]) -> [(Option<i32>, String); 2] {
     let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
     let prepared = Prepared::new(grants, false, program.as_os_str(), &arguments).unwrap();

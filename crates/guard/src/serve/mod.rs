@@ -315,7 +315,7 @@ fn authentication(config: &Config) -> Result<auth::Settings, ServeError> {
                     "front.auth = \"oauth\" needs [front.oauth]".to_owned(),
                 ));
             };
-            let is_url = oauth.jwks.starts_with("http://") || oauth.jwks.starts_with("https://");
+            let is_url = !oauth.has_file();
             settings.oauth = Some(auth::OAuth {
                 issuer: oauth.issuer.clone(),
                 resource: oauth.audience.clone(),

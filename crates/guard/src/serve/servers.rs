@@ -78,7 +78,7 @@ pub(super) fn unconfined_code(config: &EffectiveConfig) -> Vec<PathBuf> {
     for server in config.servers.values().map(|server| &server.server).filter(|server| server.sandbox.off) {
         if let Some((program, arguments)) = server.command.split_first() {
             let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
-            files.extend(code_of(OsStr::new(program), &arguments));
+            files.extend(code_of(OsStr::new(program), &arguments, server.cwd.as_deref()));
         }
     }
     files
@@ -109,7 +109,12 @@ fn child(
     }
     if config.sandbox.off {
         log(&format!("{name}: runs without a sandbox (sandbox.off)"));
-        let (program, arguments, cwd) = (program.clone(), arguments.to_vec(), config.cwd.clone());
+        let (arguments, cwd) = (arguments.to_vec(), config.cwd.clone());
+        // From the guard's folder, whatever the server's own is.
+        let program = match program.contains('/').then(|| std::path::absolute(program)) {
+            Some(path) => path.map_err(|error| format!("{program}: {error}"))?,
+            None => PathBuf::from(program),
+        };
         let connection = Connection::command(move || {
             let mut command = unconfined(&program, &arguments, &environment);
             if let Some(cwd) = &cwd {
@@ -164,7 +169,7 @@ const INHERITED: [&str; 6] = ["PATH", "HOME", "LANG", "TMPDIR", "USER", "LOGNAME
 
 /// A server without a sandbox: with its own variables, and the guard's only as far as every program has them.
 fn unconfined(
-    program: &str,
+    program: impl AsRef<OsStr>,
     arguments: &[String],
     environment: &BTreeMap<String, EnvironmentValue>,
 ) -> std::process::Command {

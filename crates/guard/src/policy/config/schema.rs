@@ -139,6 +139,14 @@ pub struct FrontOauth {
     pub scopes: Vec<String>,
 }
 
+impl FrontOauth {
+    /// Whether `jwks` is a file.
+    #[must_use]
+    pub fn has_file(&self) -> bool {
+        !self.jwks.is_empty() && !self.jwks.contains("://")
+    }
+}
+
 /// `[limits]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]

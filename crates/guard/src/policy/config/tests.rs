@@ -286,6 +286,7 @@ fn a_wrapped_command_gets_its_profile_and_the_shipped_policy() {
 #[test]
 fn files_are_read_from_the_folder_of_the_configuration() {
     let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     std::fs::write(folder.path().join("p.cedar"), "@id(\"mine\") permit (principal, action, resource);")
         .unwrap();
     let file = folder.path().join("guard.toml");
@@ -294,6 +295,18 @@ fn files_are_read_from_the_folder_of_the_configuration() {
     assert_eq!(policy.config.guard.state, Some(folder.path().join("s")));
     assert_eq!(policy.policies.len(), 1);
     assert_eq!(policy.version, policy.config.version());
+    // A program with a folder before its name, and keys; a program's name alone is looked for in PATH.
+    let text = "[front]\nlisten = \"127.0.0.1:1\"\nauth = \"oauth\"\noauth = { issuer = \"https://x\", audience = \"https://y\", jwks = \"keys.json\" }\n\
+                [servers.near]\ncommand = [\"./bin/srv\", \"x/y\"]\n[servers.named]\ncommand = [\"srv\"]\n";
+    std::fs::write(&file, text).unwrap();
+    let config = load(&file).unwrap().config;
+    assert_eq!(config.servers["near"].server.command, [path("./bin/srv"), "x/y".to_owned()]);
+    assert_eq!(config.servers["named"].server.command, ["srv"]);
+    assert_eq!(config.front.oauth.unwrap().jwks, path("keys.json"));
+    // Keys that are not there yet are among the files as well.
+    assert!(Config::files(&file).unwrap().contains(&folder.path().join("keys.json")));
+    std::fs::write(&file, text.replace("keys.json", "https://x/keys")).unwrap();
+    assert_eq!(load(&file).unwrap().config.front.oauth.unwrap().jwks, "https://x/keys");
     assert!(load(&folder.path().join("absent.toml")).unwrap_err().to_string().contains("cannot be read"));
 }
 
