@@ -33,7 +33,7 @@ mod syscalls;
 #[cfg(target_os = "linux")]
 mod tests;
 
-pub use enter::{EnterError, enter_and_exec};
+pub use enter::{EnterError, enter_and_exec, keep_to_ourselves};
 pub use family::kill_family;
 pub use prepare::{Launcher, Prepared, SandboxError, code_of, command};
 pub use report::{Enforcement, Report};

@@ -47,6 +47,7 @@ fn attempt(action: &str, object: &str) -> std::io::Result<String> {
     let done = |()| "done".to_owned();
     match action {
         "read" => fs::read(object).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
+        "link" => fs::read_link(object).map(|path| path.display().to_string()),
         "list" => fs::read_dir(object).map(|entries| entries.count().to_string()),
         "write" => fs::write(object, "changed").map(done),
         "append" => fs::OpenOptions::new().append(true).open(object).map(|_| "done".into()),
@@ -258,6 +259,18 @@ fn a_grant_gives_what_it_says_and_no_more() {
     let missing = Grants { read: vec![outside.path().join("typo")], ..Grants::default() };
     let error = Prepared::new(&missing, false, "sh".as_ref(), &[]).unwrap_err().to_string();
     assert!(error.contains("typo"), "{error}");
+}
+
+#[test]
+fn what_the_guard_was_given_open_is_not_passed_on() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    // As a shell's redirection leaves it.
+    rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty()).unwrap();
+    let number = std::os::fd::AsRawFd::as_raw_fd(&file);
+    let Some(found) = answers(&Grants::default(), &[("link", &format!("/proc/self/fd/{number}"))]) else {
+        return;
+    };
+    assert!(!found[0].contains(path(file.path())), "{found:?}");
 }
 
 #[test]

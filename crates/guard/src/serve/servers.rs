@@ -19,6 +19,7 @@ use crate::policy::config::{
 use crate::relay::Relay;
 use crate::sandbox::{
     Enforcement, EnvironmentValue, Grants, Launcher, Limits as SandboxLimits, Network, Prepared, code_of,
+    keep_to_ourselves,
 };
 use crate::wire::{self, Notification, Revision, RpcError};
 
@@ -173,6 +174,7 @@ fn unconfined(
     arguments: &[String],
     environment: &BTreeMap<String, EnvironmentValue>,
 ) -> std::process::Command {
+    keep_to_ourselves();
     let mut command = std::process::Command::new(program);
     let inherited = INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
     command
@@ -318,6 +320,18 @@ mod tests {
         // What is started is the program that runs, whatever is under its name by then.
         let launcher = format!("{:?}", Launcher::this_program().unwrap());
         assert_eq!(launcher.contains("/proc/self/exe"), cfg!(target_os = "linux"), "{launcher}");
+    }
+
+    #[test]
+    fn a_server_without_a_sandbox_gets_no_descriptor_of_the_guards() {
+        let mut file = tempfile::tempfile().unwrap();
+        std::io::Write::write_all(&mut file, b"secret").unwrap();
+        rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty()).unwrap();
+        let number = std::os::fd::AsRawFd::as_raw_fd(&file);
+        let arguments = ["-c".to_owned(), format!("cat /dev/fd/{number}")];
+        let output = unconfined("/bin/sh", &arguments, &BTreeMap::new()).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(!text.contains("secret") && !output.stderr.is_empty(), "{text}");
     }
 
     #[test]
