@@ -53,6 +53,8 @@ fn attempt(action: &str, object: &str) -> std::io::Result<String> {
         "append" => fs::OpenOptions::new().append(true).open(object).map(|_| "done".into()),
         "remove" => fs::remove_file(object).map(done),
         "chmod" => fs::set_permissions(object, fs::Permissions::from_mode(0o777)).map(done),
+        "fchmod" => fs::File::open(object)?.set_permissions(fs::Permissions::from_mode(0o777)).map(done),
+        "fchown" => Ok(rustix::fs::fchown(fs::File::open(object)?, None, None).map(done)?),
         "run" => std::process::Command::new(object).status().map(|status| status.to_string()),
         "tcp" => TcpStream::connect(("127.0.0.1", object.parse().unwrap())).map(|_| "done".into()),
         "udp" => UdpSocket::bind(("127.0.0.1", object.parse().unwrap())).map(|_| "done".into()),
@@ -246,6 +248,9 @@ fn a_grant_gives_what_it_says_and_no_more() {
             ("write", &at(&data, "new"), "refused"),
             ("remove", &at(&data, "file"), "refused"),
             ("run", &at(&data, "run"), "refused"),
+            ("chmod", &at(&data, "file"), "refused"),
+            ("fchmod", &at(&data, "file"), "refused"),
+            ("fchown", &at(&data, "file"), "refused"),
             ("write", &at(&work, "file"), "done"),
             ("read", &at(&work, "file"), "changed"),
             ("write", &at(&work, "new"), "done"),
@@ -256,6 +261,8 @@ fn a_grant_gives_what_it_says_and_no_more() {
     );
     let grants = Grants { execute: vec![data.clone()], ..Grants::default() };
     check(&grants, &[("run", &at(&data, "run"), "exit status: 0"), ("write", &at(&data, "new"), "refused")]);
+    let grants = Grants { modes: true, read: vec![data.clone()], ..Grants::default() };
+    check(&grants, &[("chmod", &at(&data, "file"), "done"), ("fchmod", &at(&data, "file"), "done")]);
     let missing = Grants { read: vec![outside.path().join("typo")], ..Grants::default() };
     let error = Prepared::new(&missing, false, "sh".as_ref(), &[]).unwrap_err().to_string();
     assert!(error.contains("typo"), "{error}");
