@@ -208,7 +208,11 @@ fn client(name: &str, oauth: &BackOauth, state: &Path, log: &Log) -> Result<OAut
     };
     let (said, whose) = (log.clone(), name.to_owned());
     Ok(OAuth {
-        registration: Registration::Client { issuer: None, id: oauth.client_id.clone(), secret },
+        registration: Registration::Client {
+            issuer: oauth.issuer.clone(),
+            id: oauth.client_id.clone(),
+            secret,
+        },
         scopes: (!oauth.scopes.is_empty()).then(|| oauth.scopes.clone()),
         store: state.join("tokens").join(format!("{name}.json")),
         show: Some(Arc::new(move |url| said(&format!("{whose}: open this page to let the guard in: {url}")))),

@@ -492,6 +492,13 @@ fn remote(check: &mut Check<'_, '_>, path: &[&str], server: &Server) {
         }
         if let Some(variable) = &oauth.client_secret_env {
             check.variable(&join(path, &["oauth", "client-secret-env"]), variable);
+            if oauth.issuer.is_none() {
+                let message = "write also `issuer`, the authorization server that gave the secret: without it, the secret goes to whomever the server names";
+                check.fail(&join(path, &["oauth"]), message);
+            }
+        }
+        if let Some(issuer) = &oauth.issuer {
+            check.url(&join(path, &["oauth", "issuer"]), issuer);
         }
     }
 }

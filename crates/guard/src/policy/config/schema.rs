@@ -326,6 +326,8 @@ pub struct BackOauth {
     pub client_id: String,
     /// The environment variable with the client's secret, if it has one.
     pub client_secret_env: Option<String>,
+    /// The authorization server that knows the client, and the only one that is sent its secret.
+    pub issuer: Option<String>,
     /// Scopes to ask for.
     pub scopes: Vec<String>,
 }

@@ -176,6 +176,8 @@ fn each_rule_about_a_configuration_says_where_it_is_broken() {
         (remote("cwd = \"/\""), "servers with a `command`"),
         (remote("bearer-env = \"A\"\noauth = { client-id = \"x\" }"), "not both"),
         (remote("oauth = { scopes = [] }"), "`client-id`"),
+        (remote("oauth = { client-id = \"x\", client-secret-env = \"A\" }"), "write also `issuer`"),
+        (remote("oauth = { client-id = \"x\", issuer = \"login.example.org\" }"), "not a URL"),
         (server("ca = \"ca.pem\""), "servers with a `url`"),
         ("[servers.s]\nurl = \"http://localhost:1/\"\nca = \"ca.pem\"".to_owned(), "nobody vouches"),
         ("[servers.s]\nurl = \"https://user:pass@example.org/\"".to_owned(), "a user or a password"),
