@@ -92,12 +92,14 @@ def run(suite: client.Suite, wanted: Iterator[replay.Episode], ostrom: str) -> I
 class Person:
     """Somebody who knows what the user wants: says yes to the ground truth's calls with exactly their arguments, no to all else.
 
-    Answers where `ostrom guard approve` does: on the socket in the guard's state folder, which no agent can open.
+    Answers where `ostrom guard approve` does: on the socket in the guard's state folder, which no agent can open, with the
+    secret that lies beside it.
     """
 
     def __init__(self, suite: client.Suite, state: Path) -> None:
         self.suite = suite
         self.socket = str(state / "control.sock")
+        self.secret = state / "control.secret"
 
     def __call__(self, request: str) -> bool:
         asked = next(one for one in self._ask({"command": "waiting"})["waiting"] if one["digest"].startswith(request))
@@ -109,7 +111,7 @@ class Person:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.connect(self.socket)
             with connection.makefile("rw", encoding="utf-8") as stream:
-                stream.write(json.dumps(command) + "\n")
+                stream.write(json.dumps({**command, "secret": self.secret.read_text()}) + "\n")
                 stream.flush()
                 answer = json.loads(stream.readline())
         if "error" in answer:

@@ -490,3 +490,37 @@ fn a_program_approves_definitions_by_the_hashes_that_it_was_told() {
     assert_eq!((&pinned["held"], &pinned["together"]), (&json!([]), &Value::Null));
     agent.end();
 }
+
+#[test]
+fn a_file_that_a_server_could_have_put_under_the_guards_name_is_not_run() {
+    let place = Place::new();
+    // A server that ends when it is told to.
+    let server = SERVER.replace("\n            continue\n    ", "\n            sys.exit(3)\n    ");
+    std::fs::write(place.path("server/server.py"), server).unwrap();
+    std::fs::create_dir(place.path("bin")).unwrap();
+    let program = place.path("bin/ostrom");
+    std::fs::copy(env!("CARGO_BIN_EXE_ostrom"), &program).unwrap();
+    let mut command = Command::new(&program);
+    command.env("OSTROM_HOME", place.path("home")).current_dir(place.folder.path());
+    let mut agent = Agent::start(command);
+    std::fs::remove_file(&program).unwrap();
+    std::fs::write(&program, format!("#!/bin/sh\ntouch {}\n", place.path("ran").display())).unwrap();
+    std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+    assert!(agent.call("hang", json!({})).contains("ended"));
+    // The server is started again, by what has run all along.
+    assert!(agent.call("read", json!({})).contains("IGNORE YOUR ORDERS"));
+    assert!(!place.path("ran").exists());
+    agent.end();
+
+    // Nor may a server be granted the folder in which the guard's program lies.
+    let config = std::fs::read_to_string(place.path("guard.toml")).unwrap();
+    let folder = Path::new(env!("CARGO_BIN_EXE_ostrom")).parent().unwrap();
+    let here = place.folder.path().display();
+    let wide = config
+        .replace(&format!("write = [\"{here}/calls\"]"), &format!("write = [\"{here}/calls\", {folder:?}]"));
+    assert_ne!(wide, config);
+    std::fs::write(place.path("guard.toml"), wide).unwrap();
+    let output = place.guard(&["run", "--config", "guard.toml"]);
+    let text = String::from_utf8_lossy(&output.stderr);
+    assert!(!output.status.success() && text.contains("runs without a sandbox"), "{text}");
+}

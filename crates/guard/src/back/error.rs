@@ -47,6 +47,9 @@ pub enum Fault {
     /// [`Server::stop`](super::Server::stop) was called.
     #[error("was stopped")]
     Stopped,
+    /// A person stopped the request while it waited to be sent.
+    #[error("was not asked: {0}")]
+    Withdrawn(Box<RpcError>),
 }
 
 impl Fault {
@@ -58,7 +61,8 @@ impl Fault {
             | Self::Busy(_)
             | Self::Unreachable(_)
             | Self::Unauthorized(_)
-            | Self::Stopped => false,
+            | Self::Stopped
+            | Self::Withdrawn(_) => false,
             Self::Gone { sent, .. } => *sent,
             Self::CutOff(_) | Self::Deadline | Self::Protocol(_) | Self::Refused { .. } => true,
         }

@@ -20,6 +20,18 @@ pub(super) struct Call<'a> {
     pub(super) relay: &'a Relay,
 }
 
+/// Whether a message may still leave. To be asked after every wait between the decision about it and its sending: a person may have
+/// stopped it meanwhile. The guard's own messages have no relay.
+///
+/// # Errors
+/// [`Fault::Withdrawn`] if not.
+pub(super) async fn may_leave(relay: Option<&Relay>) -> Result<(), Fault> {
+    match relay {
+        Some(relay) => relay.again().await.map_err(|error| Fault::Withdrawn(Box::new(error))),
+        None => Ok(()),
+    }
+}
+
 /// The transports.
 pub(super) enum Transport {
     Process(Process),

@@ -25,7 +25,7 @@ use crate::relay::Relay;
 use crate::wire::{Notification, RpcError};
 
 /// What comes of a future, and whether it had to be waited for.
-async fn waited<T>(future: impl Future<Output = T>) -> (T, bool) {
+pub(super) async fn waited<T>(future: impl Future<Output = T>) -> (T, bool) {
     let mut future = pin!(future);
     match poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await {
         Poll::Ready(value) => (value, false),
@@ -221,6 +221,7 @@ impl Server {
                     };
                     continue;
                 }
+                Err(Fault::Withdrawn(error)) => return Ok(Err(*error)),
                 Err(fault) => return Err(fault),
             };
             live.answered.store(true, Ordering::Relaxed);

@@ -160,7 +160,7 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        self.table.forget(self.id);
+        drop(self.table.forget(self.id));
     }
 }
 
@@ -217,11 +217,19 @@ impl Table {
         self.lock().open.get_mut(&id).map(|entry| entry.sent = true).is_some()
     }
 
-    fn forget(&self, id: i64) {
+    /// Ends a request that a person has stopped before the server got it, or an answer that it waits for.
+    pub(super) fn withdraw(&self, id: i64, error: RpcError) {
+        if let Some(answer) = self.forget(id) {
+            // Whoever no longer waits needs no reason.
+            let _gone = answer.send(Err(Fault::Withdrawn(Box::new(error))));
+        }
+    }
+
+    fn forget(&self, id: i64) -> Option<oneshot::Sender<Result<Answer, Fault>>> {
         let mut state = self.lock();
-        let Some(entry) = state.open.remove(&id) else { return };
+        let entry = state.open.remove(&id)?;
         if !entry.sent || state.closed.is_some() || state.kind == Kind::ModernHttp {
-            return;
+            return Some(entry.answer);
         }
         // A transport that does not keep up with them loses some; the server then works in vain.
         if state.cancelled.len() < GHOSTS {
@@ -235,6 +243,7 @@ impl Table {
         }
         drop(state);
         self.cancellations.notify_one();
+        Some(entry.answer)
     }
 
     /// The requests to cancel at the server.

@@ -124,7 +124,7 @@ impl Under<'_> {
         let barred = barred.or_else(|| engine.quarantined(engine.under_way(self.call)?));
         match barred.filter(|barred| self.gateway.shared.rules.enforces() || barred.holds_always()) {
             Some(barred) => {
-                let text = format!("Ostrom's guard did not send the call again: {barred}.");
+                let text = format!("Ostrom's guard did not send the call: {barred}.");
                 Err(RpcError::new(RpcError::INTERNAL, text))
             }
             None => Ok(()),

@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::fs::OpenOptions;
+use std::fs::File;
 use std::io::{self, Write as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 
+use super::opened::unfollowed;
 use super::report::Report;
 use super::spec::{EnvironmentValue, Spec};
 
@@ -66,16 +67,24 @@ impl EnterError {
 
 /// Confines this process as `spec` says and becomes `program`. Comes back only with an error.
 ///
-/// To be called before any thread is started and any file opened: what is open without close-on-exec stays open.
+/// To be called before any thread is started. Of what is open, the program gets standard input, output and error only.
 pub fn enter_and_exec(spec: &Spec, program: &std::path::Path, arguments: &[OsString]) -> EnterError {
     match enter(spec) {
         Err(error) => error,
         Ok(environment) => {
+            keep_to_ourselves();
             let variables = environment.iter().map(|(name, value)| (name, value.reveal()));
             let source = Command::new(program).args(arguments).env_clear().envs(variables).exec();
             EnterError::Start { program: program.to_owned(), source }
         }
     }
+}
+
+/// Closes all but standard input, output and error when a program is started. Nothing forbids the use of what is open already: of a
+/// descriptor that the guard itself was given, perhaps a connection or a file that was not granted.
+pub fn keep_to_ourselves() {
+    const FIRST_AFTER_STANDARD: i32 = 3;
+    close_fds::set_fds_cloexec(FIRST_AFTER_STANDARD, &[]);
 }
 
 fn enter(spec: &Spec) -> Result<BTreeMap<String, EnvironmentValue>, EnterError> {
@@ -84,10 +93,11 @@ fn enter(spec: &Spec) -> Result<BTreeMap<String, EnvironmentValue>, EnterError> 
     let environment = serde_json::from_str(&text)
         .map_err(|error| EnterError::NotFromGuard(format!("its environment is not readable ({error})")))?;
     // Opened before files are out of reach; closes when the server starts, so that it cannot write a report of its own.
-    let mut file = OpenOptions::new().write(true).open(&spec.report).map_err(|source| EnterError::SetUp {
+    let file = unfollowed(&spec.report, rustix::fs::OFlags::WRONLY);
+    let mut file = File::from(file.map_err(|source| EnterError::SetUp {
         what: format!("the report {}", spec.report.display()),
         source,
-    })?;
+    })?);
     let report = confine(spec)?;
     let mut line = serde_json::to_vec(&report)
         .map_err(|error| EnterError::SetUp { what: "the report".into(), source: error.into() })?;

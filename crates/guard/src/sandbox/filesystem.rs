@@ -3,12 +3,15 @@
 use std::io;
 use std::path::Path;
 
+use rustix::fs::{FileType, Mode, OFlags, fstat};
+
 use landlock::{
-    ABI, Access as _, AccessFs, AccessNet, BitFlags, LandlockStatus, NetPort, PathBeneath, PathFd, Ruleset,
+    ABI, Access as _, AccessFs, AccessNet, BitFlags, LandlockStatus, NetPort, PathBeneath, Ruleset,
     RulesetAttr as _, RulesetCreated, RulesetCreatedAttr as _, Scope,
 };
 
 use super::enter::EnterError;
+use super::opened::unfollowed;
 use super::report::Landlock;
 use super::spec::{Network, Spec};
 
@@ -41,21 +44,24 @@ pub(super) fn restrict(spec: &Spec, network: &Network) -> Result<Landlock, Enter
     let devices = AccessFs::MakeChar | AccessFs::MakeBlock | AccessFs::IoctlDev;
     let write = AccessFs::from_all(NEWEST) & !(devices | AccessFs::Execute | AccessFs::ResolveUnix);
     for path in &spec.system {
-        rules.add(path, run, true)?;
+        rules.add(path, run, Whose::System)?;
     }
     for path in DEVICES {
-        rules.add(Path::new(path), AccessFs::ReadFile | AccessFs::WriteFile, true)?;
+        rules.add(Path::new(path), AccessFs::ReadFile | AccessFs::WriteFile, Whose::System)?;
+    }
+    for path in &spec.code {
+        rules.add(path, run, Whose::Program)?;
     }
     for path in &spec.read {
-        rules.add(path, read | sockets, false)?;
+        rules.add(path, read | sockets, Whose::Person)?;
     }
     for path in &spec.execute {
-        rules.add(path, run, false)?;
+        rules.add(path, run, Whose::Person)?;
     }
     for path in &spec.write {
-        rules.add(path, write | sockets, false)?;
+        rules.add(path, write | sockets, Whose::Person)?;
     }
-    rules.add(&spec.home, write | run | sockets, false)?;
+    rules.add(&spec.home, write | run | sockets, Whose::Person)?;
     if let Network::Ports(ports) = network {
         for port in ports {
             rules.0 = rules.0.add_rule(NetPort::new(*port, AccessNet::ConnectTcp)).map_err(error)?;
@@ -71,25 +77,40 @@ pub(super) fn restrict(spec: &Spec, network: &Network) -> Result<Landlock, Enter
     })
 }
 
+/// Whose choice a path is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Whose {
+    /// Everybody's, and only root's to change: may be a link, may be missing.
+    System,
+    /// Found with the program: may have gone since.
+    Program,
+    /// Granted: must be there.
+    Person,
+}
+
 /// Rules while they are collected.
 struct Rules(RulesetCreated);
 
 impl Rules {
-    /// Allows `access` beneath `path`. A path of the system may be missing; one that a person granted may not.
-    fn add(&mut self, path: &Path, access: BitFlags<AccessFs>, of_system: bool) -> Result<(), EnterError> {
+    /// Allows `access` beneath `path`.
+    fn add(&mut self, path: &Path, access: BitFlags<AccessFs>, whose: Whose) -> Result<(), EnterError> {
         let what = || format!("the granted path {}", path.display());
-        let folder = match path.metadata() {
-            Ok(metadata) => metadata.is_dir(),
-            Err(_) if of_system => return Ok(()),
+        let opened = match whose {
+            Whose::System => {
+                rustix::fs::open(path, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()).map_err(Into::into)
+            }
+            Whose::Program | Whose::Person => unfollowed(path, OFlags::PATH),
+        };
+        let fd = match opened {
+            Ok(fd) => fd,
+            Err(_) if whose == Whose::System => return Ok(()),
+            Err(error) if whose == Whose::Program && error.kind() == io::ErrorKind::NotFound => return Ok(()),
             Err(source) => return Err(EnterError::SetUp { what: what(), source }),
         };
+        let kind = fstat(&fd).map_err(|error| EnterError::SetUp { what: what(), source: error.into() })?;
+        let folder = FileType::from_raw_mode(kind.st_mode) == FileType::Directory;
         // The kernel refuses rights on a file that only folders have.
         let access = if folder { access } else { access & AccessFs::from_file(NEWEST) };
-        let fd = match PathFd::new(path) {
-            Ok(fd) => fd,
-            Err(_) if of_system => return Ok(()),
-            Err(error) => return Err(EnterError::SetUp { what: what(), source: io::Error::other(error) }),
-        };
         (&mut self.0)
             .add_rule(PathBeneath::new(fd, access))
             .map_err(|error| EnterError::SetUp { what: what(), source: io::Error::other(error) })?;

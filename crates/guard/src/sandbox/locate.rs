@@ -42,7 +42,7 @@ const INTERPRETERS: [&str; 14] = [
 pub(super) struct Located {
     /// The file to run, as it was found: not resolved further, since virtual environments know themselves by this path.
     pub(super) program: PathBuf,
-    /// What it must be able to read and run, outside the system's folders.
+    /// What it must be able to read and run, outside the system's folders: resolved.
     pub(super) trees: Vec<PathBuf>,
     /// Folders of programs, for `PATH`.
     pub(super) folders: Vec<PathBuf>,
@@ -115,15 +115,15 @@ impl Located {
         if is_system(path) {
             return;
         }
-        self.take(path);
+        self.take(path, home);
         let modules =
             path.ancestors().filter(|folder| folder.file_name() == Some(OsStr::new("node_modules")));
         if let Some(modules) = modules.last() {
-            self.take(modules);
+            self.take(modules, home);
         }
         let mut folders = path.ancestors().skip(1).take(LEVELS).filter(|folder| !is_broad(folder, home));
         if let Some(prefix) = folders.clone().find(|folder| folder.join("pyvenv.cfg").is_file()) {
-            self.take(prefix);
+            self.take(prefix, home);
             self.take_base(prefix, home);
         }
         // A program's prefix: the folder that has its `bin`.
@@ -131,13 +131,13 @@ impl Located {
             && let Some(prefix) = bin.parent().filter(|prefix| !is_broad(prefix, home))
         {
             for part in ["bin", "lib", "lib64", "libexec"] {
-                self.take(&prefix.join(part));
+                self.take_part(prefix, part, home);
             }
         }
         if let Some(project) =
             folders.find(|folder| MARKERS.iter().any(|marker| folder.join(marker).is_file()))
         {
-            self.take(project);
+            self.take(project, home);
         }
     }
 
@@ -153,14 +153,26 @@ impl Located {
                 continue;
             };
             for part in ["bin", "lib", "lib64"] {
-                self.take(&base.join(part));
+                self.take_part(base, part, home);
             }
         }
     }
 
-    fn take(&mut self, path: &Path) {
-        if !is_system(path) && path.exists() {
-            push(&mut self.trees, path);
+    /// Takes a folder of a prefix along, unless it is a link to elsewhere: whoever may write the prefix could have made that.
+    fn take_part(&mut self, prefix: &Path, part: &str, home: Option<&Path>) {
+        if let (Ok(prefix), Ok(real)) = (prefix.canonicalize(), prefix.join(part).canonicalize())
+            && real.starts_with(prefix)
+        {
+            self.take(&real, home);
+        }
+    }
+
+    /// Takes along what lies behind a path, since that is what Landlock's rules are about.
+    fn take(&mut self, path: &Path, home: Option<&Path>) {
+        let Ok(real) = path.canonicalize() else { return };
+        let led_astray = real != path && real.is_dir() && is_broad(&real, home);
+        if !is_system(&real) && !led_astray {
+            push(&mut self.trees, &real);
         }
     }
 }
@@ -182,7 +194,9 @@ fn is_broad(folder: &Path, home: Option<&Path>) -> bool {
         || folder.parent() == Some(Path::new("/home"))
         || folder.parent() == Some(Path::new("/Users"))
         || folder == Path::new("/var/tmp")
-        || home.is_some_and(|home| home.starts_with(folder))
+        || home.is_some_and(|home| {
+            home.starts_with(folder) || home.canonicalize().is_ok_and(|home| home.starts_with(folder))
+        })
 }
 
 /// What the first line of a script names: the interpreter, and for `env` the program that it looks for.
@@ -276,7 +290,6 @@ mod tests {
             &[
                 "app/node_modules",
                 "app/node_modules/a/cli.js",
-                "bin/node",
                 "tools/node/bin",
                 "tools/node/bin/node",
                 "tools/node/lib",
@@ -317,10 +330,23 @@ mod tests {
                 "pythons/3.12/lib",
                 "x/venv",
                 "x/venv/bin",
-                "x/venv/bin/python",
                 "x/venv/bin/serve",
             ],
         );
+    }
+
+    #[test]
+    fn a_link_that_leads_out_of_a_prefix_or_to_everything_brings_nothing() {
+        let home = Home::new();
+        home.file("secrets/key", "");
+        let program = home.file("work/tool/bin/serve", "\x7fELF");
+        home.file("work/tool/libexec/x", "");
+        std::os::unix::fs::symlink(home.path("secrets"), home.path("work/tool/lib")).unwrap();
+        std::os::unix::fs::symlink("libexec", home.path("work/tool/lib64")).unwrap();
+        std::os::unix::fs::symlink("/", home.path("work/node_modules")).unwrap();
+        home.check(&program, &[], &["work/tool/bin", "work/tool/bin/serve", "work/tool/libexec"]);
+        let through = home.path("work/node_modules").join(program.strip_prefix("/").unwrap());
+        home.check(&through, &[], &["work/tool/bin", "work/tool/bin/serve", "work/tool/libexec"]);
     }
 
     #[test]

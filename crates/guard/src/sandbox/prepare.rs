@@ -2,7 +2,9 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::fs::File;
 use std::io;
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -62,7 +64,7 @@ const NETWORK_FILES: [&str; 8] = [
 const PATH: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// Longest report that is read. The server cannot write it, but what is read is bounded all the same.
-const REPORT_BYTES: u64 = 64 * 1024;
+const REPORT_BYTES: usize = 64 * 1024;
 
 /// Why a sandbox cannot be prepared.
 #[derive(Debug, thiserror::Error)]
@@ -102,7 +104,10 @@ impl Launcher {
     /// # Errors
     /// If the system does not say which program that is.
     pub fn this_program() -> io::Result<Self> {
-        Ok(Self::new(std::env::current_exe()?, ["guard", "sandboxed"]))
+        // What runs, and not what lies under its name by now: a file that a server may have put there would run unconfined.
+        let running = PathBuf::from("/proc/self/exe");
+        let program = if running.exists() { running } else { std::env::current_exe()? };
+        Ok(Self::new(program, ["guard", "sandboxed"]))
     }
 
     /// Another program; it gets `--spec JSON -- PROGRAM ARGUMENTS` after these arguments.
@@ -139,6 +144,8 @@ pub fn command(
 #[derive(Debug)]
 pub struct Prepared {
     folder: TempDir,
+    /// Kept open: whoever could put another file under its name must not have the guard write there.
+    report: File,
     spec: Spec,
     program: PathBuf,
     arguments: Vec<OsString>,
@@ -147,11 +154,25 @@ pub struct Prepared {
 }
 
 impl Prepared {
-    /// Finds `program` and what belongs to it, and makes its private folder.
+    /// Finds `program` and what belongs to it, and makes its private folder among those of all programs for what is temporary.
+    ///
+    /// # Errors
+    /// As [`Prepared::within`].
+    pub fn new(
+        grants: &Grants,
+        require: bool,
+        program: &OsStr,
+        arguments: &[OsString],
+    ) -> Result<Self, SandboxError> {
+        Self::within(&std::env::temp_dir(), grants, require, program, arguments)
+    }
+
+    /// Finds `program` and what belongs to it, and makes its private folder in `place`: best one that no server is granted.
     ///
     /// # Errors
     /// If the program or a granted path does not exist, a variable has no proper name, or the folder cannot be made.
-    pub fn new(
+    pub fn within(
+        place: &Path,
         grants: &Grants,
         require: bool,
         program: &OsStr,
@@ -159,22 +180,24 @@ impl Prepared {
     ) -> Result<Self, SandboxError> {
         let search = std::env::var_os("PATH").unwrap_or_else(|| PATH.into());
         let user_home = std::env::home_dir();
-        let located = locate(program, arguments, &search, user_home.as_deref())
+        let seen = from(grants.folder.as_deref(), arguments);
+        let located = locate(program, &seen, &search, user_home.as_deref())
             .ok_or_else(|| SandboxError::NoProgram(program.into()))?;
-        let folder = private_folder().map_err(SandboxError::Folder)?;
+        let folder = private_folder(place).map_err(SandboxError::Folder)?;
         // Resolved, since Landlock's rules are about the folder and programs compare paths.
         let base = folder.path().canonicalize().map_err(SandboxError::Folder)?;
-        let (home, report) = (base.join("home"), base.join("report"));
+        let (home, path) = (base.join("home"), base.join("report"));
         std::fs::create_dir(&home).map_err(SandboxError::Folder)?;
-        std::fs::write(&report, "").map_err(SandboxError::Folder)?;
+        let report = File::options().read(true).write(true).create_new(true).open(&path);
+        let report = report.map_err(SandboxError::Folder)?;
         let mut system: Vec<PathBuf> = SYSTEM.iter().chain(&FILES).map(PathBuf::from).collect();
         if grants.network != Network::None {
             system.extend(NETWORK_FILES.iter().map(PathBuf::from));
         }
-        system.extend(located.trees);
         let environment = environment(grants, &located.folders, &home)?;
         let spec = Spec {
             system,
+            code: located.trees,
             read: granted(&grants.read)?,
             write: granted(&grants.write)?,
             execute: granted(&grants.execute)?,
@@ -184,11 +207,11 @@ impl Prepared {
             modes: grants.modes,
             limits: grants.limits.clone(),
             require,
-            report,
+            report: path,
         };
         let working = granted(grants.folder.as_slice())?.pop();
         let (program, arguments) = (located.program, arguments.to_vec());
-        Ok(Self { folder, spec, program, arguments, environment, working })
+        Ok(Self { folder, report, spec, program, arguments, environment, working })
     }
 
     /// What the confined process is told.
@@ -208,7 +231,7 @@ impl Prepared {
     /// If a path is not UTF-8.
     pub fn command(&self, launcher: &Launcher) -> Result<Command, SandboxError> {
         // A report of an earlier start says nothing about this one.
-        std::fs::write(&self.spec.report, "").map_err(SandboxError::Folder)?;
+        self.report.set_len(0).map_err(SandboxError::Folder)?;
         let mut command = command(launcher, &self.spec, &self.program, &self.arguments, &self.environment)?;
         if let Some(folder) = &self.working {
             command.current_dir(folder);
@@ -218,11 +241,9 @@ impl Prepared {
 
     /// What the kernel enforces, once the confined process has found out: before any byte of the server's own output.
     pub fn report(&self) -> Option<Report> {
-        use std::io::Read as _;
-        let mut text = String::new();
-        let file = std::fs::File::open(&self.spec.report).ok()?;
-        file.take(REPORT_BYTES).read_to_string(&mut text).ok()?;
-        serde_json::from_str(text.strip_suffix('\n')?).ok()
+        let mut bytes = vec![0; REPORT_BYTES];
+        let length = self.report.read_at(&mut bytes, 0).ok()?;
+        serde_json::from_slice(bytes.get(..length)?.strip_suffix(b"\n")?).ok()
     }
 
     /// Removes the private folder now, and says if that fails.
@@ -234,10 +255,26 @@ impl Prepared {
     }
 }
 
-/// A new folder that only its owner can enter, from the first moment on.
-fn private_folder() -> io::Result<TempDir> {
+/// Arguments as a program that starts in `folder` takes them where they are paths.
+fn from(folder: Option<&Path>, arguments: &[OsString]) -> Vec<OsString> {
+    let seen =
+        |argument: &OsString| folder.map_or_else(|| argument.clone(), |folder| folder.join(argument).into());
+    arguments.iter().map(seen).collect()
+}
+
+/// The files of a program that runs without a sandbox, started in `folder`: itself, and what belongs to it. Whoever may change one of
+/// them runs unconfined.
+pub fn code_of(program: &OsStr, arguments: &[OsString], folder: Option<&Path>) -> Vec<PathBuf> {
+    let search = std::env::var_os("PATH").unwrap_or_else(|| PATH.into());
+    let arguments = &from(folder, arguments);
+    let found = locate(program, arguments, &search, std::env::home_dir().as_deref());
+    found.map_or_else(Vec::new, |found| found.trees.into_iter().chain([found.program]).collect())
+}
+
+/// A new folder in `place` that only its owner can enter, from the first moment on.
+fn private_folder(place: &Path) -> io::Result<TempDir> {
     let owner_only = std::os::unix::fs::PermissionsExt::from_mode(0o700);
-    tempfile::Builder::new().prefix("ostrom-guard-").permissions(owner_only).tempdir()
+    tempfile::Builder::new().prefix("ostrom-guard-").permissions(owner_only).tempdir_in(place)
 }
 
 fn granted(paths: &[PathBuf]) -> Result<Vec<PathBuf>, SandboxError> {

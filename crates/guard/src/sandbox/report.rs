@@ -146,6 +146,7 @@ mod tests {
     fn spec(network: Network) -> Spec {
         Spec {
             system: vec![],
+            code: vec![],
             read: vec![],
             write: vec![],
             execute: vec![],

@@ -94,14 +94,17 @@ impl Default for Limits {
     }
 }
 
-/// What the confined process is told: every path resolved, nothing left to look up.
+/// What the confined process is told: every path resolved, nothing left to look up. A link that it meets on the way to one
+/// (but for the system's own) ends it.
 ///
 /// It travels on a command line that other users can read, so it holds no environment variables.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Spec {
-    /// What may be read and run: system folders and the program's own. Those that do not exist are passed over.
+    /// What may be read and run of the system. What does not exist is passed over.
     pub system: Vec<PathBuf>,
+    /// The program's own, to be read and run. What has gone since it was found is passed over.
+    pub code: Vec<PathBuf>,
     /// Granted for reading.
     pub read: Vec<PathBuf>,
     /// Granted for reading and changing.

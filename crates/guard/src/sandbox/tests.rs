@@ -47,11 +47,14 @@ fn attempt(action: &str, object: &str) -> std::io::Result<String> {
     let done = |()| "done".to_owned();
     match action {
         "read" => fs::read(object).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()),
+        "link" => fs::read_link(object).map(|path| path.display().to_string()),
         "list" => fs::read_dir(object).map(|entries| entries.count().to_string()),
         "write" => fs::write(object, "changed").map(done),
         "append" => fs::OpenOptions::new().append(true).open(object).map(|_| "done".into()),
         "remove" => fs::remove_file(object).map(done),
         "chmod" => fs::set_permissions(object, fs::Permissions::from_mode(0o777)).map(done),
+        "fchmod" => fs::File::open(object)?.set_permissions(fs::Permissions::from_mode(0o777)).map(done),
+        "fchown" => Ok(rustix::fs::fchown(fs::File::open(object)?, None, None).map(done)?),
         "run" => std::process::Command::new(object).status().map(|status| status.to_string()),
         "tcp" => TcpStream::connect(("127.0.0.1", object.parse().unwrap())).map(|_| "done".into()),
         "udp" => UdpSocket::bind(("127.0.0.1", object.parse().unwrap())).map(|_| "done".into()),
@@ -245,6 +248,9 @@ fn a_grant_gives_what_it_says_and_no_more() {
             ("write", &at(&data, "new"), "refused"),
             ("remove", &at(&data, "file"), "refused"),
             ("run", &at(&data, "run"), "refused"),
+            ("chmod", &at(&data, "file"), "refused"),
+            ("fchmod", &at(&data, "file"), "refused"),
+            ("fchown", &at(&data, "file"), "refused"),
             ("write", &at(&work, "file"), "done"),
             ("read", &at(&work, "file"), "changed"),
             ("write", &at(&work, "new"), "done"),
@@ -255,9 +261,123 @@ fn a_grant_gives_what_it_says_and_no_more() {
     );
     let grants = Grants { execute: vec![data.clone()], ..Grants::default() };
     check(&grants, &[("run", &at(&data, "run"), "exit status: 0"), ("write", &at(&data, "new"), "refused")]);
+    let grants = Grants { modes: true, read: vec![data.clone()], ..Grants::default() };
+    check(&grants, &[("chmod", &at(&data, "file"), "done"), ("fchmod", &at(&data, "file"), "done")]);
     let missing = Grants { read: vec![outside.path().join("typo")], ..Grants::default() };
     let error = Prepared::new(&missing, false, "sh".as_ref(), &[]).unwrap_err().to_string();
     assert!(error.contains("typo"), "{error}");
+}
+
+#[test]
+fn what_the_guard_was_given_open_is_not_passed_on() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    // As a shell's redirection leaves it.
+    rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty()).unwrap();
+    let number = std::os::fd::AsRawFd::as_raw_fd(&file);
+    let Some(found) = answers(&Grants::default(), &[("link", &format!("/proc/self/fd/{number}"))]) else {
+        return;
+    };
+    assert!(!found[0].contains(path(file.path())), "{found:?}");
+}
+
+#[test]
+fn a_script_is_looked_for_where_the_program_starts() {
+    let outside = tempfile::tempdir().unwrap();
+    let base = outside.path().canonicalize().unwrap();
+    for folder in ["here", "there"] {
+        fs::create_dir(base.join(folder)).unwrap();
+        fs::write(base.join(folder).join("serve.sh"), format!("echo {folder}")).unwrap();
+    }
+    let grants = Grants { folder: Some(base.join("there")), ..Grants::default() };
+    let arguments = ["serve.sh"].map(OsString::from);
+    let prepared = Prepared::new(&grants, false, "/bin/sh".as_ref(), &arguments).unwrap();
+    assert_eq!(prepared.spec().code, [base.join("there/serve.sh")]);
+    let output = start(&prepared);
+    assert!(String::from_utf8_lossy(&output.stdout).ends_with("there\n"), "{output:?}");
+    assert_eq!(
+        code_of("/bin/sh".as_ref(), &arguments, Some(&base.join("here")))[0],
+        base.join("here/serve.sh")
+    );
+}
+
+/// Starts a program, and again with what was prepared for the first time: exit statuses and outputs.
+fn start_twice(grants: &Grants, program: &Path, arguments: &[&str]) -> [(Option<i32>, String); 2] {
+    let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+    let prepared = Prepared::new(grants, false, program.as_os_str(), &arguments).unwrap();
+    [(), ()].map(|()| {
+        let output = start(&prepared);
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.code(), String::from_utf8_lossy(&said).into_owned())
+    })
+}
+
+#[test]
+fn a_server_that_puts_a_link_where_its_home_was_is_not_started_again() {
+    if !kernel_has_all() {
+        return;
+    }
+    let outside = tempfile::tempdir().unwrap();
+    let secret = outside.path().join("secret");
+    fs::write(&secret, "topsecret").unwrap();
+    // What is granted is where all private folders lie.
+    let base = std::env::temp_dir().canonicalize().unwrap();
+    let grants = Grants { write: vec![base], ..Grants::default() };
+    let away = tempfile::tempdir().unwrap();
+    let script = format!(
+        "mv $HOME {0}/home; ln -s / $HOME; ls -d $HOME/etc && echo swapped; cat /etc/passwd",
+        away.path().display()
+    );
+    let [first, second] = start_twice(&grants, Path::new("/bin/sh"), &["-c", &script]);
+    assert!(first.1.contains("swapped") && !first.1.contains("root:"), "{first:?}");
+    assert!(!second.1.contains("swapped") && !second.1.contains("root:"), "{second:?}");
+    assert!(second.1.contains("leads through a link") && second.0 == Some(125), "{second:?}");
+}
+
+#[test]
+fn a_server_that_puts_a_link_where_its_code_was_is_not_granted_what_lies_behind() {
+    if !kernel_has_all() {
+        return;
+    }
+    let outside = tempfile::tempdir().unwrap();
+    let base = outside.path().canonicalize().unwrap();
+    fs::create_dir(base.join("secrets")).unwrap();
+    let secret = base.join("secrets/key");
+    fs::write(&secret, "topsecret").unwrap();
+    let work = base.join("work");
+    for folder in ["bin", "lib"] {
+        fs::create_dir_all(work.join(folder)).unwrap();
+    }
+    let program = work.join("bin/serve");
+    let script = format!(
+        "#!/bin/sh\ncat {}\ncd {} && mv lib old && ln -s {} lib && echo swapped\n",
+        secret.display(),
+        work.display(),
+        base.join("secrets").display()
+    );
+    fs::write(&program, script).unwrap();
+    fs::set_permissions(&program, fs::Permissions::from_mode(0o755)).unwrap();
+    let grants = Grants { write: vec![work], ..Grants::default() };
+    let [first, second] = start_twice(&grants, &program, &[]);
+    assert!(first.1.contains("swapped") && !first.1.contains("topsecret"), "{first:?}");
+    assert!(second.1.contains("leads through a link") && !second.1.contains("topsecret"), "{second:?}");
+    // Nor when the guard is started again, which looks anew.
+    let [third, _] = start_twice(&grants, &program, &[]);
+    assert!(third.1.contains("Permission denied") && !third.1.contains("topsecret"), "{third:?}");
+}
+
+#[test]
+fn the_guard_writes_no_report_where_a_link_leads() {
+    let prepared = prepare(&Grants::default(), false, &[("setsid", "x")]);
+    let outside = tempfile::tempdir().unwrap();
+    let file = outside.path().canonicalize().unwrap().join("file");
+    fs::write(&file, "kept").unwrap();
+    let report = &prepared.spec().report;
+    fs::remove_file(report).unwrap();
+    std::os::unix::fs::symlink(&file, report).unwrap();
+    let output = start(&prepared);
+    assert_eq!(output.status.code(), Some(125));
+    assert_eq!(fs::read_to_string(&file).unwrap(), "kept");
+    assert_eq!(prepared.report(), None);
 }
 
 #[test]

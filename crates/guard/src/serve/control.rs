@@ -1,9 +1,13 @@
 //! A person's way to a running guard: a socket in its state folder that only its owner can open.
 //!
 //! One line of JSON asks, one line answers. Agents have no way to it: it is neither the front nor a server.
+//!
+//! *Invariant:* whoever asks has read the secret beside the socket. Most kernels cannot keep a server that is granted Unix sockets
+//! from connecting, but no sandbox lets one read the state folder.
 
-use std::io::{BufRead as _, BufReader, Write as _};
-use std::os::unix::fs::PermissionsExt as _;
+use std::fs::{File, OpenOptions};
+use std::io::{self, BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -82,15 +86,36 @@ pub enum Command {
     },
 }
 
-/// Where the socket of the guard with this state lies.
-#[must_use]
-pub fn socket(state: &Path) -> PathBuf {
-    let near = state.join("control.sock");
+/// The socket's name in the state folder.
+const SOCKET: &str = "control.sock";
+/// The name of the file with the secret of the guard that runs.
+const SECRET: &str = "control.secret";
+/// The member of a question in which the secret comes.
+const MEMBER: &str = "secret";
+
+/// A path of the socket in `state` that is short enough to be one, for as long as the second value lives.
+#[cfg(target_os = "linux")]
+fn socket(state: &Path) -> io::Result<(PathBuf, Option<File>)> {
+    use std::os::fd::AsRawFd as _;
+    let near = state.join(SOCKET);
     if near.as_os_str().len() <= MAX_PATH {
-        return near;
+        return Ok((near, None));
     }
-    let name = Digest::of(state.as_os_str().as_encoded_bytes()).short();
-    std::env::temp_dir().join(format!("ostrom-guard-{name}")).join("control.sock")
+    let folder = File::open(state)?;
+    Ok((PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(SOCKET), Some(folder)))
+}
+
+/// A path of the socket in `state` that is short enough to be one.
+#[cfg(not(target_os = "linux"))]
+fn socket(state: &Path) -> io::Result<(PathBuf, Option<File>)> {
+    let near = state.join(SOCKET);
+    if near.as_os_str().len() <= MAX_PATH {
+        return Ok((near, None));
+    }
+    let why = format!(
+        "this is too long for a socket ({MAX_PATH} bytes at most); choose a shorter folder with --state"
+    );
+    Err(io::Error::new(io::ErrorKind::InvalidInput, why))
 }
 
 /// Asks the running guard. `None` if none runs.
@@ -98,12 +123,18 @@ pub fn socket(state: &Path) -> PathBuf {
 /// # Errors
 /// What the guard said, or that it said nothing.
 pub fn ask(state: &Path, command: &Command) -> Result<Option<Value>, ServeError> {
-    let path = socket(state);
-    let Ok(mut stream) = UnixStream::connect(&path) else { return Ok(None) };
-    let error = |source: std::io::Error| ServeError::File { path: path.clone(), source };
-    let mut line = serde_json::to_vec(command).map_err(|source| error(source.into()))?;
-    line.push(b'\n');
-    stream.write_all(&line).map_err(error)?;
+    let path = state.join(SOCKET);
+    let error = |source: io::Error| ServeError::File { path: path.clone(), source };
+    let Ok((near, _held)) = socket(state) else { return Ok(None) };
+    let Ok(mut stream) = UnixStream::connect(near) else { return Ok(None) };
+    let secret = state.join(SECRET);
+    let secret =
+        std::fs::read_to_string(&secret).map_err(|source| ServeError::File { path: secret, source })?;
+    let mut asked = serde_json::to_value(command).map_err(|source| error(source.into()))?;
+    if let Some(members) = asked.as_object_mut() {
+        members.insert(MEMBER.to_owned(), secret.into());
+    }
+    stream.write_all(format!("{asked}\n").as_bytes()).map_err(error)?;
     let mut answer = String::new();
     BufReader::new(stream).read_line(&mut answer).map_err(error)?;
     let answer: Value = serde_json::from_str(&answer).map_err(|source| error(source.into()))?;
@@ -113,48 +144,79 @@ pub fn ask(state: &Path, command: &Command) -> Result<Option<Value>, ServeError>
     }
 }
 
-/// Listens for as long as it is polled.
-///
-/// # Errors
-/// If the socket cannot be made.
-pub(super) async fn listen(
-    gateway: Arc<Gateway>,
-    state: &Path,
-    page: Option<Arc<Page>>,
-) -> Result<(), ServeError> {
-    let path = socket(state);
-    let error = |source| ServeError::File { path: path.clone(), source };
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(error)?;
-        std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o700)).map_err(error)?;
+/// A socket that is open, and the digest of its secret.
+pub(super) struct Control {
+    listener: UnixListener,
+    secret: Digest,
+}
+
+impl Control {
+    /// Opens the socket in `state`.
+    ///
+    /// # Errors
+    /// If it cannot be made. A guard that nobody could stop must not run.
+    pub(super) fn open(state: &Path) -> Result<Self, ServeError> {
+        let failed = |path: PathBuf| move |source| ServeError::File { path, source };
+        let at = |path: &Path| failed(path.to_owned());
+        std::fs::create_dir_all(state).map_err(at(state))?;
+        std::fs::set_permissions(state, std::fs::Permissions::from_mode(0o700)).map_err(at(state))?;
+        let (path, secret) = (state.join(SOCKET), state.join(SECRET));
+        // The audit log is locked by now, so what is there is of a guard that was killed.
+        for old in [&path, &secret] {
+            match std::fs::remove_file(old) {
+                Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                    return Err(failed(old.clone())(source));
+                }
+                _ => {}
+            }
+        }
+        let mut random = [0; 32];
+        getrandom::fill(&mut random).map_err(|error| failed(secret.clone())(io::Error::other(error)))?;
+        let text = Digest::of(&random).to_string();
+        let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&secret);
+        file.and_then(|mut file| file.write_all(text.as_bytes())).map_err(at(&secret))?;
+        let (near, _held) = socket(state).map_err(at(&path))?;
+        let listener = UnixListener::bind(near).map_err(at(&path))?;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).map_err(at(&path))?;
+        Ok(Self { listener, secret: Digest::of(text.as_bytes()) })
     }
-    // The audit log is locked by now, so a socket that is there is one of a guard that was killed.
-    match std::fs::remove_file(&path) {
-        Err(source) if source.kind() != std::io::ErrorKind::NotFound => return Err(error(source)),
-        _ => {}
+
+    /// Answers for as long as it is polled.
+    pub(super) async fn listen(self, gateway: Arc<Gateway>, page: Option<Arc<Page>>) {
+        let (person, secret) = (owner(), self.secret);
+        loop {
+            let Ok((stream, _)) = self.listener.accept().await else { continue };
+            let (gateway, person, page) = (gateway.clone(), person.clone(), page.clone());
+            tokio::spawn(async move {
+                let (read, mut write) = stream.into_split();
+                let mut line = String::new();
+                let read = tokio::io::BufReader::new(read.take(MAX_LINE)).read_line(&mut line).await;
+                let answer = match read
+                    .map_err(|error| error.to_string())
+                    .and_then(|_| serde_json::from_str::<Value>(&line).map_err(|error| error.to_string()))
+                    .and_then(|asked| admitted(asked, secret))
+                {
+                    Ok(command) => carry_out(&gateway, command, &person, page.as_deref()).await,
+                    Err(error) => Err(error),
+                };
+                let answer = answer.unwrap_or_else(|error| json!({ "error": error }));
+                // Whoever asked may be gone.
+                let _gone = write.write_all(format!("{answer}\n").as_bytes()).await;
+            });
+        }
     }
-    let listener = UnixListener::bind(&path).map_err(error)?;
-    std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).map_err(error)?;
-    let person = owner();
-    loop {
-        let Ok((stream, _)) = listener.accept().await else { continue };
-        let (gateway, person, page) = (gateway.clone(), person.clone(), page.clone());
-        tokio::spawn(async move {
-            let (read, mut write) = stream.into_split();
-            let mut line = String::new();
-            let read = tokio::io::BufReader::new(read.take(MAX_LINE)).read_line(&mut line).await;
-            let answer = match read
-                .map_err(|error| error.to_string())
-                .and_then(|_| serde_json::from_str::<Command>(&line).map_err(|error| error.to_string()))
-            {
-                Ok(command) => carry_out(&gateway, command, &person, page.as_deref()).await,
-                Err(error) => Err(error),
-            };
-            let answer = answer.unwrap_or_else(|error| json!({ "error": error }));
-            // Whoever asked may be gone.
-            let _gone = write.write_all(format!("{answer}\n").as_bytes()).await;
-        });
+}
+
+/// What is asked, of somebody who knows the secret. Digests are compared, so that time tells nothing about it.
+fn admitted(mut asked: Value, secret: Digest) -> Result<Command, String> {
+    let given = asked.as_object_mut().and_then(|members| members.remove(MEMBER));
+    let given = given.as_ref().and_then(Value::as_str).map(|text| Digest::of(text.as_bytes()));
+    if given != Some(secret) {
+        return Err(format!(
+            "whoever asks here has to know what is in {SECRET} beside the socket: use ostrom guard of the version that runs, as its user"
+        ));
     }
+    serde_json::from_value(asked).map_err(|error| error.to_string())
 }
 
 /// Who answers: the user of the operating system, since nobody else can open the socket.
@@ -248,5 +310,69 @@ fn reasons(standing: &crate::pin::Standing) -> Vec<String> {
     match standing {
         crate::pin::Standing::Held(reasons) => reasons.iter().map(ToString::to_string).collect(),
         crate::pin::Standing::Pinned | crate::pin::Standing::Removed => Vec::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::net::UnixStream;
+
+    use super::*;
+    use crate::flow::Scope;
+
+    /// What a program gets that connects and sends this line.
+    fn answer(path: &Path, line: &str) -> String {
+        let mut stream = UnixStream::connect(path).unwrap();
+        stream.write_all(line.as_bytes()).unwrap();
+        stream.write_all(b"\n").unwrap();
+        let mut answer = String::new();
+        BufReader::new(stream).read_line(&mut answer).unwrap();
+        answer
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn whoever_connects_and_has_not_read_the_secret_is_not_obeyed() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("state");
+        let gateway = crate::serve::approval::tests::empty();
+        assert_eq!(ask(&state, &Command::Status).unwrap(), None);
+        let running = tokio::spawn(Control::open(&state).unwrap().listen(gateway.clone(), None));
+        for path in [&state.join(SOCKET), &state.join(SECRET)] {
+            assert_eq!(std::fs::metadata(path).unwrap().permissions().mode() & 0o777, 0o600);
+        }
+        let socket = state.join(SOCKET);
+        for line in [
+            r#"{"command":"mint","principal":"local"}"#,
+            r#"{"command":"stop","scope":"all"}"#,
+            r#"{"command":"stop","scope":"all","secret":"sha256:0"}"#,
+            r#"{"command":"status","secret":null}"#,
+            "[]",
+        ] {
+            let answer = answer(&socket, line);
+            assert!(answer.contains("has to know") && !answer.contains("token"), "{line}: {answer}");
+        }
+        assert_eq!(gateway.shared.lock().engine.stopped().count(), 0);
+        ask(&state, &Command::Stop { scope: Scope::All }).unwrap().unwrap();
+        assert_eq!(gateway.shared.lock().engine.stopped().count(), 1);
+        running.abort();
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn a_state_folder_with_a_long_path_has_its_socket_in_itself() {
+        let folder = tempfile::tempdir().unwrap();
+        let state = folder.path().join("x".repeat(120));
+        if !cfg!(target_os = "linux") {
+            std::fs::create_dir(&state).unwrap();
+            assert!(Control::open(&state).err().unwrap().to_string().contains("--state"));
+            return;
+        }
+        let gateway = crate::serve::approval::tests::empty();
+        let running = tokio::spawn(Control::open(&state).unwrap().listen(gateway, None));
+        assert!(state.join(SOCKET).exists());
+        assert!(ask(&state, &Command::Status).unwrap().is_some());
+        running.abort();
+        // Where no socket can be made, there is no guard.
+        std::fs::write(folder.path().join("file"), "").unwrap();
+        assert!(Control::open(&folder.path().join("file")).is_err());
     }
 }

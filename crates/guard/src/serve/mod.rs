@@ -163,6 +163,9 @@ impl Guard {
             ));
         }
         protected.hidden.extend([state.to_owned(), folder.clone()]);
+        protected.unchanged.extend(servers::unconfined_code(config));
+        // What a guard that was killed has left. The audit log is locked by now, so nobody needs it.
+        let _nothing_there = std::fs::remove_dir_all(servers::private(state));
         let mut upstreams = BTreeMap::new();
         for (name, server) in &config.servers {
             let started =
@@ -207,17 +210,11 @@ impl Guard {
     /// If the front cannot be opened.
     pub async fn serve(self, stop: impl Future<Output = ()> + Send) -> Result<(), ServeError> {
         let config = self.policy.config();
+        let control = control::Control::open(&self.state)?;
         let approval = approval::Approval::start(config, &self.gateway, &self.log.0).await?;
         let changes = tokio::spawn(self.gateway.clone().relay_changes());
         let page = approval.as_ref().and_then(approval::Approval::page);
-        let control = {
-            let (gateway, state, log) = (self.gateway.clone(), self.state.clone(), self.log.clone());
-            tokio::spawn(async move {
-                if let Err(error) = control::listen(gateway, &state, page).await {
-                    (log.0)(&format!("no way for a person to intervene: {error}"));
-                }
-            })
-        };
+        let control = tokio::spawn(control.listen(self.gateway.clone(), page));
         let approval = tokio::spawn(async move {
             if let Some(approval) = approval {
                 approval.run().await;
@@ -318,7 +315,7 @@ fn authentication(config: &Config) -> Result<auth::Settings, ServeError> {
                     "front.auth = \"oauth\" needs [front.oauth]".to_owned(),
                 ));
             };
-            let is_url = oauth.jwks.starts_with("http://") || oauth.jwks.starts_with("https://");
+            let is_url = !oauth.has_file();
             settings.oauth = Some(auth::OAuth {
                 issuer: oauth.issuer.clone(),
                 resource: oauth.audience.clone(),

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 pub struct Protected {
     /// Neither read nor changed: the state, the audit log with its openings, keys.
     pub hidden: Vec<PathBuf>,
-    /// Not changed: the configuration.
+    /// Not changed: the configuration, and programs that run without a sandbox.
     pub unchanged: Vec<PathBuf>,
 }
 
@@ -24,13 +24,13 @@ impl Protected {
         for (paths, grants, what) in [
             (&self.hidden, read, "see the guard's own state"),
             (&self.hidden, write, "change the guard's own state"),
-            (&self.unchanged, write, "change the guard's configuration"),
+            (&self.unchanged, write, "change what decides about it, or runs without a sandbox"),
         ] {
             for path in paths {
                 if let Some(grant) = reaches(grants, path) {
                     return Err(format!(
-                        "its sandbox would let it {what}: {} is granted and {} would be within reach; grant a narrower folder, or move the \
-                         guard's (--state, [audit] folder)",
+                        "its sandbox would let it {what}: {} is granted and {} would be within reach; grant a narrower folder, or move what \
+                         is to be kept from it (the guard's folders with --state and [audit] folder)",
                         grant.display(),
                         path.display()
                     ));

@@ -13,10 +13,13 @@ use super::ServeError;
 use super::protect::Protected;
 use crate::back::{Auth, BackError, Connection, Era, OAuth, Registration, Secret, Server, Settings};
 use crate::gateway::{Boxed, Unanswered, Upstream};
-use crate::policy::config::{BackOauth, Limits as ConfigLimits, Network as ConfigNetwork, Server as Config};
+use crate::policy::config::{
+    BackOauth, Config as EffectiveConfig, Limits as ConfigLimits, Network as ConfigNetwork, Server as Config,
+};
 use crate::relay::Relay;
 use crate::sandbox::{
-    Enforcement, EnvironmentValue, Grants, Launcher, Limits as SandboxLimits, Network, Prepared,
+    Enforcement, EnvironmentValue, Grants, Launcher, Limits as SandboxLimits, Network, Prepared, code_of,
+    keep_to_ourselves,
 };
 use crate::wire::{self, Notification, Revision, RpcError};
 
@@ -40,7 +43,7 @@ pub(super) async fn start(
     let fail = |message: String| ServeError::Server { name: name.to_owned(), message };
     let (connection, prepared) = match &config.url {
         Some(url) => (http(name, url, config, state, log).map_err(fail)?, None),
-        None => child(name, config, protected, log).map_err(fail)?,
+        None => child(name, config, (state, protected), log).map_err(fail)?,
     };
     let mut settings = Settings {
         era: match config.revision.as_deref() {
@@ -70,10 +73,27 @@ pub(super) async fn start(
     Ok(Arc::new(Running { server: Arc::new(server), _prepared: prepared }))
 }
 
+/// What runs without a sandbox: the guard itself, and servers with `sandbox.off`.
+pub(super) fn unconfined_code(config: &EffectiveConfig) -> Vec<PathBuf> {
+    let mut files: Vec<PathBuf> = std::env::current_exe().into_iter().collect();
+    for server in config.servers.values().map(|server| &server.server).filter(|server| server.sandbox.off) {
+        if let Some((program, arguments)) = server.command.split_first() {
+            let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
+            files.extend(code_of(OsStr::new(program), &arguments, server.cwd.as_deref()));
+        }
+    }
+    files
+}
+
+/// Where the private folders of servers lie: with the guard's state, which no grant may reach.
+pub(super) fn private(state: &Path) -> PathBuf {
+    state.join("private")
+}
+
 fn child(
     name: &str,
     config: &Config,
-    protected: &Protected,
+    (state, protected): (&Path, &Protected),
     log: &Log,
 ) -> Result<(Connection, Option<Arc<Prepared>>), String> {
     let Some((program, arguments)) = config.command.split_first() else {
@@ -90,7 +110,12 @@ fn child(
     }
     if config.sandbox.off {
         log(&format!("{name}: runs without a sandbox (sandbox.off)"));
-        let (program, arguments, cwd) = (program.clone(), arguments.to_vec(), config.cwd.clone());
+        let (arguments, cwd) = (arguments.to_vec(), config.cwd.clone());
+        // From the guard's folder, whatever the server's own is.
+        let program = match program.contains('/').then(|| std::path::absolute(program)) {
+            Some(path) => path.map_err(|error| format!("{program}: {error}"))?,
+            None => PathBuf::from(program),
+        };
         let connection = Connection::command(move || {
             let mut command = unconfined(&program, &arguments, &environment);
             if let Some(cwd) = &cwd {
@@ -125,11 +150,14 @@ fn child(
         },
     };
     let arguments: Vec<OsString> = arguments.iter().map(OsString::from).collect();
-    let prepared = Prepared::new(&grants, given.require, OsStr::new(program), &arguments);
+    let place = private(state);
+    std::fs::create_dir_all(&place).map_err(|error| format!("{}: {error}", place.display()))?;
+    let prepared = Prepared::within(&place, &grants, given.require, OsStr::new(program), &arguments);
     let prepared = Arc::new(prepared.map_err(|error| error.to_string())?);
     let spec = prepared.spec();
     let changed: Vec<&PathBuf> = spec.write.iter().collect();
-    let seen = spec.system.iter().chain(&spec.read).chain(&spec.execute).collect::<Vec<_>>();
+    let seen =
+        spec.system.iter().chain(&spec.code).chain(&spec.read).chain(&spec.execute).collect::<Vec<_>>();
     protected.check(&seen, &changed)?;
     let launcher = Launcher::this_program().map_err(|error| error.to_string())?;
     let made = prepared.clone();
@@ -142,10 +170,11 @@ const INHERITED: [&str; 6] = ["PATH", "HOME", "LANG", "TMPDIR", "USER", "LOGNAME
 
 /// A server without a sandbox: with its own variables, and the guard's only as far as every program has them.
 fn unconfined(
-    program: &str,
+    program: impl AsRef<OsStr>,
     arguments: &[String],
     environment: &BTreeMap<String, EnvironmentValue>,
 ) -> std::process::Command {
+    keep_to_ourselves();
     let mut command = std::process::Command::new(program);
     let inherited = INHERITED.iter().filter_map(|name| Some((name, std::env::var_os(name)?)));
     command
@@ -179,7 +208,11 @@ fn client(name: &str, oauth: &BackOauth, state: &Path, log: &Log) -> Result<OAut
     };
     let (said, whose) = (log.clone(), name.to_owned());
     Ok(OAuth {
-        registration: Registration::Client { issuer: None, id: oauth.client_id.clone(), secret },
+        registration: Registration::Client {
+            issuer: oauth.issuer.clone(),
+            id: oauth.client_id.clone(),
+            secret,
+        },
         scopes: (!oauth.scopes.is_empty()).then(|| oauth.scopes.clone()),
         store: state.join("tokens").join(format!("{name}.json")),
         show: Some(Arc::new(move |url| said(&format!("{whose}: open this page to let the guard in: {url}")))),
@@ -257,6 +290,53 @@ impl Drop for Watch {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_grant_may_change_a_program_that_runs_without_a_sandbox() {
+        let folder = tempfile::tempdir().unwrap();
+        let base = folder.path().canonicalize().unwrap();
+        for folder in ["state", "tools/bin", "tools/lib", "notes"] {
+            std::fs::create_dir_all(base.join(folder)).unwrap();
+        }
+        let program = base.join("tools/bin/serve");
+        std::fs::write(&program, "#!/bin/sh\n").unwrap();
+        std::fs::set_permissions(&program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let text = format!(
+            "[servers.free]\ncommand = [{program:?}]\nsandbox = {{ off = true }}\n[servers.bound]\ncommand = [\"/bin/sh\"]\n"
+        );
+        let read = |_: &Path| Err(std::io::Error::other("nothing is included"));
+        let config = EffectiveConfig::from_text("guard.toml", &text, &base, &read).unwrap();
+        let unchanged = unconfined_code(&config);
+        let guard = std::env::current_exe().unwrap();
+        assert!(unchanged.contains(&guard), "{unchanged:?}");
+        let protected = Protected { hidden: Vec::new(), unchanged };
+        let granted = |folder: &Path| {
+            let mut bound = config.servers["bound"].server.clone();
+            bound.sandbox.write = vec![folder.to_owned()];
+            let log: Log = Arc::new(|_: &str| {});
+            child("bound", &bound, (&base.join("state"), &protected), &log).map(drop)
+        };
+        granted(&base.join("notes")).unwrap();
+        for reached in [base.join("tools"), base.join("tools/lib"), guard.parent().unwrap().to_owned()] {
+            let error = granted(&reached).unwrap_err();
+            assert!(error.contains("runs without a sandbox"), "{error}");
+        }
+        // What is started is the program that runs, whatever is under its name by then.
+        let launcher = format!("{:?}", Launcher::this_program().unwrap());
+        assert_eq!(launcher.contains("/proc/self/exe"), cfg!(target_os = "linux"), "{launcher}");
+    }
+
+    #[test]
+    fn a_server_without_a_sandbox_gets_no_descriptor_of_the_guards() {
+        let mut file = tempfile::tempfile().unwrap();
+        std::io::Write::write_all(&mut file, b"secret").unwrap();
+        rustix::io::fcntl_setfd(&file, rustix::io::FdFlags::empty()).unwrap();
+        let number = std::os::fd::AsRawFd::as_raw_fd(&file);
+        let arguments = ["-c".to_owned(), format!("cat /dev/fd/{number}")];
+        let output = unconfined("/bin/sh", &arguments, &BTreeMap::new()).output().unwrap();
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert!(!text.contains("secret") && !output.stderr.is_empty(), "{text}");
+    }
 
     #[test]
     fn a_server_without_a_sandbox_gets_its_own_variables_and_none_of_the_guards() {

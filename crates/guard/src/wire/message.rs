@@ -54,7 +54,7 @@ pub enum Message {
 }
 
 /// The error of an answer.
-#[derive(Debug, Clone, PartialEq, thiserror::Error, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
 #[error("{message} ({code})")]
 pub struct RpcError {
     /// JSON-RPC's and MCP's codes are the constants here.

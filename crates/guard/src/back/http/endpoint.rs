@@ -12,8 +12,11 @@ use super::client::check;
 use super::pool::{Pool, Response};
 use super::tls::{authorities, believing};
 use crate::back::clean::quote;
+use crate::back::link::may_leave;
 use crate::back::oauth::Authorizer;
+use crate::back::server::waited;
 use crate::back::{Auth, Fault};
+use crate::relay::Relay;
 
 /// Where requests go, and with what.
 pub(in crate::back) struct Endpoint {
@@ -38,27 +41,28 @@ impl Endpoint {
         self.authorizer.patience()
     }
 
-    /// Sends a message.
+    /// Sends a message: after every wait, only if `relay` says that it may still leave.
     pub(in crate::back) async fn post(
         &self,
         mut headers: HeaderMap,
         body: Vec<u8>,
+        relay: Option<&Relay>,
     ) -> Result<Response, Fault> {
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
         headers.insert(header::ACCEPT, HeaderValue::from_static("application/json, text/event-stream"));
-        self.send(Method::POST, headers, Some(body.into())).await
+        self.send(Method::POST, headers, Some(body.into()), relay).await
     }
 
     /// Opens a stream of events.
     pub(in crate::back) async fn get(&self, headers: &HeaderMap) -> Result<Response, Fault> {
         let mut headers = headers.clone();
         headers.insert(header::ACCEPT, HeaderValue::from_static("text/event-stream"));
-        self.send(Method::GET, headers, None).await
+        self.send(Method::GET, headers, None, None).await
     }
 
     /// Ends a session.
     pub(in crate::back) async fn delete(&self, headers: &HeaderMap) -> Result<Response, Fault> {
-        self.send(Method::DELETE, headers.clone(), None).await
+        self.send(Method::DELETE, headers.clone(), None, None).await
     }
 
     async fn send(
@@ -66,10 +70,15 @@ impl Endpoint {
         method: Method,
         mut headers: HeaderMap,
         body: Option<Bytes>,
+        relay: Option<&Relay>,
     ) -> Result<Response, Fault> {
         let mut renewed = false;
         loop {
-            let token = self.authorizer.token().await?;
+            let (token, waited) = waited(self.authorizer.token()).await;
+            let token = token?;
+            if waited || renewed {
+                may_leave(relay).await?;
+            }
             // Kept only where there may be a second time.
             let again = self.authorizer.can_renew();
             let mut with_token = if again { headers.clone() } else { std::mem::take(&mut headers) };
@@ -77,7 +86,7 @@ impl Endpoint {
                 with_token.insert(header::AUTHORIZATION, token.clone());
             }
             // Bytes are shared, not copied.
-            let response = self.pool.send(method.clone(), with_token, body.clone()).await?;
+            let response = self.pool.send(method.clone(), with_token, body.clone(), relay).await?;
             let wants = match response.status() {
                 StatusCode::UNAUTHORIZED => true,
                 StatusCode::FORBIDDEN => self.authorizer.wants_more(response.headers()),

@@ -146,7 +146,7 @@ impl Upstream {
         let mut headers = modern_headers();
         annotations.read().unwrap_or_else(PoisonError::into_inner).apply(call.method, params, &mut headers);
         ticket.sent();
-        let response = self.endpoint.post(headers, body).await?;
+        let response = self.endpoint.post(headers, body, Some(call.relay)).await?;
         let outcome = self.outcome(response, &mut ticket, call, None).await;
         let mut outcome = match outcome {
             Ok(outcome) => outcome,
@@ -193,7 +193,7 @@ impl Upstream {
         shape::prepare(params, session.revision, call.capabilities, progress);
         let body = shape::encode(Some(ticket.id), call.method, params);
         ticket.sent();
-        match self.endpoint.post(session.headers.clone(), body).await {
+        match self.endpoint.post(session.headers.clone(), body, Some(call.relay)).await {
             Ok(response) => self.outcome(response, &mut ticket, call, Some(session)).await,
             Err(fault) => {
                 if !fault.may_have_run() {
@@ -287,7 +287,7 @@ impl Upstream {
         let body = shape::encode(Some(ticket.id), "subscriptions/listen", params);
         let mut headers = modern_headers();
         Annotations::default().apply("subscriptions/listen", params, &mut headers);
-        let response = match self.endpoint.post(headers, body).await {
+        let response = match self.endpoint.post(headers, body, None).await {
             Ok(response) => response,
             Err(fault) => return fault,
         };

@@ -22,6 +22,8 @@ use tokio_rustls::TlsConnector;
 
 use super::client::cause;
 use crate::back::Fault;
+use crate::back::link::may_leave;
+use crate::relay::Relay;
 
 /// Connections that wait for their next request.
 const IDLE: usize = 256;
@@ -159,12 +161,13 @@ impl Pool {
     /// Sends a request, once: it goes out a second time only if nothing of it was written the first time.
     ///
     /// # Errors
-    /// If the server cannot be reached, or its connection breaks.
+    /// If the server cannot be reached, its connection breaks, or `relay` says that it must not leave any more.
     pub(super) async fn send(
         self: &Arc<Self>,
         method: Method,
         mut headers: HeaderMap,
         body: Option<Bytes>,
+        relay: Option<&Relay>,
     ) -> Result<Response, Fault> {
         headers.insert(header::HOST, self.authority.clone());
         headers.insert(header::USER_AGENT, USER_AGENT);
@@ -178,7 +181,12 @@ impl Pool {
             let mut live = match waiting {
                 Some(live) if live.since.elapsed() >= IDLE_TIME => continue,
                 Some(live) => live,
-                None => Box::pin(self.connect()).await?,
+                None => {
+                    let live = Box::pin(self.connect()).await?;
+                    // How long that took, the server chose.
+                    may_leave(relay).await?;
+                    live
+                }
             };
             match live.send(request).await {
                 Ok(answer) => return Ok(Response::new(answer, live, Arc::clone(self))),

@@ -45,7 +45,7 @@ impl Session {
             "initialize",
             &shape::initialize(&abilities.within(common.capabilities())),
         );
-        let response = endpoint.post(HeaderMap::new(), body).await?;
+        let response = endpoint.post(HeaderMap::new(), body, None).await?;
         let status = response.status();
         let id = response.headers().get(SESSION_ID).cloned();
         let answer = if status == StatusCode::OK && is_stream(&response) {
@@ -85,7 +85,7 @@ impl Session {
             headers.insert(PROTOCOL_VERSION, HeaderValue::from_static(info.revision.name()));
         }
         let response = endpoint
-            .post(headers.clone(), shape::encode(None, "notifications/initialized", &Map::new()))
+            .post(headers.clone(), shape::encode(None, "notifications/initialized", &Map::new()), None)
             .await?;
         let status = response.status();
         let body = response.whole(ERROR_BYTES).await?;
@@ -122,7 +122,7 @@ async fn cancel(endpoint: Arc<Endpoint>, headers: HeaderMap, table: Arc<Table>) 
         table.cancellations.notified().await;
         for id in table.take_cancelled() {
             let sending = async {
-                let response = endpoint.post(headers.clone(), shape::cancelled(id)).await?;
+                let response = endpoint.post(headers.clone(), shape::cancelled(id), None).await?;
                 response.whole(ERROR_BYTES).await
             };
             // If it does not arrive, the server works in vain.
@@ -178,7 +178,7 @@ async fn read_standalone(
                 if let Received::Reply(reply) = table.receive(Channel::Standalone, message)? {
                     // If it does not arrive, the server goes on waiting for it.
                     let _lost =
-                        tokio::time::timeout(DELIVERY, Replies { endpoint, headers }.send(reply)).await;
+                        tokio::time::timeout(DELIVERY, Replies { endpoint, headers }.send(reply, None)).await;
                 }
             }
             Err(Ended::Fault(fault @ Fault::CutOff(_))) => return Err(fault),

@@ -39,8 +39,10 @@ pub(super) struct Replies<'a> {
 }
 
 impl Replies<'_> {
-    pub(super) async fn send(&self, reply: Response) -> Result<(), Fault> {
-        let response = self.endpoint.post(self.headers.clone(), Message::Response(reply).to_bytes()).await?;
+    /// Sends one; of a client's, only if `relay` says that it may still leave.
+    pub(super) async fn send(&self, reply: Response, relay: Option<&Relay>) -> Result<(), Fault> {
+        let reply = Message::Response(reply).to_bytes();
+        let response = self.endpoint.post(self.headers.clone(), reply, relay).await?;
         // Read to its end, so that the connection can be used again.
         response.whole(super::ERROR_BYTES).await.map(drop)
     }
@@ -136,7 +138,7 @@ impl Stream {
                 Some(inbound) = ticket.inbox.recv() => exchange.take(inbound).await,
                 (id, outcome) = exchange.answered() => {
                     if let Some(replies) = replies {
-                        replies.send(Response { id: Some(id), outcome }).await?;
+                        replies.send(Response { id: Some(id), outcome }, Some(relay)).await?;
                     }
                 }
                 message = self.next(table) => match message {
@@ -151,7 +153,7 @@ impl Stream {
                         Received::Deliver(inbound) => exchange.take(inbound).await,
                         Received::Reply(reply) => {
                             if let Some(replies) = replies {
-                                replies.send(reply).await?;
+                                replies.send(reply, None).await?;
                             }
                         }
                     },

@@ -72,6 +72,14 @@ pub(super) struct Places {
     pub(super) secret_in_form: bool,
 }
 
+/// The only authorization server that may be used, if there is one.
+pub(super) fn wanted(config: &OAuth) -> Option<&str> {
+    match &config.registration {
+        Registration::Client { issuer, .. } => issuer.as_deref(),
+        Registration::Document(_) | Registration::Dynamic => None,
+    }
+}
+
 impl Places {
     /// Finds them.
     pub(super) async fn discover(
@@ -82,10 +90,7 @@ impl Places {
     ) -> Result<Self, Fault> {
         let resource = resource(client, server, challenge).await?;
         let scopes = resource.scopes_supported.map(|scopes| scopes.join(" "));
-        let wanted = match &config.registration {
-            Registration::Client { issuer, .. } => issuer.as_deref(),
-            Registration::Document(_) | Registration::Dynamic => None,
-        };
+        let wanted = wanted(config);
         let chosen = resource.authorization_servers.iter().take(SERVERS);
         let mut chosen = chosen.filter(|issuer| wanted.is_none_or(|wanted| wanted == *issuer));
         let Some(name) = chosen.next() else {

@@ -204,7 +204,9 @@ impl Tokens {
             renewal: tokio::sync::Mutex::new(()),
         };
         let stored = store::load(&config.store).map_err(Fault::CannotStart)?;
-        if let Some(grant) = stored.filter(|grant| metadata::covers(&grant.resource, url)) {
+        let wanted = metadata::wanted(config);
+        let ours = |grant: &Grant| wanted.is_none_or(|issuer| issuer == grant.issuer);
+        if let Some(grant) = stored.filter(|grant| metadata::covers(&grant.resource, url) && ours(grant)) {
             tokens.hold(grant)?;
         }
         Ok(tokens)
@@ -263,6 +265,15 @@ impl Tokens {
             ));
         };
         let places = Places::discover(&self.client, &self.url, challenge, &self.config).await?;
+        // Which one it is, a person has seen once; it is not the server's to change.
+        if let Some(before) = self.grant().filter(|grant| grant.issuer != places.issuer) {
+            return Err(Fault::Unauthorized(format!(
+                "it names the authorization server {}, and the guard was let in by {}. If that is right, delete {} and start the guard again",
+                super::clean::quote(&places.issuer),
+                super::clean::quote(&before.issuer),
+                self.config.store.display()
+            )));
+        }
         let scopes = self.scopes(challenge, &places);
         let grant = flow::authorize(&self.client, &self.config, &places, scopes, show.as_ref()).await?;
         self.keep(grant)

@@ -12,7 +12,8 @@ use tokio::sync::{mpsc, watch};
 
 use super::config::MakeCommand;
 use super::exchange::{Exchange, Inbound};
-use super::link::Call;
+use super::link::{Call, may_leave};
+use super::server::waited;
 use super::table::{Table, Ticket};
 use super::{Answer, Fault, Settings, shape};
 use crate::relay::Relay;
@@ -27,6 +28,15 @@ struct Outgoing {
     /// The request that it is; one that was given up meanwhile is not written.
     id: Option<i64>,
     line: Vec<u8>,
+    /// Whose it is, unless it is the guard's own.
+    caller: Option<CallOf>,
+}
+
+/// The call that a line belongs to: a request, or a client's answer to a question.
+struct CallOf {
+    id: i64,
+    /// Says whether it may still leave.
+    relay: Relay,
 }
 
 /// One run of a child process. Dropping it kills the process and all that it started.
@@ -93,13 +103,13 @@ impl Process {
         let progress = call.caller.progress.is_some().then_some(ticket.id);
         shape::prepare(params, revision, call.capabilities, progress);
         let line = shape::encode(Some(ticket.id), call.method, params);
-        self.write(Some(ticket.id), line).await?;
+        self.write(Some(ticket.id), line, Some(CallOf { id: ticket.id, relay: call.relay.clone() })).await?;
         self.wait(ticket, call.relay).await
     }
 
     /// Sends a notification.
     pub(super) async fn notify(&self, method: &str, params: &Map<String, Value>) -> Result<(), Fault> {
-        self.write(None, shape::encode(None, method, params)).await
+        self.write(None, shape::encode(None, method, params), None).await
     }
 
     /// Opens a stream of changes, and reads it to its end. Acknowledgements go to `acknowledged`.
@@ -133,18 +143,23 @@ impl Process {
         let ticket = self.table.open(super::table::Caller { guard: true, ..Default::default() })?;
         shape::prepare(params, Revision::V2026_07_28, &Map::new(), None);
         let line = shape::encode(Some(ticket.id), "subscriptions/listen", params);
-        self.write(Some(ticket.id), line).await?;
+        self.write(Some(ticket.id), line, None).await?;
         Ok(ticket)
     }
 
-    async fn write(&self, id: Option<i64>, mut line: Vec<u8>) -> Result<(), Fault> {
+    async fn write(&self, id: Option<i64>, mut line: Vec<u8>, caller: Option<CallOf>) -> Result<(), Fault> {
         line.push(b'\n');
-        if self.outgoing.send(Outgoing { id, line }).await.is_err() {
+        let (room, waited) = waited(self.outgoing.reserve()).await;
+        let Ok(room) = room else {
             return Err(match self.gone().await {
                 Fault::Gone { reason, .. } => Fault::Gone { reason, sent: false },
                 other => other,
             });
+        };
+        if waited {
+            may_leave(caller.as_ref().map(|caller| &caller.relay)).await?;
         }
+        room.send(Outgoing { id, line, caller });
         Ok(())
     }
 
@@ -156,7 +171,8 @@ impl Process {
                 Some(inbound) = ticket.inbox.recv() => exchange.take(inbound).await,
                 (id, outcome) = exchange.answered() => {
                     let reply = Message::Response(Response { id: Some(id), outcome });
-                    self.write(None, reply.to_bytes()).await?;
+                    let caller = CallOf { id: ticket.id, relay: relay.clone() };
+                    self.write(None, reply.to_bytes(), Some(caller)).await?;
                 }
                 answer = &mut ticket.answer => {
                     // What came before the answer reaches the client before it.

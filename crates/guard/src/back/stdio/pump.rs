@@ -10,11 +10,12 @@ use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout};
 use tokio::sync::{mpsc, watch};
 use tokio::time::timeout;
 
-use super::Outgoing;
 use super::group::Group;
 use super::lines::{Line, Lines};
+use super::{CallOf, Outgoing};
 use crate::back::clean::quote;
 use crate::back::config::StderrSink;
+use crate::back::server::waited;
 use crate::back::table::{Channel, Received, Table};
 use crate::back::{Fault, Limits, shape};
 use crate::wire::{self, Message};
@@ -87,8 +88,10 @@ pub(super) async fn write(
     mut stopping: watch::Receiver<bool>,
 ) {
     let mut stopping_too = stopping.clone();
+    // Lines that have waited in the queue, since the child did not read: a person may have stopped their calls meanwhile.
+    let mut late = 0usize;
     loop {
-        let written = tokio::select! {
+        let (written, waited) = tokio::select! {
             biased;
             // Dropping standard input asks the process to end.
             () = told(&mut stopping) => return,
@@ -98,19 +101,33 @@ pub(super) async fn write(
                     lines.extend(shape::cancelled(id));
                     lines.push(b'\n');
                 }
-                stdin.write_all(&lines).await
+                waited(stdin.write_all(&lines)).await
             }
             next = outgoing.recv() => {
-                let Some(Outgoing { id, line }) = next else { return };
+                let Some(Outgoing { id, line, caller }) = next else { return };
+                if let Some(left) = late.checked_sub(1) {
+                    late = left;
+                    if let Some(CallOf { id, relay }) = &caller {
+                        let may = relay.again().await;
+                        late = outgoing.len();
+                        if let Err(error) = may {
+                            table.withdraw(*id, error);
+                            continue;
+                        }
+                    }
+                }
                 if id.is_some_and(|id| !table.sending(id)) {
                     continue;
                 }
                 tokio::select! {
-                    written = stdin.write_all(&line) => written,
+                    written = waited(stdin.write_all(&line)) => written,
                     () = told(&mut stopping_too) => return,
                 }
             }
         };
+        if waited {
+            late = outgoing.len();
+        }
         if written.is_err() {
             // Mostly the process has ended, and the reader knows better why. One that only closed its input is of no use.
             drop((outgoing, stdin));
@@ -216,7 +233,9 @@ impl Reader {
                         let mut line = Message::Response(reply).to_bytes();
                         line.push(b'\n');
                         // A server that asks without reading answers must not make the guard wait for it.
-                        self.replies.try_send(Outgoing { id: None, line }).or_else(|_| self.table.garbage())
+                        self.replies
+                            .try_send(Outgoing { id: None, line, caller: None })
+                            .or_else(|_| self.table.garbage())
                     }
                     _ => Ok(()),
                 },

@@ -65,6 +65,9 @@ def tool(id, name, a, meta, params):
     elif name == "orphan":
         subprocess.Popen(["sleep", "100000"])
         os._exit(4)
+    elif name == "busy":
+        say(id, "busy")
+        time.sleep(a["seconds"])
     elif name == "deaf":
         os.close(0)
     elif name == "twice":

@@ -300,6 +300,38 @@ async fn a_deadline_or_a_dropped_future_closes_the_stream() {
 }
 
 #[tokio::test]
+async fn a_call_that_is_stopped_while_its_connection_is_made_is_not_sent() {
+    let (state, server) = modern(settings()).await;
+    let ask = async |server: &Server| {
+        let (relay, from) = Relay::new();
+        super::stdio::stopped(from);
+        let params = map(json!({"name": "echo", "arguments": {}}));
+        server.request(&Map::new(), "tools/call", params, relay, later()).await.unwrap()
+    };
+    // A connection that is there is used at once.
+    assert!(text_of_echo(&server).await);
+    ask(&server).await.unwrap();
+    let calls = state.calls.load(Ordering::SeqCst);
+    // The only one is taken, so another has to be made.
+    let hanging = tool(&server, "hang", json!({}));
+    let stopped = async {
+        until(|| state.calls.load(Ordering::SeqCst) > calls).await;
+        ask(&server).await
+    };
+    tokio::select! {
+        _ = hanging => panic!("it hangs"),
+        outcome = stopped => assert_eq!(outcome.unwrap_err().message, "stopped"),
+    }
+    assert_eq!(state.calls.load(Ordering::SeqCst), calls + 1);
+
+    // One that was idle for too long is not used either.
+    let (state, server) = legacy().await;
+    tokio::time::sleep(Duration::from_millis(4100)).await;
+    assert_eq!(ask(&server).await.unwrap_err().message, "stopped");
+    assert_eq!(state.calls.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
 async fn annotated_arguments_are_mirrored_even_if_the_list_was_never_asked_for() {
     let (state, server) = modern(settings()).await;
     assert_eq!(text(&server, "region", json!({"region": "eu-1"})).await, "eu");

@@ -276,6 +276,63 @@ async fn a_grant_is_refreshed_when_it_expires_or_is_refused() {
 }
 
 #[tokio::test]
+async fn a_call_that_is_stopped_while_its_token_is_obtained_is_not_sent() {
+    let ask = async |server: &Server| {
+        let (relay, from) = Relay::new();
+        super::stdio::stopped(from);
+        let params = map(json!({"name": "x", "arguments": {}}));
+        server.request(&Map::new(), "tools/call", params, relay, later()).await.unwrap()
+    };
+    // Refreshed before it is sent.
+    let setting = Setting::new(Twist { expires: Some(1), ..Twist::default() }).await;
+    let server = setting.start(known(), true).await.unwrap();
+    let sent = setting.fake.seen.lock().unwrap().bearers.len();
+    assert_eq!(ask(&server).await.unwrap_err().message, "stopped");
+    assert_eq!(setting.fake.seen.lock().unwrap().bearers.len(), sent);
+    // Refused, and obtained anew before it is sent a second time.
+    let setting = Setting::new(Twist::default()).await;
+    let server = setting.start(known(), true).await.unwrap();
+    let sent = {
+        let mut seen = setting.fake.seen.lock().unwrap();
+        seen.revoked = 1;
+        seen.bearers.len()
+    };
+    assert_eq!(ask(&server).await.unwrap_err().message, "stopped");
+    assert_eq!(setting.fake.seen.lock().unwrap().bearers.len(), sent + 1);
+}
+
+#[tokio::test]
+async fn the_authorization_server_is_the_configured_one_or_stays_the_same() {
+    let elsewhere = |issuer: &str| Registration::Client {
+        issuer: Some(issuer.to_owned()),
+        id: "me".to_owned(),
+        secret: Some(Secret::new("client-secret").unwrap()),
+    };
+    // The server names another one than is configured.
+    let setting = Setting::new(Twist::default()).await;
+    let error = setting.start(elsewhere("https://login.example.org"), true).await.unwrap_err();
+    assert!(error.to_string().contains("at which the guard is registered"), "{error}");
+    assert!(setting.fake.seen.lock().unwrap().forms.is_empty());
+    let issuer = format!("{}/tenant", setting.fake.base.lock().unwrap());
+    drop(setting.start(elsewhere(&issuer), true).await.unwrap());
+    // The grant of one authorization server is not used where another is configured.
+    let error = setting.start(elsewhere("https://login.example.org"), true).await.unwrap_err();
+    assert!(error.to_string().contains("at which the guard is registered"), "{error}");
+    // Nor does the server have the guard let in by another one than a person has seen.
+    let store = setting.folder.path().join("grants/server.json");
+    let text = std::fs::read_to_string(&store).unwrap();
+    std::fs::write(&store, text.replace(&issuer, "https://before.example.org")).unwrap();
+    {
+        let mut seen = setting.fake.seen.lock().unwrap();
+        (seen.revoked, seen.forms) = (1, Vec::new());
+    }
+    let error = setting.start(known(), true).await.unwrap_err();
+    assert!(error.to_string().contains("let in by https://before.example.org"), "{error}");
+    let forms = setting.fake.seen.lock().unwrap().forms.clone();
+    assert!(forms.iter().all(|form| get(form, "grant_type") == "refresh_token"), "{forms:?}");
+}
+
+#[tokio::test]
 async fn without_a_person_or_a_grant_the_server_cannot_be_used() {
     let setting = Setting::new(Twist::default()).await;
     let error = setting.start(known(), false).await.unwrap_err();

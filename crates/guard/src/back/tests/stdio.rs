@@ -572,7 +572,7 @@ async fn standard_error_is_passed_on() {
 }
 
 /// A client whose requests a person has stopped.
-fn stopped(mut from: crate::relay::Receiver<FromServer>) {
+pub(super) fn stopped(mut from: crate::relay::Receiver<FromServer>) {
     tokio::spawn(async move {
         while let Some(message) = from.recv().await {
             if let FromServer::Again(answer) = message {
@@ -598,4 +598,29 @@ async fn a_request_that_is_stopped_while_it_waits_is_not_sent() {
     // The server has to be started again.
     tool(&server, "die", json!({})).await.unwrap_err();
     assert_eq!(ask("echo").await.unwrap_err().message, "stopped");
+}
+
+#[tokio::test]
+async fn requests_that_are_stopped_while_the_server_does_not_read_are_not_written() {
+    let server = start("modern").await;
+    text(&server, "busy", json!({"seconds": 1.0})).await;
+    // More than a pipe holds: what is behind it waits in the guard.
+    let filling = tool(&server, "echo", json!({"text": "x".repeat(1 << 20)}));
+    let ask = async || {
+        let (relay, from) = Relay::new();
+        stopped(from);
+        let params = map(json!({"name": "flood", "arguments": {"count": 0}}));
+        server.request(&Map::new(), "tools/call", params, relay, later()).await.unwrap()
+    };
+    // As many as the queue holds, and some that wait for room in it.
+    let behind = async {
+        tokio::time::sleep(Duration::from_millis(200)).await;
+        futures_util::future::join_all((0..100).map(|_| ask())).await
+    };
+    let (filled, behind) = tokio::join!(filling, behind);
+    filled.unwrap().unwrap();
+    assert!(behind.into_iter().all(|outcome| outcome.unwrap_err().message == "stopped"));
+    let seen: Value = serde_json::from_str(&text(&server, "seen", json!({})).await).unwrap();
+    let calls = seen["calls"].as_array().unwrap();
+    assert_eq!(calls.iter().filter(|method| *method == "tools/call").count(), 3, "{calls:?}");
 }

@@ -115,7 +115,7 @@ impl Config {
         let mut files = files.take();
         // Keys decide who is let in.
         files.extend(config.servers.values().filter_map(|server| server.server.ca.clone()));
-        files.extend(config.front.oauth.map(|oauth| PathBuf::from(oauth.jwks)).filter(|file| file.is_file()));
+        files.extend(config.front.oauth.filter(FrontOauth::has_file).map(|oauth| PathBuf::from(oauth.jwks)));
         Ok(files)
     }
 
@@ -279,14 +279,26 @@ impl Config {
         folder: &Path,
     ) -> Self {
         let under = |path: PathBuf| if path.is_absolute() { path } else { folder.join(path) };
-        let GuardFile { mut guard, front, limits, run, plans, approval, mut audit, budgets, .. } = file;
+        let within = |path: &mut String| {
+            if let Ok(text) = under(PathBuf::from(std::mem::take(path))).into_os_string().into_string() {
+                *path = text;
+            }
+        };
+        let GuardFile { mut guard, mut front, limits, run, plans, approval, mut audit, budgets, .. } = file;
         guard.state = guard.state.map(under);
         audit.folder = audit.folder.map(under);
+        if let Some(oauth) = front.oauth.as_mut().filter(|oauth| oauth.has_file()) {
+            within(&mut oauth.jwks);
+        }
         let servers = servers
             .into_iter()
             .map(|(name, mut server)| {
                 server.cwd = server.cwd.map(under);
                 server.ca = server.ca.map(under);
+                // A name alone is looked for in PATH.
+                if let Some(program) = server.command.first_mut().filter(|program| program.contains('/')) {
+                    within(program);
+                }
                 let sandbox = &mut server.sandbox;
                 for paths in [&mut sandbox.read, &mut sandbox.write, &mut sandbox.execute] {
                     *paths = std::mem::take(paths).into_iter().map(under).collect();

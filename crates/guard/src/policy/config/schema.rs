@@ -139,6 +139,14 @@ pub struct FrontOauth {
     pub scopes: Vec<String>,
 }
 
+impl FrontOauth {
+    /// Whether `jwks` is a file.
+    #[must_use]
+    pub fn has_file(&self) -> bool {
+        !self.jwks.is_empty() && !self.jwks.contains("://")
+    }
+}
+
 /// `[limits]`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -318,6 +326,8 @@ pub struct BackOauth {
     pub client_id: String,
     /// The environment variable with the client's secret, if it has one.
     pub client_secret_env: Option<String>,
+    /// The authorization server that knows the client, and the only one that is sent its secret.
+    pub issuer: Option<String>,
     /// Scopes to ask for.
     pub scopes: Vec<String>,
 }

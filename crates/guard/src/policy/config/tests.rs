@@ -163,6 +163,9 @@ fn each_rule_about_a_configuration_says_where_it_is_broken() {
         (server("tools.a.arguments.b.endorse = { one-of = [] }"), "write 1 to"),
         (server("tools.a.arguments.b.endorse = { one-of = [nan] }"), "write 1 to"),
         (server("tools.a.arguments.b.endorse = { one-of = [[1]] }"), "write 1 to"),
+        (server("tools.a.arguments.b.audience = [\"everyone\"]"), "stands for all"),
+        (server("tools.a.arguments.b.audience = [\"server:nobody\"]"), "no server `nobody`"),
+        (server("tools.a.arguments.b.audience = [\"a b\"]"), "is not a name"),
         (server("tools.a.memory = { object = \"b\" }"), "write also `access"),
         (server("tools.a.memory = { access = \"read\", object = \"a\", content = \"b\" }"), "only a write"),
         (server("tools.a.memory = { access = \"write\", content = \"b\" }"), "write also `object`"),
@@ -176,6 +179,8 @@ fn each_rule_about_a_configuration_says_where_it_is_broken() {
         (remote("cwd = \"/\""), "servers with a `command`"),
         (remote("bearer-env = \"A\"\noauth = { client-id = \"x\" }"), "not both"),
         (remote("oauth = { scopes = [] }"), "`client-id`"),
+        (remote("oauth = { client-id = \"x\", client-secret-env = \"A\" }"), "write also `issuer`"),
+        (remote("oauth = { client-id = \"x\", issuer = \"login.example.org\" }"), "not a URL"),
         (server("ca = \"ca.pem\""), "servers with a `url`"),
         ("[servers.s]\nurl = \"http://localhost:1/\"\nca = \"ca.pem\"".to_owned(), "nobody vouches"),
         ("[servers.s]\nurl = \"https://user:pass@example.org/\"".to_owned(), "a user or a password"),
@@ -183,6 +188,10 @@ fn each_rule_about_a_configuration_says_where_it_is_broken() {
         ("[servers.S_1]\ncommand = [\"x\"]".to_owned(), "lower-case"),
         ("[servers.user]\ncommand = [\"x\"]".to_owned(), "a meaning of its own"),
         (front("listen = \"0.0.0.0:80\""), "anybody on the network"),
+        (
+            front("listen = \"0.0.0.0:80\"\nauth = \"tokens\"\ntokens = { a = \"A\" }"),
+            "under which name others reach it",
+        ),
         (front("listen = \"localhost\""), "write `stdio`"),
         (format!("{ONE}sandbox = {{ off = true }}\n[front]\nlisten = \"127.0.0.1:8\""), "as you"),
         (format!("{ONE}sandbox = {{ network = \"all\" }}\n[front]\nlisten = \"127.0.0.1:8\""), "as you"),
@@ -286,6 +295,7 @@ fn a_wrapped_command_gets_its_profile_and_the_shipped_policy() {
 #[test]
 fn files_are_read_from_the_folder_of_the_configuration() {
     let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();
     std::fs::write(folder.path().join("p.cedar"), "@id(\"mine\") permit (principal, action, resource);")
         .unwrap();
     let file = folder.path().join("guard.toml");
@@ -294,6 +304,18 @@ fn files_are_read_from_the_folder_of_the_configuration() {
     assert_eq!(policy.config.guard.state, Some(folder.path().join("s")));
     assert_eq!(policy.policies.len(), 1);
     assert_eq!(policy.version, policy.config.version());
+    // A program with a folder before its name, and keys; a program's name alone is looked for in PATH.
+    let text = "[front]\nlisten = \"127.0.0.1:1\"\nauth = \"oauth\"\noauth = { issuer = \"https://x\", audience = \"https://y\", jwks = \"keys.json\" }\n\
+                [servers.near]\ncommand = [\"./bin/srv\", \"x/y\"]\n[servers.named]\ncommand = [\"srv\"]\n";
+    std::fs::write(&file, text).unwrap();
+    let config = load(&file).unwrap().config;
+    assert_eq!(config.servers["near"].server.command, [path("./bin/srv"), "x/y".to_owned()]);
+    assert_eq!(config.servers["named"].server.command, ["srv"]);
+    assert_eq!(config.front.oauth.unwrap().jwks, path("keys.json"));
+    // Keys that are not there yet are among the files as well.
+    assert!(Config::files(&file).unwrap().contains(&folder.path().join("keys.json")));
+    std::fs::write(&file, text.replace("keys.json", "https://x/keys")).unwrap();
+    assert_eq!(load(&file).unwrap().config.front.oauth.unwrap().jwks, "https://x/keys");
     assert!(load(&folder.path().join("absent.toml")).unwrap_err().to_string().contains("cannot be read"));
 }
 

@@ -115,8 +115,12 @@ pub(super) const FORBIDDEN_HERE: &[c_long] = &[
 #[cfg(target_arch = "aarch64")]
 pub(super) const FORBIDDEN_HERE: &[c_long] = &[];
 
-/// Modes, owners and attributes by path, which Landlock lets be changed anywhere.
+/// Modes, owners and attributes, which Landlock lets be changed anywhere: by path, and by a descriptor that was opened for reading.
 pub(super) const MODES: &[c_long] = &[
+    libc::SYS_fchmod,
+    libc::SYS_fchown,
+    libc::SYS_fsetxattr,
+    libc::SYS_fremovexattr,
     libc::SYS_fchmodat,
     FCHMODAT2,
     libc::SYS_fchownat,
@@ -151,6 +155,9 @@ const NAMESPACES: [libc::c_int; 7] = [
 /// Input put into a terminal as if typed.
 const TYPING: [u64; 2] = [0x5412, 0x541c];
 
+/// Flags of a file (`chattr`), set by a descriptor that was opened for reading: FS_IOC_SETFLAGS, the same of 32 bits, FS_IOC_FSSETXATTR.
+pub(super) const FLAGS: [u64; 3] = [0x4008_6602, 0x4004_6602, 0x401c_5820];
+
 /// The bits of a socket's type that are not flags.
 const TYPE: u64 = 0xf;
 
@@ -170,6 +177,9 @@ pub(super) fn programs(spec: &Spec, network: &Network) -> Result<[BpfProgram; 3]
     let mut forbidden: Rules = all(FORBIDDEN).chain(all(FORBIDDEN_HERE)).collect();
     if !spec.modes {
         forbidden.extend(all(MODES).chain(all(MODES_HERE)));
+        for request in FLAGS {
+            forbid(&mut forbidden, libc::SYS_ioctl, &[(1, Eq, request)])?;
+        }
     }
     conditional(&mut forbidden)?;
     sockets(&mut forbidden, spec, network)?;

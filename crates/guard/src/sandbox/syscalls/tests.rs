@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use seccompiler::{BpfProgram, sock_filter};
 
 use super::super::spec::{Limits, Network, Spec};
-use super::filter::{FORBIDDEN, FORBIDDEN_HERE, KNOWN, MISSING, MODES, MODES_HERE, programs};
+use super::filter::{FLAGS, FORBIDDEN, FORBIDDEN_HERE, KNOWN, MISSING, MODES, MODES_HERE, programs};
 
 #[cfg(target_arch = "x86_64")]
 const ARCH: u32 = 0xc000_003e;
@@ -58,6 +58,7 @@ fn answer(spec: &Spec, call: c_long, arguments: &[u64]) -> u32 {
 fn spec(network: Network) -> Spec {
     Spec {
         system: vec![],
+        code: vec![],
         read: vec![],
         write: vec![],
         execute: vec![],
@@ -180,12 +181,17 @@ fn some_calls_are_forbidden_for_some_arguments() {
     check(libc::SYS_ioctl, &[0, 0x5401], ALLOWED);
     check(libc::SYS_ioctl, &[0, 0x5412], DENIED);
     check(libc::SYS_ioctl, &[0, 0x5412 | 1 << 40], DENIED);
+    for flags in FLAGS {
+        check(libc::SYS_ioctl, &[3, flags], DENIED);
+        let granted = Spec { modes: true, ..spec(Network::None) };
+        assert_eq!(answer(&granted, libc::SYS_ioctl, &[3, flags]), ALLOWED);
+    }
     check(libc::SYS_prlimit64, &[0, 7], ALLOWED);
     check(libc::SYS_prlimit64, &[1234, 7], DENIED);
     check(libc::SYS_personality, &[0], ALLOWED);
     check(libc::SYS_personality, &[0xffff_ffff], ALLOWED);
     check(libc::SYS_personality, &[0x0040_0000], DENIED);
-    for call in [libc::SYS_read, libc::SYS_execve, libc::SYS_openat, libc::SYS_fchmod, libc::SYS_getpid] {
+    for call in [libc::SYS_read, libc::SYS_execve, libc::SYS_openat, libc::SYS_fstat, libc::SYS_getpid] {
         check(call, &[], ALLOWED);
     }
 }

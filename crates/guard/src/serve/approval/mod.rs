@@ -6,7 +6,7 @@
 mod page;
 mod session;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 mod view;
 mod webhook;
 

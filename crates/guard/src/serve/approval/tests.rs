@@ -83,6 +83,11 @@ fn gateway(journal: &Arc<Memory>) -> Arc<Gateway> {
     Arc::new(Gateway::new(shared, catalogue, Default::default(), Duration::from_secs(5)))
 }
 
+/// A gateway with nothing behind it.
+pub(in crate::serve) fn empty() -> Arc<Gateway> {
+    gateway(&Arc::default())
+}
+
 async fn house_with(web: bool, hook: Option<&str>) -> House {
     let journal = Arc::new(Memory::default());
     let gateway = gateway(&journal);
