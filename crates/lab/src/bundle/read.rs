@@ -17,7 +17,7 @@ use crate::suite::Suite;
 use crate::trial::{Arm, Outcome, Trial, Verdict};
 
 /// Limits on what is read whole into memory, in bytes.
-const MAX_MANIFEST: u64 = 64 << 20;
+pub(crate) const MAX_MANIFEST: u64 = 64 << 20;
 const MAX_SUITE: u64 = 1 << 30;
 /// Different reasons for failure that are told apart.
 const MAX_REASONS: usize = 1_000;

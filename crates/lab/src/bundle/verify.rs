@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use ostrom_core::Digest;
+use ostrom_core::{Digest, PredicateType};
 use ostrom_models::{Model, Request};
 use ostrom_trust::{Envelope, KeyId, PublicKey};
 
@@ -104,7 +104,7 @@ pub fn verify_evidence(
         let signed = signed.map_or("nothing".to_owned(), |digest| digest.to_string());
         return Err(BundleError::OtherManifest { signed, found: bundle.digest });
     }
-    if verified.statement.predicate_type().as_str() != "urn:ostrom:predicate:evaluation:v1" {
+    if *verified.statement.predicate_type() != PredicateType::evaluation() {
         return Err(BundleError::Malformed {
             place: STATEMENT.to_owned(),
             message: format!("its predicate type is {}", verified.statement.predicate_type()),
