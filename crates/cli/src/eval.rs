@@ -407,12 +407,17 @@ async fn verify(options: VerifyOptions) -> Result<ExitCode, Failure> {
             "failed": verification.failed, "replayed": verification.replayed,
             "suite": bundle.manifest.suite, "suiteVersion": bundle.manifest.suite_version,
             "suiteDigest": bundle.manifest.suite_digest, "builtinSuite": verification.builtin_suite,
-            "target": bundle.manifest.target,
+            "target": bundle.manifest.target, "notVerified": not_verified(&verification),
         }))?;
     } else {
         print_verification(&bundle.manifest, &verification);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What lies in a bundle's folder and was not looked into.
+fn not_verified(verification: &Verification) -> Vec<&'static str> {
+    if verification.work { vec!["run/"] } else { Vec::new() }
 }
 
 /// What holds, for people.
@@ -434,6 +439,11 @@ pub fn print_verification(manifest: &Manifest, verification: &Verification) {
     }
     if verification.replayed > 0 {
         println!("replayed {} trials with the model at hand: the same answers", verification.replayed);
+    }
+    for name in not_verified(verification) {
+        println!(
+            "not      {name}: for trying failed trials again. No part of the bundle, not verified, and not packed"
+        );
     }
     if !verification.expected_signer {
         println!("         To check who signed it, name their key: --key FILE");

@@ -259,7 +259,10 @@ you adopt it: its answers count as yours then, and where requests go, with which
     #[command(after_help = "Examples:
   ostrom eval verify run-1                          # whole and consistent, whoever signed it
   ostrom eval verify run-1.tar.zst --key lab.pem    # … and signed by this key
-  ostrom eval verify run-1 --rerun 20 --target local:smollm2-135m")]
+  ostrom eval verify run-1 --rerun 20 --target local:smollm2-135m
+
+--json: {\"holds\", \"bundle\", \"signer\", \"expectedSigner\", \"trials\", \"failed\", \"replayed\", \"suite\", \"suiteVersion\", \"suiteDigest\",
+         \"builtinSuite\", \"target\", \"notVerified\": what lies there and is no part of the bundle: run/, or nothing}")]
     Verify(VerifyOptions),
     /// Write the HTML report of a bundle.
     #[command(after_help = "Example:\n  ostrom eval report run-1")]

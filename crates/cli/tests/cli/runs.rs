@@ -214,6 +214,37 @@ fn a_run_that_another_key_began_sends_nothing_before_it_is_adopted() {
 }
 
 #[test]
+fn verify_says_what_it_did_not_verify_and_refuses_what_does_not_belong_there() {
+    let (place, endpoint) = (Place::new(), Endpoint::start());
+    place.run(&endpoint, "whole", &[]).exits(0);
+    let whole = place.ostrom(&["eval", "verify", "whole", "--json"]).exits(0).json();
+    assert_eq!(whole["notVerified"], serde_json::json!([]));
+    endpoint.set_broken(true);
+    place.run(&endpoint, "failed", &["--max-attempts", "1"]).exits(4);
+    place.ostrom(&["eval", "verify", "failed"]).exits(0).says("not      run/:").says("not verified");
+    let json = place.ostrom(&["eval", "verify", "failed", "--json"]).exits(0).json();
+    assert_eq!(json["notVerified"], serde_json::json!(["run/"]));
+    place.ostrom(&["eval", "pack", "failed", "--out", "failed.tar.zst"]).exits(0);
+    let packed = place.ostrom(&["eval", "verify", "failed.tar.zst", "--json"]).exits(0).json();
+    assert_eq!((&packed["bundle"], &packed["notVerified"]), (&json["bundle"], &serde_json::json!([])));
+    for (name, is_folder) in [("notes.txt", false), ("more", true), ("spent.json", true)] {
+        let path = place.path("failed/run").join(name);
+        let _absent = fs::remove_file(&path);
+        if is_folder {
+            fs::create_dir(&path).unwrap()
+        } else {
+            fs::write(&path, "x").unwrap()
+        }
+        place.ostrom(&["eval", "verify", "failed"]).exits(1).complains(name).complains("does not belong");
+        if is_folder { fs::remove_dir(&path).unwrap() } else { fs::remove_file(&path).unwrap() }
+    }
+    place.ostrom(&["eval", "verify", "failed"]).exits(0);
+    // Where nothing failed there is nothing to try again.
+    fs::create_dir(place.path("whole/run")).unwrap();
+    place.ostrom(&["eval", "verify", "whole"]).exits(1).complains("whole/run does not belong to the bundle");
+}
+
+#[test]
 fn an_adopted_run_is_ones_own() {
     let (place, endpoint) = (Place::new(), Endpoint::start());
     let url = endpoint.url();
