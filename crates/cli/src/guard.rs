@@ -1,6 +1,7 @@
 //! `ostrom guard …`.
 
 mod held;
+mod pinned;
 mod status;
 mod waiting;
 
@@ -40,6 +41,7 @@ pub fn run(command: GuardCommand) -> Result<ExitCode, Failure> {
         GuardCommand::Observe(options) => observe(options),
         wrap @ GuardCommand::Wrap { .. } => start_wrapped(wrap),
         GuardCommand::Pin(options) => held::pin(&options),
+        GuardCommand::Unpin(options) => pinned::unpin(&options),
         GuardCommand::Approve(options) => waiting::approve(&options),
         GuardCommand::Revoke(options) => revoke(options),
         GuardCommand::Stop(options) => stop(options),

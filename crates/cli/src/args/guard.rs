@@ -81,6 +81,18 @@ What is held under a name can change at any moment, so an approval is always for
 DEFINITION: {\"server\", \"kind\", \"name\", \"digest\", \"reasons\", \"definition\"}
 Nothing is asked then: an approval takes --hash.")]
     Pin(PinOptions),
+    /// Show definitions that were approved, and take approvals back.
+    #[command(after_help = "Examples:
+  ostrom guard unpin mail                 # what is pinned of this server, and what of it the server does not offer any more
+  ostrom guard unpin mail send_email      # take it out of the agent's list
+  ostrom guard unpin mail --all           # everything of a server that is gone
+
+What is taken away is in no list and cannot be called. If its server offers it now or later, it is held until somebody approves
+it (ostrom guard pin), whatever new-definitions says.
+
+--json: {\"unpinned\": [PIN…], \"pinned\": [PIN…] what is left, \"running\": whether a guard runs; if not, it holds from the next start on}
+PIN: {\"server\", \"kind\", \"name\", \"digest\", \"by\", \"at\", \"offered\": true, false, or null if the server has not been asked}")]
+    Unpin(UnpinOptions),
     /// Show calls that wait for a person, and answer them.
     #[command(after_help = "Examples:
   ostrom guard approve                   # what waits
@@ -259,6 +271,24 @@ pub struct PinOptions {
     /// The hash that was shown, 12 digits or more; of each name, or of all together.
     #[arg(long)]
     pub hash: Vec<String>,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Which guard.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// `ostrom guard unpin`.
+#[derive(Debug, Args)]
+pub struct UnpinOptions {
+    /// The server.
+    pub server: String,
+    /// Names to take away; without any, what is pinned is shown.
+    pub names: Vec<String>,
+    /// Take away everything of the server.
+    #[arg(long, conflicts_with = "names")]
+    pub all: bool,
     /// Print the result as JSON.
     #[arg(long)]
     pub json: bool,

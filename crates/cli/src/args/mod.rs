@@ -12,7 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use guard::{
     ApproveOptions, GuardCommand, MintOptions, ObserveOptions, PinOptions, Place, ResetOptions,
-    RevokeSourceOptions, StatusOptions, StopOptions,
+    RevokeSourceOptions, StatusOptions, StopOptions, UnpinOptions,
 };
 pub use node::{BackupOptions, CheckOptions, NodePlace, RestoreOptions, ServeOptions};
 pub use peer::{AddOptions, Giving, Here, OpenOptions, PeerCommand, SealKeyCommand};

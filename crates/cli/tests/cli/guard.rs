@@ -388,6 +388,58 @@ fn a_definition_is_approved_by_the_hash_under_which_it_was_shown() {
     assert!(place.said(&["pin"]).contains("Nothing is held"));
 }
 
+/// While a guard runs, and while none does; and a first use is over once a server was seen.
+#[test]
+fn an_approval_that_is_taken_back_is_on_record_and_the_definition_is_held() {
+    let place = Place::new();
+    let mut agent = Agent::start(place.command());
+    let tools = |agent: &mut Agent| agent.ask("tools/list", json!({})).to_string();
+    assert!(tools(&mut agent).contains("\"send\""));
+    let shown = place.said(&["unpin", "mail"]);
+    assert!(shown.contains("mail: tool send  (hash ") && shown.contains("3 pinned"), "{shown}");
+    let output = place.guard(&["unpin", "mail", "nothing"]);
+    assert!(
+        !output.status.success() && String::from_utf8_lossy(&output.stderr).contains("nothing of the name")
+    );
+    assert!(!place.guard(&["unpin", "other", "--all"]).status.success());
+    let said = place.said(&["unpin", "mail", "send"]);
+    assert!(
+        said.contains("unpinned mail: tool send") && said.contains("held until somebody approves"),
+        "{said}"
+    );
+    assert!(agent.call("send", json!({})).contains("no tool send that a person has approved"));
+    assert!(!tools(&mut agent).contains("\"send\""));
+    assert!(place.said(&["pin"]).contains("mail: tool send"));
+    agent.end();
+    let unpinned = place.json(&["unpin", "mail", "read"]);
+    assert_eq!((&unpinned["running"], &unpinned["unpinned"][0]["name"]), (&json!(false), &json!("read")));
+    assert_eq!(
+        (&unpinned["unpinned"][0]["offered"], &unpinned["pinned"][0]["name"]),
+        (&Value::Null, &json!("hang"))
+    );
+    let mut agent = Agent::start(place.command());
+    assert!(!tools(&mut agent).contains("\"read\""));
+    assert!(place.said(&["pin"]).contains("mail: tool read"));
+    // The server removes the last one: it stays until it is taken away.
+    agent.end();
+    let server = SERVER.replace(r#"["read", "send", "hang"]"#, "[]");
+    std::fs::write(place.path("server/server.py"), server).unwrap();
+    let mut agent = Agent::start(place.command());
+    assert!(tools(&mut agent).contains("\"hang\""));
+    assert!(
+        place.said(&["unpin", "mail"]).contains("tool hang")
+            && place.said(&["unpin", "mail"]).contains("not offer any more")
+    );
+    place.said(&["unpin", "mail", "--all"]);
+    assert!(!tools(&mut agent).contains("\"hang\""));
+    agent.end();
+    let log = std::fs::read(place.path("state/audit/log/entries")).unwrap();
+    let log = String::from_utf8_lossy(&log).into_owned();
+    assert_eq!(log.matches("\"event\":\"unpinned\"").count(), 3);
+    assert!(log.contains("\"what\":\"tool read\""));
+    assert!(place.said(&["verify"]).contains("whole") && place.guard(&["replay"]).status.success());
+}
+
 #[test]
 fn a_server_gets_no_sandbox_that_the_guards_own_state_is_in() {
     let place = Place::new();

@@ -122,12 +122,27 @@ impl AuditLog {
         key: impl Into<Arc<SecretKey>>,
         event: &Event,
     ) -> Result<(), AuditError> {
-        let log = Log::open(&log_folder(folder), key, ORIGIN, &Options::default())?;
+        Self::write_down_and(folder, key, event, || Ok(()))
+    }
+
+    /// The same, and does something once it is on record, before a guard can start.
+    ///
+    /// # Errors
+    /// The same, or what that gives.
+    pub(crate) fn write_down_and<E: From<AuditError>>(
+        folder: &Path,
+        key: impl Into<Arc<SecretKey>>,
+        event: &Event,
+        then: impl FnOnce() -> Result<(), E>,
+    ) -> Result<(), E> {
+        let log =
+            Log::open(&log_folder(folder), key, ORIGIN, &Options::default()).map_err(AuditError::from)?;
         let bytes = serde_json::to_vec(event)
             .map_err(|error| AuditError::Record { index: log.size(), reason: error.to_string() })?;
-        log.append(&bytes)?;
-        log.checkpoint()?;
-        log.close()?;
+        log.append(&bytes).map_err(AuditError::from)?;
+        log.checkpoint().map_err(AuditError::from)?;
+        then()?;
+        log.close().map_err(AuditError::from)?;
         Ok(())
     }
 

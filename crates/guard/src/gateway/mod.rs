@@ -50,7 +50,7 @@ pub(crate) use approvals::binding;
 pub use approvals::{Approvals, Request, Terms};
 pub use call::claim;
 pub(crate) use call::{by_value, looked_at, of_error, refusal, touched};
-pub use catalogue::{Catalogue, Held};
+pub use catalogue::{Catalogue, Held, Pinned};
 pub(crate) use handles::Store;
 pub use handles::{Capacity, PREFIX};
 pub use names::Names;

@@ -5,6 +5,7 @@ pub mod control;
 mod intervene;
 mod protect;
 mod servers;
+mod unpin;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -17,6 +18,7 @@ use sha2::{Digest as _, Sha256};
 
 pub use protect::Protected;
 pub use servers::Log;
+pub use unpin::{pinned, unpin};
 
 use crate::audit::{AuditError, AuditLog, Mode as AuditMode, Policies};
 use crate::flow::Event;
@@ -183,7 +185,7 @@ impl Guard {
             NewDefinitions::Hold => FirstUse::Hold,
             NewDefinitions::TrustOnFirstUse => FirstUse::TrustOnFirstUse,
         };
-        let catalogue = Catalogue::new(Some(state.join("pins.toml")), first_use)?;
+        let catalogue = Catalogue::new(Some(unpin::pins(state)), first_use)?;
         let deadline = Duration::from_secs(config.limits.call_seconds);
         let bounds = Bounds {
             // What is put into a request is no larger than what may come in one.
