@@ -171,7 +171,14 @@ Nothing is asked then: an answer takes --yes or --deny.")]
         place: Place,
     },
     /// Check that nothing of an audit log was cut or changed.
-    #[command(after_help = "Exit status: 0 the log is whole, 1 it is not.")]
+    #[command(after_help = "Examples:
+  ostrom guard verify                                       # also that it is the log of this guard
+  ostrom guard verify --checkpoint kept                     # nothing was cut since this copy of log/checkpoint
+  ostrom guard verify FOLDER --key guard.pem --origin ostrom/guard/3f9a…
+
+Exit status: 0 the log is whole, 1 it is not, or it is another log.
+
+--json: {\"sound\", \"origin\": the log's name, \"entries\", \"unsigned\", \"unfinished\", \"checkpoint\", \"problems\", \"text\"}")]
     Verify {
         /// The folder of the audit log.
         log: Option<PathBuf>,
@@ -181,6 +188,9 @@ Nothing is asked then: an answer takes --yes or --deny.")]
         /// A checkpoint of this log (its file `log/checkpoint`) that was kept elsewhere: the log must go on where it was.
         #[arg(long, value_name = "FILE")]
         checkpoint: Vec<PathBuf>,
+        /// The log's name, as it was kept elsewhere. What the guard's own state says is compared without it, unless a folder is given.
+        #[arg(long)]
+        origin: Option<String>,
         /// Print the result as JSON.
         #[arg(long)]
         json: bool,

@@ -270,6 +270,47 @@ fn a_log_that_was_edited_is_not_whole() {
     }
 }
 
+#[test]
+fn the_log_of_another_guard_with_the_same_key_is_not_taken_for_ones_own() {
+    let place = Place::new();
+    let mut states = Vec::new();
+    for name in ["first", "second"] {
+        let mut agent = Agent::start(place.command());
+        agent.call("send", json!({"to": name}));
+        agent.end();
+        let origin = std::fs::read_to_string(place.path("state/origin")).unwrap().trim().to_owned();
+        assert!(place.said(&["verify"]).contains(&format!("It is the log {origin}.")));
+        assert_eq!(place.json(&["verify", "--origin", &origin])["origin"], json!(origin));
+        std::fs::rename(place.path("state"), place.path(name)).unwrap();
+        states.push(origin);
+    }
+    assert_ne!(states[0], states[1]);
+    std::fs::rename(place.path("first"), place.path("state")).unwrap();
+    let fails = |arguments: &[&str], words: &str| {
+        let output = place.guard(arguments);
+        let said =
+            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(!output.status.success() && said.contains(words), "{arguments:?}: {said}");
+    };
+    fails(&["verify", "--checkpoint", "second/audit/log/checkpoint"], "none of this log");
+    fails(&["verify", "--origin", &states[1]], "another guard's");
+    std::fs::copy(place.path("state/audit/log/checkpoint"), place.path("kept")).unwrap();
+    std::fs::rename(place.path("state/audit"), place.path("own")).unwrap();
+    std::fs::rename(place.path("second/audit"), place.path("state/audit")).unwrap();
+    fails(&["verify"], "another guard's");
+    fails(&["verify", "state/audit", "--origin", &states[0]], "another guard's");
+    fails(&["verify", "state/audit", "--checkpoint", "kept"], "none of this log");
+    // Nothing is written into it, and no guard begins with what it says.
+    for arguments in [&["stop", "--all"][..], &["unpin", "mail", "send"], &["run", "--config", "guard.toml"]]
+    {
+        fails(arguments, "the log of another guard");
+    }
+    std::fs::remove_dir_all(place.path("state/audit")).unwrap();
+    std::fs::rename(place.path("own"), place.path("state/audit")).unwrap();
+    place.said(&["stop", "--all"]);
+    place.said(&["verify", "--checkpoint", "kept", "--origin", &states[0]]);
+}
+
 /// The file of entries.
 fn largest(folder: &Path) -> PathBuf {
     let files =

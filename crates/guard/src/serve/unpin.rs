@@ -6,7 +6,7 @@ use ostrom_trust::SecretKey;
 use serde_json::{Value, json};
 
 use super::{ServeError, control, intervene};
-use crate::audit::AuditLog;
+use crate::audit::{self, AuditLog};
 use crate::pin::{Kind, Pin, PinStore};
 
 /// Where a guard keeps its pins.
@@ -48,7 +48,7 @@ pub fn unpin(
     let digest = PinStore::load(&path)?.pin(server, kind, name).ok_or_else(none)?.digest;
     let event = intervene::unpinned(server, kind, name, digest, &control::owner());
     // Under the log's lock, so that no guard starts meanwhile and saves its own pins over these.
-    AuditLog::write_down_and(folder, key, &event, || {
+    AuditLog::write_down_and((folder, &audit::origin(folder, state)?), key, &event, || {
         let mut store = PinStore::load(&path)?;
         store.revoke(server, kind, name);
         Ok(store.save(&path)?)
