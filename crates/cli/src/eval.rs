@@ -50,12 +50,11 @@ pub async fn run(command: EvalCommand) -> Result<ExitCode, Failure> {
         EvalCommand::Report(options) => {
             let (folder, _guard) = opened(&options.bundle)?;
             let (bundle, _) = bundle::verify_evidence(&folder, None)?;
-            let beside = if options.bundle.is_dir() {
-                options.bundle.join("report.html")
-            } else {
-                options.bundle.with_extension("").with_extension("html")
+            let out = match options.out {
+                Some(out) => out,
+                None if options.bundle.is_dir() => own_report(&options.bundle)?,
+                None => options.bundle.with_extension("").with_extension("html"),
             };
-            let out = options.out.unwrap_or(beside);
             write_report(&bundle, &out)?;
             if options.json {
                 show::json(&json!({"report": out, "bundle": bundle.digest}))?;
@@ -219,7 +218,7 @@ impl Job {
             settings: self.settings,
             started: now(),
         };
-        let mut run = Run::create(&self.out, plan, self.suite)?;
+        let mut run = Run::create(&self.out, plan, self.suite, key)?;
         complete(&mut run, model, key, label, false).await
     }
 }
@@ -258,9 +257,18 @@ async fn complete(
     }
     let (manifest, metrics) = bundle::finish(run, key, now())?;
     let bundle = Bundle::open(&folder)?;
-    write_report(&bundle, &folder.join("report.html"))?;
+    write_report(&bundle, &own_report(&folder)?)?;
     let commonest_failure = if metrics.failed > 0 { bundle.commonest_failure()? } else { None };
     Ok(Finished { folder, manifest, metrics, commonest_failure })
+}
+
+/// The place of the report in a bundle's folder. If a link lies there, which may lead to any file of the user's, it goes.
+fn own_report(folder: &Path) -> Result<PathBuf, Failure> {
+    let path = folder.join("report.html");
+    if path.is_symlink() {
+        std::fs::remove_file(&path).map_err(io(path.display()))?;
+    }
+    Ok(path)
 }
 
 fn write_report(bundle: &Bundle, out: &Path) -> Result<(), Failure> {
@@ -307,10 +315,16 @@ impl Finished {
 
 async fn resume(options: ResumeOptions) -> Result<ExitCode, Failure> {
     let mut run = Run::open(&options.run)?;
-    let reach: Reach = serde_json::from_value(run.plan.reach.clone())
-        .map_err(|error| Failure::new(format!("{}: {error}", options.run.display())))?;
-    let reach = reach.overridden(None, &options.reach)?;
     let key = signing_key(options.sign_key.as_deref())?;
+    let own = run.is_signed_by(&key.public())?;
+    // What a plan of somebody else's says about hosts, keys, files and costs is not taken, whatever flags there are.
+    let reach: Reach = match (own, options.adopt) {
+        (true, _) => serde_json::from_value(run.plan.reach.clone())
+            .map_err(|error| Failure::new(format!("{}: {error}", options.run.display())))?,
+        (false, true) => Reach::default(),
+        (false, false) => return Err(not_own(&run, &key)),
+    };
+    let reach = reach.overridden(options.target.as_deref(), &options.reach)?;
     let model = reach.open_after(run.spent_before()).await?;
     if model.identity() != run.plan.target {
         return Err(Failure::new(format!(
@@ -319,7 +333,43 @@ async fn resume(options: ResumeOptions) -> Result<ExitCode, Failure> {
             describe(&model.identity())
         )));
     }
+    if let ModelIdentity::Endpoint { .. } = run.plan.target {
+        let key = reach
+            .key_env
+            .as_ref()
+            .map_or("without a key".to_owned(), |name| format!("with the key in {name}"));
+        let said = format!("requests go to {}, {key}", describe(&run.plan.target));
+        eprintln!("{}", show::printable(&said));
+    }
+    if !own {
+        let reach = serde_json::to_value(&reach).map_err(|error| Failure::new(error.to_string()))?;
+        run.adopt(reach, &key)?;
+    }
     complete(&mut run, &model, &key, "eval", true).await?.print(options.json)
+}
+
+/// Why a run is not gone on with that another key began, and how it can be.
+fn not_own(run: &Run, key: &SecretKey) -> Failure {
+    let (total, done) = run.progress();
+    let (target, flags) = match &run.plan.target {
+        ModelIdentity::Local { .. } => ("local:NAME", ""),
+        ModelIdentity::Endpoint { protocol, .. } if protocol == "anthropic" => {
+            ("anthropic:MODEL", " and, where needed, --base-url, --key-env and caps")
+        }
+        ModelIdentity::Endpoint { .. } => {
+            ("openai:MODEL", " --base-url URL and, where needed, --key-env and caps")
+        }
+    };
+    Failure::new(format!(
+        "{folder} was not begun with the key {key}, which would sign the bundle. Whoever wrote it chose the target ({described}), \
+         what its {total} trials ask, and the answers of {done} of them.\n\
+         If the run is yours, name the key that it began with: --sign-key FILE\n\
+         If you trust whoever made it, and want to sign these answers: --adopt --target {target}{flags}. \
+         What the folder says about hosts, keys, files and costs is not taken.",
+        folder = run.folder().display(),
+        key = key.public().id().short(),
+        described = describe(&run.plan.target),
+    ))
 }
 
 /// A target in one line.
@@ -357,12 +407,17 @@ async fn verify(options: VerifyOptions) -> Result<ExitCode, Failure> {
             "failed": verification.failed, "replayed": verification.replayed,
             "suite": bundle.manifest.suite, "suiteVersion": bundle.manifest.suite_version,
             "suiteDigest": bundle.manifest.suite_digest, "builtinSuite": verification.builtin_suite,
-            "target": bundle.manifest.target,
+            "target": bundle.manifest.target, "notVerified": not_verified(&verification),
         }))?;
     } else {
         print_verification(&bundle.manifest, &verification);
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What lies in a bundle's folder and was not looked into.
+fn not_verified(verification: &Verification) -> Vec<&'static str> {
+    if verification.work { vec!["run/"] } else { Vec::new() }
 }
 
 /// What holds, for people.
@@ -384,6 +439,11 @@ pub fn print_verification(manifest: &Manifest, verification: &Verification) {
     }
     if verification.replayed > 0 {
         println!("replayed {} trials with the model at hand: the same answers", verification.replayed);
+    }
+    for name in not_verified(verification) {
+        println!(
+            "not      {name}: for trying failed trials again. No part of the bundle, not verified, and not packed"
+        );
     }
     if !verification.expected_signer {
         println!("         To check who signed it, name their key: --key FILE");

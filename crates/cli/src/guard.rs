@@ -1,6 +1,7 @@
 //! `ostrom guard …`.
 
 mod held;
+mod pinned;
 mod status;
 mod waiting;
 
@@ -40,6 +41,7 @@ pub fn run(command: GuardCommand) -> Result<ExitCode, Failure> {
         GuardCommand::Observe(options) => observe(options),
         wrap @ GuardCommand::Wrap { .. } => start_wrapped(wrap),
         GuardCommand::Pin(options) => held::pin(&options),
+        GuardCommand::Unpin(options) => pinned::unpin(&options),
         GuardCommand::Approve(options) => waiting::approve(&options),
         GuardCommand::Revoke(options) => revoke(options),
         GuardCommand::Stop(options) => stop(options),
@@ -48,8 +50,8 @@ pub fn run(command: GuardCommand) -> Result<ExitCode, Failure> {
         GuardCommand::Status(options) => status::status(&options),
         GuardCommand::Explain { call, json, place } => explain(call, json, &place),
         GuardCommand::Replay { log, redacted, json, place } => replay(log, redacted, json, &place),
-        GuardCommand::Verify { log, key, checkpoint, json, place } => {
-            verify(log, key.as_deref(), &checkpoint, json, &place)
+        GuardCommand::Verify { log, key, checkpoint, origin, json, place } => {
+            verify(log, key.as_deref(), (&checkpoint, origin), json, &place)
         }
         GuardCommand::Sandboxed { spec, command } => sandboxed(&spec, &command),
     }
@@ -233,7 +235,7 @@ fn tell(place: &Place, command: &Command, done: &str, told: Option<Value>) -> Re
     let running = ask(&state, command)?.is_some();
     if !running {
         let folder = audit_folder(place, &state)?;
-        serve::write_down(&folder, signing_key(None)?, command)?;
+        serve::write_down(&folder, &state, signing_key(None)?, command)?;
     }
     match told {
         Some(mut told) => {
@@ -377,13 +379,18 @@ fn replay(log: Option<PathBuf>, redacted: bool, json: bool, place: &Place) -> Re
 fn verify(
     log: Option<PathBuf>,
     key: Option<&Path>,
-    checkpoints: &[PathBuf],
+    (checkpoints, origin): (&[PathBuf], Option<String>),
     json: bool,
     place: &Place,
 ) -> Result<ExitCode, Failure> {
+    let mut origins = Vec::from_iter(origin);
     let folder = match log {
         Some(folder) => folder,
-        None => audit_folder(place, &state(place)?)?,
+        None => {
+            let state = state(place)?;
+            origins.extend(audit::kept_origin(&state)?);
+            audit_folder(place, &state)?
+        }
     };
     let key = match key {
         Some(path) => PublicKey::from_pem(&std::fs::read_to_string(path).map_err(io(path.display()))?)?,
@@ -392,11 +399,12 @@ fn verify(
     let kept = checkpoints.iter().map(|path| std::fs::read(path).map_err(io(path.display())));
     let kept: Vec<Vec<u8>> = kept.collect::<Result<_, _>>()?;
     let older: Vec<&[u8]> = kept.iter().map(Vec::as_slice).collect();
-    let report = audit::verify(&folder, &key, &older)?;
+    let origins: Vec<&str> = origins.iter().map(String::as_str).collect();
+    let report = audit::verify(&folder, &key, &older, &origins)?;
     if json {
         show::json(&report)?;
     } else {
-        println!("{}", report.text);
+        println!("{}", show::printable(&report.text));
     }
     Ok(if report.sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

@@ -28,8 +28,9 @@ impl Records {
         let records = store.load(&trusted(trust)?)?;
         let (graph, revocations) = (Graph::new(&records)?, Revocations::new(&records));
         let problems = graph.problems().iter().chain(revocations.problems());
-        let mut problems: Vec<String> =
-            problems.map(|problem| format!("{}: {}", problem.name, problem.what)).collect();
+        let mut problems: Vec<String> = problems
+            .map(|problem| format!("{}: {}", store.folder().join(&problem.name).display(), problem.what))
+            .collect();
         problems.sort();
         problems.dedup();
         Ok(Self { graph, revocations, problems })

@@ -47,6 +47,16 @@ impl PredicateType {
         Self(format!("urn:ostrom:predicate:{name}:v{version}"))
     }
 
+    /// Of the signed result of an evaluation (`manifest.json` of a bundle).
+    pub fn evaluation() -> Self {
+        Self::ostrom("evaluation", 1)
+    }
+
+    /// Of the signed plan of a run that may be gone on with (`run/plan.json`).
+    pub fn run() -> Self {
+        Self::ostrom("run", 1)
+    }
+
     /// The URI.
     pub fn as_str(&self) -> &str {
         &self.0

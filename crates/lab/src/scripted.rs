@@ -88,5 +88,5 @@ pub(crate) fn run(folder: &Path, suite: Suite, defences: &[Defence]) -> Run {
         },
         started: 0,
     };
-    Run::create(folder, plan, suite).unwrap()
+    Run::create(folder, plan, suite, &ostrom_trust::SecretKey::generate().unwrap()).unwrap()
 }

@@ -77,11 +77,12 @@ async fn bundle_in(folder: &Path) {
         },
         started: 0,
     };
-    let mut run = Run::create(folder, plan, suite).unwrap();
+    let key = ostrom_trust::SecretKey::generate().unwrap();
+    let mut run = Run::create(folder, plan, suite, &key).unwrap();
     let (model, nobody): (Arc<dyn Model>, Arc<dyn Watch>) = (Arc::new(Idle), Arc::new(Nobody));
     let ended = run.play(&model, &nobody, &AtomicBool::new(false), false).await.unwrap();
     assert_eq!(ended, Ended::Complete);
-    bundle::finish(&run, &ostrom_trust::SecretKey::generate().unwrap(), 1_780_000_000).unwrap();
+    bundle::finish(&run, &key, 1_780_000_000).unwrap();
 }
 
 fn packed(folder: &Path) -> Vec<u8> {

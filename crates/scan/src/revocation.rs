@@ -530,6 +530,7 @@ mod tests {
             PredicateType::ostrom("revocation", 2),
             PredicateType::ostrom("lineage", 2),
             PredicateType::ostrom("passport", 2),
+            PredicateType::ostrom("evaluation", 2),
             serde_json::from_value("https://example.org/withdrawn/v1".into()).unwrap(),
         ];
         for kind in unknown {
@@ -537,6 +538,11 @@ mod tests {
                 assert_eq!(problems(kind.clone(), trusted), 1, "{kind} was passed over");
             }
         }
-        assert_eq!(problems(PredicateType::ostrom("passport", 1), true), 0);
+        for kind in [PredicateType::ostrom("passport", 1), PredicateType::evaluation(), PredicateType::run()]
+        {
+            for trusted in [true, false] {
+                assert_eq!(problems(kind.clone(), trusted), 0, "{kind} stands in the way");
+            }
+        }
     }
 }

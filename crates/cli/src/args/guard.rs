@@ -81,6 +81,18 @@ What is held under a name can change at any moment, so an approval is always for
 DEFINITION: {\"server\", \"kind\", \"name\", \"digest\", \"reasons\", \"definition\"}
 Nothing is asked then: an approval takes --hash.")]
     Pin(PinOptions),
+    /// Show definitions that were approved, and take approvals back.
+    #[command(after_help = "Examples:
+  ostrom guard unpin mail                 # what is pinned of this server, and what of it the server does not offer any more
+  ostrom guard unpin mail send_email      # take it out of the agent's list
+  ostrom guard unpin mail --all           # everything of a server that is gone
+
+What is taken away is in no list and cannot be called. If its server offers it now or later, it is held until somebody approves
+it (ostrom guard pin), whatever new-definitions says.
+
+--json: {\"unpinned\": [PIN…], \"pinned\": [PIN…] what is left, \"running\": whether a guard runs; if not, it holds from the next start on}
+PIN: {\"server\", \"kind\", \"name\", \"digest\", \"by\", \"at\", \"offered\": true, false, or null if the server has not been asked}")]
+    Unpin(UnpinOptions),
     /// Show calls that wait for a person, and answer them.
     #[command(after_help = "Examples:
   ostrom guard approve                   # what waits
@@ -159,7 +171,14 @@ Nothing is asked then: an answer takes --yes or --deny.")]
         place: Place,
     },
     /// Check that nothing of an audit log was cut or changed.
-    #[command(after_help = "Exit status: 0 the log is whole, 1 it is not.")]
+    #[command(after_help = "Examples:
+  ostrom guard verify                                       # also that it is the log of this guard
+  ostrom guard verify --checkpoint kept                     # nothing was cut since this copy of log/checkpoint
+  ostrom guard verify FOLDER --key guard.pem --origin ostrom/guard/3f9a…
+
+Exit status: 0 the log is whole, 1 it is not, or it is another log.
+
+--json: {\"sound\", \"origin\": the log's name, \"entries\", \"unsigned\", \"unfinished\", \"checkpoint\", \"problems\", \"text\"}")]
     Verify {
         /// The folder of the audit log.
         log: Option<PathBuf>,
@@ -169,6 +188,9 @@ Nothing is asked then: an answer takes --yes or --deny.")]
         /// A checkpoint of this log (its file `log/checkpoint`) that was kept elsewhere: the log must go on where it was.
         #[arg(long, value_name = "FILE")]
         checkpoint: Vec<PathBuf>,
+        /// The log's name, as it was kept elsewhere. What the guard's own state says is compared without it, unless a folder is given.
+        #[arg(long)]
+        origin: Option<String>,
         /// Print the result as JSON.
         #[arg(long)]
         json: bool,
@@ -259,6 +281,24 @@ pub struct PinOptions {
     /// The hash that was shown, 12 digits or more; of each name, or of all together.
     #[arg(long)]
     pub hash: Vec<String>,
+    /// Print the result as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Which guard.
+    #[command(flatten)]
+    pub place: Place,
+}
+
+/// `ostrom guard unpin`.
+#[derive(Debug, Args)]
+pub struct UnpinOptions {
+    /// The server.
+    pub server: String,
+    /// Names to take away; without any, what is pinned is shown.
+    pub names: Vec<String>,
+    /// Take away everything of the server.
+    #[arg(long, conflicts_with = "names")]
+    pub all: bool,
     /// Print the result as JSON.
     #[arg(long)]
     pub json: bool,

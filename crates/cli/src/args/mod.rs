@@ -12,7 +12,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use guard::{
     ApproveOptions, GuardCommand, MintOptions, ObserveOptions, PinOptions, Place, ResetOptions,
-    RevokeSourceOptions, StatusOptions, StopOptions,
+    RevokeSourceOptions, StatusOptions, StopOptions, UnpinOptions,
 };
 pub use node::{BackupOptions, CheckOptions, NodePlace, RestoreOptions, ServeOptions};
 pub use peer::{AddOptions, Giving, Here, OpenOptions, PeerCommand, SealKeyCommand};
@@ -247,13 +247,22 @@ pub enum EvalCommand {
 Exit status: 0 all trials have an outcome, 1 error, 3 stopped (resume it), 4 trials failed.")]
     Run(Box<RunOptions>),
     /// Go on with an interrupted run, and try failed trials again.
-    #[command(after_help = "Example:\n  ostrom eval resume run-1")]
+    #[command(after_help = "Examples:
+  ostrom eval resume run-1
+  ostrom eval resume run-1 --max-cost 10            # with a higher cap
+  ostrom eval resume theirs --adopt --target openai:MODEL --base-url https://HOST/v1 --key-env NAME
+
+A run goes on with the key that it began with (--sign-key). Of a folder that another key began, nothing is sent before
+you adopt it: its answers count as yours then, and where requests go, with which key and at what cost is what these flags say.")]
     Resume(ResumeOptions),
     /// Check a bundle without trusting who made it.
     #[command(after_help = "Examples:
   ostrom eval verify run-1                          # whole and consistent, whoever signed it
   ostrom eval verify run-1.tar.zst --key lab.pem    # … and signed by this key
-  ostrom eval verify run-1 --rerun 20 --target local:smollm2-135m")]
+  ostrom eval verify run-1 --rerun 20 --target local:smollm2-135m
+
+--json: {\"holds\", \"bundle\", \"signer\", \"expectedSigner\", \"trials\", \"failed\", \"replayed\", \"suite\", \"suiteVersion\", \"suiteDigest\",
+         \"builtinSuite\", \"target\", \"notVerified\": what lies there and is no part of the bundle: run/, or nothing}")]
     Verify(VerifyOptions),
     /// Write the HTML report of a bundle.
     #[command(after_help = "Example:\n  ostrom eval report run-1")]
@@ -368,7 +377,13 @@ pub struct ResumeOptions {
     /// How to reach the target, where it differs from before (higher caps, another key).
     #[command(flatten)]
     pub reach: ReachOptions,
-    /// The key that signs.
+    /// Make a run one's own that was begun with another key, the answers on record included.
+    #[arg(long, requires = "target")]
+    pub adopt: bool,
+    /// The target of a run that is adopted.
+    #[arg(long, requires = "adopt")]
+    pub target: Option<String>,
+    /// The key that signs; the one that the run began with.
     #[arg(long)]
     pub sign_key: Option<PathBuf>,
     /// Print the result as JSON.

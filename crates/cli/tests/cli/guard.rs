@@ -270,6 +270,47 @@ fn a_log_that_was_edited_is_not_whole() {
     }
 }
 
+#[test]
+fn the_log_of_another_guard_with_the_same_key_is_not_taken_for_ones_own() {
+    let place = Place::new();
+    let mut states = Vec::new();
+    for name in ["first", "second"] {
+        let mut agent = Agent::start(place.command());
+        agent.call("send", json!({"to": name}));
+        agent.end();
+        let origin = std::fs::read_to_string(place.path("state/origin")).unwrap().trim().to_owned();
+        assert!(place.said(&["verify"]).contains(&format!("It is the log {origin}.")));
+        assert_eq!(place.json(&["verify", "--origin", &origin])["origin"], json!(origin));
+        std::fs::rename(place.path("state"), place.path(name)).unwrap();
+        states.push(origin);
+    }
+    assert_ne!(states[0], states[1]);
+    std::fs::rename(place.path("first"), place.path("state")).unwrap();
+    let fails = |arguments: &[&str], words: &str| {
+        let output = place.guard(arguments);
+        let said =
+            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        assert!(!output.status.success() && said.contains(words), "{arguments:?}: {said}");
+    };
+    fails(&["verify", "--checkpoint", "second/audit/log/checkpoint"], "none of this log");
+    fails(&["verify", "--origin", &states[1]], "another guard's");
+    std::fs::copy(place.path("state/audit/log/checkpoint"), place.path("kept")).unwrap();
+    std::fs::rename(place.path("state/audit"), place.path("own")).unwrap();
+    std::fs::rename(place.path("second/audit"), place.path("state/audit")).unwrap();
+    fails(&["verify"], "another guard's");
+    fails(&["verify", "state/audit", "--origin", &states[0]], "another guard's");
+    fails(&["verify", "state/audit", "--checkpoint", "kept"], "none of this log");
+    // Nothing is written into it, and no guard begins with what it says.
+    for arguments in [&["stop", "--all"][..], &["unpin", "mail", "send"], &["run", "--config", "guard.toml"]]
+    {
+        fails(arguments, "the log of another guard");
+    }
+    std::fs::remove_dir_all(place.path("state/audit")).unwrap();
+    std::fs::rename(place.path("own"), place.path("state/audit")).unwrap();
+    place.said(&["stop", "--all"]);
+    place.said(&["verify", "--checkpoint", "kept", "--origin", &states[0]]);
+}
+
 /// The file of entries.
 fn largest(folder: &Path) -> PathBuf {
     let files =
@@ -386,6 +427,58 @@ fn a_definition_is_approved_by_the_hash_under_which_it_was_shown() {
     assert!(!place.guard(&["pin", "--all", "--hash", "000000000000"]).status.success());
     place.said(&["pin", "--all", "--hash", all]);
     assert!(place.said(&["pin"]).contains("Nothing is held"));
+}
+
+/// While a guard runs, and while none does; and a first use is over once a server was seen.
+#[test]
+fn an_approval_that_is_taken_back_is_on_record_and_the_definition_is_held() {
+    let place = Place::new();
+    let mut agent = Agent::start(place.command());
+    let tools = |agent: &mut Agent| agent.ask("tools/list", json!({})).to_string();
+    assert!(tools(&mut agent).contains("\"send\""));
+    let shown = place.said(&["unpin", "mail"]);
+    assert!(shown.contains("mail: tool send  (hash ") && shown.contains("3 pinned"), "{shown}");
+    let output = place.guard(&["unpin", "mail", "nothing"]);
+    assert!(
+        !output.status.success() && String::from_utf8_lossy(&output.stderr).contains("nothing of the name")
+    );
+    assert!(!place.guard(&["unpin", "other", "--all"]).status.success());
+    let said = place.said(&["unpin", "mail", "send"]);
+    assert!(
+        said.contains("unpinned mail: tool send") && said.contains("held until somebody approves"),
+        "{said}"
+    );
+    assert!(agent.call("send", json!({})).contains("no tool send that a person has approved"));
+    assert!(!tools(&mut agent).contains("\"send\""));
+    assert!(place.said(&["pin"]).contains("mail: tool send"));
+    agent.end();
+    let unpinned = place.json(&["unpin", "mail", "read"]);
+    assert_eq!((&unpinned["running"], &unpinned["unpinned"][0]["name"]), (&json!(false), &json!("read")));
+    assert_eq!(
+        (&unpinned["unpinned"][0]["offered"], &unpinned["pinned"][0]["name"]),
+        (&Value::Null, &json!("hang"))
+    );
+    let mut agent = Agent::start(place.command());
+    assert!(!tools(&mut agent).contains("\"read\""));
+    assert!(place.said(&["pin"]).contains("mail: tool read"));
+    // The server removes the last one: it stays until it is taken away.
+    agent.end();
+    let server = SERVER.replace(r#"["read", "send", "hang"]"#, "[]");
+    std::fs::write(place.path("server/server.py"), server).unwrap();
+    let mut agent = Agent::start(place.command());
+    assert!(tools(&mut agent).contains("\"hang\""));
+    assert!(
+        place.said(&["unpin", "mail"]).contains("tool hang")
+            && place.said(&["unpin", "mail"]).contains("not offer any more")
+    );
+    place.said(&["unpin", "mail", "--all"]);
+    assert!(!tools(&mut agent).contains("\"hang\""));
+    agent.end();
+    let log = std::fs::read(place.path("state/audit/log/entries")).unwrap();
+    let log = String::from_utf8_lossy(&log).into_owned();
+    assert_eq!(log.matches("\"event\":\"unpinned\"").count(), 3);
+    assert!(log.contains("\"what\":\"tool read\""));
+    assert!(place.said(&["verify"]).contains("whole") && place.guard(&["replay"]).status.success());
 }
 
 #[test]

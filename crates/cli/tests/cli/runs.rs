@@ -175,6 +175,134 @@ fn a_key_is_sent_and_never_written_down() {
     }
     // The name of the variable is on record, so the key must be there again.
     place.ostrom(&["eval", "resume", "out"]).exits(1).complains("MOCK_KEY is not set");
+    let mut resume = place.command(&["eval", "resume", "out", "--max-requests", "9"]);
+    let resumed = Ran::of(resume.env("MOCK_KEY", secret)).exits(3);
+    resumed.complains(&format!("requests go to mock at {url}, with the key in MOCK_KEY"));
+}
+
+/// Somebody else's folder must not choose to whom the user's key goes, nor what is signed as the user's.
+#[test]
+fn a_run_that_another_key_began_sends_nothing_before_it_is_adopted() {
+    let (place, endpoint) = (Place::new(), Endpoint::start());
+    let url = endpoint.url();
+    let resume = |more: &[&str]| {
+        let mut args = vec!["eval", "resume", "theirs"];
+        args.extend(more);
+        Ran::of(place.command(&args).env("MOCK_KEY", "sk-0123456789-secret"))
+    };
+    place.run(&endpoint, "theirs", &["--max-requests", "7", "--sign-key", "theirs.pem"]).exits(3);
+    let plan = String::from_utf8(place.read("theirs/run/plan.json")).unwrap();
+    let plan = plan.replace("\"reach\":{", "\"reach\":{\"key_env\":\"MOCK_KEY\",");
+    fs::write(place.path("theirs/run/plan.json"), plan).unwrap();
+    let before = endpoint.requests();
+    for more in [&[][..], &["--sign-key", "theirs.pem"], &["--base-url", &url, "--key-env", "MOCK_KEY"]] {
+        let refused =
+            resume(more).exits(1).complains("was not begun with the key").complains("--sign-key FILE");
+        refused
+            .complains("--adopt --target openai:MODEL --base-url URL")
+            .complains(&format!("mock at {url}"));
+    }
+    resume(&["--adopt"]).exits(2).complains("--target");
+    resume(&["--adopt", "--target", "openai:mock"]).exits(1).complains("where is the endpoint?");
+    assert_eq!(endpoint.requests(), before);
+    // Neither the key nor the cap that the folder names is taken.
+    let adopted = resume(&["--adopt", "--target", "openai:mock", "--base-url", &url]).exits(0);
+    adopted.complains(&format!("requests go to mock at {url}, without a key"));
+    assert!(endpoint.requests() > before);
+    assert_eq!(endpoint.authorization(), None);
+    place.ostrom(&["eval", "verify", "theirs", "--key", "home/data/keys/default.pem"]).exits(0);
+}
+
+#[test]
+fn verify_says_what_it_did_not_verify_and_refuses_what_does_not_belong_there() {
+    let (place, endpoint) = (Place::new(), Endpoint::start());
+    place.run(&endpoint, "whole", &[]).exits(0);
+    let whole = place.ostrom(&["eval", "verify", "whole", "--json"]).exits(0).json();
+    assert_eq!(whole["notVerified"], serde_json::json!([]));
+    endpoint.set_broken(true);
+    place.run(&endpoint, "failed", &["--max-attempts", "1"]).exits(4);
+    place.ostrom(&["eval", "verify", "failed"]).exits(0).says("not      run/:").says("not verified");
+    let json = place.ostrom(&["eval", "verify", "failed", "--json"]).exits(0).json();
+    assert_eq!(json["notVerified"], serde_json::json!(["run/"]));
+    place.ostrom(&["eval", "pack", "failed", "--out", "failed.tar.zst"]).exits(0);
+    let packed = place.ostrom(&["eval", "verify", "failed.tar.zst", "--json"]).exits(0).json();
+    assert_eq!((&packed["bundle"], &packed["notVerified"]), (&json["bundle"], &serde_json::json!([])));
+    for (name, is_folder) in [("notes.txt", false), ("more", true), ("spent.json", true)] {
+        let path = place.path("failed/run").join(name);
+        let _absent = fs::remove_file(&path);
+        if is_folder {
+            fs::create_dir(&path).unwrap()
+        } else {
+            fs::write(&path, "x").unwrap()
+        }
+        place.ostrom(&["eval", "verify", "failed"]).exits(1).complains(name).complains("does not belong");
+        if is_folder { fs::remove_dir(&path).unwrap() } else { fs::remove_file(&path).unwrap() }
+    }
+    place.ostrom(&["eval", "verify", "failed"]).exits(0);
+    // Where nothing failed there is nothing to try again.
+    fs::create_dir(place.path("whole/run")).unwrap();
+    place.ostrom(&["eval", "verify", "whole"]).exits(1).complains("whole/run does not belong to the bundle");
+}
+
+#[test]
+fn an_adopted_run_is_ones_own() {
+    let (place, endpoint) = (Place::new(), Endpoint::start());
+    let url = endpoint.url();
+    place.run(&endpoint, "out", &["--max-requests", "7", "--sign-key", "theirs.pem"]).exits(3);
+    let adopt = ["eval", "resume", "out", "--adopt", "--target", "openai:mock", "--base-url", &url];
+    place.ostrom(&[&adopt[..], &["--max-requests", "9"]].concat()).exits(3);
+    place.ostrom(&["eval", "resume", "out", "--sign-key", "theirs.pem"]).exits(1).complains("--adopt");
+    place.ostrom(&["eval", "resume", "out"]).exits(3).complains("the cap of 9 requests is reached");
+    place.ostrom(&["eval", "resume", "out", "--max-requests", "10000"]).exits(0);
+}
+
+#[test]
+fn a_plan_of_another_run_than_the_bundle_beside_it_is_refused() {
+    let (place, endpoint) = (Place::new(), Endpoint::start());
+    endpoint.set_broken(true);
+    place.run(&endpoint, "a", &["--max-attempts", "1"]).exits(4);
+    place.run(&endpoint, "b", &["--max-attempts", "1", "--seed", "9"]).exits(4);
+    fs::remove_dir_all(place.path("a/run")).unwrap();
+    fs::rename(place.path("b/run"), place.path("a/run")).unwrap();
+    endpoint.set_broken(false);
+    let before = endpoint.requests();
+    place.ostrom(&["eval", "resume", "a"]).exits(1).complains("it has other settings than a/manifest.json");
+    assert_eq!(endpoint.requests(), before);
+}
+
+/// Through a link in a folder from elsewhere, any file of the user's could be cut off or overwritten.
+#[cfg(unix)]
+#[test]
+fn resuming_follows_no_link_out_of_the_folder() {
+    use std::os::unix::fs::symlink;
+
+    let (place, endpoint) = (Place::new(), Endpoint::start());
+    place.run(&endpoint, "out", &["--max-requests", "7"]).exits(3);
+    let thesis = "years of work, without a newline";
+    fs::write(place.path("thesis.txt"), thesis).unwrap();
+    for name in ["run/journal.jsonl", "run/plan.json", "run/plan.dsse.json", "run/spent.json", "suite.json"] {
+        let (file, kept) = (place.path("out").join(name), place.path("kept"));
+        fs::rename(&file, &kept).unwrap();
+        symlink(place.path("thesis.txt"), &file).unwrap();
+        place.ostrom(&["eval", "resume", "out"]).exits(1).complains(name).complains("it is a link");
+        fs::remove_file(&file).unwrap();
+        fs::rename(&kept, &file).unwrap();
+    }
+    fs::rename(place.path("out/run"), place.path("elsewhere")).unwrap();
+    symlink(place.path("elsewhere"), place.path("out/run")).unwrap();
+    place.ostrom(&["eval", "resume", "out"]).exits(1).complains("it is a link");
+    fs::remove_file(place.path("out/run")).unwrap();
+    fs::rename(place.path("elsewhere"), place.path("out/run")).unwrap();
+    // What is written under these names takes the link's place.
+    for name in ["run/spent.part", "manifest.part", "trials.part", "report.html"] {
+        symlink(place.path("thesis.txt"), place.path("out").join(name)).unwrap();
+    }
+    place.ostrom(&["eval", "resume", "out", "--max-requests", "10000"]).exits(0);
+    place.ostrom(&["eval", "verify", "out"]).exits(0);
+    fs::remove_file(place.path("out/report.html")).unwrap();
+    symlink(place.path("thesis.txt"), place.path("out/report.html")).unwrap();
+    place.ostrom(&["eval", "report", "out"]).exits(0);
+    assert_eq!(place.read("thesis.txt"), thesis.as_bytes());
 }
 
 #[test]

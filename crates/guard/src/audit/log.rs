@@ -15,8 +15,6 @@ use super::{AuditError, Policies};
 use crate::flow::{Engine, Event};
 use crate::gateway::{Journal, JournalError, Opening, Rules, now};
 
-/// What the log is called in its checkpoints.
-const ORIGIN: &str = "ostrom-guard";
 /// Events after which a checkpoint is due, however little time has passed.
 const CHECKPOINT_EVERY: u64 = 4_096;
 /// The longest record, in bytes.
@@ -60,13 +58,13 @@ pub struct Opened {
 }
 
 impl AuditLog {
-    /// Opens the log in `folder`, or begins one, and plays its events to know where the guard left off. The policy that comes into force is kept
+    /// Opens the log `origin` in `folder`, or begins it, and plays its events to know where the guard left off. The policy that comes into force is kept
     /// beside it and recorded.
     ///
     /// # Errors
     /// If the log cannot be opened, or an event cannot be understood: a guard that does not know what was seen must not start.
     pub fn open(
-        folder: &Path,
+        (folder, origin): (&Path, &str),
         key: impl Into<Arc<SecretKey>>,
         mode: Mode,
         keep_days: Option<u64>,
@@ -78,7 +76,7 @@ impl AuditLog {
             max_record: MAX_RECORD,
             ..Options::default()
         };
-        let log = Log::open(&log_folder(folder), key, ORIGIN, &options)?;
+        let log = Log::open(&log_folder(folder), key, origin, &options)?;
         let mut engine = Engine::default();
         let mut in_force: Option<Arc<dyn Rules>> = None;
         let mut asked = Asked::default();
@@ -113,21 +111,36 @@ impl AuditLog {
         self.log.recovery()
     }
 
-    /// Writes one event into the log in `folder` while no guard runs.
+    /// Writes one event into the log `origin` in `folder` while no guard runs.
     ///
     /// # Errors
     /// If there is no log, a guard holds it, or it cannot be written.
     pub fn write_down(
-        folder: &Path,
+        log: (&Path, &str),
         key: impl Into<Arc<SecretKey>>,
         event: &Event,
     ) -> Result<(), AuditError> {
-        let log = Log::open(&log_folder(folder), key, ORIGIN, &Options::default())?;
+        Self::write_down_and(log, key, event, || Ok(()))
+    }
+
+    /// The same, and does something once it is on record, before a guard can start.
+    ///
+    /// # Errors
+    /// The same, or what that gives.
+    pub(crate) fn write_down_and<E: From<AuditError>>(
+        (folder, origin): (&Path, &str),
+        key: impl Into<Arc<SecretKey>>,
+        event: &Event,
+        then: impl FnOnce() -> Result<(), E>,
+    ) -> Result<(), E> {
+        let log =
+            Log::open(&log_folder(folder), key, origin, &Options::default()).map_err(AuditError::from)?;
         let bytes = serde_json::to_vec(event)
             .map_err(|error| AuditError::Record { index: log.size(), reason: error.to_string() })?;
-        log.append(&bytes)?;
-        log.checkpoint()?;
-        log.close()?;
+        log.append(&bytes).map_err(AuditError::from)?;
+        log.checkpoint().map_err(AuditError::from)?;
+        then()?;
+        log.close().map_err(AuditError::from)?;
         Ok(())
     }
 

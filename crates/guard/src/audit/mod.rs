@@ -16,6 +16,7 @@ mod landed;
 mod log;
 mod observed;
 mod openings;
+mod origin;
 mod planned;
 mod replay;
 mod rules;
@@ -26,6 +27,7 @@ pub use explain::{Explanation, explain};
 pub use log::{AuditLog, Mode, Opened, events};
 pub use observed::{Observed, observed};
 pub use openings::Openings;
+pub use origin::{kept_origin, origin};
 pub use replay::{Difference, Replay, replay};
 pub use rules::Policies;
 pub use verify::{Verified, verify};
@@ -55,6 +57,21 @@ pub enum AuditError {
     /// A policy that was in force and is not there.
     #[error("the audit log names the policy {0}, and policies/{0}.json beside it is missing or changed")]
     Policy(ostrom_core::Digest),
+    /// The log of another guard lies where this guard's should.
+    #[error(
+        "the log in {} is {found}, and this guard's is {kept}: it is the log of another guard. Put its own back; or, if it was changed on purpose, remove {}",
+        folder.display(), file.display()
+    )]
+    OtherLog {
+        /// The folder.
+        folder: std::path::PathBuf,
+        /// The origin of the log there.
+        found: String,
+        /// The origin that the guard keeps.
+        kept: String,
+        /// Where it keeps it.
+        file: std::path::PathBuf,
+    },
     /// No such call.
     #[error("there is no call {0} in this log")]
     NoCall(u64),

@@ -121,6 +121,9 @@ async fn question(house: &House, mail: &Fake, ana: &Arc<Caller>) {
     *mail.asks.lock().unwrap() = None;
 }
 
+/// The name of these logs.
+const ORIGIN: &str = "ostrom/guard/test";
+
 /// The log of a house, with `lie` told about its events.
 fn log_of(house: &House, lie: impl FnOnce(&mut Vec<Event>)) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -129,7 +132,7 @@ fn log_of(house: &House, lie: impl FnOnce(&mut Vec<Event>)) -> TempDir {
     let rules: Arc<dyn Rules> = inner;
     let mut policies = Policies::new(folder.path(), read_snapshot);
     let opened = AuditLog::open(
-        folder.path(),
+        (folder.path(), ORIGIN),
         SecretKey::generate().unwrap(),
         Mode::Buffered,
         None,
@@ -423,6 +426,68 @@ async fn an_explanation_names_every_way_out() {
     assert!(ways.contains("arguments.to.influencers") && ways.contains("arguments.to.endorse"), "{ways}");
 }
 
+/// A log that has begun, under this name.
+fn begun(folder: &Path, origin: &str, key: &Arc<SecretKey>) {
+    let inner = policy(POLICY);
+    let snapshot = inner.snapshot();
+    let rules: Arc<dyn Rules> = inner;
+    let mut policies = Policies::new(folder, read_snapshot);
+    AuditLog::open((folder, origin), key.clone(), Mode::Buffered, None, &mut policies, (&rules, &snapshot))
+        .unwrap();
+}
+
+#[tokio::test]
+async fn two_logs_by_one_key_are_not_taken_for_one_another() {
+    let place = tempfile::tempdir().unwrap();
+    let key = Arc::new(SecretKey::generate().unwrap());
+    let [one, two] = ["one", "two"].map(|name| place.path().join(name));
+    let names = [&one, &two].map(|state| {
+        let folder = state.join("audit");
+        let name = origin(&folder, state).unwrap();
+        begun(&folder, &name, &key);
+        assert_eq!(origin(&folder, state).unwrap(), name, "it was minted again");
+        name
+    });
+    assert!(names[0] != names[1] && names.iter().all(|name| name.len() == "ostrom/guard/".len() + 32));
+    let kept = std::fs::read(one.join("audit/log/checkpoint")).unwrap();
+    let verify = |older: &[&[u8]], origins: &[&str]| {
+        verify(&one.join("audit"), &key.public(), older, origins).unwrap()
+    };
+    let whole = verify(&[&kept], &[&names[0]]);
+    assert!(whole.sound && whole.text.contains(&names[0]) && whole.origin.as_ref() == Some(&names[0]));
+    // Somebody puts the other guard's log in its place. It is whole, and by the same key.
+    std::fs::remove_dir_all(one.join("audit")).unwrap();
+    std::fs::rename(two.join("audit"), one.join("audit")).unwrap();
+    assert!(verify(&[], &[]).sound);
+    let found = verify(&[], &[&names[0]]);
+    assert!(!found.sound && found.text.contains("another guard's"), "{}", found.text);
+    let found = verify(&[&kept], &[]);
+    assert!(!found.sound && found.text.contains("none of this log"), "{}", found.text);
+    let error = origin(&one.join("audit"), &one).unwrap_err().to_string();
+    assert!(
+        error.contains(&names[0]) && error.contains(&names[1]) && error.contains("another guard"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn a_log_of_before_goes_on_under_the_name_that_all_had() {
+    let place = tempfile::tempdir().unwrap();
+    let key = Arc::new(SecretKey::generate().unwrap());
+    let folder = place.path().join("audit");
+    begun(&folder, "ostrom-guard", &key);
+    assert_eq!(kept_origin(place.path()).unwrap(), None);
+    let name = origin(&folder, place.path()).unwrap();
+    assert_eq!((name.as_str(), kept_origin(place.path()).unwrap().as_ref()), ("ostrom-guard", Some(&name)));
+    begun(&folder, &name, &key);
+    let found = verify(&folder, &key.public(), &[], &[&name]).unwrap();
+    assert!(
+        found.sound && found.text.contains("Older versions called every guard's log so"),
+        "{}",
+        found.text
+    );
+}
+
 #[tokio::test]
 async fn a_log_that_was_cut_back_is_noticed_with_a_checkpoint_that_was_kept() {
     let folder = tempfile::tempdir().unwrap();
@@ -431,9 +496,15 @@ async fn a_log_that_was_cut_back_is_noticed_with_a_checkpoint_that_was_kept() {
     let snapshot = inner.snapshot();
     let rules: Arc<dyn Rules> = inner;
     let mut policies = Policies::new(folder.path(), read_snapshot);
-    let opened =
-        AuditLog::open(folder.path(), key.clone(), Mode::Buffered, None, &mut policies, (&rules, &snapshot))
-            .unwrap();
+    let opened = AuditLog::open(
+        (folder.path(), ORIGIN),
+        key.clone(),
+        Mode::Buffered,
+        None,
+        &mut policies,
+        (&rules, &snapshot),
+    )
+    .unwrap();
     opened.log.checkpoint().unwrap();
     let log = folder.path().join("log");
     let files = ["entries", "checkpoint", "history"];
@@ -445,7 +516,7 @@ async fn a_log_that_was_cut_back_is_noticed_with_a_checkpoint_that_was_kept() {
     opened.log.checkpoint().unwrap();
     let kept = std::fs::read(log.join("checkpoint")).unwrap();
     drop(opened);
-    let verify = |older: &[&[u8]]| verify(folder.path(), &key.public(), older).unwrap();
+    let verify = |older: &[&[u8]]| verify(folder.path(), &key.public(), older, &[ORIGIN]).unwrap();
     assert!(verify(&[&before[1], &kept]).sound);
     // Whoever can write to the folder puts it back to what was signed then.
     for (name, bytes) in files.iter().zip(&before) {

@@ -151,8 +151,15 @@ async fn after_a_full_disk_the_log_tells_what_the_guard_knows() {
     let rules: Arc<dyn Rules> = rules;
     let mut policies = Policies::new(folder.path(), read_snapshot);
     let key = SecretKey::generate().unwrap();
-    let opened =
-        AuditLog::open(folder.path(), key, Mode::Buffered, None, &mut policies, (&rules, &snapshot)).unwrap();
+    let opened = AuditLog::open(
+        (folder.path(), "test"),
+        key,
+        Mode::Buffered,
+        None,
+        &mut policies,
+        (&rules, &snapshot),
+    )
+    .unwrap();
     let journal: Arc<dyn Journal> = Arc::new(opened.log);
     let shared = Shared::new(opened.engine, rules, journal, CAPACITY);
     let mail = Fake::new(&["read", "fetch", "send", "pay"]);

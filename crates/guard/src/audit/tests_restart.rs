@@ -39,7 +39,8 @@ fn start(place: &Place, rules: Arc<InForce>) -> (House, Arc<Fake>) {
     let mut policies = Policies::new(folder, read_snapshot);
     let key = place.key.clone();
     let opened =
-        AuditLog::open(folder, key, Mode::Buffered, None, &mut policies, (&rules, &snapshot)).unwrap();
+        AuditLog::open((folder, "test"), key, Mode::Buffered, None, &mut policies, (&rules, &snapshot))
+            .unwrap();
     let journal: Arc<dyn Journal> = Arc::new(opened.log);
     let shared = Shared::new(opened.engine, rules, journal, CAPACITY);
     shared.resume(opened.waiting);

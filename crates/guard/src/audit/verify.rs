@@ -8,12 +8,15 @@ use serde::Serialize;
 
 use super::AuditError;
 use super::log::{events, log_folder};
+use super::origin::SHARED;
 
 /// What was found.
 #[derive(Debug, Serialize)]
 pub struct Verified {
-    /// Whether nothing was cut or changed, and every record is an event.
+    /// Whether nothing was cut or changed, every record is an event, and it is the log that was expected.
     pub sound: bool,
+    /// The name of the log, as its latest checkpoint says; `None` if nothing is signed.
+    pub origin: Option<String>,
     /// Records.
     pub entries: u64,
     /// Records after the last checkpoint: they are whole, but nobody has signed them yet.
@@ -29,15 +32,24 @@ pub struct Verified {
 }
 
 /// Verifies the log in `folder` against the public key of its guard, and that it goes on where older checkpoints of it were, which were kept
-/// elsewhere.
+/// elsewhere. It must have every name in `origins`: the one that its guard keeps, or that somebody has kept elsewhere.
 ///
 /// # Errors
 /// If it cannot be read, or what is said to be an older checkpoint is none of this key.
-pub fn verify(folder: &Path, key: &PublicKey, older: &[&[u8]]) -> Result<Verified, AuditError> {
+pub fn verify(
+    folder: &Path,
+    key: &PublicKey,
+    older: &[&[u8]],
+    origins: &[&str],
+) -> Result<Verified, AuditError> {
     let inner = log_folder(folder);
-    let report = log::verify_against(&inner, key, older)?;
+    let origin = log::origin(&inner)?;
+    let mut others = others(origin.as_deref(), older, origins);
+    // Of another log, a checkpoint says nothing about this one.
+    let report = log::verify_against(&inner, key, if others.is_empty() { older } else { &[] })?;
     let checkpoint = std::fs::read_to_string(inner.join("checkpoint")).ok();
     let mut problems: Vec<String> = report.problems.iter().map(ToString::to_string).collect();
+    problems.append(&mut others);
     if report.checkpoints == 0 && problems.is_empty() {
         // A guard records its start and signs it.
         problems.push("nothing is signed: this is no log of a guard, or all of it was taken away".to_owned());
@@ -54,11 +66,16 @@ pub fn verify(folder: &Path, key: &PublicKey, older: &[&[u8]]) -> Result<Verifie
     let unsigned = report.unsigned;
     let text = if sound {
         let mut text = format!("the log is whole: {} records", report.entries);
+        let name = origin.as_deref().unwrap_or_default();
         if unsigned > 0 {
             text.push_str(&format!("; the last {unsigned} are not signed yet"));
         }
         if report.unfinished > 0 {
             text.push_str(&format!("; {} bytes at the end are no whole record", report.unfinished));
+        }
+        text.push_str(&format!("\nIt is the log {name}."));
+        if name == SHARED {
+            text.push_str(" Older versions called every guard's log so: that it is none of another guard with this key, only a checkpoint that was kept elsewhere can show.");
         }
         text.push_str(if older.is_empty() {
             "\nThat it was not cut back to an earlier checkpoint, only a checkpoint that was kept elsewhere can show (--checkpoint FILE)."
@@ -70,5 +87,19 @@ pub fn verify(folder: &Path, key: &PublicKey, older: &[&[u8]]) -> Result<Verifie
         format!("the log is not whole:\n  {}", problems.join("\n  "))
     };
     let (entries, unfinished) = (report.entries, report.unfinished);
-    Ok(Verified { sound, entries, unsigned, unfinished, checkpoint, problems, text })
+    Ok(Verified { sound, origin, entries, unsigned, unfinished, checkpoint, problems, text })
+}
+
+/// What says that the log is another one than is meant.
+fn others(found: Option<&str>, older: &[&[u8]], origins: &[&str]) -> Vec<String> {
+    // Where nothing is signed there is no name, and that is a problem of its own.
+    let Some(found) = found else { return Vec::new() };
+    let expected = origins.iter().filter(|origin| **origin != found);
+    let mut problems: Vec<String> =
+        expected.map(|origin| format!("it is the log {found}, and not {origin}: another guard's")).collect();
+    let named = older.iter().filter_map(|note| log::origin_of(note)).filter(|origin| origin != found);
+    problems.extend(named.map(|origin| {
+        format!("a checkpoint was given that is none of this log ({found}): it is of {origin}")
+    }));
+    problems
 }

@@ -464,7 +464,10 @@ impl Engine {
             Event::Revoked { source, .. } => {
                 self.revoked.insert(source.clone());
             }
-            Event::Answered { .. } | Event::Pinned { .. } | Event::Endorsed { .. } => {}
+            Event::Answered { .. }
+            | Event::Pinned { .. }
+            | Event::Unpinned { .. }
+            | Event::Endorsed { .. } => {}
         }
     }
 

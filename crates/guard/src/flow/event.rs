@@ -311,6 +311,19 @@ pub enum Event {
         /// Seconds since 1970.
         at: u64,
     },
+    /// A person took a pin away: nobody sees the definition any more, and it is held if its server offers it.
+    Unpinned {
+        /// The server.
+        server: Arc<str>,
+        /// `tool`, `resource`, `prompt`, and its name.
+        what: String,
+        /// The canonical hash that was pinned.
+        digest: Digest,
+        /// Who.
+        by: String,
+        /// Seconds since 1970.
+        at: u64,
+    },
 }
 
 /// What a decision needs besides the engine: facts and, where they are at hand, values.

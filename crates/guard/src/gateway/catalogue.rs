@@ -1,6 +1,6 @@
 //! What the servers define, as far as it is approved.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::names::Names;
 use super::rules::operation;
 use crate::front::Mirrored;
-use crate::pin::{Checked, Definition, FirstUse, Kind, PinStore, Standing};
+use crate::pin::{Checked, Definition, FirstUse, Kind, Pin, PinStore, Standing};
 
 /// The method that lists a kind, and the member of its result.
 pub(super) const fn list_method(kind: Kind) -> (&'static str, &'static str) {
@@ -32,6 +32,19 @@ pub struct Held {
     pub definition: Option<Value>,
 }
 
+/// A definition that was approved.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Pinned {
+    /// Of what kind.
+    pub kind: Kind,
+    /// Its name, URI or URI template.
+    pub name: String,
+    /// How it was approved.
+    pub pin: Pin,
+    /// Whether the server's last list had something of this name; `None` if it has given none since the guard started.
+    pub offered: Option<bool>,
+}
+
 /// By name.
 type Definitions = BTreeMap<String, Arc<Value>>;
 
@@ -42,6 +55,8 @@ struct Contents {
     /// Arguments that clients repeat in headers, by server and tool; only tools that have some.
     mirrored: BTreeMap<Arc<str>, BTreeMap<String, Arc<[Mirrored]>>>,
     held: Vec<Held>,
+    /// What is pinned and was not in its server's last list.
+    gone: BTreeSet<(Arc<str>, Kind, String)>,
     pins: PinStore,
 }
 
@@ -95,6 +110,7 @@ impl Catalogue {
         }
         let checked = contents.pins.check(server, kind, offered);
         contents.held.retain(|held| held.server != *server || held.checked.kind != kind);
+        contents.gone.retain(|(of, its, _)| of != server || *its != kind);
         let mut approved = BTreeMap::new();
         let mut mirrored = BTreeMap::new();
         let mut shown = Vec::new();
@@ -102,6 +118,7 @@ impl Catalogue {
             let definition = match checked.standing {
                 Standing::Pinned => offered.get(at),
                 Standing::Removed => {
+                    contents.gone.insert((server.clone(), kind, checked.name.clone()));
                     contents.pins.pin(server, kind, &checked.name).map(|pin| &pin.definition)
                 }
                 Standing::Held(_) => None,
@@ -180,6 +197,48 @@ impl Catalogue {
             pinned.map(|(name, _)| names.outer(server, name)).collect::<Vec<_>>()
         };
         names.servers().flat_map(of).collect()
+    }
+
+    /// What was approved of a server, one that is no longer configured too.
+    #[must_use]
+    pub fn pinned(&self, server: &str) -> Vec<Pinned> {
+        let contents = self.lock();
+        let lists = contents.approved.get(server);
+        let of_server = contents.pins.pins().filter(|(owner, ..)| *owner == server);
+        let pinned = of_server.map(|(_, kind, name, pin)| {
+            let is_gone = || contents.gone.contains(&(server.into(), kind, name.to_owned()));
+            let is_known = lists.is_some_and(|kinds| kinds.contains_key(&kind));
+            Pinned { kind, name: name.to_owned(), pin: pin.clone(), offered: is_known.then(|| !is_gone()) }
+        });
+        pinned.collect()
+    }
+
+    /// Takes a pin away, so that the definition is in no list and cannot be asked for, and is held if its server offers it, as
+    /// [`PinStore::revoke`] says. Gives whether there was one.
+    ///
+    /// # Errors
+    /// If the pins cannot be saved; then everything is as before.
+    pub fn unpin(&self, server: &str, kind: Kind, name: &str) -> Result<bool, crate::pin::StoreError> {
+        let mut contents = self.lock();
+        let contents = &mut *contents;
+        let before = contents.pins.clone();
+        if !contents.pins.revoke(server, kind, name) {
+            return Ok(false);
+        }
+        if let Some(file) = &self.file
+            && let Err(error) = contents.pins.save(file)
+        {
+            contents.pins = before;
+            return Err(error);
+        }
+        if let Some(definitions) = contents.approved.get_mut(server).and_then(|kinds| kinds.get_mut(&kind)) {
+            definitions.remove(name);
+        }
+        if let Some(tools) = contents.mirrored.get_mut(server).filter(|_| kind == Kind::Tool) {
+            tools.remove(name);
+        }
+        contents.gone.remove(&(server.into(), kind, name.to_owned()));
+        Ok(true)
     }
 
     /// What waits for a person.

@@ -52,7 +52,7 @@ pub(crate) use answer::{by_value, of_error, touched};
 pub(crate) use approvals::binding;
 pub use approvals::{Approvals, Request, Terms};
 pub(crate) use call::{looked_at, refusal};
-pub use catalogue::{Catalogue, Held};
+pub use catalogue::{Catalogue, Held, Pinned};
 pub(crate) use handles::Store;
 pub use handles::{Capacity, PREFIX};
 pub use names::Names;

@@ -59,6 +59,42 @@ async fn what_a_server_leaves_out_is_called_all_the_same_and_its_answer_is_its_w
 }
 
 #[tokio::test]
+async fn what_a_person_has_unpinned_is_in_no_list_and_is_held_when_it_is_offered() {
+    let (house, mail, _) = house();
+    let ana = caller("ana", None);
+    house.tools().await;
+    let catalogue = &house.gateway.catalogue;
+    let offered =
+        |name: &str| catalogue.pinned("mail").into_iter().find(|one| one.name == name).map(|one| one.offered);
+    assert_eq!((offered("read"), offered("nothing")), (Some(Some(true)), None));
+    // Its server has removed it, and it stays until a person takes it away.
+    let kept = mail.tools.lock().unwrap().clone();
+    mail.tools.lock().unwrap().retain(|tool| tool["name"] != "read");
+    assert!(house.tools().await.contains(&"mail__read".to_owned()));
+    assert_eq!(offered("read"), Some(Some(false)));
+    assert!(catalogue.unpin("mail", Kind::Tool, "read").unwrap());
+    assert!(!catalogue.unpin("mail", Kind::Tool, "read").unwrap());
+    assert!(!catalogue.unpin("mail", Kind::Prompt, "send").unwrap());
+    assert_eq!(offered("read"), None);
+    assert!(!house.tools().await.contains(&"mail__read".to_owned()));
+    assert!(
+        house
+            .call(&ana, "mail__read", json!({}))
+            .await
+            .contains("no tool mail__read that a person has approved")
+    );
+    assert_eq!(house.held(), []);
+    // This guard trusts on first use, and a name that was taken away is none.
+    *mail.tools.lock().unwrap() = kept;
+    assert!(!house.tools().await.contains(&"mail__read".to_owned()));
+    assert_eq!(house.held(), [("read".to_owned(), "Held([New])".to_owned())]);
+    assert!(house.call(&ana, "mail__read", json!({})).await.contains("that a person has approved"));
+    let held = house.gateway.catalogue.held().remove(0);
+    catalogue.approve(&held, None, "ana", 1).unwrap();
+    assert!(house.tools().await.contains(&"mail__read".to_owned()));
+}
+
+#[tokio::test]
 async fn that_a_definition_is_not_as_it_was_approved_is_its_servers_word() {
     let (house, mail, _) = house();
     house.tools().await;

@@ -21,8 +21,10 @@ use tokio::net::UnixListener;
 use super::ServeError;
 use super::approval::Page;
 use super::intervene::{self, Named};
+use super::unpin;
 use crate::flow::{ContextKey, Event, Scope};
 use crate::gateway::{Gateway, now};
+use crate::pin::Kind;
 
 /// Bytes of a question.
 const MAX_LINE: u64 = 1 << 20;
@@ -83,6 +85,20 @@ pub enum Command {
         digest: Digest,
         /// The exact rendering, for one with hidden text.
         rendered: Option<String>,
+    },
+    /// Definitions of a server that were approved.
+    Pinned {
+        /// The server.
+        server: String,
+    },
+    /// Take the pin of one of them away.
+    Unpin {
+        /// The server.
+        server: String,
+        /// Of what kind.
+        kind: Kind,
+        /// Its name, URI or URI template.
+        name: String,
     },
 }
 
@@ -235,6 +251,14 @@ async fn carry_out(
     let done = match command {
         Command::Status => return Ok(status(gateway)),
         Command::Waiting => return Ok(json!({"waiting": gateway.shared.lock().approvals.waiting(at)})),
+        Command::Pinned { server } => {
+            let pinned = gateway.catalogue.pinned(&server);
+            let told: Vec<Value> = pinned
+                .iter()
+                .map(|one| unpin::told(&server, one.kind, &one.name, &one.pin, one.offered))
+                .collect();
+            return Ok(json!({ "pinned": told }));
+        }
         Command::Held => return Ok(json!({"held": held(gateway)})),
         Command::Mint { principal } => {
             let (run, token) = gateway.mint(&principal).map_err(|error| error.to_string())?;
@@ -265,6 +289,7 @@ async fn carry_out(
             let named = Named { server: &server, name: Some(&name), digest };
             intervene::pin(gateway, named, |_| rendered, &by).await
         }
+        Command::Unpin { server, kind, name } => intervene::unpin(gateway, &server, (kind, &name), &by).await,
     };
     done.map_err(|error| error.to_string())?;
     Ok(json!({"done": true}))

@@ -4,6 +4,7 @@ use ostrom_core::Digest;
 
 use crate::flow::Event;
 use crate::gateway::{Gateway, now};
+use crate::pin::Kind;
 
 /// Why a person's word had no effect.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -18,6 +19,9 @@ pub(super) enum Unheard {
     #[error("{0}")]
     Failed(String),
 }
+
+/// Why nothing is taken away.
+pub(super) const NOT_PINNED: &str = "no definition of this name is pinned";
 
 fn failed(error: impl ToString) -> Unheard {
     Unheard::Failed(error.to_string())
@@ -87,4 +91,25 @@ pub(super) async fn pin(
     record(gateway, event).await?;
     gateway.lists_changed();
     Ok(())
+}
+
+/// Takes a pin away.
+pub(super) async fn unpin(
+    gateway: &Gateway,
+    server: &str,
+    (kind, name): (Kind, &str),
+    by: &str,
+) -> Result<(), Unheard> {
+    let mut pinned = gateway.catalogue.pinned(server).into_iter();
+    let pinned = pinned.find(|one| one.kind == kind && one.name == name).ok_or_else(|| failed(NOT_PINNED))?;
+    record(gateway, unpinned(server, kind, name, pinned.pin.digest, by)).await?;
+    gateway.catalogue.unpin(server, kind, name).map_err(failed)?;
+    gateway.lists_changed();
+    Ok(())
+}
+
+/// The record of that.
+pub(super) fn unpinned(server: &str, kind: Kind, name: &str, digest: Digest, by: &str) -> Event {
+    let what = format!("{kind} {name}");
+    Event::Unpinned { server: server.into(), what, digest, by: by.to_owned(), at: now() }
 }

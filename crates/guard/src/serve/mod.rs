@@ -5,6 +5,7 @@ pub mod control;
 mod intervene;
 mod protect;
 mod servers;
+mod unpin;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -17,8 +18,9 @@ use sha2::{Digest as _, Sha256};
 
 pub use protect::Protected;
 pub use servers::Log;
+pub use unpin::{pinned, unpin};
 
-use crate::audit::{AuditError, AuditLog, Mode as AuditMode, Policies};
+use crate::audit::{self, AuditError, AuditLog, Mode as AuditMode, Policies};
 use crate::flow::Event;
 use crate::front::{self, auth, http, stdio};
 use crate::gateway::{Bounds, Capacity, Catalogue, Gateway, Journal, Rules, Shared};
@@ -99,11 +101,16 @@ pub fn policies(folder: &Path) -> Policies {
     Policies::new(folder, read_snapshot)
 }
 
-/// Writes a person's intervention into the audit log in `folder` while no guard runs. The next one begins with it.
+/// Writes a person's intervention into the audit log in `folder` of the guard with this state, while none runs. The next one begins with it.
 ///
 /// # Errors
 /// If it is not an intervention, or cannot be written.
-pub fn write_down(folder: &Path, key: SecretKey, command: &control::Command) -> Result<(), ServeError> {
+pub fn write_down(
+    folder: &Path,
+    state: &Path,
+    key: SecretKey,
+    command: &control::Command,
+) -> Result<(), ServeError> {
     let (by, at) = (control::owner(), crate::gateway::now());
     let event = match command.clone() {
         control::Command::Stop { scope } => Event::Stopped { scope, by, at },
@@ -112,7 +119,7 @@ pub fn write_down(folder: &Path, key: SecretKey, command: &control::Command) -> 
         control::Command::Revoke { source } => Event::Revoked { source, by, at },
         _ => return Err(ServeError::Refused("no guard is running".to_owned())),
     };
-    AuditLog::write_down(folder, key, &event)?;
+    AuditLog::write_down((folder, &audit::origin(folder, state)?), key, &event)?;
     Ok(())
 }
 
@@ -141,8 +148,9 @@ impl Guard {
             ConfigAuditMode::Buffered => AuditMode::Buffered,
         };
         let mut policies = policies(&folder);
+        let origin = audit::origin(&folder, state)?;
         let opened = AuditLog::open(
-            &folder,
+            (&folder, &origin),
             key,
             mode,
             config.audit.openings_days,
@@ -186,7 +194,7 @@ impl Guard {
             NewDefinitions::Hold => FirstUse::Hold,
             NewDefinitions::TrustOnFirstUse => FirstUse::TrustOnFirstUse,
         };
-        let catalogue = Catalogue::new(Some(state.join("pins.toml")), first_use)?;
+        let catalogue = Catalogue::new(Some(unpin::pins(state)), first_use)?;
         let deadline = Duration::from_secs(config.limits.call_seconds);
         let bounds = Bounds {
             // What is put into a request is no larger than what may come in one.

@@ -12,6 +12,7 @@ mod write;
 pub use archive::{pack, unpack, unpack_within};
 pub use manifest::{FileEntry, Manifest, Tool};
 pub use read::{Bundle, FailedTrial};
+pub(crate) use read::{MAX_MANIFEST, parse_manifest};
 pub use verify::{Rerun, Verification, verify, verify_evidence};
 pub use write::finish;
 

@@ -12,12 +12,12 @@ use super::manifest::{CHUNK, Digester, FileEntry, Manifest};
 use super::{BundleError, FILES, KEY, MANIFEST, REPORT, SCHEMA, STATEMENT};
 use crate::metrics::Metrics;
 use crate::plan::Plan;
-use crate::run::{MAX_LINE, WORK, read_bounded};
+use crate::run::{KEPT, MAX_LINE, WORK, read_bounded};
 use crate::suite::Suite;
 use crate::trial::{Arm, Outcome, Trial, Verdict};
 
 /// Limits on what is read whole into memory, in bytes.
-const MAX_MANIFEST: u64 = 64 << 20;
+pub(crate) const MAX_MANIFEST: u64 = 64 << 20;
 const MAX_SUITE: u64 = 1 << 30;
 /// Different reasons for failure that are told apart.
 const MAX_REASONS: usize = 1_000;
@@ -191,6 +191,20 @@ fn no_foreign_files(folder: &Path) -> Result<(), BundleError> {
         let known = FILES.iter().chain(&[MANIFEST, STATEMENT, KEY, REPORT, WORK]).any(|known| name == *known);
         if !known {
             return Err(BundleError::Foreign(folder.join(name)));
+        }
+    }
+    let work = folder.join(WORK);
+    match std::fs::symlink_metadata(&work) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        // A link could lead anywhere.
+        Ok(found) if found.is_dir() => {}
+        _ => return Err(BundleError::Foreign(work)),
+    }
+    for entry in std::fs::read_dir(&work).map_err(io)? {
+        let entry = entry.map_err(io)?;
+        let known = KEPT.iter().any(|known| entry.file_name() == *known);
+        if !known || !entry.file_type().map_err(io)?.is_file() {
+            return Err(BundleError::Foreign(entry.path()));
         }
     }
     Ok(())

@@ -3,14 +3,14 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-use ostrom_core::Digest;
+use ostrom_core::{Digest, PredicateType};
 use ostrom_models::{Model, Request};
 use ostrom_trust::{Envelope, KeyId, PublicKey};
 
 use super::read::Bundle;
 use super::{BundleError, KEY, REPORT, STATEMENT};
 use crate::metrics::metrics;
-use crate::run::read_bounded;
+use crate::run::{WORK, read_bounded};
 use crate::script::{Next, next};
 use crate::trial::{Item, Trial, Verdict};
 
@@ -38,6 +38,9 @@ pub struct Verification {
     pub builtin_suite: bool,
     /// When the run ended, as the signer says: Unix seconds.
     pub finished: Option<u64>,
+    /// Whether `run/` lies beside the bundle, for trying failed trials again. Its files have the names that they should have; nothing
+    /// else of it was looked at, and nothing of it is signed with the bundle.
+    pub work: bool,
 }
 
 /// Which trials to play again.
@@ -104,7 +107,7 @@ pub fn verify_evidence(
         let signed = signed.map_or("nothing".to_owned(), |digest| digest.to_string());
         return Err(BundleError::OtherManifest { signed, found: bundle.digest });
     }
-    if verified.statement.predicate_type().as_str() != "urn:ostrom:predicate:evaluation:v1" {
+    if *verified.statement.predicate_type() != PredicateType::evaluation() {
         return Err(BundleError::Malformed {
             place: STATEMENT.to_owned(),
             message: format!("its predicate type is {}", verified.statement.predicate_type()),
@@ -153,6 +156,11 @@ pub fn verify_evidence(
             message: "the signed statement says other things than manifest and figures".to_owned(),
         });
     }
+    let (folder, work) = (folder.join(WORK), folder.join(WORK).is_dir());
+    if work && failed == 0 {
+        // There is nothing to try again.
+        return Err(BundleError::Foreign(folder));
+    }
     let verification = Verification {
         digest: bundle.digest,
         signer: verified.signer,
@@ -162,6 +170,7 @@ pub fn verify_evidence(
         replayed: 0,
         builtin_suite,
         finished,
+        work,
     };
     Ok((bundle, verification))
 }

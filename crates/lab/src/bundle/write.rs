@@ -1,7 +1,6 @@
 //! From a finished run to a signed bundle.
 
 use std::collections::BTreeMap;
-use std::fs::File;
 use std::io::{BufWriter, Write as _};
 use std::path::Path;
 
@@ -11,7 +10,7 @@ use ostrom_trust::{Envelope, SecretKey, canonical_json};
 use super::manifest::{Digester, FileEntry, Manifest, Tool};
 use super::{BundleError, KEY, MANIFEST, SCHEMA, STATEMENT};
 use crate::metrics::{Metrics, metrics};
-use crate::run::{Run, WORK, write};
+use crate::run::{Run, WORK, new_file, write};
 use crate::trial::Outcome;
 
 /// Turns a finished run into a bundle, in its own folder, signed with `key`. `finished`: Unix seconds.
@@ -50,7 +49,7 @@ pub fn finish(run: &Run, key: &SecretKey, finished: u64) -> Result<(Manifest, Me
     let manifest_bytes = json(&manifest)?;
     let predicate = predicate(&manifest, &figures, run.plan.started, finished);
     let subject = Subject::new(MANIFEST, Digest::of(&manifest_bytes));
-    let statement = Statement::new(vec![subject], PredicateType::ostrom("evaluation", 1), predicate)
+    let statement = Statement::new(vec![subject], PredicateType::evaluation(), predicate)
         .map_err(ostrom_trust::EnvelopeError::from)?;
     let envelope = Envelope::sign(&statement, key)?;
     write(&folder.join(MANIFEST), &manifest_bytes)?;
@@ -89,7 +88,7 @@ fn json<T: serde::Serialize>(value: &T) -> Result<Vec<u8>, BundleError> {
 fn write_trials(run: &Run, path: &Path) -> Result<(FileEntry, Vec<Option<Outcome>>), BundleError> {
     let io = |source| BundleError::Io { path: path.to_owned(), source };
     let temporary = path.with_extension("part");
-    let mut writer = BufWriter::with_capacity(1 << 18, File::create(&temporary).map_err(io)?);
+    let mut writer = BufWriter::with_capacity(1 << 18, new_file(&temporary).map_err(io)?);
     let mut digester = Digester::default();
     let mut outcomes = Vec::new();
     run.journal().read(run.trials().len(), |trial, outcome| {

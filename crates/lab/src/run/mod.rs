@@ -1,6 +1,7 @@
 //! Running a plan against a model: many trials at once, every finished one written down before the next is counted.
 
 mod journal;
+mod origin;
 #[cfg(test)]
 mod tests;
 
@@ -12,9 +13,11 @@ use std::time::{Duration, Instant};
 use ostrom_core::Digest;
 use ostrom_models::http::Spent;
 use ostrom_models::{Model, ModelError, ModelIdentity, Request, Usage};
+use ostrom_trust::{PublicKey, SecretKey};
 use serde::{Deserialize, Serialize};
 use tokio::task::JoinSet;
 
+use crate::bundle;
 use crate::plan::{Plan, Settings};
 use crate::script::{Next, next};
 use crate::suite::Suite;
@@ -23,13 +26,18 @@ use crate::trial::{Call, Trial, Verdict};
 pub use journal::{Journal, JournalError};
 
 pub(crate) use journal::MAX_LINE;
+pub(crate) use origin::new_file;
+use origin::{plain_file, plain_folder};
 
 /// The folder within a run's folder that exists while the run is unfinished.
 pub const WORK: &str = "run";
 const PLAN: &str = "plan.json";
+const PLAN_SIGNATURE: &str = "plan.dsse.json";
 const JOURNAL: &str = "journal.jsonl";
 const SUITE: &str = "suite.json";
 const SPENT: &str = "spent.json";
+/// All that lies in [`WORK`].
+pub(crate) const KEPT: [&str; 4] = [PLAN, PLAN_SIGNATURE, JOURNAL, SPENT];
 /// The largest suite.json that is read back, in bytes.
 const MAX_SUITE: u64 = 1 << 30;
 /// The largest of the run's other files that is read back, in bytes.
@@ -49,7 +57,8 @@ pub struct RunPlan {
     pub suite: Digest,
     /// What is tested.
     pub target: ModelIdentity,
-    /// How to reach the target again: the caller's own words, without keys.
+    /// How to reach the target again: the caller's own words, without keys. To be believed only where
+    /// [`Run::is_signed_by`] one's own key.
     pub reach: serde_json::Value,
     /// The settings.
     pub settings: Settings,
@@ -111,6 +120,8 @@ pub struct Run {
     folder: PathBuf,
     /// The plan as written down.
     pub plan: RunPlan,
+    /// Digest of plan.json.
+    plan_digest: Digest,
     trials: Arc<Plan>,
     journal: Journal,
     spent_before: Spent,
@@ -132,11 +143,11 @@ pub trait Watch: Send + Sync {
 }
 
 impl Run {
-    /// Starts a run in an empty or new folder.
+    /// Starts a run in an empty or new folder. `key` signs the plan, so that whoever has it knows the run again.
     ///
     /// # Errors
     /// If the folder holds something or cannot be written.
-    pub fn create(folder: &Path, plan: RunPlan, suite: Suite) -> Result<Self, RunError> {
+    pub fn create(folder: &Path, plan: RunPlan, suite: Suite, key: &SecretKey) -> Result<Self, RunError> {
         let io = |path: &Path| {
             let path = path.to_owned();
             move |source| RunError::Io { path, source }
@@ -157,19 +168,29 @@ impl Run {
         };
         let suite_bytes = ostrom_trust::canonical_json(&*suite).map_err(unfit)?;
         write(&folder.join(SUITE), &suite_bytes)?;
-        let plan_bytes = ostrom_trust::canonical_json(&plan).map_err(unfit)?;
         // The plan comes last: a folder with a plan is a run that can be resumed.
         let journal = Journal::open(&work.join(JOURNAL))?;
-        write(&work.join(PLAN), &plan_bytes)?;
-        Ok(Self { folder: folder.to_owned(), plan, trials, journal, spent_before: Spent::default() })
+        let plan_digest = write_plan(&work, &plan, key)?;
+        Ok(Self {
+            folder: folder.to_owned(),
+            plan,
+            plan_digest,
+            trials,
+            journal,
+            spent_before: Spent::default(),
+        })
     }
 
-    /// Opens an unfinished run.
+    /// Opens an unfinished run. What it says is to be believed only where [`Run::is_signed_by`] one's own key.
     ///
     /// # Errors
-    /// If there is none, or its records have been changed.
+    /// If there is none, its records do not fit together, or what lies there is not plain files.
     pub fn open(folder: &Path) -> Result<Self, RunError> {
-        let plan_path = folder.join(WORK).join(PLAN);
+        let work = plain_folder(folder.join(WORK))?;
+        for name in KEPT {
+            plain_file(work.join(name))?;
+        }
+        let plan_path = work.join(PLAN);
         let unfit = |path: &Path, message: String| RunError::Unfit { path: path.to_owned(), message };
         let plan_bytes = match read_bounded(&plan_path, MAX_PLAN) {
             Err(RunError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
@@ -182,7 +203,8 @@ impl Run {
         if plan.schema != SCHEMA {
             return Err(unfit(&plan_path, format!("it was written by another version ({:?})", plan.schema)));
         }
-        let suite_path = folder.join(SUITE);
+        fits_manifest(&plan, &plan_path, folder)?;
+        let suite_path = plain_file(folder.join(SUITE))?;
         let suite_bytes = read_bounded(&suite_path, MAX_SUITE)?;
         if Digest::of(&suite_bytes) != plan.suite {
             return Err(unfit(&suite_path, "it is not the suite that the run began with".to_owned()));
@@ -192,9 +214,29 @@ impl Run {
         suite.check_rules().map_err(|message| unfit(&suite_path, message))?;
         let trials = Plan::checked(Arc::new(suite), plan.settings.clone());
         let trials = Arc::new(trials.map_err(|message| unfit(&plan_path, message))?);
-        let journal = Journal::open(&folder.join(WORK).join(JOURNAL))?;
-        let spent_before = read_spent(&folder.join(WORK).join(SPENT), journal.spent())?;
-        Ok(Self { folder: folder.to_owned(), plan, trials, journal, spent_before })
+        let journal = Journal::open(&work.join(JOURNAL))?;
+        let spent_before = read_spent(&work.join(SPENT), journal.spent())?;
+        let plan_digest = Digest::of(&plan_bytes);
+        Ok(Self { folder: folder.to_owned(), plan, plan_digest, trials, journal, spent_before })
+    }
+
+    /// Whether `key` signed the plan when the run began. Without that, whoever wrote the folder chose where requests go, with
+    /// which key and at what cost, and which answers are on record.
+    ///
+    /// # Errors
+    /// If the signature is there and cannot be read. One that does not hold is none.
+    pub fn is_signed_by(&self, key: &PublicKey) -> Result<bool, RunError> {
+        origin::is_signed(&self.folder.join(WORK), self.plan_digest, key)
+    }
+
+    /// Makes somebody else's run one's own, answers on record included: `reach` stands for what the plan said, and `key` signs it.
+    ///
+    /// # Errors
+    /// If the plan cannot be written.
+    pub fn adopt(&mut self, reach: serde_json::Value, key: &SecretKey) -> Result<(), RunError> {
+        self.plan.reach = reach;
+        self.plan_digest = write_plan(&self.folder.join(WORK), &self.plan, key)?;
+        Ok(())
     }
 
     /// What the run had used of what caps limit when it was opened: for the target's ledger to go on from.
@@ -311,6 +353,39 @@ impl Run {
     }
 }
 
+/// Writes plan and signature. Gives the plan's digest.
+fn write_plan(work: &Path, plan: &RunPlan, key: &SecretKey) -> Result<Digest, RunError> {
+    let path = work.join(PLAN);
+    let unfit = |error: ostrom_trust::EnvelopeError| RunError::Unfit {
+        path: path.clone(),
+        message: error.to_string(),
+    };
+    let bytes = ostrom_trust::canonical_json(plan).map_err(|error| unfit(error.into()))?;
+    write(&work.join(PLAN_SIGNATURE), &origin::sign(&bytes, key).map_err(unfit)?)?;
+    write(&path, &bytes)?;
+    Ok(Digest::of(&bytes))
+}
+
+/// Where a bundle lies already, of which failed trials are to be tried again, the plan is of that bundle.
+fn fits_manifest(plan: &RunPlan, plan_path: &Path, folder: &Path) -> Result<(), RunError> {
+    let path = plain_file(folder.join(bundle::MANIFEST))?;
+    if !path.exists() {
+        return Ok(());
+    }
+    let unfit = |path: &Path, message: String| RunError::Unfit { path: path.to_owned(), message };
+    let manifest = bundle::parse_manifest(&read_bounded(&path, bundle::MAX_MANIFEST)?)
+        .map_err(|error| unfit(&path, error.to_string()))?;
+    let differs = [
+        ("another suite", manifest.suite_digest == plan.suite),
+        ("another target", manifest.target == plan.target),
+        ("other settings", manifest.settings == plan.settings),
+    ];
+    match differs.into_iter().find(|(_, same)| !same) {
+        None => Ok(()),
+        Some((what, _)) => Err(unfit(plan_path, format!("it has {what} than {}", path.display()))),
+    }
+}
+
 /// What was written down as spent; at least what the journal shows, if a kill came before the last note.
 fn read_spent(path: &Path, least: Spent) -> Result<Spent, RunError> {
     let noted: Spent = match path.try_exists() {
@@ -395,7 +470,7 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<(), RunError> {
     use std::io::Write as _;
     let io = |source| RunError::Io { path: path.to_owned(), source };
     let temporary = path.with_extension("part");
-    let mut file = std::fs::File::create(&temporary).map_err(io)?;
+    let mut file = new_file(&temporary).map_err(io)?;
     file.write_all(bytes).and_then(|()| file.sync_all()).map_err(io)?;
     std::fs::rename(&temporary, path).map_err(io)
 }

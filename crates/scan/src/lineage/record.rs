@@ -2,7 +2,7 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use ostrom_core::{Digest, Statement, StatementError};
+use ostrom_core::{Digest, PredicateType, Statement, StatementError};
 use ostrom_trust::{Envelope, EnvelopeError, IN_TOTO_PAYLOAD_TYPE, KeyId, PublicKey};
 use serde::Deserialize;
 
@@ -124,16 +124,17 @@ impl Record {
         Ok(Self { id: Digest::of(bytes), statement_id: Digest::of(&payload), statement, signers })
     }
 
-    /// A problem if its statement is of a kind that nothing here reads. It may be a later version of the kind that revokes, so
-    /// it is never passed over, whoever signed it.
+    /// A problem if its statement is of a kind that nothing here knows. It may be a later version of the kind that revokes, so
+    /// it is never passed over, whoever signed it. Of the kinds that are known, those are passed over that say nothing against anything.
     pub(crate) fn unknown_kind(&self) -> Option<Problem> {
         let kind = self.statement.predicate_type();
-        // Passports say nothing against anything.
-        let known = [edge::predicate_type(), revocation::predicate_type(), passport::predicate_type()];
-        (!known.contains(kind)).then(|| Problem {
+        let read = [edge::predicate_type(), revocation::predicate_type(), passport::predicate_type()];
+        // Of these versions and no others: what a later one says, nobody knows yet.
+        let passed_over = [PredicateType::evaluation(), PredicateType::run()];
+        (!read.contains(kind) && !passed_over.contains(kind)).then(|| Problem {
             name: format!("{}.json", self.id),
             what: format!(
-                "this version of ostrom does not know statements of the kind {}; it may be a revocation",
+                "this version of ostrom does not know statements of the kind {}; it may be a revocation. Update ostrom, or take the file away if you know what it says",
                 escape(kind.as_str(), 200)
             ),
         })

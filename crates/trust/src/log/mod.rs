@@ -26,4 +26,4 @@ pub use read::{Entries, Entry, read, read_from};
 pub use report::{Problem, Report};
 pub use store::{Durability, Log, Options};
 pub use tiles::Tiles;
-pub use verify::{verify, verify_against};
+pub use verify::{origin, origin_of, verify, verify_against};

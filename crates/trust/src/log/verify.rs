@@ -38,12 +38,9 @@ pub fn verify(folder: &Path, key: &PublicKey) -> Result<Report, LogError> {
 /// If the log cannot be read, or an older checkpoint is not signed by `key`.
 pub fn verify_against(folder: &Path, key: &PublicKey, older: &[&[u8]]) -> Result<Report, LogError> {
     let published = history::published(folder)?;
-    let origin = match older.first().copied().or(published.as_deref()) {
+    let origin = match older.first() {
         Some(note) => origin_of(note),
-        None => match history::open(folder)?.map(|mut notes| notes.next()).transpose() {
-            Ok(Some(Some(Chunk::Note(note)))) => origin_of(&note),
-            _ => None,
-        },
+        None => origin(folder)?,
     };
     let mut check = Check::default();
     let Some(log) = origin.as_deref().and_then(|origin| VerifierKey::log(origin, key.clone()).ok()) else {
@@ -65,7 +62,24 @@ pub fn verify_against(folder: &Path, key: &PublicKey, older: &[&[u8]]) -> Result
     Ok(check.report)
 }
 
-fn origin_of(note: &[u8]) -> Option<String> {
+/// The origin of the log in `folder`: what its latest checkpoint says, or, if that is gone, the first of its history. `None` if nothing that
+/// was signed is there. Whether the checkpoint holds is not checked.
+///
+/// # Errors
+/// If it cannot be read.
+pub fn origin(folder: &Path) -> Result<Option<String>, LogError> {
+    if let Some(note) = history::published(folder)? {
+        return Ok(origin_of(&note));
+    }
+    match history::open(folder)?.map(|mut notes| notes.next()).transpose() {
+        Ok(Some(Some(Chunk::Note(note)))) => Ok(origin_of(&note)),
+        _ => Ok(None),
+    }
+}
+
+/// The origin that a checkpoint names, whoever signed it. `None` if it is none.
+#[must_use]
+pub fn origin_of(note: &[u8]) -> Option<String> {
     let note = Note::parse(note).ok()?;
     Checkpoint::parse(note.text()).ok().map(|checkpoint| checkpoint.origin().to_owned())
 }
