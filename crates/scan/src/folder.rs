@@ -16,6 +16,8 @@ pub(crate) mod fact {
     pub(crate) const CODE: &str = "code";
     /// It makes loaders run this module of the folder, a path without extension.
     pub(crate) const NEEDS_CODE: &str = "needs-code";
+    /// It makes loaders run this module of the folder if it is there, and something of their own if not.
+    pub(crate) const TAKES_CODE: &str = "takes-code";
     /// It is code that imports this module.
     pub(crate) const USES_CODE: &str = "uses-code";
     /// Its weights lie in this file beside it.
@@ -109,9 +111,16 @@ impl<'a> Entry<'a> {
 
 /// Where a file of the name `name` beside `entry` would lie. Steps that lead nowhere are left out.
 fn beside(entry: &Entry<'_>, name: &str) -> String {
-    let steps = name.split('/').filter(|step| !matches!(*step, "" | "."));
-    let folder = Some(entry.folder()).filter(|folder| !folder.is_empty());
-    folder.into_iter().chain(steps).collect::<Vec<_>>().join("/")
+    let mut path: Vec<&str> = entry.folder().split('/').collect();
+    for step in name.split('/') {
+        if step == ".." {
+            path.pop();
+        } else {
+            path.push(step);
+        }
+    }
+    path.retain(|step| !matches!(*step, "" | "."));
+    path.join("/")
 }
 
 /// The files by their paths.
@@ -167,8 +176,12 @@ fn code(entries: &[Entry<'_>], paths: &Paths<'_>, findings: &mut Vec<Finding>) {
                 report(findings, None, CODE_MISSING, entry.path, what);
             }
         }
-        // What services run by its name alone.
-        if entry.path.ends_with("custom_generate/generate.py")
+        open.extend(entry.facts(fact::TAKES_CODE).map(|module| beside(entry, &format!("{module}.py"))));
+        // What services run by its name alone; `model.py` is Triton's, in the folder of a version.
+        let version = entry.folder().rsplit('/').next().unwrap_or("");
+        let triton = !version.is_empty() && version.bytes().all(|byte| byte.is_ascii_digit());
+        if triton && entry.name() == "model.py"
+            || entry.path.ends_with("custom_generate/generate.py")
             || matches!(entry.name(), "handler.py" | "sitecustomize.py" | "usercustomize.py" | "setup.py")
         {
             open.push(entry.path.to_owned());
@@ -321,6 +334,27 @@ mod tests {
         check(
             &[entry("a/handler.py", &[(fact::CODE, "python")])],
             &[("code-beside-weights", "a/handler.py", Severity::Medium)],
+        );
+        check(
+            &[
+                entry("m/1/model.py", &[(fact::CODE, "python")]),
+                entry("m/model.py", &[(fact::CODE, "python")]),
+                entry("unet/diffusers.py", &[(fact::CODE, "python")]),
+                entry(
+                    "model_index.json",
+                    &[(fact::TAKES_CODE, "unet/diffusers"), (fact::TAKES_CODE, "vae/diffusers")],
+                ),
+                entry(
+                    "a/MAR-INF/MANIFEST.json",
+                    &[(fact::NEEDS_CODE, "../service"), (fact::TAKES_CODE, "../gone")],
+                ),
+                entry("a/service.py", &[(fact::CODE, "python")]),
+            ],
+            &[
+                ("code-beside-weights", "m/1/model.py", Severity::Medium),
+                ("code-beside-weights", "unet/diffusers.py", Severity::Medium),
+                ("code-beside-weights", "a/service.py", Severity::Medium),
+            ],
         );
     }
 

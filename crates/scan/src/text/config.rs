@@ -7,9 +7,10 @@ use ostrom_core::Severity;
 use super::hidden::Sort;
 use super::instructions::lists;
 use super::json::{Json, Next, Node};
+use super::objects::Verdict;
 use super::{
     CONFIG_OBJECT, CONFIG_PATH, CONFIG_REGEX, JSON_BROKEN, JSON_DUPLICATE, REMOTE_CODE,
-    REMOTE_CODE_ELSEWHERE, base_name, escapes, hidden, pattern, python,
+    REMOTE_CODE_ELSEWHERE, base_name, escapes, hidden, objects, pattern, python,
 };
 use crate::examination::{Examination, escape};
 use crate::folder::fact;
@@ -26,7 +27,7 @@ const TEXTS: usize = 100_000;
 const SHARDS: usize = 100_000;
 
 /// Keys that are looked at wherever they stand.
-const KEYS: [&str; 7] = [
+const KEYS: [&str; 11] = [
     "auto_map",
     "custom_pipelines",
     "trust_remote_code",
@@ -34,6 +35,10 @@ const KEYS: [&str; 7] = [
     "attn_implementation",
     "_attn_implementation",
     "experts_implementation",
+    "activation_function",
+    "activation_fn",
+    "sbert_ce_default_activation_function",
+    "tokenizer_class",
 ];
 
 pub(super) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Trouble> {
@@ -176,6 +181,12 @@ fn document(name: &str, node: &Node, scan: &mut Examination<'_>) {
         _ if name.ends_with(".index.json") => index(node, scan),
         _ => {}
     }
+    // The branches of sentence-transformers' `Asym` and `Router`.
+    if let Some(types) = node.get("types").filter(|_| node.get("structure").is_some()) {
+        for kind in types.pairs().iter().filter_map(|(_, kind)| kind.as_text()) {
+            imported("the branch", kind, scan);
+        }
+    }
     weights_manifest(node, scan);
     // Components of a diffusers pipeline under another name.
     if name != "model_index.json"
@@ -256,9 +267,21 @@ pub(super) fn pair(key: &str, value: &Node, scan: &mut Examination<'_>) {
                 }
             }
         }
+        "activation_function"
+        | "activation_fn"
+        | "sbert_ce_default_activation_function"
+        | "tokenizer_class" => {
+            if let Some(name) = value.as_text() {
+                imported(key, name, scan);
+            }
+        }
         key if lists().object_keys.contains(key) => {
-            for path in value.texts() {
-                object(key, path, None, scan);
+            if let Some(name) = value.as_text() {
+                objects::examine(key, name, false, None, scan);
+                return;
+            }
+            for name in value.texts().into_iter().filter(|name| python::names_danger(name)) {
+                scan.report(CONFIG_OBJECT, None, format!("{key} calls {}", escape(name, 200)));
             }
         }
         _ => {}
@@ -285,10 +308,17 @@ fn code_reference(by: &str, reference: &str, scan: &mut Examination<'_>) {
     scan.report(REMOTE_CODE, None, format!("{by} runs code of this folder: {shown}"));
 }
 
-/// A dotted name that is imported and called.
-pub(super) fn object(key: &str, path: &str, offset: Option<u64>, scan: &mut Examination<'_>) {
-    if python::names_danger(path) {
-        scan.report(CONFIG_OBJECT, offset, format!("{key} calls {}", escape(path, 200)));
+/// A dotted name that is imported and called whoever loads the model: of the folder, unless it is known.
+fn imported(key: &str, name: &str, scan: &mut Examination<'_>) {
+    let Some((library, _)) = name.split_once('.') else { return };
+    match objects::judge(name) {
+        Verdict::Danger => scan.report(CONFIG_OBJECT, None, format!("{key} calls {}", escape(name, 200))),
+        _ if lists().sentence_libraries.contains(library) => {}
+        Verdict::Doubtful | Verdict::Unlisted => {
+            let what = format!("{key} calls {}, which no list has", escape(name, 200));
+            scan.report_as(Severity::High, CONFIG_OBJECT, None, what);
+        }
+        _ => code_reference(key, name, scan),
     }
 }
 
@@ -317,12 +347,20 @@ fn components(node: &Node, scan: &mut Examination<'_>) {
         let (Some(library), Some(class)) = (library.as_text(), class.as_text()) else { continue };
         let first = library.split('.').next().unwrap_or(library);
         let known = &lists().component_libraries;
-        if component == "_class_name"
-            || !(known.contains(library)
-                || known.contains(first)
-                || lists().component_modules.contains(first))
+        if component == "_class_name" {
+            code_reference("the pipeline", &format!("{library}.{class}"), scan);
+        } else if !(known.contains(library)
+            || known.contains(first)
+            || lists().component_modules.contains(first))
         {
-            code_reference(&format!("the component {component}"), &format!("{library}.{class}"), scan);
+            code_reference(
+                &format!("the component {component}"),
+                &format!("{component}/{library}.{class}"),
+                scan,
+            );
+        } else if !escapes(component) {
+            // A file of this name in the component's folder goes before the library.
+            scan.note(fact::TAKES_CODE, &format!("{component}/{library}"));
         }
         if escapes(component) {
             scan.report(
@@ -351,6 +389,12 @@ fn adapter(node: &Node, scan: &mut Examination<'_>) {
             scan.report_as(Severity::High, REMOTE_CODE, None, what);
         }
     }
+    // PEFT writes the default into every file, and imports the module where `megatron_config` is set.
+    if let Some(module) = node.get("megatron_core").and_then(Node::as_text).filter(|m| *m != "megatron.core")
+    {
+        let what = format!("imports the module {} for its layers", escape(module, 200));
+        scan.report_as(Severity::High, REMOTE_CODE, None, what);
+    }
     for key in ["target_modules", "modules_to_save", "exclude_modules", "layers_pattern", "target_parameters"]
     {
         let Some(value) = node.get(key) else { continue };
@@ -369,10 +413,28 @@ fn archive_handler(node: &Node, scan: &mut Examination<'_>) {
     else {
         return;
     };
+    // A handler of this name in the archive goes before TorchServe's own, whatever folder and extension it is given.
     let file = handler.split(':').next().unwrap_or(handler);
-    // Without the extension it is one of TorchServe's own.
-    if let Some(module) = file.strip_suffix(".py") {
-        code_reference("the handler", &format!("{module}.handle"), scan);
+    let module = file.strip_suffix(".py").unwrap_or(file);
+    if escapes(module) {
+        scan.report(
+            CONFIG_PATH,
+            None,
+            format!("names a handler outside the archive: {}", escape(handler, 200)),
+        );
+    }
+    let module = module.rsplit('/').next().unwrap_or(module);
+    let above = if scan.name().contains("MAR-INF/") { "../" } else { "" };
+    let path = format!("{above}{}", module.replace('.', "/"));
+    if lists().own_handlers.contains(file) {
+        scan.note(fact::TAKES_CODE, &path);
+    } else {
+        scan.note(fact::NEEDS_CODE, &path);
+        scan.report(
+            REMOTE_CODE,
+            None,
+            format!("the handler runs code of this archive: {}", escape(handler, 200)),
+        );
     }
 }
 

@@ -15,6 +15,7 @@ pub(super) enum Kind {
     SentencePiece,
     Vocabulary,
     Yaml,
+    Triton,
     Card,
     Html,
     Shell,
@@ -99,6 +100,7 @@ fn by_name(probe: &Probe<'_>, name: &str, extension: &str, text: bool) -> Option
             Kind::Requirements
         }
         _ if name == "mlmodel" => Kind::Yaml,
+        "pbtxt" if name == "config.pbtxt" => Kind::Triton,
         "" if name == "dockerfile" || name == "makefile" => Kind::Code,
         "" if name.starts_with("readme") => Kind::Card,
         _ => return None,

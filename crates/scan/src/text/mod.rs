@@ -9,7 +9,9 @@ mod json;
 mod kind;
 mod lines;
 mod native;
+mod nodes;
 mod notebook;
+mod objects;
 mod pattern;
 mod python;
 mod requirements;
@@ -18,6 +20,7 @@ mod shell;
 mod stream;
 mod tokenizer;
 mod torchscript;
+mod triton;
 mod yaml;
 
 use std::borrow::Cow;
@@ -55,6 +58,7 @@ formats! {
     SentencePiece = "sentencepiece" by tokenizer::examine_sentencepiece,
     Vocabulary = "vocabulary" by nothing_more,
     Yaml = "yaml" by yaml::examine,
+    Triton = "triton-config" by triton::examine,
     Card = "card" by card::examine,
     Html = "html" by card::examine_html,
     Shell = "shell-script" by shell::examine,
@@ -99,7 +103,6 @@ crate::rules::declare! {
     PYTHON_OBFUSCATED = "python-obfuscated",
     PYTHON_DYNAMIC_IMPORT = "python-dynamic-import",
     PYTHON_REMOTE_CODE = "python-remote-code",
-    #[allow(dead_code, reason = "named by lists/python.toml only")]
     PYTHON_DELETES = "python-deletes",
     PYTHON_UNREAD = "python-unread",
     DATASET_SCRIPT = "dataset-script",

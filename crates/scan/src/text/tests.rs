@@ -69,7 +69,21 @@ fn configurations_that_run_code_are_found() {
         "remote-code",
         High,
     );
-    finds("MANIFEST.json", r#"{"model": {"handler": "h.py:run"}}"#, "remote-code", Medium);
+    for handler in ["h.py:run", "service:handle", "evil/service:handle"] {
+        let manifest = format!(r#"{{"model": {{"handler": "{handler}"}}}}"#);
+        finds("MANIFEST.json", &manifest, "remote-code", Medium);
+    }
+    finds("MANIFEST.json", r#"{"model": {"handler": "../h.py"}}"#, "config-path-escape", High);
+    finds(
+        "adapter_config.json",
+        r#"{"megatron_config": {}, "megatron_core": "evil.core"}"#,
+        "remote-code",
+        High,
+    );
+    finds("config.pbtxt", "name: \"m\"\nbackend: 'pyt' # c\n \"h\\157n\"\n", "remote-code", Medium);
+    let environment = r#"parameters: { value: { string_value: "/tmp/x" }, key: "EXECUTION_ENV_PATH" }"#;
+    finds("config.pbtxt", environment, "config-path-escape", High);
+    finds("config.pbtxt", environment, "remote-code", Medium);
     finds("adapter_config.json", r#"{"target_modules": "(a+)+$"}"#, "config-regex", Medium);
     finds(
         "model.safetensors.index.json",
@@ -138,6 +152,13 @@ fn honest_configurations_are_clean() {
         r#"{"metadata": {"total_size": 1}, "weight_map": {"a": "model-00001-of-00001.safetensors"}}"#,
         "json",
     );
+    clean("adapter_config.json", r#"{"megatron_config": null, "megatron_core": "megatron.core"}"#, "json");
+    clean("MANIFEST.json", r#"{"model": {"handler": "image_classifier"}}"#, "json");
+    clean(
+        "config.pbtxt",
+        "name: \"m\" # it's served\nplatform: \"onnxruntime_onnx\"\nbackend: \"onnxruntime\"\n",
+        "triton-config",
+    );
     clean("train.json", "{\"text\": \"a\"}\n{\"text\": \"b\"}\n", "json");
     clean(
         "hparams.yaml",
@@ -146,8 +167,23 @@ fn honest_configurations_are_clean() {
     );
     clean(
         "MLmodel",
-        "flavors:\n  python_function:\n    loader_module: mlflow.sklearn\n    code: null\n",
+        "flavors:\n  python_function:\n    data: model.pkl\n    loader_module: mlflow.sklearn\n    code: null\n",
         "yaml",
+    );
+    clean(
+        "config.yaml",
+        "net:\n  _target_: torchvision.models.resnet18 # the usual\nopt: {_target_: torch.optim.AdamW, lr: 0.1}\nact:\n  _target_: 'torch.nn.ReLU'\nroot:\n  _target_: pathlib.Path\n",
+        "yaml",
+    );
+    clean(
+        "config.yaml",
+        "lr: ${a}\nb: &b {x: 1}\nc: *b\nd:\n  <<: *b\n  target: '*.py'\n  e: &t x.txt\n  target: *t\n",
+        "yaml",
+    );
+    clean(
+        "rows.json",
+        r#"{"target": "encoder.weight", "a": {"target": "Yes.No"}, "b": {"target": "${x} is"}}"#,
+        "json",
     );
     clean(
         "requirements.txt",
@@ -428,6 +464,89 @@ fn lines_of_yaml_end_where_its_readers_end_them() {
 }
 
 #[test]
+fn names_that_are_put_together_while_loading_are_undecided() {
+    use Severity::{Critical, High, Medium};
+    let rule = "config-builds-object";
+    for text in [
+        "a: &t os.system\nm:\n  _target_: *t\n",
+        "a: &t !!str \"os.system\"\nm: {_target_: *t}\n",
+        "_target_: \"os.\\\n  system\"\n",
+        "_target_: \"os.\\\r\n  system\"\n",
+        "? >-\n  _target_\n: os.system\n",
+        "? _target_ # a key\n# c\n: os.system\n",
+        "? \"_tar\\\n  get_\"\n: os.system\n",
+    ] {
+        finds("config.yaml", text, rule, Critical);
+    }
+    let long = format!("_target_: !{}\n  os.system\n", "a".repeat(1000));
+    for text in [
+        "_target_: ${a}\n",
+        "_target_: ${a}.system\n",
+        "_target_: \"${oc.env:X, y}\"\n",
+        "target: ${a}.system\n",
+        "_target_: *t\n",
+        "a: &k _target_\nm:\n  *k : os.system\n",
+        "a: &k _target_\nm: {*k : os.system}\n",
+        "a: &k _target_\nm:\n  ? *k\n  : os.system\n",
+        &long,
+    ] {
+        finds("config.yaml", text, rule, High);
+    }
+    finds("config.json", r#"{"_target_": "${a}.system"}"#, rule, High);
+    finds("a.yaml", "_target_: evilpkg.Model\n", rule, Medium);
+    finds("a.json", r#"{"class_path": "evilpkg.Model"}"#, rule, Medium);
+}
+
+#[test]
+fn what_configurations_call_is_denied_unless_listed() {
+    use Severity::{Critical, High, Medium};
+    let rule = "config-builds-object";
+    for (name, severity) in [
+        ("torch.utils.collect_env.run", Critical),
+        ("torch.hub.download_url_to_file", Critical),
+        ("pathlib.Path.write_text", Critical),
+        ("numpy.savetxt", Critical),
+        ("logging.FileHandler", High),
+        ("hydra.utils.call", High),
+        ("transformers.AutoModel.from_pretrained", Medium),
+    ] {
+        finds("config.yaml", &format!("m:\n  _target_: {name}\n"), rule, severity);
+        finds("config.json", &format!(r#"{{"class_path": "{name}"}}"#), rule, severity);
+    }
+    for (key, name, rule, severity) in [
+        ("activation_function", "os.system", rule, Critical),
+        ("activation_function", "json.tool.main", rule, High),
+        ("activation_function", "evilpkg.Act", "remote-code", Medium),
+        ("sbert_ce_default_activation_function", "evilpkg.Act", "remote-code", Medium),
+        ("activation_fn", "subprocess.getoutput", rule, Critical),
+        ("tokenizer_class", "evilpkg.Tokenizer", "remote-code", Medium),
+    ] {
+        finds("config.json", &format!(r#"{{"x": {{"{key}": "{name}"}}}}"#), rule, severity);
+    }
+    let branches = |kind: &str| format!(r#"{{"types": {{"a_0": "{kind}"}}, "structure": {{"a": ["a_0"]}}}}"#);
+    finds("router_config.json", &branches("evilpkg.M"), "remote-code", Medium);
+    clean("router_config.json", &branches("sentence_transformers.models.Dense"), "json");
+    clean("config.json", r#"{"activation_function": "torch.nn.modules.linear.Identity"}"#, "json");
+    clean(
+        "config.json",
+        r#"{"activation_function": "gelu_new", "tokenizer_class": "BertTokenizer"}"#,
+        "json",
+    );
+}
+
+#[test]
+fn paths_of_mlflow_stay_in_the_model() {
+    let model =
+        |line: &str| format!("flavors:\n  python_function:\n    loader_module: mlflow.sklearn\n    {line}\n");
+    for line in ["data: ../../x.pkl", "python_model: /tmp/x.pkl", "code: ../..", "path: s3://x/y", "data: *x"]
+    {
+        finds("MLmodel", &model(line), "config-path-escape", Severity::High);
+    }
+    // MLflow takes the last part of where the code came from.
+    assert_eq!(verdict("MLmodel", model("model_code_path: /home/a/m.py").as_bytes()).1, ["remote-code"]);
+}
+
+#[test]
 fn padding_hides_nothing_of_a_configuration() {
     use Severity::{High, Low};
     let pad = " ".repeat(4 << 20);
@@ -529,6 +648,15 @@ fn work_grows_no_faster_than_the_text() {
         ("a.json", "{\"a\": "),
         ("a.sh", "curl | "),
         ("a.yaml", "? _target_ : & "),
+        ("a.yaml", "_target_ #"),
+        ("a.yaml", "? _target_ #\n"),
+        ("a.yaml", "_target_: #"),
+        ("a.yaml", "!_target_:"),
+        ("a.yaml", "_target_: ${"),
+        ("a.yaml", "&a _target_: *a "),
+        ("a.yaml", "*a : "),
+        ("a.yaml", "? *a"),
+        ("config.pbtxt", "backend: \"x\\"),
         ("a.yaml", "#' , '"),
         ("MLmodel", "loader_module: ! "),
         ("a.pth", "import a\x0b"),

@@ -8,7 +8,7 @@ use crate::source::View;
 use crate::trouble::Trouble;
 
 /// Operators that read or write files or talk to other machines.
-const FILES: [&str; 10] = [
+pub(super) const FILES: [&str; 10] = [
     "torch.save",
     "torch.from_file",
     "ops.aten.save",

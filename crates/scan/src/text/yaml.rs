@@ -6,13 +6,21 @@ use ostrom_core::Severity;
 use super::hidden::Sort;
 use super::instructions::lists;
 use super::lines::{ends_python, ends_yaml, lines};
-use super::{CONFIG_OBJECT, REMOTE_CODE, base_name, config, hidden, python, requirements, text_of};
+use super::nodes::{Nodes, Value};
+use super::{
+    CONFIG_OBJECT, CONFIG_PATH, REMOTE_CODE, base_name, escapes, hidden, objects, python, requirements,
+    text_of,
+};
 use crate::examination::{Examination, escape};
 use crate::source::View;
 use crate::trouble::Trouble;
 
 /// Longer YAML is data.
 const LONGEST: u64 = 16 << 20;
+
+/// Keys of `MLmodel` with the path of what is loaded, relative to the model.
+const MLFLOW_PATHS: [&str; 7] =
+    ["code", "data", "model_data", "path", "pickled_model", "python_model", "state_dict"];
 
 pub(super) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Trouble> {
     if view.len() > LONGEST {
@@ -50,14 +58,32 @@ pub(super) fn examine_text(text: &str, scan: &mut Examination<'_>) {
         }
     }
     let plain = without_comments(text);
+    let nodes = Nodes::new(&plain);
     for key in &lists().object_keys {
-        for (at, value) in values(&plain, key) {
-            let path: String = value
-                .chars()
-                .take_while(|c| c.is_alphanumeric() || matches!(c, '.' | '_'))
-                .take(300)
-                .collect();
-            config::object(key, &path, Some(at as u64), scan);
+        for (at, value) in nodes.values(key) {
+            object(key, value, at, &nodes, scan);
+        }
+    }
+    if let Some((at, name)) = nodes.aliased_key() {
+        let what = format!("gives a key by its alias, {}, which hides what is built", escape(name, 100));
+        scan.report_as(Severity::High, CONFIG_OBJECT, Some(at as u64), what);
+    }
+}
+
+/// What `key` has called, by its name or by an alias of that.
+fn object(key: &str, value: Value<'_>, at: usize, nodes: &Nodes<'_>, scan: &mut Examination<'_>) {
+    let place = Some(at as u64);
+    let meant: Option<Vec<_>> = match value.alias() {
+        None => Some(vec![value]),
+        Some(name) => nodes.anchored(name).map(Iterator::collect),
+    };
+    let texts = meant.and_then(|meant| meant.into_iter().map(Value::scalar).collect::<Option<Vec<_>>>());
+    match texts {
+        Some(texts) => texts.into_iter().for_each(|text| objects::examine(key, text, true, place, scan)),
+        None => {
+            let shown = value.rest.split(ends_yaml).next().unwrap_or("");
+            let what = format!("{key} calls what cannot be told: {}", escape(shown, 100));
+            scan.report_as(Severity::High, CONFIG_OBJECT, place, what);
         }
     }
 }
@@ -80,19 +106,32 @@ fn live(line: &str) -> Option<(usize, &str)> {
 /// The text with comments made blank and the escapes of texts in double quotes undone, as keys may be written with them.
 fn without_comments(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
+    // Whether the line goes on in the next, which is how texts in double quotes are broken without a space.
+    let mut open = false;
     for (_, line) in lines(text, ends_yaml) {
+        if open {
+            let line = line.trim_start_matches([' ', '\t']);
+            if line.starts_with('\n') && line.len() == 1 {
+                continue;
+            }
+            open = unescape(line, &mut out);
+            continue;
+        }
         let (skipped, rest) =
             live(line).unwrap_or((line.trim_end().len(), line.get(line.trim_end().len()..).unwrap_or("")));
         out.extend(std::iter::repeat_n(' ', skipped));
-        if rest.contains('\\') { unescape(rest, &mut out) } else { out.push_str(rest) }
+        if rest.contains('\\') { open = unescape(rest, &mut out) } else { out.push_str(rest) }
     }
     out
 }
 
-/// Undoes `\x41`, `\u0041` and `\U00000041`.
-fn unescape(mut rest: &str, out: &mut String) {
+/// Undoes `\x41`, `\u0041` and `\U00000041`. Says whether the line ends with a backslash, which is then left out with the end.
+fn unescape(mut rest: &str, out: &mut String) -> bool {
     while let Some((before, after)) = rest.split_once('\\') {
         out.push_str(before);
+        if !after.is_empty() && after.chars().all(ends_yaml) {
+            return true;
+        }
         let digits = match after.bytes().next() {
             Some(b'x') => 2,
             Some(b'u') => 4,
@@ -118,31 +157,7 @@ fn unescape(mut rest: &str, out: &mut String) {
         }
     }
     out.push_str(rest);
-}
-
-/// The values of `key`, wherever and in whatever style it stands: in a block or between braces, in quotes, in the line after.
-fn values<'t>(text: &'t str, key: &'t str) -> impl Iterator<Item = (usize, &'t str)> {
-    text.match_indices(key).filter_map(move |(at, _)| {
-        let before = text.get(..at).unwrap_or("");
-        let rest = text.get(at + key.len()..).unwrap_or("").trim_start_matches(['"', '\'', ' ', '\t']);
-        // After `?`, the colon stands in a line of its own.
-        let explicit = before.trim_end_matches(['"', '\'', ' ', '\t']).ends_with('?');
-        let rest = if explicit { rest.trim_start() } else { rest };
-        Some((at, node(rest.strip_prefix(':')?)))
-    })
-}
-
-/// What a node begins with, without what may stand in front of it: its tag and anchor, the mark of a block, a quote.
-fn node(mut rest: &str) -> &str {
-    loop {
-        rest = rest.trim_start();
-        let end = match rest.chars().next() {
-            Some('#') => rest.find(ends_yaml),
-            Some('&' | '!' | '|' | '>') => rest.find(char::is_whitespace),
-            _ => return rest.trim_start_matches(['"', '\'']),
-        };
-        rest = rest.get(end.unwrap_or(rest.len())..).unwrap_or("");
-    }
+    false
 }
 
 fn tags(line: &str, offset: u64, scan: &mut Examination<'_>) {
@@ -202,14 +217,16 @@ fn percent_decoded(tag: &str) -> String {
 /// `MLmodel`: which code MLflow imports to load the model.
 fn mlflow(text: &str, scan: &mut Examination<'_>) {
     let text = without_comments(text);
-    let value_of = |value: &str| -> String {
+    let nodes = Nodes::new(&text);
+    let value_of = |value: Value<'_>| -> String {
         value
+            .rest
             .chars()
             .take_while(|c| !matches!(c, '\n' | '\r' | ',' | '}' | '#' | '"' | '\''))
             .take(300)
             .collect()
     };
-    for (at, value) in values(&text, "loader_module") {
+    for (at, value) in nodes.values("loader_module") {
         let value = value_of(value);
         let value = value.trim();
         if value != "mlflow" && !value.starts_with("mlflow.") {
@@ -217,11 +234,8 @@ fn mlflow(text: &str, scan: &mut Examination<'_>) {
             scan.report_as(Severity::High, REMOTE_CODE, Some(at as u64), what);
         }
     }
-    let whole = |at: usize| {
-        !text.get(..at).is_some_and(|text| text.ends_with(|c: char| c.is_alphanumeric() || c == '_'))
-    };
     for key in ["code", "code_path", "model_code_path"] {
-        for (at, value) in values(&text, key).filter(|(at, _)| whole(*at)) {
+        for (at, value) in nodes.values(key) {
             let value = value_of(value);
             // An empty value is followed by the next key.
             if !matches!(value.trim(), "" | "null" | "~" | "Null" | "NULL")
@@ -230,6 +244,17 @@ fn mlflow(text: &str, scan: &mut Examination<'_>) {
             {
                 let what = format!("{key}: MLflow runs code of {}", escape(value.trim(), 200));
                 scan.report(REMOTE_CODE, Some(at as u64), what);
+            }
+        }
+    }
+    // Of `model_code_path`, where the code came from, MLflow takes the last part only.
+    for key in MLFLOW_PATHS {
+        for (at, value) in nodes.values(key) {
+            let alias = value.alias().is_some();
+            let value = value_of(value);
+            if alias || escapes(value.trim()) {
+                let what = format!("{key}: MLflow loads {}", escape(value.trim(), 200));
+                scan.report(CONFIG_PATH, Some(at as u64), what);
             }
         }
     }

@@ -71,6 +71,43 @@ fn torchscript_is_said() {
     assert!(formats("m.pt", torch(&items)).contains(&"torchscript"));
 }
 
+/// A call of what a TorchScript archive has code for, and a Python package may have a module for.
+const OWN: &[u8] = b"\x80\x02c__torch__\nact\n)R.";
+
+#[test]
+fn what_python_unpickles_is_not_judged_as_torchscript() {
+    let script: [(&str, &[u8]); 4] = [
+        ("m/data.pkl", OWN),
+        ("m/version", b"3\n"),
+        ("m/code/a.txt", b"x"),
+        ("m/constants.pkl", b"\x80\x02)."),
+    ];
+    clean("m.pt", torch(&script));
+    finds("pickle-unlisted-callable", "!m/data.pkl", "m.pt", torch(&script[..3]));
+    let extern_modules = ("m/.data/extern_modules", &b""[..]);
+    let package: Vec<_> = script.into_iter().chain([extern_modules, ("m/.data/version", b"6\n")]).collect();
+    finds("pickle-unlisted-callable", "!m/data.pkl", "m.pt", torch(&package));
+    // PyTorch takes either file of the version.
+    let package: Vec<_> = script.into_iter().chain([extern_modules, ("m/m.pkl", OWN)]).collect();
+    finds("pickle-unlisted-callable", "!m/data.pkl", "m.pt", torch(&package));
+    finds("pickle-unlisted-callable", "!m/m.pkl", "m.pt", torch(&package));
+}
+
+#[test]
+fn data_sets_of_tensors_are_known_and_boosters_are_not_kept_to_be_called() {
+    let pickled = |pickle: &[u8]| torch(&[("m/data.pkl", pickle), ("m/version", b"3\n")]);
+    clean("m.pt", pickled(b"\x80\x02ctorch.utils.data.dataset\nTensorDataset\n)\x81}X\x07\0\0\0tensors)sb."));
+    for call in [
+        &b"ctorch.utils.data.dataset\nTensorDataset\n(X\x01\0\0\0xtR."[..],
+        b"ctorch._dynamo.decorators\n_DimRange\n(X\x01\0\0\0xtR.",
+    ] {
+        finds("pickle-arguments", "!m/data.pkl", "m.pt", pickled(&[b"\x80\x02", call].concat()));
+    }
+    clean("m.pt", pickled(b"\x80\x02cxgboost.core\nBooster\n)\x81}X\x01\0\0\0xK\x01sb."));
+    let partial = b"\x80\x02cfunctools\npartial\ncxgboost.core\nBooster\n\x85R.";
+    finds("pickle-arguments", "!m/data.pkl", "m.pt", pickled(partial));
+}
+
 #[test]
 fn members_are_examined_by_every_method() {
     let bad = marked();

@@ -105,7 +105,7 @@ pub(super) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Tro
     if torch.is_any() {
         scan.is("pytorch-zip");
     }
-    if torch.script {
+    if torch.is_script() {
         scan.is("torchscript");
     }
     let mut archive = Archive { view, names: Names::default(), torch, links: BTreeSet::new(), listed: true };

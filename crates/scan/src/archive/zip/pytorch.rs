@@ -12,8 +12,8 @@ pub(super) struct PyTorch {
     packages: BTreeSet<Vec<u8>>,
     /// The folders that `torch.export` wrote.
     exports: BTreeSet<Vec<u8>>,
-    /// Whether there is TorchScript code.
-    pub(super) script: bool,
+    /// The folders that TorchScript is loaded from.
+    scripts: BTreeSet<Vec<u8>>,
 }
 
 impl PyTorch {
@@ -29,13 +29,29 @@ impl PyTorch {
         };
         let versions = &tops_of(b"version") | &(&tops_of(b".data/version") | &tops_of(b".format_version"));
         let tops = &(&tops_of(b"data.pkl") | &tops_of(b"constants.pkl")) & &versions;
-        let script = tops.iter().any(|top| {
+        // `torch.load` takes an archive for TorchScript where constants are, and unpickles all others with Python. So does
+        // `PackageImporter` whatever it is asked for; PyTorch finds its records whatever the case of their names.
+        let constants = tops_of(b"constants.pkl");
+        let imported = |name: &[u8]| {
+            let mark = b".data/extern_modules";
+            name.len()
+                .checked_sub(mark.len())
+                .is_some_and(|at| name.get(at..).is_some_and(|end| end.eq_ignore_ascii_case(mark)))
+        };
+        let is_package = names.clone().any(imported);
+        let is_script = |top: &&Vec<u8>| {
             let code = [top.as_slice(), b"code/"].concat();
-            names.clone().any(|name| name.starts_with(&code))
-        });
+            !is_package && constants.contains(*top) && names.clone().any(|name| name.starts_with(&code))
+        };
+        let scripts = tops.iter().filter(is_script).cloned().collect();
         let packages = &tops_of(b".data/extern_modules") & &tops_of(b".data/version");
         let exports = &tops_of(b"archive_format") & &tops_of(b"models/model.json");
-        Self { tops, packages, exports, script }
+        Self { tops, packages, exports, scripts }
+    }
+
+    /// Whether there is TorchScript.
+    pub(super) fn is_script(&self) -> bool {
+        !self.scripts.is_empty()
     }
 
     /// Whether the archive is PyTorch's.
@@ -89,7 +105,9 @@ impl PyTorch {
     pub(super) fn unpickles(&self, name: &[u8]) -> Option<Mode> {
         let is_inside = |top: &Vec<u8>| name.starts_with(top);
         let inside = self.tops.iter().any(is_inside) || self.packages.iter().any(is_inside);
-        (inside && name.ends_with(b".pkl")).then_some(if self.script {
+        let of_script =
+            |top: &Vec<u8>| name.strip_prefix(top.as_slice()).is_some_and(|rest| !rest.contains(&b'/'));
+        (inside && name.ends_with(b".pkl")).then_some(if self.scripts.iter().any(of_script) {
             Mode::TorchScript
         } else {
             Mode::Torch
@@ -114,7 +132,7 @@ mod tests {
     fn storages_are_exempt_only_in_pytorch_archives() {
         let names = ["m/data.pkl", "m/version", "m/data/0", "m/data/0.pkl", "m/sub/data/0", "data/1"];
         let torch = recognise(&names);
-        assert!(torch.is_any() && !torch.script);
+        assert!(torch.is_any() && !torch.is_script());
         let storages: Vec<_> = names.iter().filter(|name| torch.is_storage(name.as_bytes())).collect();
         assert_eq!(storages, [&"m/data/0"]);
         let other = recognise(&["m/data.pkl", "m/data/0"]);
@@ -156,8 +174,26 @@ mod tests {
     }
 
     #[test]
-    fn torchscript_is_told_by_its_code() {
-        assert!(recognise(&["m/data.pkl", "m/version", "m/constants.pkl", "m/code/__torch__.py"]).script);
-        assert!(!recognise(&["m/data.pkl", "m/version", "other/code/x.py"]).script);
+    fn torchscript_is_told_by_its_code_and_constants() {
+        let names = ["m/data.pkl", "m/version", "m/constants.pkl", "m/code/__torch__.py", "m/x/y.pkl"];
+        let script = recognise(&names);
+        assert!(script.is_script());
+        for name in ["m/data.pkl", "m/constants.pkl", "m/bytecode.pkl"] {
+            assert_eq!(script.unpickles(name.as_bytes()), Some(Mode::TorchScript), "{name}");
+        }
+        assert_eq!(script.unpickles(b"m/x/y.pkl"), Some(Mode::Torch));
+        assert_eq!(script.unpickles(b"n/x.pkl"), None);
+        assert!(!recognise(&["m/data.pkl", "m/version", "other/code/x.py"]).is_script());
+        // Python unpickles what has no constants, and all of a package.
+        let without = ["m/data.pkl", "m/version", "m/code/__torch__.py"];
+        for more in ["m/CONSTANTS.pkl", "m/constants.pkl/x"] {
+            let names: Vec<&str> = without.into_iter().chain([more]).collect();
+            assert_eq!(recognise(&names).unpickles(b"m/data.pkl"), Some(Mode::Torch), "{more}");
+        }
+        for mark in ["m/.data/extern_modules", "p/.data/extern_modules", "m/.DATA/Extern_Modules"] {
+            let package = recognise(&names.into_iter().chain([mark]).collect::<Vec<_>>());
+            assert_eq!(package.unpickles(b"m/data.pkl"), Some(Mode::Torch), "{mark}");
+            assert!(!package.is_script());
+        }
     }
 }

@@ -113,16 +113,39 @@ pub(crate) fn dotted_names(source: &str) -> Vec<(u64, String)> {
 
 /// What the use of a dotted name in a configuration that builds objects means.
 pub(crate) fn names_danger(path: &str) -> bool {
-    const PLAIN: [&str; 10] =
-        ["dict", "list", "tuple", "set", "str", "int", "float", "bool", "slice", "range"];
+    const PLAIN: [&str; 14] = [
+        "dict",
+        "list",
+        "tuple",
+        "set",
+        "frozenset",
+        "str",
+        "bytes",
+        "int",
+        "float",
+        "complex",
+        "bool",
+        "slice",
+        "range",
+        "object",
+    ];
     let is_name =
         path.split('.').all(|part| !part.is_empty() && part.chars().all(|c| c == '_' || c.is_alphanumeric()));
     // `sh.txt` is a file far more often than a function of the package sh.
     if !is_name || path.starts_with("sh.") {
         return false;
     }
-    let calls =
-        [text::PYTHON_COMMANDS, text::PYTHON_DYNAMIC_CODE, text::PYTHON_UNPICKLES, text::PYTHON_NATIVE_CALL];
+    let calls = [
+        text::PYTHON_COMMANDS,
+        text::PYTHON_DYNAMIC_CODE,
+        text::PYTHON_UNPICKLES,
+        text::PYTHON_NATIVE_CALL,
+        text::PYTHON_NETWORK,
+        text::PYTHON_DELETES,
+        text::PYTHON_DYNAMIC_IMPORT,
+        text::PYTHON_REMOTE_CODE,
+        text::PYTHON_OBFUSCATED,
+    ];
     let listed = danger::lists()
         .is_some_and(|lists| lists.meaning(path).is_some_and(|found| calls.contains(&found.rule)));
     listed || path.strip_prefix("builtins.").is_some_and(|name| !PLAIN.contains(&name))

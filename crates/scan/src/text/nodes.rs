@@ -1,0 +1,152 @@
+//! Where YAML has the values of a key, in whatever style: what [`super::yaml`] goes by. Work is linear in the text.
+
+use std::cell::Cell;
+use std::collections::HashMap;
+
+use super::lines::ends_yaml;
+
+/// The longest tag, and the longest text that is taken for a name.
+const LONG: usize = 400;
+
+/// The most nodes with one anchor that are looked at.
+const ANCHORS: usize = 16;
+
+/// A text without comments in lines of their own.
+pub(super) struct Nodes<'t> {
+    text: &'t str,
+    /// Where nodes with an anchor begin, behind its name.
+    anchors: HashMap<&'t str, Vec<usize>>,
+    /// The comment that was skipped last: where it begins and ends, and where what follows begins.
+    comment: Cell<(usize, usize, usize)>,
+}
+
+/// What a node begins with.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Value<'t> {
+    /// After its quote, if it has one.
+    pub(super) rest: &'t str,
+    quote: Option<char>,
+}
+
+impl<'t> Nodes<'t> {
+    pub(super) fn new(text: &'t str) -> Self {
+        let mut anchors: HashMap<&'t str, Vec<usize>> = HashMap::new();
+        for (at, _) in text.match_indices('&') {
+            let name = anchor_name(text.get(at + 1..).unwrap_or(""));
+            let known = anchors.entry(name).or_default();
+            if known.len() <= ANCHORS {
+                known.push(at + 1 + name.len());
+            }
+        }
+        Self { text, anchors, comment: Cell::default() }
+    }
+
+    /// The values of `key`, wherever and in whatever style it stands: in a block or between braces, in quotes, in the line after.
+    pub(super) fn values(&self, key: &str) -> impl Iterator<Item = (usize, Value<'t>)> {
+        self.text.match_indices(key).filter_map(|(at, _)| {
+            let longer = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/');
+            if self.text.get(..at).is_some_and(|before| before.ends_with(longer)) {
+                return None;
+            }
+            // After `?`, the colon stands in a line of its own, maybe after a comment.
+            let rest = self.text.get(at + key.len()..).unwrap_or("");
+            let colon = self.skip(self.text.len() - rest.trim_start_matches(['"', '\'']).len());
+            self.text.get(colon..)?.starts_with(':').then(|| (at, self.node(colon + 1)))
+        })
+    }
+
+    /// The nodes that an alias may stand for; `None` if that cannot be told.
+    pub(super) fn anchored(&self, name: &str) -> Option<impl Iterator<Item = Value<'t>>> {
+        let known = self.anchors.get(name).filter(|known| known.len() <= ANCHORS)?;
+        Some(known.iter().map(|at| self.node(*at)))
+    }
+
+    /// Where a key is said by an alias, and the alias.
+    pub(super) fn aliased_key(&self) -> Option<(usize, &'t str)> {
+        self.text.match_indices('*').find_map(|(at, _)| {
+            let name = anchor_name(self.text.get(at + 1..)?);
+            let before = self.text.get(..at)?;
+            let inside = |c: char| !(c.is_whitespace() || matches!(c, '{' | '[' | ',' | '?' | '\u{feff}'));
+            if before.ends_with(inside) || !self.anchors.contains_key(name) {
+                return None;
+            }
+            let rest = self.text.get(at + 1 + name.len()..)?.trim_start_matches([' ', '\t']);
+            (rest.starts_with(':') || before.trim_end().ends_with('?')).then_some((at, name))
+        })
+    }
+
+    /// What a node begins with, without what may stand in front of it: its tag and anchor, the mark of a block.
+    fn node(&self, at: usize) -> Value<'t> {
+        let mut at = at;
+        loop {
+            at = self.skip(at);
+            let rest = self.text.get(at..).unwrap_or("");
+            let first = rest.chars().next();
+            if !matches!(first, Some('&' | '!' | '|' | '>')) {
+                let quote = first.filter(|c| matches!(c, '"' | '\''));
+                return Value { rest: rest.get(quote.map_or(0, char::len_utf8)..).unwrap_or(""), quote };
+            }
+            match rest.char_indices().take(LONG).find(|(_, c)| c.is_whitespace()) {
+                Some((end, _)) => at += end,
+                // What goes on for so long could hide anything: an alias of nothing.
+                None if rest.len() > LONG => return Value { rest: "*", quote: None },
+                None => return Value { rest: "", quote: None },
+            }
+        }
+    }
+
+    /// Where something follows that is neither blank nor a comment.
+    fn skip(&self, at: usize) -> usize {
+        let here = |at: usize| self.text.get(at..).unwrap_or("");
+        let blank = |at: usize| self.text.len() - here(at).trim_start().len();
+        let start = blank(at);
+        if !here(start).starts_with('#') {
+            return start;
+        }
+        let (from, until, after) = self.comment.get();
+        if (from..until).contains(&start) {
+            return after;
+        }
+        let line = |at: usize| here(at).find(ends_yaml).map_or(self.text.len(), |end| at + end);
+        let end = line(start);
+        let mut after = blank(end);
+        while here(after).starts_with('#') {
+            after = blank(line(after));
+        }
+        self.comment.set((start, end, after));
+        after
+    }
+}
+
+impl<'t> Value<'t> {
+    /// The name of the node that it stands for.
+    pub(super) fn alias(self) -> Option<&'t str> {
+        self.rest.strip_prefix('*').filter(|_| self.quote.is_none()).map(anchor_name)
+    }
+
+    /// The text that it has, up to what can be in no name. What stands in `${…}` is part of it. `None` if it is very long.
+    pub(super) fn scalar(self) -> Option<&'t str> {
+        let mut depth = 0_usize;
+        for (at, c) in self.rest.char_indices() {
+            if at > LONG {
+                return None;
+            }
+            let outside = depth == 0 && (c.is_whitespace() || matches!(c, ',' | '}' | ']'));
+            if ends_yaml(c) || self.quote.map_or(outside, |quote| c == quote) {
+                return Some(self.rest.get(..at).unwrap_or("").trim_end());
+            }
+            match c {
+                '{' => depth += 1,
+                '}' => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+        }
+        Some(self.rest.trim_end())
+    }
+}
+
+/// The name at the beginning of `rest`, as PyYAML and libyaml end those of aliases and anchors.
+fn anchor_name(rest: &str) -> &str {
+    let end = rest.find(|c: char| !(c.is_alphanumeric() || matches!(c, '-' | '_')));
+    rest.get(..end.unwrap_or(rest.len())).unwrap_or("")
+}
