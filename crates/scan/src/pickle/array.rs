@@ -183,6 +183,8 @@ fn could_act(bytes: &[u8]) -> (bool, usize) {
                 | opcode::EXT4
                 | opcode::PERSID
                 | opcode::BINPERSID
+                // Where it ends, readers may go on at different bytes.
+                | opcode::FRAME
         );
         let seen = bytes.len() - after.len();
         if acts {

@@ -17,6 +17,7 @@ mod nested;
 mod number;
 mod opcode;
 mod render;
+mod row;
 mod shape;
 mod step;
 mod stream;
