@@ -9,6 +9,7 @@ mod allow;
 mod array;
 mod call;
 mod cursor;
+mod dtype;
 mod judge;
 mod literal;
 mod machine;
