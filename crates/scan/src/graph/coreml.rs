@@ -266,8 +266,8 @@ mod tests {
         check(
             &program("custom_layer", "@model_path/../../secret"),
             &[
-                "Medium coreml-custom-layer: has the operator custom_layer",
                 "High coreml-weights-path: @model_path/../../secret leaves the folder by `..`",
+                "Medium coreml-custom-layer: has the operator custom_layer",
             ],
         );
     }

@@ -63,13 +63,18 @@ fn states_that_numpy_writes_are_harmless() {
     let record = Asm::new().global("numpy", "dtype").op(op::MARK).global("numpy", "record").op(op::NEWFALSE);
     let record = record.op(op::NEWTRUE).op(op::TUPLE).op(op::REDUCE);
     judged(state(record, &field(double(), 0), 8, 16), true);
-    // As many fields as a table has columns.
-    let mut fields = Asm::new().op(op::NONE).op(op::EMPTY_TUPLE).op(op::EMPTY_DICT).op(op::MARK);
+    // As many fields as a table has columns, added at once or one by one.
+    let start = || Asm::new().op(op::NONE).op(op::EMPTY_TUPLE).op(op::EMPTY_DICT);
+    let (mut row, mut single) = (start().op(op::MARK), start());
     for column in 0..300 {
-        fields =
-            fields.short(&format!("c{column}")).raw(&double().unfinished()).int(column * 8).op(op::TUPLE2);
+        let add = |asm: Asm| {
+            let name = asm.short(&format!("c{column}")).raw(&double().unfinished());
+            name.int(column * 8).op(op::TUPLE2)
+        };
+        (row, single) = (add(row), add(single).op(op::SETITEM));
     }
-    judged(state(dtype("V2400"), &fields.op(op::SETITEMS), 2400, 16), true);
+    judged(state(dtype("V2400"), &row.op(op::SETITEMS), 2400, 16), true);
+    judged(state(dtype("V2400"), &single, 2400, 16), true);
 }
 
 #[test]
