@@ -45,7 +45,8 @@ pub(super) fn plausible(bytes: &[u8]) -> bool {
             return rest.len() < bytes.len();
         }
         // What has been called by then has been called, whatever comes behind it.
-        if CALLS.contains(opcode) && rest.len() < bytes.len() {
+        let imports = matches!(*opcode, opcode::GLOBAL | opcode::INST) && names_module(after);
+        if CALLS.contains(opcode) && (rest.len() < bytes.len() || imports) {
             return true;
         }
         // Where a frame ends, readers may go on at different bytes.
@@ -55,6 +56,16 @@ pub(super) fn plausible(bytes: &[u8]) -> bool {
         rest = past(tail, after).unwrap_or_default();
     }
     true
+}
+
+/// Whether a line follows that names a module, and another.
+fn names_module(bytes: &[u8]) -> bool {
+    let mut lines = bytes.split(|byte| *byte == b'\n');
+    let is_name = |line: &[u8]| {
+        !line.is_empty()
+            && line.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.'))
+    };
+    lines.next().is_some_and(is_name) && lines.next().is_some_and(|line| !line.is_empty())
 }
 
 /// Examines a whole file that begins with a pickle.

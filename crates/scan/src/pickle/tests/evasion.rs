@@ -472,6 +472,8 @@ fn what_opens_files_is_not_kept_to_be_called() {
 fn a_second_pickle_that_breaks_off_has_done_what_it_did() {
     caught(&["model.pkl", "model.pt"], b"N.cos\nsystem\n(S'id'\ntR\xff");
     caught(&["model.pkl", "model.pt"], b"N.(S'id'\nios\nsystem\n\xff");
+    // An import is enough, whatever comes behind it.
+    caught(&["model.pkl"], b"N.cevil\nrun\nS'\\\ne\xff");
     // `pickle.py` imports before it looks for the mark.
     caught(&["model.pkl"], b"N.}M.(isubprocess\nPopen\nN.");
     // Python 2's reader takes what is below zero for blanks.
