@@ -83,6 +83,13 @@ def pickled() -> dict[str, bytes]:
     two = io.BytesIO()
     for value in ([1], {"b": 2}):
         pickle.dump(value, two)
+    # One pickler with one memo, and two that know nothing of each other.
+    once, apart = io.BytesIO(), io.BytesIO()
+    pickler = pickle.Pickler(once, 4)
+    for value in ([fractions.Fraction(1, 2)], {"b": fractions.Fraction(1, 2)}, [decimal.Decimal("1.5")]):
+        pickler.dump(value)
+    for value in (["fractions", "decimal", "x", "y"], [decimal.Decimal(1), fractions.Fraction(1, 3), datetime.date(2026, 1, 1), datetime.timedelta(1)]):
+        pickle.dump(value, apart, 4)
     fast = io.BytesIO()
     pickler = pickle._Pickler(fast, 2)
     pickler.fast = True
@@ -95,6 +102,8 @@ def pickled() -> dict[str, bytes]:
         "numbers-as-text": numbers,
         "bytes-as-text.pkl": storage,
         "two-in-one.pkl": two.getvalue(),
+        "one-pickler.pkl": once.getvalue(),
+        "two-picklers.pkl": apart.getvalue(),
         "fast-mode.pkl": fast.getvalue(),
         "no-extension": framed({"a": 1}),
         "weights.bin": framed({"layer": [0.5] * 1000}),
@@ -217,6 +226,13 @@ def graphs() -> dict[str, bytes]:
     found["openvino/openvino_model.bin"] = raw
     found["web/model.json"] = json.dumps({"format": "layers-model", "weightsManifest": [{"paths": ["group1-shard1of1.bin"], "weights": []}]}).encode()
     found["web/group1-shard1of1.bin"] = raw
+    package = "model.mlpackage/"
+    item = {"path": "com.apple.CoreML/model.mlmodel", "author": "com.apple.CoreML", "name": "model.mlmodel", "description": "CoreML Model Specification"}
+    manifest = {"fileFormatVersion": "1.0.0", "itemInfoEntries": {"A": item}, "rootModelIdentifier": "A"}
+    found[package + "Manifest.json"] = json.dumps(manifest).encode()
+    found[package + "Data/com.apple.CoreML/model.mlmodel"] = builders.coreml_program("@model_path/weights/weight.bin")
+    found[package + "Data/com.apple.CoreML/weights/weight.bin"] = builders.coreml_weights(b"\x01\x02" * 40)
+    found["network.mlmodel"] = builders.coreml(500, builders.field(1, builders.field(1, "dense")))
     found["beside/model.onnx"] = builders.onnx(external="./weights.data")
     found["beside/weights.data"] = raw
     found["functions/saved_model.pb"] = builders.saved_model(["StatefulPartitionedCall"], in_function=["MatMul", "AddV2"])

@@ -209,3 +209,21 @@ def hdf5_mapped(*files: str) -> bytes:
     shape = b"\1\1" + b"\0" * 6 + struct.pack("<Q", 4)
     data = file.object((1, shape), (3, number), (8, b"\4\3" + struct.pack("<QI", heap, 1)))
     return file.file(members={"data": data})
+
+
+def coreml(kind: int, inner: bytes) -> bytes:
+    """A model of the type that has this number."""
+    return field(1, 8) + field(2, field(1, field(1, "x")) + field(10, field(1, "y"))) + field(kind, inner)
+
+
+def coreml_program(weights: str) -> bytes:
+    """A program of one constant that lies in a file."""
+    operation = field(1, "const") + field(5, field(1, "val") + field(2, field(5, field(1, weights) + field(2, 64))))
+    function = field(3, field(1, "CoreML6") + field(2, field(3, operation)))
+    return coreml(502, field(1, 1) + field(2, field(1, "main") + field(2, function)))
+
+
+def coreml_weights(data: bytes) -> bytes:
+    """The file of weights of a package, with one entry."""
+    entry = struct.pack("<IIQQQ", 0xDEADBEEF, 2, len(data), 128, 0) + b"\0" * 32
+    return struct.pack("<II", 1, 2) + b"\0" * 56 + entry + data

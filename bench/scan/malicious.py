@@ -33,7 +33,7 @@ def files() -> dict[str, bytes]:
         )
     for name, data in pickles.techniques().items():
         found[f"techniques/{name}.pkl"] = data
-    for group in (containers, numpy_files, templates, safetensors, graphs, keras, hdf5, configurations, others, disguises, readings):
+    for group in (containers, numpy_files, templates, safetensors, graphs, keras, hdf5, configurations, others, disguises, readings, memories):
         for name, data in group().items():
             found[f"{group.__name__}/{name}"] = data
     return found
@@ -146,6 +146,37 @@ def readings() -> dict[str, bytes]:
         "r/model.RData": b"RDA3\nA\n3\n262657\n197888\n",
         "r/plain.rds": b"A\n3\n1\n1\n254\n",
         "torch7/model.t7": b"4\n1\n3\nV 1\n13\nnn.Sequential\n",
+    }
+
+
+def memories() -> dict[str, bytes]:
+    """What a third look got past the scanner: frames and memos that readers take differently, types that change what bytes are."""
+    act = b"cos\nsystem\n(Vecho\ntR."
+
+    def frame(inside: bytes, behind: bytes) -> bytes:
+        return b"N.\x95" + struct.pack("<Q", len(inside)) + inside + behind
+
+    def dtype(code: str, state: bytes) -> bytes:
+        return b"cnumpy\ndtype\n(" + pickles.text(code) + b"\x89\x88tR(K\x03\x8c\x01|" + state + b"tb"
+
+    field = dtype("O8", b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x3f")
+    record = b"N\x8c\x01a\x85}\x8c\x01a" + field + b"K\0\x86sK\x08K\x01K\0"
+    names = b"\x80\x04\x8c\x02os\x940\x8c\x06system\x940N."
+    kept = b"\x80\x04cfunctools\npartial\n"
+    return {
+        "frame/line.pkl": frame(b"I1", b"x\n" + act),
+        "frame/name.pkl": frame(b"cos\nsys", b"tem\n0S'a\n" + act),
+        "import/behind.pkl": b"N.cevil\nrun\nS'\\\ne\xff",
+        "frame/string.pt": frame(b"S'a", b"\n'b'\n0" + act),
+        "frame/length.bin": frame(b"J\0", b"\0\0\0\xff" + act),
+        "memo/kept.pkl": names + b"h\0h\x01\x93\x8c\x04echo\x85R.",
+        "memo/lines.dat": b"Vos\np0\n0Vsystem\np1\n.g0\ng1\n\x93(Vecho\ntR.",
+        "memo/two-readings.pkl": names + b"\x8c\x0bcollections\x940\x8c\x0bOrderedDict\x940h\0h\x01\x93)R.",
+        "dtype/object.pkl": b"\x80\x04" + dtype("O8", b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0") + b".",
+        "dtype/record.pkl": b"\x80\x04" + dtype("V8", record) + b".",
+        "kept/type.pkl": kept + b"cbuiltins\ntype\n\x85R.",
+        "kept/booster.pkl": kept + b"cxgboost.core\nBooster\n\x85R.",
+        "weights/model.mlmodel": builders.coreml_program("@model_path/../../secret"),
     }
 
 
@@ -437,6 +468,7 @@ def suspicious() -> dict[str, bytes]:
     custom = {"module": None, "class_name": "Mine", "config": {}, "registered_name": "pkg>Mine"}
     model = {"module": "keras", "class_name": "Sequential", "config": {"name": "m", "layers": [custom]}, "registered_name": None}
     return {
+        "custom-layer.mlmodel": builders.coreml(500, builders.field(1, builders.field(500, builders.field(10, "Own")))),
         "custom-domain.onnx": builders.onnx(op="Own", domain="com.somebody"),
         "custom-object.keras": zipped({"metadata.json": b'{"keras_version": "3.8.0"}', "config.json": json.dumps(model).encode()}),
         "sentence/modules.json": json.dumps([{"idx": 0, "name": "0", "path": "", "type": "own_package.Module"}]).encode(),

@@ -1,5 +1,6 @@
-//! Files of graphs: ONNX, TensorFlow SavedModel, TFLite.
+//! Files of graphs: ONNX, TensorFlow SavedModel, TFLite, CoreML.
 
+mod coreml;
 mod location;
 mod onnx;
 mod ops;
@@ -49,6 +50,8 @@ pub(crate) const FORMATS: &[Format] = &[
         examine: tensorflow::examine_nothing,
     },
     Format { name: "tflite", detect: tflite::detect, examine: tflite::examine },
+    Format { name: "coreml", detect: coreml::detect, examine: coreml::examine },
+    Format { name: "coreml-weights", detect: coreml::detect_weights, examine: |_, _| Ok(()) },
 ];
 
 crate::rules::declare! {
@@ -79,4 +82,7 @@ crate::rules::declare! {
     TFLITE_CUSTOM = "tflite-custom-op",
     TFLITE_FLEX = "tflite-flex-op",
     TFLITE_UNKNOWN = "tflite-unknown-op",
+    COREML_CUSTOM = "coreml-custom-layer",
+    COREML_LINKED = "coreml-linked-model",
+    COREML_PATH = "coreml-weights-path",
 }

@@ -45,17 +45,19 @@ pub(crate) struct Entry {
     pub(crate) keep: bool,
     /// Bytes of one element, for storage classes.
     pub(crate) element: u64,
+    /// Whether calling it with arguments of an attacker's choice does more than make data: opens files, makes classes.
+    opens: bool,
 }
 
 impl Entry {
     /// Whether it may be kept to be called later, with arguments that nobody holds against a shape.
     pub(crate) fn is_data(&self) -> bool {
-        self.kind != Kind::Callable || self.is_class(None)
+        !self.opens && (self.kind != Kind::Callable || self.is_class(None))
     }
 
     /// Whether it does so much that honest pickles only ever call it, and never keep it.
     pub(crate) fn is_only_called(&self) -> bool {
-        !matches!(self.special, None | Some(Special::JoblibArray | Special::JoblibFile))
+        !matches!(self.special, None | Some(Special::JoblibArray | Special::JoblibFile | Special::Dtype))
     }
 
     /// Whether it is a class, of this group where one is named.
@@ -121,6 +123,8 @@ pub(crate) enum Special {
     JoblibArray,
     /// joblib's older stand-in, whose data are in a file beside this one.
     JoblibFile,
+    /// numpy's types, by whose states it holds elements for objects.
+    Dtype,
 }
 
 #[derive(Deserialize)]
@@ -152,6 +156,8 @@ struct Lines {
     keep: bool,
     #[serde(default)]
     element: u64,
+    #[serde(default)]
+    opens: bool,
 }
 
 /// Names that give an attacker something by themselves.
@@ -266,6 +272,7 @@ impl Lists {
                     special: lines.special,
                     keep: lines.keep,
                     element: lines.element,
+                    opens: lines.opens,
                 };
                 self.entries.push(entry);
                 if self.by_name.insert(key(module, name), id).is_some() {

@@ -4,7 +4,7 @@ use super::judge::Judge;
 use super::machine::{Halt, Machine, Step};
 use super::opcode::{self, Tail};
 use super::value::{Heap, Node, Value};
-use super::{FRAME, UNDECIDED};
+use super::{FRAME, UNDECIDED, dtype};
 use crate::trouble::Trouble;
 
 /// How the elements of an array lie in memory.
@@ -104,13 +104,7 @@ impl Machine {
             })
         };
         let Some(Node::Tuple { items, .. }) = self.heap.get(field("shape")?) else { return None };
-        if !items.whole() {
-            return None;
-        }
-        let count = items.iter().try_fold(1_u64, |count, size| match size {
-            Value::Int(size) => count.checked_mul(u64::try_from(size).ok()?),
-            _ => None,
-        })?;
+        let count = dtype::product(items)?;
         let layout = layout(field("dtype")?, &self.heap, judge)?;
         let alignment = match field("numpy_array_alignment_bytes") {
             None | Some(Value::None) => None,
@@ -183,6 +177,8 @@ fn could_act(bytes: &[u8]) -> (bool, usize) {
                 | opcode::EXT4
                 | opcode::PERSID
                 | opcode::BINPERSID
+                // Where it ends, readers may go on at different bytes.
+                | opcode::FRAME
         );
         let seen = bytes.len() - after.len();
         if acts {
@@ -225,45 +221,15 @@ pub(super) fn past(tail: Tail, bytes: &[u8]) -> Option<&[u8]> {
 }
 
 /// The layout that a `numpy.dtype` describes, where it is certain.
-fn layout(dtype: Value, heap: &Heap, judge: &Judge) -> Option<Layout> {
-    let Some(Node::Object { entry, args, state }) = heap.get(dtype) else { return None };
-    if judge.lists.entry(*entry)?.makes != "dtype" {
+fn layout(value: Value, heap: &Heap, judge: &Judge) -> Option<Layout> {
+    let Some(Node::Object { args, state, .. }) =
+        heap.get(value).filter(|_| dtype::is_one(value, heap, judge))
+    else {
         return None;
-    }
-    let Some(Node::Tuple { items, .. }) = heap.get(*args) else { return None };
-    let code = match items.get(0)? {
-        Value::Text(text) => judge.text(text)?,
-        _ => return None,
     };
-    // Not aligned, and a copy: the state of a type that others share is not taken.
-    let own = (items.len, items.get(1), items.get(2));
-    if !matches!(own, (3, Some(Value::Bool(false) | Value::Int(0)), Some(Value::Bool(true) | Value::Int(1))))
-    {
-        return None;
-    }
-    let (size, flags) = match heap.get(*state) {
-        Some(Node::Tuple { items, .. }) => {
-            let int = |index: usize| match items.get(index) {
-                Some(Value::Int(int)) => Some(int),
-                _ => None,
-            };
-            // Of versions 3 and 4; before them, other items stand at these places.
-            if !matches!((items.len, int(0)?), (8, 3) | (9, 4)) {
-                return None;
-            }
-            (int(5)?, int(7)?)
-        }
-        None if matches!(state, Value::None) => (-1, 0),
-        _ => return None,
-    };
-    let code = code.trim_start_matches(['<', '>', '=', '|']);
-    let mut chars = code.chars();
-    let kind = chars.next()?;
-    let number: u64 = match chars.as_str() {
-        "" => 0,
-        digits => digits.parse().ok()?,
-    };
-    let refers = flags & 1 != 0;
+    let dtype = dtype::read(*args, *state, heap, judge).filter(|dtype| dtype.own)?;
+    let (kind, number, size) = (dtype.kind, dtype.number, dtype.size.unwrap_or(-1));
+    let refers = dtype.flags & 1 != 0;
     if refers != (kind == 'O') && kind != 'V' {
         return None;
     }

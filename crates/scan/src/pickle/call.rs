@@ -8,9 +8,11 @@ use super::machine::{Machine, Step, could_be_name, is_dunder};
 use super::nested::Coding;
 use super::render;
 use super::shape::{Fit, Shape};
-use super::value::{INLINE, Items, Node, Value};
-use super::{ARGUMENTS, INDIRECT, PATCH, PERSISTENT, STATE, UNDECIDED};
+use super::value::{INLINE, Items, KEEP, Node, Value};
+use super::{ARGUMENTS, INDIRECT, PATCH, PERSISTENT, STATE, UNDECIDED, dtype};
 
+/// How many fields of a record are kept.
+const FIELDS: usize = 4096;
 /// How deep calls may lie in the arguments of calls.
 const MAX_APPLY: usize = 4;
 
@@ -183,7 +185,7 @@ impl Machine {
                 self.nest(args, judge);
                 Value::Object(entry.id)
             }
-            Special::JoblibArray | Special::JoblibFile => self.made(entry, args),
+            Special::JoblibArray | Special::JoblibFile | Special::Dtype => self.made(entry, args),
         }
     }
 
@@ -323,7 +325,10 @@ impl Machine {
                 }
             };
         };
-        let fit = entry.build.as_ref().map_or(Fit::No, |shape| shape.fits(state, &self.heap, judge));
+        let mut fit = entry.build.as_ref().map_or(Fit::No, |shape| shape.fits(state, &self.heap, judge));
+        if fit == Fit::Yes && !self.types_are_whole(entry, target, state, judge) {
+            fit = Fit::Unclear;
+        }
         if fit != Fit::Yes {
             self.odd_state("sets a state of", target, state, fit, judge);
         } else if !entry.fill.is_empty() && entry.build == Some(Shape::State) {
@@ -341,6 +346,29 @@ impl Machine {
                 self.joblib_array(judge)
             }
             _ => Ok(()),
+        }
+    }
+
+    /// Whether numpy reads what the types say that are in a state, or that it is given to. Later states would change what arrays
+    /// hold that are made by then.
+    fn types_are_whole(&mut self, entry: &Entry, target: Value, state: Value, judge: &Judge) -> bool {
+        if entry.special == Some(Special::Dtype) {
+            let Some(Node::Object { args, state: Value::None, .. }) = self.heap.get(target) else {
+                return false;
+            };
+            if dtype::fits(*args, state, &self.heap, judge) != Fit::Yes {
+                return false;
+            }
+            let fields = self.item(state, 4).unwrap_or(Value::None);
+            if let Some(Node::Dict { fixed, .. }) = self.heap.get_mut(fields) {
+                *fixed = true;
+            }
+        }
+        match self.heap.get(state) {
+            Some(Node::Tuple { items, .. }) => {
+                !items.iter().any(|item| dtype::is_bare(item, &self.heap, judge))
+            }
+            _ => true,
         }
     }
 
@@ -443,10 +471,32 @@ impl Machine {
             _ => None,
         });
         let odd = pairs.iter().any(|[key, _]| could_be_name(*key, &self.heap));
-        let keep = self.heap.keep(super::value::KEEP);
+        // Records may have many fields, of which each matters.
+        let held = match self.heap.get(target) {
+            Some(Node::Dict { entries, .. }) => entries.len(),
+            _ => 0,
+        };
+        let many = pairs.len().saturating_add(held) > KEEP;
+        let fields = |value: Value| dtype::is_field(value, &self.heap, judge);
+        let wide = many && pairs.first().is_some_and(|[_, value]| fields(*value));
+        let fixed = match (target, self.heap.get(target)) {
+            (_, Some(Node::Dict { fixed, .. })) => *fixed,
+            (Value::Data, _) => pairs.iter().any(|[_, value]| fields(*value)),
+            _ => false,
+        };
+        if fixed {
+            self.odd_state(
+                "changes the fields of a type of numpy by",
+                target,
+                Value::Data,
+                Fit::Unclear,
+                judge,
+            );
+        }
+        let keep = self.heap.keep(if wide { FIELDS } else { KEEP });
         let mut grown = 0;
         let spare = self.heap.spare_pairs();
-        if let Some(Node::Dict { entries, len, dunder, nameless }) = self.heap.get_mut(target) {
+        if let Some(Node::Dict { entries, len, dunder, nameless, .. }) = self.heap.get_mut(target) {
             if entries.capacity() == 0 {
                 *entries = spare;
             }

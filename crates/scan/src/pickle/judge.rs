@@ -141,8 +141,9 @@ impl Judge {
             return;
         }
         if let Some(index) = self.reported.get(&(rule, subject)) {
+            let again = u64::from(self.condition.is_empty());
             if let Some(report) = self.reports.get_mut(*index) {
-                report.count = report.count.saturating_add(1);
+                report.count = report.count.saturating_add(again);
             }
         } else if self.reports.len() < self.max_reports {
             self.reported.insert((rule, subject), self.reports.len());
@@ -157,7 +158,7 @@ impl Judge {
     pub(crate) fn repeats(&mut self, rule: &'static str, subject: u64) -> bool {
         let known = self.reported.get(&(rule, subject)).copied();
         if let Some(report) = known.and_then(|index| self.reports.get_mut(index)) {
-            report.count = report.count.saturating_add(1);
+            report.count = report.count.saturating_add(u64::from(self.condition.is_empty()));
             return true;
         }
         let full = self.reports.len() >= self.max_reports;
@@ -263,7 +264,8 @@ impl Judge {
         let text = if first { Some(rendered(self)) } else { None };
         let condition = self.condition;
         if let Some(global) = self.globals.get_mut(id as usize) {
-            global.calls = global.calls.saturating_add(1);
+            // What was counted once is not counted again in another reading.
+            global.calls = global.calls.saturating_add(u64::from(first || condition.is_empty()));
             if let Some(text) = text {
                 global.call = Some((offset, format!("{text}{condition}")));
             }
@@ -282,6 +284,10 @@ impl Judge {
     }
 
     pub(crate) fn add_storage(&mut self, storage: Storage) {
+        // The stream is read as it is hardly meant.
+        if self.only_dangers {
+            return;
+        }
         if let Some(known) = self.storage_of.get(&storage.key).and_then(|index| self.storages.get(*index)) {
             if (known.element, known.count) != (storage.element, storage.count) {
                 let message = format!(

@@ -119,7 +119,7 @@ impl Machine {
     }
 
     pub(super) fn dict(&mut self) -> Value {
-        self.add(Node::Dict { entries: Vec::new(), len: 0, dunder: None, nameless: false })
+        self.add(Node::Dict { entries: Vec::new(), len: 0, dunder: None, nameless: false, fixed: false })
     }
 
     /// `c` and `i`: names in the stream itself.

@@ -56,6 +56,8 @@ pub(crate) struct Machine {
     pub(super) heap: Heap,
     /// Where the frame ends that is open; the largest number if none is.
     pub(super) frame_end: u64,
+    /// Whether a frame ended within an opcode.
+    pub(super) torn: bool,
     /// Where the opcode begins that is being interpreted.
     pub(super) at: u64,
     pub(super) start: u64,
@@ -80,6 +82,7 @@ impl Machine {
             memo: Memo::default(),
             heap: Heap::default(),
             frame_end: u64::MAX,
+            torn: false,
             at: position,
             start: position,
             keep: KEEP,
@@ -91,11 +94,16 @@ impl Machine {
 
     /// Forgets everything but where it is: another pickle begins.
     pub(crate) fn begin(&mut self) {
+        self.memo.clear();
+        self.heap.clear();
+        self.begin_again();
+    }
+
+    /// Another pickle begins, for an `Unpickler` that has loaded those before: it keeps its memo.
+    pub(crate) fn begin_again(&mut self) {
         self.stack.clear();
         self.marks.clear();
         self.fence = 0;
-        self.memo.clear();
-        self.heap.clear();
         self.frame_end = u64::MAX;
         self.start = self.cursor.position();
         self.at = self.start;
@@ -275,6 +283,15 @@ impl Machine {
 
     /// As [`Machine::run`], but begins no opcode at or after `end`; `None` if that came before `STOP`.
     pub(super) fn run_until(&mut self, end: u64, judge: &mut Judge) -> Step<Option<Value>> {
+        let result = self.follow(end, judge);
+        // `_pickle.c` drops what is left of a frame and reads the argument behind it: it may go on where this breaks off.
+        if result.is_err() && self.cursor.position() > self.frame_end {
+            self.torn_frame(judge);
+        }
+        result
+    }
+
+    fn follow(&mut self, end: u64, judge: &mut Judge) -> Step<Option<Value>> {
         loop {
             self.at = self.cursor.position();
             if self.at >= end {
@@ -304,10 +321,16 @@ impl Machine {
     #[cold]
     fn end_frame(&mut self, judge: &mut Judge) {
         if self.at > self.frame_end {
-            let message = format!("a frame ends at byte {}, within an opcode", self.frame_end);
-            judge.report(FRAME, 1, self.at, message);
+            self.torn_frame(judge);
         }
         self.frame_end = u64::MAX;
+    }
+
+    #[cold]
+    fn torn_frame(&mut self, judge: &mut Judge) {
+        self.torn = true;
+        let message = format!("a frame ends at byte {}, within an opcode", self.frame_end);
+        judge.report(FRAME, 1, self.at, message);
     }
 
     /// Keys are hashed, which follows every reference.

@@ -6,6 +6,7 @@
 //! callable; `state` is what an instance without a `__setstate__` of its own gets; `a|b` is either.
 
 use super::allow::Entry;
+use super::dtype;
 use super::judge::Judge;
 use super::value::{Heap, Items, Node, Value};
 
@@ -123,6 +124,8 @@ impl Shape {
                 Fit::from(judge.entry_of(id).is_some_and(|entry| entry.is_class(group.as_deref())))
             }
             (Self::Function, Value::Global(id)) => Fit::from(judge.entry_of(id).is_some_and(Entry::is_data)),
+            // What has no state yet could be given one that changes what was made with it.
+            (Self::Object(_), _) if dtype::is_bare(value, heap, judge) => Fit::Unclear,
             (Self::Object(label), _) => Fit::from(made(value, node, judge) == Some(label.as_str())),
             (Self::List, _) => Fit::from(matches!(node, Some(Node::List(_)))),
             (Self::Dict, _) => Fit::from(matches!(node, Some(Node::Dict { .. }))),

@@ -4,7 +4,8 @@ use ostrom_core::Severity;
 
 use super::array::past;
 use super::judge::{Judge, Mode, Storage};
-use super::machine::{Halt, Machine};
+use super::machine::Halt;
+use super::row::Row;
 use super::value::{Items, Node, Value};
 use super::{TRAILING, UNDECIDED, opcode};
 use crate::archive::zip_ends_at;
@@ -44,7 +45,12 @@ pub(super) fn plausible(bytes: &[u8]) -> bool {
             return rest.len() < bytes.len();
         }
         // What has been called by then has been called, whatever comes behind it.
-        if CALLS.contains(opcode) && rest.len() < bytes.len() {
+        let imports = matches!(*opcode, opcode::GLOBAL | opcode::INST) && names_module(after);
+        if CALLS.contains(opcode) && (rest.len() < bytes.len() || imports) {
+            return true;
+        }
+        // Where a frame ends, readers may go on at different bytes.
+        if *opcode == opcode::FRAME {
             return true;
         }
         rest = past(tail, after).unwrap_or_default();
@@ -52,11 +58,20 @@ pub(super) fn plausible(bytes: &[u8]) -> bool {
     true
 }
 
+/// Whether a line follows that names a module, and another.
+fn names_module(bytes: &[u8]) -> bool {
+    let mut lines = bytes.split(|byte| *byte == b'\n');
+    let is_name = |line: &[u8]| {
+        !line.is_empty()
+            && line.iter().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'.'))
+    };
+    lines.next().is_some_and(is_name) && lines.next().is_some_and(|line| !line.is_empty())
+}
+
 /// Examines a whole file that begins with a pickle.
 pub(super) fn file(view: &View, mode: Mode, scan: &mut Examination<'_>) -> Result<Vec<Storage>, Trouble> {
     let mut judge = Judge::new(view.clone(), mode, scan.limits().findings);
-    let mut machine = Machine::new(view.clone(), 0);
-    let result = pickles(&mut machine, &mut judge);
+    let result = pickles(&mut Row::new(view), &mut judge);
     let storages = judge.storages();
     judge.finish(scan);
     match result {
@@ -85,15 +100,16 @@ pub(super) fn acts(view: &View, enough: Enough) -> Result<bool, Trouble> {
         return Ok(false);
     }
     let mut judge = Judge::new(view.clone(), Mode::Plain, 1);
-    let mut machine = Machine::new(view.clone(), 0);
+    let mut row = Row::new(view);
     loop {
-        match machine.run(&mut judge) {
+        match row.next(&mut judge) {
             Ok(Value::TorchMagic) => return Ok(true),
             Ok(_) if enough == Enough::End || judge.imports > 0 => return Ok(true),
-            Ok(_) if machine.cursor().left() == 0 => return Ok(false),
-            Ok(_) => machine.begin(),
+            Ok(_) if row.cursor().left() == 0 => return Ok(false),
+            Ok(_) => {}
             Err(Halt::Trouble(trouble @ (Trouble::Read(_) | Trouble::Changed))) => return Err(trouble),
             Err(Halt::Trouble(Trouble::Limit(_))) => return Ok(true),
+            Err(_) if row.is_torn() => return Ok(true),
             Err(_) => {
                 let imported = enough != Enough::Call && judge.imports > 0;
                 return Ok(judge.called > 0 || imported || judge.imported_danger());
@@ -102,26 +118,23 @@ pub(super) fn acts(view: &View, enough: Enough) -> Result<bool, Trouble> {
     }
 }
 
-fn pickles(machine: &mut Machine, judge: &mut Judge) -> Result<(), Halt> {
-    let first = machine.run(judge)?;
+fn pickles(row: &mut Row, judge: &mut Judge) -> Result<(), Halt> {
+    let first = row.next(judge)?;
     if matches!(first, Value::TorchMagic) {
-        return legacy(machine, judge);
+        return legacy(row, judge);
     }
-    let mut number = 1_u64;
-    while machine.cursor().left() > 0 {
-        let from = machine.position();
-        if !plausible(machine.cursor().peek(4096)?) {
-            return trailing(machine, judge);
+    while row.cursor().left() > 0 {
+        let from = row.position();
+        if !plausible(row.cursor().peek(4096)?) {
+            return trailing(row, judge);
         }
-        number = number.saturating_add(1);
-        machine.begin();
         let before = (judge.imports, judge.called);
-        match machine.run(judge) {
+        match row.next(judge) {
             Ok(_) => {}
             // Bytes that only looked like one more pickle, and did nothing.
             Err(Halt::Trouble(Trouble::Malformed { .. })) if before == (judge.imports, judge.called) => {
-                machine.cursor().seek(from);
-                return trailing(machine, judge);
+                row.cursor().seek(from);
+                return trailing(row, judge);
             }
             Err(halt) => return Err(halt),
         }
@@ -129,11 +142,11 @@ fn pickles(machine: &mut Machine, judge: &mut Judge) -> Result<(), Halt> {
     Ok(())
 }
 
-fn trailing(machine: &mut Machine, judge: &mut Judge) -> Result<(), Halt> {
-    let (position, left) = (machine.position(), machine.cursor().left());
+fn trailing(row: &mut Row, judge: &mut Judge) -> Result<(), Halt> {
+    let (position, left) = (row.position(), row.cursor().left());
     let message = format!("{left} bytes after the last pickle, which loaders leave unread");
     // Loaders of archives look for the end of one, whatever stands in front of it.
-    match zip_ends_at(machine.cursor().view())? {
+    match zip_ends_at(row.cursor().view())? {
         Some(end) if end >= position => {
             let message = format!("{message}; a zip ends at byte {end}, which others may load");
             judge.report_as(Some(Severity::High), TRAILING, 0, position, message);
@@ -144,42 +157,41 @@ fn trailing(machine: &mut Machine, judge: &mut Judge) -> Result<(), Halt> {
 }
 
 /// PyTorch before 1.6: magic number, protocol, system, object, keys of the storages, then the storages.
-fn legacy(machine: &mut Machine, judge: &mut Judge) -> Result<(), Halt> {
+fn legacy(row: &mut Row, judge: &mut Judge) -> Result<(), Halt> {
     judge.mode = Mode::Torch;
     let mut last = Value::None;
     for part in ["protocol", "system", "object", "storage keys"] {
-        machine.begin();
         if part == "storage keys" {
-            machine.keep = 1 << 18;
+            row.keep(1 << 18);
         }
-        last = machine.run(judge)?;
+        last = row.next(judge)?;
     }
-    let Some(Node::List(keys)) = machine.heap().get(last) else { return undecided(machine, judge) };
+    let Some(Node::List(keys)) = row.heap().get(last) else { return undecided(row, judge) };
     let keys: Items = keys.clone();
     if !keys.whole() {
-        return undecided(machine, judge);
+        return undecided(row, judge);
     }
     for key in keys.iter() {
-        let Value::Text(text) = key else { return undecided(machine, judge) };
+        let Value::Text(text) = key else { return undecided(row, judge) };
         let Some(storage) = judge.text(text).and_then(|key| judge.storage(&key)) else {
-            return undecided(machine, judge);
+            return undecided(row, judge);
         };
         let (count, element) = (storage.count, storage.element);
-        let stored = u64::from_le_bytes(machine.cursor().array()?);
+        let stored = u64::from_le_bytes(row.cursor().array()?);
         if stored != count {
-            return undecided(machine, judge);
+            return undecided(row, judge);
         }
-        let Some(bytes) = count.checked_mul(element) else { return undecided(machine, judge) };
-        machine.cursor().skip(bytes)?;
+        let Some(bytes) = count.checked_mul(element) else { return undecided(row, judge) };
+        row.cursor().skip(bytes)?;
     }
-    if machine.cursor().left() > 0 {
-        return trailing(machine, judge);
+    if row.cursor().left() > 0 {
+        return trailing(row, judge);
     }
     Ok(())
 }
 
-fn undecided(machine: &Machine, judge: &mut Judge) -> Result<(), Halt> {
-    let position = machine.position();
+fn undecided(row: &Row, judge: &mut Judge) -> Result<(), Halt> {
+    let position = row.position();
     let message = "it is not clear how long the storages are that follow the pickles".to_owned();
     judge.report(UNDECIDED, 6, position, message);
     Ok(())

@@ -133,6 +133,8 @@ pub(crate) enum Node {
         dunder: Option<Text>,
         /// Whether a key could be a string that is not in the file as it is.
         nameless: bool,
+        /// Whether it is the fields of a type of numpy, which is made by now.
+        fixed: bool,
     },
     Set,
     FrozenSet {

@@ -472,8 +472,84 @@ fn what_opens_files_is_not_kept_to_be_called() {
 fn a_second_pickle_that_breaks_off_has_done_what_it_did() {
     caught(&["model.pkl", "model.pt"], b"N.cos\nsystem\n(S'id'\ntR\xff");
     caught(&["model.pkl", "model.pt"], b"N.(S'id'\nios\nsystem\n\xff");
+    // An import is enough, whatever comes behind it.
+    caught(&["model.pkl"], b"N.cevil\nrun\nS'\\\ne\xff");
     // `pickle.py` imports before it looks for the mark.
     caught(&["model.pkl"], b"N.}M.(isubprocess\nPopen\nN.");
     // Python 2's reader takes what is below zero for blanks.
     caught(&["model.pkl"], b"N.S'os'\x80\n0cos\nsystem\n(S'id'\ntR.");
+}
+
+#[test]
+fn a_frame_that_ends_within_a_line_is_told_however_the_line_is_read() {
+    let framed = |inside: &[u8], behind: &[u8]| {
+        Asm::new()
+            .op(op::FRAME)
+            .raw(&(inside.len() as u64).to_le_bytes())
+            .raw(inside)
+            .raw(behind)
+            .unfinished()
+    };
+    for start in [&b""[..], b"N.", b"N.N."] {
+        for torn in [
+            // `_pickle.c` goes on with the line behind the frame, `pickle.py` ends, and whoever reads both parts finds no number.
+            framed(b"I1", b"x\ncos\nsystem\n(S'id'\ntR."),
+            framed(b"cos\nsys", b"tem\n0S'a\ncos\nsystem\n(S'id'\ntR."),
+            framed(b"S'a", b"\n'b'\n0cos\nsystem\n(S'id'\ntR."),
+            framed(b"Np", b"x\n0\n0cos\nsystem\n(S'id'\ntR."),
+            // Four bytes behind the frame, not three.
+            framed(b"J\0", b"\0\0\0\xffcos\nsystem\n(S'id'\ntR."),
+        ] {
+            let bytes = [start, &torn].concat();
+            let found = findings(bytes.clone());
+            let told = found.iter().any(|finding| finding.rule.as_str() == "pickle-frame");
+            assert!(told, "{:?}: {found:#?}", String::from_utf8_lossy(&bytes));
+            caught(&["model.pkl", "model.pt", "weights", "notes.txt"], &bytes);
+        }
+    }
+    // As an array of joblib, which `pickle.load` reads as opcodes.
+    let array = b"\x80\x04cjoblib.numpy_pickle\nNumpyArrayWrapper\n)\x81}(\x8c\x08subclasscnumpy\nndarray\n\x8c\x05order\x8c\x01C\x8c\nallow_mmap\x89\x8c\x05shapeK\x24\x85\x8c\x05dtypecnumpy\ndtype\n(\x8c\x02u1\x89\x88tR(K\x03\x8c\x01|NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0tbub";
+    let torn = framed(b"J\0", b"\0\0\0\xffcos\nsystem\n(S'id'\ntR.");
+    assert_eq!(torn.len(), 0x24);
+    caught(&["model.pkl"], &[array.as_slice(), &torn, b"."].concat());
+}
+
+#[test]
+fn pickles_share_a_memo_where_one_unpickler_loads_them() {
+    let memoized = |name: &str| Asm::new().short(name).op(op::MEMOIZE).op(op::POP);
+    let get = |index: u8| [op::BINGET, index];
+    let names = memoized("os").raw(&memoized("system").unfinished());
+    let first = Asm::proto(4).raw(&names.unfinished()).op(op::NONE).stop();
+    // The second refers to what the first one wrote.
+    let second = Asm::proto(4).raw(&get(0)).raw(&get(1)).op(op::STACK_GLOBAL).call1("id").stop();
+    critical([first.clone(), second.clone()].concat(), &["os.system(\"id\")", "one Unpickler"]);
+    critical([first.clone(), b"N.".to_vec(), second.clone()].concat(), &["os.system(\"id\")"]);
+    // And so with other opcodes and other names of the file.
+    let line = Asm::new().line(op::GET, "0").line(op::GET, "1").op(op::STACK_GLOBAL).call1("id").stop();
+    let bytes = [b"Vos\np0\n0Vsystem\np1\n.".to_vec(), line].concat();
+    caught(&["model.pkl", "model", "notes.txt"], &bytes);
+    // The second writes these indices too, if it is alone.
+    let other = memoized("collections").raw(&memoized("OrderedDict").unfinished()).unfinished();
+    let both = Asm::proto(4).raw(&other).raw(&get(0)).raw(&get(1)).op(op::STACK_GLOBAL);
+    let both = both.op(op::EMPTY_TUPLE).op(op::REDUCE).stop();
+    clean(both.clone());
+    critical([first.clone(), both].concat(), &["os.system()", "one Unpickler"]);
+    // Something on no list, of which it is not certain that it cannot be decided.
+    let first =
+        Asm::proto(4).raw(&memoized("evil").raw(&memoized("run").unfinished()).unfinished()).op(op::NONE);
+    caught(&["model.pkl"], &[first.stop(), second].concat());
+}
+
+#[test]
+fn what_one_pickler_writes_with_one_memo_is_harmless() {
+    let first = Asm::proto(4).stack_global("collections", "OrderedDict").op(op::MEMOIZE).new_object().stop();
+    let again = Asm::proto(4).op(op::BINGET).raw(&[0]).new_object().stop();
+    clean([first.clone(), again.clone(), again].concat());
+    // Pickles with memos of their own, which are nonsense read with one.
+    let texts = Asm::proto(4).op(op::EMPTY_LIST).op(op::MEMOIZE).short("a").op(op::MEMOIZE).op(op::APPEND);
+    let texts = texts.short("b").op(op::MEMOIZE).op(op::APPEND).stop();
+    let classes = Asm::proto(4).short("x").op(op::MEMOIZE).op(op::POP).short("collections").op(op::MEMOIZE);
+    let classes = classes.short("OrderedDict").op(op::STACK_GLOBAL).new_object().op(op::POP);
+    let classes = classes.op(op::BINGET).raw(&[1]).short("Counter").op(op::STACK_GLOBAL).new_object().stop();
+    clean([texts, classes].concat());
 }

@@ -1,6 +1,7 @@
 //! What is found in pickles, and what is not.
 
 mod benign;
+mod dtypes;
 mod evasion;
 mod gadgets;
 mod opcodes;
