@@ -33,7 +33,7 @@ def files() -> dict[str, bytes]:
         )
     for name, data in pickles.techniques().items():
         found[f"techniques/{name}.pkl"] = data
-    for group in (containers, numpy_files, templates, safetensors, graphs, keras, configurations, others, disguises, readings):
+    for group in (containers, numpy_files, templates, safetensors, graphs, keras, configurations, others, disguises, readings, names):
         for name, data in group().items():
             found[f"{group.__name__}/{name}"] = data
     return found
@@ -146,6 +146,44 @@ def readings() -> dict[str, bytes]:
         "r/model.RData": b"RDA3\nA\n3\n262657\n197888\n",
         "r/plain.rds": b"A\n3\n1\n1\n254\n",
         "torch7/model.t7": b"4\n1\n3\nV 1\n13\nnn.Sequential\n",
+    }
+
+
+def names() -> dict[str, bytes]:
+    """What a third review got past the scanner: names that configurations have imported and called, and who unpickles."""
+    own = b"\x80\x02c__torch__\nact\n)R."
+    script = {"m/data.pkl": own, "m/version": b"3\n", "m/code/x.py": b""}
+    constants = {"m/constants.pkl": b"\x80\x02)."}
+    called = [
+        "torch.utils.collect_env.run", "torch.hub.download_url_to_file", "torch.hub.load", "torch.save", "torch.package.PackageImporter",
+        "torchvision.models.resnet.torch.save", "pathlib.Path.write_text", "pathlib.Path.touch", "numpy.savetxt", "logging.FileHandler",
+        "logging.config.dictConfig", "hydra.utils.call", "hydra.utils.get_method", "pydoc.locate", "keras.saving.load_model",
+        "mlflow.pyfunc.load_model", "transformers.dynamic_module_utils.get_class_from_dynamic_module",
+    ]
+    found = {f"called/{name}.yaml": f"model:\n  _target_: {name}\n".encode() for name in called}
+    hidden = {
+        "alias": "a: &t os.system\nmodel:\n  _target_: *t\n",
+        "interpolation": "a: os.system\nmodel:\n  _target_: ${a}\n",
+        "part": "a: os\nmodel:\n  _target_: ${a}.system\n",
+        "key": "a: &k _target_\nmodel:\n  *k : os.system\n",
+        "explicit": "? _target_ # a key\n: os.system\n",
+        "folded": "? >-\n  _target_\n: os.system\n",
+        "broken": '_target_: "os.\\\n  system"\n',
+    }
+    found |= {f"hidden/{name}.yaml": text.encode() for name, text in hidden.items()}
+    mlmodel = "flavors:\n  python_function:\n    loader_module: mlflow.sklearn\n    data: ../../../../tmp/model.pkl\n"
+    environment = 'backend: "python"\nparameters: {key: "EXECUTION_ENV_PATH", value: {string_value: "/tmp/x.tar.gz"}}\n'
+    return found | {
+        "interpolated.json": b'{"model": {"_target_": "${a}.system"}}',
+        "dense/config.json": b'{"in_features": 2, "activation_function": "os.system"}',
+        "cross-encoder/config.json": b'{"model_type": "bert", "sentence_transformers": {"activation_fn": "subprocess.getoutput"}}',
+        "lora/adapter_config.json": b'{"peft_type": "LORA", "megatron_config": {}, "megatron_core": "evilmod.core"}',
+        "mlflow/MLmodel": mlmodel.encode(),
+        "triton/config.pbtxt": environment.encode(),
+        "script/without-constants.pt": zipped(script),
+        "script/package.pt": zipped(script | constants | {"m/.data/extern_modules": b"", "m/.data/version": b"6\n", "m/m/m.pkl": own}),
+        "script/package-of-one-version.pt": zipped(script | constants | {"m/.data/extern_modules": b""}),
+        "kept/booster.pkl": b"\x80\x02cfunctools\npartial\ncxgboost.core\nBooster\n\x85R.",
     }
 
 
@@ -402,6 +440,9 @@ def suspicious() -> dict[str, bytes]:
         "custom-domain.onnx": builders.onnx(op="Own", domain="com.somebody"),
         "custom-object.keras": zipped({"metadata.json": b'{"keras_version": "3.8.0"}', "config.json": json.dumps(model).encode()}),
         "sentence/modules.json": json.dumps([{"idx": 0, "name": "0", "path": "", "type": "own_package.Module"}]).encode(),
+        "hydra/config.yaml": b"model:\n  _target_: own_package.Model\n",
+        "dense/config.json": b'{"activation_function": "own_package.Act"}',
+        "served/MANIFEST.json": b'{"model": {"handler": "service:handle"}}',
     }
 
 
