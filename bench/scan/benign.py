@@ -59,7 +59,7 @@ def files() -> dict[str, bytes]:
     for name, value in OBJECTS.items():
         for protocol in range(6):
             found[f"pickles/{name}.p{protocol}.pkl"] = pickle.dumps(value, protocol)
-    for group in (pickled, containers, tensors, graphs, keras, hdf5, configurations, texts):
+    for group in (pickled, containers, tensors, graphs, keras, hdf5, configurations, archives, texts):
         for name, data in group().items():
             found[f"{group.__name__}/{name}"] = data
     return found
@@ -277,6 +277,26 @@ def hdf5() -> dict[str, bytes]:
     }
 
 
+HYDRA = """defaults: &defaults {lr: 0.1}
+optimizer:
+  <<: *defaults
+  _target_: torch.optim.AdamW # the usual
+  lr: ${optimizer_lr}
+scheduler: {_target_: torch.optim.lr_scheduler.StepLR, step_size: 10}
+data:
+  _target_: torch.utils.data.DataLoader
+  root: {_target_: pathlib.Path, _args_: [data]}
+net:
+  _target_: torchvision.models.resnet18
+  act: {"_target_": "torch.nn.functional.relu", "_partial_": true}
+logger:
+  _target_: lightning.pytorch.loggers.wandb.WandbLogger
+target: encoder.weight
+files:
+  target: "*.txt"
+"""
+
+
 def configurations() -> dict[str, bytes]:
     llama = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "hidden_size": 64, "torch_dtype": "bfloat16", "_name_or_path": "./x"}
     lora = {"base_model_name_or_path": "meta-llama/Llama-3.2-1B", "peft_type": "LORA", "r": 8, "target_modules": ["q_proj", "v_proj"]}
@@ -295,6 +315,13 @@ def configurations() -> dict[str, bytes]:
         "notebook/n.ipynb": json.dumps(notebook).encode(),
         "mlflow/MLmodel": mlmodel.encode(),
         "yaml/comments.yaml": b"# it's built by !!python/object/apply:os.system\r\n# 'a' _target_: os.system\r\ntarget:\r\n  name: os\r\n",
+        "hydra/config.yaml": HYDRA.encode(),
+        "export/models/model.json": b'{"nodes": [{"target": "torch.ops.aten.linear.default"}, {"target": "_operator.getitem"}]}',
+        "rows/train.json": b'{"target": "encoder.weight", "next": {"target": "Yes.No"}}',
+        "megatron/adapter_config.json": b'{"peft_type": "LORA", "megatron_config": null, "megatron_core": "megatron.core"}',
+        "dense/config.json": b'{"in_features": 2, "activation_function": "torch.nn.modules.activation.Tanh"}',
+        "asym/config.json": b'{"types": {"a_0": "sentence_transformers.models.Dense"}, "structure": {"a": ["a_0"]}, "parameters": {}}',
+        "triton/config.pbtxt": b'name: "m"\nplatform: "onnxruntime_onnx"\nbackend: "onnxruntime"\n',
         "python/coding.py": b"# -*- coding: utf-8 -*-\n# a note on encodings, and on decoding\nx = 1\n",
         "llama/config.json": json.dumps(llama).encode(),
         "llama/generation_config.json": b'{"temperature": 0.6, "do_sample": true}',
@@ -312,6 +339,13 @@ def configurations() -> dict[str, bytes]:
         "requirements.txt": b"torch>=2.0\ntransformers==4.50.0\n",
         "pickle.json": b'{"model": "cos", "x": ["system"]}',
     }
+
+
+def archives() -> dict[str, bytes]:
+    own = b"\x80\x02c__torch__\nNet\n)\x81}b."
+    script = {"m/data.pkl": own, "m/version": b"3\n", "m/code/__torch__.py": b"class Net(Module):\n  pass\n", "m/constants.pkl": b"\x80\x02)."}
+    data = b"\x80\x02ctorch.utils.data.dataset\nTensorDataset\n)\x81}X\x07\0\0\0tensors)sb."
+    return {"script.pt": zipped(script), "data-set.pt": zipped({"m/data.pkl": data, "m/version": b"3\n"})}
 
 
 def texts() -> dict[str, bytes]:

@@ -33,7 +33,7 @@ def files() -> dict[str, bytes]:
         )
     for name, data in pickles.techniques().items():
         found[f"techniques/{name}.pkl"] = data
-    for group in (containers, numpy_files, templates, safetensors, graphs, keras, hdf5, configurations, others, disguises, readings, memories):
+    for group in (containers, numpy_files, templates, safetensors, graphs, keras, hdf5, configurations, others, disguises, readings, memories, names):
         for name, data in group().items():
             found[f"{group.__name__}/{name}"] = data
     return found
@@ -177,6 +177,43 @@ def memories() -> dict[str, bytes]:
         "kept/type.pkl": kept + b"cbuiltins\ntype\n\x85R.",
         "kept/booster.pkl": kept + b"cxgboost.core\nBooster\n\x85R.",
         "weights/model.mlmodel": builders.coreml_program("@model_path/../../secret"),
+    }
+
+
+def names() -> dict[str, bytes]:
+    """What a third review got past the scanner: names that configurations have imported and called, and who unpickles."""
+    own = b"\x80\x02c__torch__\nact\n)R."
+    script = {"m/data.pkl": own, "m/version": b"3\n", "m/code/x.py": b""}
+    constants = {"m/constants.pkl": b"\x80\x02)."}
+    called = [
+        "torch.utils.collect_env.run", "torch.hub.download_url_to_file", "torch.hub.load", "torch.save", "torch.package.PackageImporter",
+        "torchvision.models.resnet.torch.save", "pathlib.Path.write_text", "pathlib.Path.touch", "numpy.savetxt", "logging.FileHandler",
+        "logging.config.dictConfig", "hydra.utils.call", "hydra.utils.get_method", "pydoc.locate", "keras.saving.load_model",
+        "mlflow.pyfunc.load_model", "transformers.dynamic_module_utils.get_class_from_dynamic_module",
+    ]
+    found = {f"called/{name}.yaml": f"model:\n  _target_: {name}\n".encode() for name in called}
+    hidden = {
+        "alias": "a: &t os.system\nmodel:\n  _target_: *t\n",
+        "interpolation": "a: os.system\nmodel:\n  _target_: ${a}\n",
+        "part": "a: os\nmodel:\n  _target_: ${a}.system\n",
+        "key": "a: &k _target_\nmodel:\n  *k : os.system\n",
+        "explicit": "? _target_ # a key\n: os.system\n",
+        "folded": "? >-\n  _target_\n: os.system\n",
+        "broken": '_target_: "os.\\\n  system"\n',
+    }
+    found |= {f"hidden/{name}.yaml": text.encode() for name, text in hidden.items()}
+    mlmodel = "flavors:\n  python_function:\n    loader_module: mlflow.sklearn\n    data: ../../../../tmp/model.pkl\n"
+    environment = 'backend: "python"\nparameters: {key: "EXECUTION_ENV_PATH", value: {string_value: "/tmp/x.tar.gz"}}\n'
+    return found | {
+        "interpolated.json": b'{"model": {"_target_": "${a}.system"}}',
+        "dense/config.json": b'{"in_features": 2, "activation_function": "os.system"}',
+        "cross-encoder/config.json": b'{"model_type": "bert", "sentence_transformers": {"activation_fn": "subprocess.getoutput"}}',
+        "lora/adapter_config.json": b'{"peft_type": "LORA", "megatron_config": {}, "megatron_core": "evilmod.core"}',
+        "mlflow/MLmodel": mlmodel.encode(),
+        "triton/config.pbtxt": environment.encode(),
+        "script/without-constants.pt": zipped(script),
+        "script/package.pt": zipped(script | constants | {"m/.data/extern_modules": b"", "m/.data/version": b"6\n", "m/m/m.pkl": own}),
+        "script/package-of-one-version.pt": zipped(script | constants | {"m/.data/extern_modules": b""}),
     }
 
 
@@ -472,6 +509,9 @@ def suspicious() -> dict[str, bytes]:
         "custom-domain.onnx": builders.onnx(op="Own", domain="com.somebody"),
         "custom-object.keras": zipped({"metadata.json": b'{"keras_version": "3.8.0"}', "config.json": json.dumps(model).encode()}),
         "sentence/modules.json": json.dumps([{"idx": 0, "name": "0", "path": "", "type": "own_package.Module"}]).encode(),
+        "hydra/config.yaml": b"model:\n  _target_: own_package.Model\n",
+        "dense/config.json": b'{"activation_function": "own_package.Act"}',
+        "served/MANIFEST.json": b'{"model": {"handler": "service:handle"}}',
     }
 
 

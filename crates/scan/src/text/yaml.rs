@@ -81,8 +81,8 @@ fn object(key: &str, value: Value<'_>, at: usize, nodes: &Nodes<'_>, scan: &mut 
     match texts {
         Some(texts) => texts.into_iter().for_each(|text| objects::examine(key, text, true, place, scan)),
         None => {
-            let shown = value.rest.split(ends_yaml).next().unwrap_or("");
-            let what = format!("{key} calls what cannot be told: {}", escape(shown, 100));
+            let shown: String = value.rest.chars().take(100).take_while(|c| !ends_yaml(*c)).collect();
+            let what = format!("{key} calls what cannot be told: {}", escape(&shown, 100));
             scan.report_as(Severity::High, CONFIG_OBJECT, place, what);
         }
     }
