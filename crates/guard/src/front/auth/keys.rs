@@ -144,6 +144,39 @@ impl State {
     }
 }
 
+fn read_keys(text: &[u8]) -> Result<KeySet, String> {
+    let limits = wire::Limits { bytes: LARGEST, depth: 16, values: 1 << 14 };
+    let set = wire::parse_value(text, &limits).map_err(|error| error.to_string())?;
+    KeySet::read(set).map_err(|error| error.to_string())
+}
+
+fn client() -> Result<reqwest::Client, AuthError> {
+    // Fails only if another part has installed one, which is as good.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder()
+        .timeout(TIMEOUT)
+        .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
+        .build()
+        .map_err(|error| AuthError::Read(error.to_string()))
+}
+
+async fn fetch(client: &reqwest::Client, url: &str) -> Result<Vec<u8>, String> {
+    let why = |error: reqwest::Error| error.without_url().to_string();
+    let mut response = client.get(url).send().await.map_err(why)?;
+    if response.status() != reqwest::StatusCode::OK {
+        return Err(format!("the authorization server answered {} for its keys", response.status()));
+    }
+    let mut text = Vec::new();
+    while let Some(piece) = response.chunk().await.map_err(why)? {
+        if text.len().saturating_add(piece.len()) > LARGEST {
+            return Err(format!("the keys are larger than {LARGEST} bytes"));
+        }
+        text.extend_from_slice(&piece);
+    }
+    Ok(text)
+}
+
 #[cfg(test)]
 mod tests {
     use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -186,37 +219,4 @@ mod tests {
         assert!(!unknown.is_finished());
         unknown.abort();
     }
-}
-
-fn read_keys(text: &[u8]) -> Result<KeySet, String> {
-    let limits = wire::Limits { bytes: LARGEST, depth: 16, values: 1 << 14 };
-    let set = wire::parse_value(text, &limits).map_err(|error| error.to_string())?;
-    KeySet::read(set).map_err(|error| error.to_string())
-}
-
-fn client() -> Result<reqwest::Client, AuthError> {
-    // Fails only if another part has installed one, which is as good.
-    let _ = rustls::crypto::ring::default_provider().install_default();
-    reqwest::Client::builder()
-        .timeout(TIMEOUT)
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .build()
-        .map_err(|error| AuthError::Read(error.to_string()))
-}
-
-async fn fetch(client: &reqwest::Client, url: &str) -> Result<Vec<u8>, String> {
-    let why = |error: reqwest::Error| error.without_url().to_string();
-    let mut response = client.get(url).send().await.map_err(why)?;
-    if response.status() != reqwest::StatusCode::OK {
-        return Err(format!("the authorization server answered {} for its keys", response.status()));
-    }
-    let mut text = Vec::new();
-    while let Some(piece) = response.chunk().await.map_err(why)? {
-        if text.len().saturating_add(piece.len()) > LARGEST {
-            return Err(format!("the keys are larger than {LARGEST} bytes"));
-        }
-        text.extend_from_slice(&piece);
-    }
-    Ok(text)
 }
