@@ -221,7 +221,7 @@ impl Exchange {
                     return None;
                 }
                 let Question { method, params, answer, .. } = question;
-                match session.ask(answer, self.rules.questions) {
+                match session.ask(self.caller.run.as_ref(), answer, self.rules.questions) {
                     Ok(id) => {
                         asked.push(id);
                         // A person may be answering; that is not the server's time.

@@ -33,7 +33,8 @@ struct State {
     others: BTreeMap<Option<Arc<str>>, Arc<Caller>>,
     /// The id of the last question.
     asked: i64,
-    open: HashMap<i64, oneshot::Sender<Outcome>>,
+    /// The questions that are open, with the run whose call led to each.
+    open: HashMap<i64, (Option<Arc<str>>, oneshot::Sender<Outcome>)>,
 }
 
 impl Session {
@@ -91,9 +92,10 @@ impl Session {
         })
     }
 
-    /// A new question: its id. None if there are as many as may be.
+    /// A new question to a run: its id. None if there are as many as may be.
     pub(super) fn ask(
         &self,
+        run: Option<&Arc<str>>,
         answer: oneshot::Sender<Outcome>,
         limit: usize,
     ) -> Result<i64, oneshot::Sender<Outcome>> {
@@ -102,7 +104,7 @@ impl Session {
         match next {
             Some(id) if state.open.len() < limit => {
                 state.asked = id;
-                state.open.insert(id, answer);
+                state.open.insert(id, (run.cloned(), answer));
                 Ok(id)
             }
             _ => Err(answer),
@@ -114,17 +116,22 @@ impl Session {
         self.state().open.remove(&question);
     }
 
-    /// Passes on what a client answered. What answers no open question is ignored.
-    pub(super) fn answer(&self, id: Option<&Id>, outcome: Outcome) {
+    /// Passes on what a client answered, in the name of a run. What answers no open question of that run is ignored: what another has
+    /// seen is not in its context.
+    pub(super) fn answer(&self, id: Option<&Id>, run: Option<&Arc<str>>, outcome: Outcome) {
         let open = match id {
-            Some(Id::Number(id)) => self.state().open.remove(id),
+            Some(Id::Number(id)) => {
+                let open = &mut self.state().open;
+                let own = open.get(id).is_some_and(|(asked, _)| asked.as_ref() == run);
+                own.then(|| open.remove(id)).flatten()
+            }
             _ => None,
         };
         match open {
             // If nobody waits for it any more, it is of no use.
-            Some(answer) => drop(answer.send(outcome)),
+            Some((_, answer)) => drop(answer.send(outcome)),
             None => (self.log)(
-                "a client answered a question that is not open (unknown, or answered before); ignored",
+                "a client answered a question that is not open (unknown, answered before, or another run's); ignored",
             ),
         }
     }

@@ -1,11 +1,10 @@
 //! The public keys of an authorization server (RFC 7517), from a file or from where it publishes them.
 
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use ostrom_http::KeySet;
-use tokio::sync::Mutex;
 
 use super::{AuthError, OAuth, is_safe_url};
 use crate::wire;
@@ -31,6 +30,8 @@ enum Source {
 pub(super) struct Keys {
     source: Source,
     state: Mutex<State>,
+    /// Held by whoever reads them.
+    reading: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -60,21 +61,42 @@ impl Keys {
             (None, Some(_)) => return Err(AuthError::Url("jwks-url")),
             _ => return Err(AuthError::Keys),
         };
-        Ok(Self { source, state: Mutex::default() })
+        Ok(Self { source, state: Mutex::default(), reading: tokio::sync::Mutex::default() })
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Nothing panics while it holds this.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The keys as they are now. `missing` says that a token names one that is not among them.
     pub(super) async fn current(&self, missing: bool) -> Result<Arc<Dated>, String> {
-        // Whoever waits here wants what the one before is reading.
-        let mut state = self.state.lock().await;
-        let now = Instant::now();
-        let since = |time: Option<Instant>| time.map(|time| now.saturating_duration_since(time));
-        let is_fresh = since(state.read).is_some_and(|age| age < FRESH);
-        let may_try = since(state.tried).is_none_or(|age| age >= PAUSE);
-        if may_try && (missing || !is_fresh) {
-            state.tried = Some(now);
-            match self.read().await {
-                Ok(text) => state.accept(text, now),
+        let (usable, fresh) = self.state().usable();
+        let _reading = match usable {
+            Some(set) if fresh && !missing => return Ok(set),
+            // While somebody reads, the others go on with what there is: anybody can name a key that is not known.
+            Some(set) if !missing => match self.reading.try_lock() {
+                Ok(reading) => reading,
+                Err(_) => return Ok(set),
+            },
+            // Whoever waits here wants what the one before is reading.
+            _ => self.reading.lock().await,
+        };
+        let due = {
+            let mut state = self.state();
+            let fresh = state.usable().1;
+            let may_try = state.tried.is_none_or(|tried| tried.elapsed() >= PAUSE);
+            let due = may_try && (missing || !fresh);
+            if due {
+                state.tried = Some(Instant::now());
+            }
+            due
+        };
+        if due {
+            let text = self.read().await;
+            let mut state = self.state();
+            match text {
+                Ok(text) => state.accept(text, Instant::now()),
                 Err(error) if state.set.is_none() => {
                     // Nothing has been read yet, so the next request tries again.
                     state.tried = None;
@@ -83,11 +105,8 @@ impl Keys {
                 Err(_) => {}
             }
         }
-        let is_usable = since(state.read).is_some_and(|age| age < STALE);
-        match &state.set {
-            Some(set) if is_usable => Ok(Arc::clone(set)),
-            _ => Err("the keys of the authorization server could not be read for too long".to_owned()),
-        }
+        let usable = self.state().usable().0;
+        usable.ok_or_else(|| "the keys of the authorization server could not be read for too long".to_owned())
     }
 
     async fn read(&self) -> Result<Vec<u8>, String> {
@@ -106,6 +125,12 @@ impl Keys {
 }
 
 impl State {
+    /// The keys, if they were read lately enough to be used, and whether that was a moment ago.
+    fn usable(&self) -> (Option<Arc<Dated>>, bool) {
+        let within = |age: Duration| self.read.is_some_and(|read| read.elapsed() < age);
+        (self.set.clone().filter(|_| within(STALE)), within(FRESH))
+    }
+
     fn accept(&mut self, text: Vec<u8>, now: Instant) {
         self.read = Some(now);
         if self.set.is_some() && self.text == text {
@@ -150,4 +175,48 @@ async fn fetch(client: &reqwest::Client, url: &str) -> Result<Vec<u8>, String> {
         text.extend_from_slice(&piece);
     }
     Ok(text)
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn whoever_names_an_unknown_key_holds_up_nobody_who_has_a_known_one() {
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}/keys", listener.local_addr().unwrap());
+        tokio::spawn(async move {
+            let set = r#"{"keys":[{"kty":"EC","crv":"P-256","alg":"ES256","kid":"one",
+                "x":"MKBCTNIcKUSDii11ySs3526iDZ8AiTo7Tu6KPAqv7D4","y":"4Etl6SRW2YiLUrN5vfvVHuhp7x8PxltmWWlbbM4IFyM"}]}"#;
+            let (mut first, _) = listener.accept().await.unwrap();
+            let mut asked = [0; 1024];
+            let _some = first.read(&mut asked).await;
+            let answer =
+                format!("HTTP/1.1 200 OK\r\nconnection: close\r\ncontent-length: {}\r\n\r\n{set}", set.len());
+            first.write_all(answer.as_bytes()).await.unwrap();
+            // From then on it never answers.
+            let _second = listener.accept().await.unwrap();
+            std::future::pending::<()>().await;
+        });
+        let source = Source::Url(Box::new(client().unwrap()), url);
+        let keys = Arc::new(Keys { source, state: Mutex::default(), reading: tokio::sync::Mutex::default() });
+        keys.current(false).await.unwrap();
+        // A while later.
+        keys.state().tried = None;
+        let unknown = tokio::spawn({
+            let keys = Arc::clone(&keys);
+            async move { keys.current(true).await.map(drop) }
+        });
+        while keys.reading.try_lock().is_ok() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        for read in [Instant::now(), Instant::now() - FRESH] {
+            keys.state().read = Some(read);
+            tokio::time::timeout(Duration::from_secs(1), keys.current(false)).await.unwrap().unwrap();
+        }
+        assert!(!unknown.is_finished());
+        unknown.abort();
+    }
 }

@@ -58,7 +58,9 @@ impl<H: Handler> App<H> {
             }
             Message::Response(response) => {
                 let session = self.session(headers, &identity.principal)?;
-                session.answer(response.id.as_ref(), response.outcome);
+                let run = self.core.handler.open(&session.caller.principal, run(headers)?);
+                let run = run.map_err(|error| Refused::rpc(StatusCode::BAD_REQUEST, None, error))?;
+                session.answer(response.id.as_ref(), run.as_ref(), response.outcome);
                 Ok(reply::empty(StatusCode::ACCEPTED))
             }
         }

@@ -144,7 +144,7 @@ impl<H: Handler> Client<H> {
             }
             Message::Notification(notification) => self.notification(notification, running),
             Message::Response(Response { id, outcome }) => match &self.session {
-                Some(session) => session.answer(id.as_ref(), outcome),
+                Some(session) => session.answer(id.as_ref(), session.caller.run.as_ref(), outcome),
                 None => (self.core.log)("a client answered without having been asked; ignored"),
             },
         }

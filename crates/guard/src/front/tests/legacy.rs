@@ -126,6 +126,24 @@ async fn another_sessions_answer_does_not_count() {
 }
 
 #[tokio::test]
+async fn another_runs_answer_does_not_count() {
+    let session = begin("2025-11-25").await;
+    let run = |ask: Ask| ask.with("ostrom-run", "run-of-user");
+    let call = session.post(&request(1, "tools/call", json!({"name": "ask"})));
+    let mut reply = run(call).send(&session.served).await;
+    let question = reply.event().await.unwrap();
+    let answer = |action: &str| {
+        session.post(&json!({"jsonrpc": "2.0", "id": question["id"], "result": {"action": action}}))
+    };
+    // The agent without a run may have seen what this one has not.
+    assert_eq!(answer("other").send(&session.served).await.status, 202);
+    let unknown = answer("unknown").with("ostrom-run", "nonsense");
+    assert_eq!(unknown.send(&session.served).await.status, 400);
+    assert_eq!(run(answer("decline")).send(&session.served).await.status, 202);
+    assert_eq!(reply.event().await.unwrap()["result"]["content"][0]["text"], "{\"action\":\"decline\"}");
+}
+
+#[tokio::test]
 async fn a_call_is_cancelled_by_its_session_and_by_nobody_else() {
     let session = begin("2025-11-25").await;
     let mut stream = TcpStream::connect(session.served.address).await.unwrap();
