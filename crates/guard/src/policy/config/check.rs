@@ -143,6 +143,7 @@ impl Check<'_, '_> {
 
     fn argument(&mut self, path: &[&str], rules: &ArgumentRules, servers: &[&str]) {
         self.names(&join(path, &["influencers"]), rules.influencers.as_ref(), servers);
+        self.names(&join(path, &["audience"]), rules.audience.as_ref(), servers);
         if let Some(endorse) = &rules.endorse {
             self.endorse(&join(path, &["endorse"]), endorse);
         }
@@ -225,6 +226,11 @@ pub(super) fn front(document: &Document<'_>, front: &Front, problems: &mut Probl
     if front.auth == Auth::NoneOnLoopback && address.is_some_and(|address| !address.ip().is_loopback()) {
         let message = "anybody on the network could call; listen on `127.0.0.1:PORT`, or write `auth = \"tokens\"` or \
                        `auth = \"oauth\"`";
+        check.fail(&["front", "listen"], message);
+    }
+    if front.auth == Auth::Tokens && address.is_some_and(|address| !address.ip().is_loopback()) {
+        let message = "nothing says under which name others reach it; listen on `127.0.0.1:PORT` behind what keeps the \
+                       connection secret, or write `auth = \"oauth\"`, whose `audience` says it";
         check.fail(&["front", "listen"], message);
     }
     if front.listen == "stdio" && front.auth != Auth::NoneOnLoopback {
