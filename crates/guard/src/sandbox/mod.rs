@@ -8,9 +8,9 @@
 //! *Invariant:* what was not granted is not given, and what the kernel could not enforce is in the [`Report`]. With
 //! `require`, a report that is not full means that the server is not started.
 //!
-//! What no setting changes: Landlock does not hide that a file exists, its size and its times, nor forbid setting the
-//! times of a file that the user owns; the sandbox does not bound how much memory or disk a server uses unless limits
-//! are given.
+//! What no setting changes: Landlock does not hide that a file exists, its size and its times, nor (from `inotify`) the
+//! names of files as they come, go or are opened, nor forbid setting the times of a file that the user owns; the
+//! sandbox does not bound how much memory or disk a server uses unless limits are given.
 
 mod enter;
 mod family;
