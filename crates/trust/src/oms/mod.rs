@@ -12,6 +12,7 @@ mod show;
 mod sign;
 mod sigstore;
 mod tree;
+mod turns;
 mod verify;
 mod work;
 mod x509;

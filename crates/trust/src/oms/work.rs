@@ -8,6 +8,7 @@ use std::thread;
 use super::error::Why;
 use super::hash::HashAlgorithm;
 use super::tree::{Entry, open, unchanged, unreadable};
+use super::turns::hash_by_turns;
 
 /// Big enough to make system calls cheap, small enough to stay in a core's cache between reading and hashing.
 const BUFFER: usize = 256 << 10;
@@ -42,7 +43,7 @@ pub(super) struct Unit {
 }
 
 impl Unit {
-    fn len(&self) -> u64 {
+    pub(super) fn len(&self) -> u64 {
         self.end.saturating_sub(self.start)
     }
 }
@@ -79,10 +80,17 @@ pub(super) fn hash_all(job: &Job<'_>, on_progress: &OnProgress<'_>) -> Vec<Resul
     on_progress(Progress { done: 0, total });
     let cores = thread::available_parallelism().map_or(1, usize::from);
     let threads = if job.threads == 0 { cores } else { job.threads }.clamp(1, job.units.len().max(1));
+    let next = || order.get(next.fetch_add(1, Ordering::Relaxed)).copied();
+    // Of what is known only the other digest is taken, as long as it is right.
+    let by_turns =
+        job.algorithm == HashAlgorithm::Sha256 && job.units.iter().all(|unit| unit.known.is_none());
     let worker = || {
+        if by_turns {
+            return hash_by_turns(job, next, threads, &counter);
+        }
         let mut buffer = vec![0; BUFFER];
         let mut results = Vec::new();
-        while let Some(&index) = order.get(next.fetch_add(1, Ordering::Relaxed)) {
+        while let Some(index) = next() {
             if let Some(unit) = job.units.get(index) {
                 results.push((index, job.hash(unit, &mut buffer, &counter)));
             }
@@ -164,30 +172,33 @@ fn read(
     while left > 0 {
         let want = usize::try_from(left).map_or(buffer.len(), |left| left.min(buffer.len()));
         let Some(space) = buffer.get_mut(..want) else { return Err(Why::Moving) };
-        let count = loop {
-            match file.read(space) {
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                other => break other.map_err(|error| unreadable(&error))?,
-            }
-        };
-        match space.get(..count) {
-            None | Some([]) => return Err(Why::Moving),
-            Some(bytes) => take(bytes),
-        }
+        let count = read_some(file, space)?;
+        take(space.get(..count).unwrap_or_default());
         left = left.saturating_sub(count as u64);
         counter.add(count as u64);
     }
     Ok(())
 }
 
-struct Counter<'a> {
+/// Reads into `space`, at least one byte: where there is none, the file was cut while it was read.
+pub(super) fn read_some(file: &mut File, space: &mut [u8]) -> Result<usize, Why> {
+    loop {
+        match file.read(space) {
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Ok(0) => return Err(Why::Moving),
+            other => return other.map_err(|error| unreadable(&error)),
+        }
+    }
+}
+
+pub(super) struct Counter<'a> {
     done: AtomicU64,
     total: u64,
     on_progress: &'a OnProgress<'a>,
 }
 
 impl Counter<'_> {
-    fn add(&self, count: u64) {
+    pub(super) fn add(&self, count: u64) {
         let before = self.done.fetch_add(count, Ordering::Relaxed);
         // A file that the cache did not confirm is read twice.
         let done = before.saturating_add(count).min(self.total);
