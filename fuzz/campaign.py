@@ -13,6 +13,7 @@ import argparse
 import os
 import re
 import subprocess
+import tempfile
 import time
 from pathlib import Path
 
@@ -52,9 +53,10 @@ def turn(target: str, arguments: argparse.Namespace, runs: int, row: dict[str, i
     options = f"-rss_limit_mb=2048 -timeout=10 -report_slow_units=2 -max_len={arguments.length} -close_fd_mask=3 -print_final_stats=1 -reload=0 -max_total_time={arguments.seconds} -runs={runs}"
     command = [str(arguments.binaries / target), *options.split(), f"-artifact_prefix={failed}/", *folders]
     shm = Path("/dev/shm")
-    environment = os.environ | {"OSTROM_FUZZ_COUNTS": str(counts)} | ({"TMPDIR": str(shm)} if shm.is_dir() else {})
     start = time.monotonic()
-    with (work / f"{target}.log").open("wb") as log:
+    # libFuzzer ends without tidying up, and so do targets that keep a folder from run to run.
+    with (work / f"{target}.log").open("wb") as log, tempfile.TemporaryDirectory(dir=shm if shm.is_dir() else None) as scratch:
+        environment = os.environ | {"OSTROM_FUZZ_COUNTS": str(counts), "TMPDIR": scratch}
         subprocess.run(command, env=environment, stderr=log, stdout=log, check=False)
     text = (work / f"{target}.log").read_text(errors="replace")
     stat = {key: int(value) for key, value in re.findall(r"stat::(\w+):\s+(\d+)", text)}

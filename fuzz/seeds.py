@@ -198,7 +198,7 @@ def trust(folder: Path) -> dict[str, list[bytes]]:
         "log_note": [note.encode(), b"example.com/foo+530d903a+AekyeRrm56hApGFkyQR4ZCbV54Id2LKaANYcrnKv3U2k", note.split("\n\n")[0].encode() + b"\n"],
         "case_events": case_events(),
         "federation_page": federation_pages(),
-        "log_open": [bytes([which]) + rest for which in range(16) for rest in (b"", bytes(16), (3).to_bytes(4) + bytes(11), note.encode() + b"\n")],
+        "log_open": [bytes([which]) + rest for which in (*range(16), *range(240, 256)) for rest in (b"", bytes(16), (3).to_bytes(4) + bytes(11), note.encode() + b"\n")],
     }
 
 
