@@ -6,7 +6,8 @@
 Makes a folder of random bytes (4 GiB in 8 files, unless told otherwise), reads it once so that all runs find it in the
 page cache, and then runs every contestant once per round. Prints the median wall-clock seconds of each with the
 smallest and the largest, GB/s, and the ratio to model_signing's command line. `ceiling` is SHA-256 over as many bytes
-in memory on all cores: nothing that hashes with SHA-256 on this machine, one stream per core, can be faster.
+in memory on all cores: nothing that hashes with SHA-256 on this machine, one stream per core, can be faster. Ours takes
+two streams by turns on each core, where there are more files or shards than cores, and so can.
 `openssl dgst` is OpenSSL over the same files, one process per core: what reading the files adds to that.
 `in process` leaves model_signing's start (imports) out.
 
