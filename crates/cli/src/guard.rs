@@ -1,6 +1,7 @@
 //! `ostrom guard …`.
 
 mod held;
+mod intervene;
 mod pinned;
 mod status;
 mod waiting;
@@ -12,7 +13,7 @@ use std::sync::Arc;
 
 use ostrom_core::Digest;
 use ostrom_guard::audit;
-use ostrom_guard::flow::{CallId, ContextKey, Scope};
+use ostrom_guard::flow::CallId;
 use ostrom_guard::policy::config::{Config, Mode, Network, NewDefinitions};
 use ostrom_guard::policy::{InForce, Policy};
 use ostrom_guard::sandbox;
@@ -21,7 +22,7 @@ use ostrom_guard::serve::{self, Guard, Log, Protected};
 use ostrom_trust::PublicKey;
 use serde_json::{Value, json};
 
-use crate::args::{GuardCommand, ObserveOptions, Place, ResetOptions, RevokeSourceOptions, StopOptions};
+use crate::args::{GuardCommand, ObserveOptions, Place};
 use crate::eval::signing_key;
 use crate::fail::{Failure, io};
 use crate::{paths, show};
@@ -43,9 +44,9 @@ pub fn run(command: GuardCommand) -> Result<ExitCode, Failure> {
         GuardCommand::Pin(options) => held::pin(&options),
         GuardCommand::Unpin(options) => pinned::unpin(&options),
         GuardCommand::Approve(options) => waiting::approve(&options),
-        GuardCommand::Revoke(options) => revoke(options),
-        GuardCommand::Stop(options) => stop(options),
-        GuardCommand::Reset(options) => reset(options),
+        GuardCommand::Revoke(options) => intervene::revoke(options),
+        GuardCommand::Stop(options) => intervene::stop(options),
+        GuardCommand::Reset(options) => intervene::reset(options),
         GuardCommand::Mint(options) => status::mint(&options),
         GuardCommand::Status(options) => status::status(&options),
         GuardCommand::Explain { call, json, place } => explain(call, json, &place),
@@ -91,27 +92,69 @@ fn state(place: &Place) -> Result<PathBuf, Failure> {
         let config = ostrom_guard::policy::load(file)?.config;
         return state_of(&config, None, file);
     }
-    let folder = states()?;
-    let mut all: Vec<PathBuf> = std::fs::read_dir(&folder)
-        .map(|entries| entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect())
-        .unwrap_or_default();
-    all.sort();
+    let all = every_state()?;
     match all.as_slice() {
         [one] => Ok(one.clone()),
         [] => Err(Failure::new(
             "no guard has ever run here: start one with ostrom guard run or wrap, or name its state with --state",
         )),
-        several => {
+        _ => {
             // A person who has tried out two means the one that runs.
-            let runs = |path: &&PathBuf| matches!(ask(path, &Command::Status), Ok(Some(_)));
-            if let [one] = several.iter().filter(runs).collect::<Vec<_>>().as_slice() {
-                return Ok((*one).clone());
+            let runs = running_states()?;
+            match runs.as_slice() {
+                [(one, _)] => Ok(one.clone()),
+                [] => {
+                    let list: Vec<String> = all.iter().map(|path| line(path)).collect();
+                    Err(Failure::new(format!(
+                        "no guard is running, and there are states of several; say which, with --config FILE or\n{}",
+                        list.join("\n")
+                    )))
+                }
+                several => {
+                    let list: Vec<String> = several
+                        .iter()
+                        .map(|(path, servers)| format!("{}  before {servers}", line(path)))
+                        .collect();
+                    Err(Failure::new(format!("several guards are running; say which:\n{}", list.join("\n"))))
+                }
             }
-            let list: Vec<String> =
-                several.iter().map(|path| format!("  --state {}", path.display())).collect();
-            Err(Failure::new(format!("there are several guards; say which:\n{}", list.join("\n"))))
         }
     }
+}
+
+fn line(state: &Path) -> String {
+    format!("  --state {}", state.display())
+}
+
+/// The states of all guards that ever ran in the usual place.
+fn every_state() -> Result<Vec<PathBuf>, Failure> {
+    let folder = states()?;
+    let mut all: Vec<PathBuf> = std::fs::read_dir(&folder)
+        .map(|entries| entries.flatten().map(|entry| entry.path()).filter(|path| path.is_dir()).collect())
+        .unwrap_or_default();
+    all.sort();
+    Ok(all)
+}
+
+/// Of these, those whose guards run, and the servers that they stand before.
+fn running_states() -> Result<Vec<(PathBuf, String)>, Failure> {
+    let servers = |path: &PathBuf| {
+        let status = ask(path, &Command::Status).ok().flatten()?;
+        let servers = status.get("servers").and_then(Value::as_array).cloned().unwrap_or_default();
+        Some(servers.iter().filter_map(Value::as_str).map(show::printable).collect::<Vec<_>>().join(", "))
+    };
+    Ok(every_state()?.into_iter().filter_map(|path| servers(&path).map(|names| (path, names))).collect())
+}
+
+/// The states of the guards that are meant where one word is for all that run: those that run, if none is named.
+fn meant(place: &Place) -> Result<Vec<PathBuf>, Failure> {
+    if place.state.is_none() && place.config.is_none() {
+        let running = running_states()?;
+        if running.len() > 1 {
+            return Ok(running.into_iter().map(|(state, _)| state).collect());
+        }
+    }
+    Ok(vec![state(place)?])
 }
 
 fn log() -> Log {
@@ -228,28 +271,6 @@ fn running(place: &Place, command: &Command) -> Result<Value, Failure> {
     })
 }
 
-/// Tells the running guard something; if none runs, writes it into the log, where the next one finds it. `done` says it to
-/// people, `told` is the JSON.
-fn tell(place: &Place, command: &Command, done: &str, told: Option<Value>) -> Result<ExitCode, Failure> {
-    let state = state(place)?;
-    let running = ask(&state, command)?.is_some();
-    if !running {
-        let folder = audit_folder(place, &state)?;
-        serve::write_down(&folder, &state, signing_key(None)?, command)?;
-    }
-    match told {
-        Some(mut told) => {
-            if let Some(fields) = told.as_object_mut() {
-                fields.insert("running".to_owned(), running.into());
-            }
-            show::json(&told)?;
-        }
-        None if running => println!("{done}"),
-        None => println!("{done} (no guard is running; it holds from the next start on)"),
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
 /// Asks whoever is at the terminal. Without one, or where the answer is to be JSON, somebody has to say it beforehand:
 /// `instead` says how.
 fn confirmed(question: &str, json: bool, instead: &str) -> Result<bool, Failure> {
@@ -271,37 +292,6 @@ fn audit_folder(place: &Place, state: &Path) -> Result<PathBuf, Failure> {
         Some(file) => serve::audit_folder(&ostrom_guard::policy::load(file)?.config, state),
         None => state.join("audit"),
     })
-}
-
-fn stop(options: StopOptions) -> Result<ExitCode, Failure> {
-    let StopOptions { all, principal, run, tool, server, lift, json, place } = options;
-    let scope = match (all, principal, run, tool, server) {
-        (true, ..) => Scope::All,
-        (_, Some(name), ..) => Scope::Principal(name.into()),
-        (_, _, Some(name), ..) => Scope::Run(name.into()),
-        (_, _, _, Some(name), _) => Scope::Tool(name.into()),
-        (_, _, _, _, Some(name)) => Scope::Server(name.into()),
-        _ => return Err(Failure::new("say what to stop: --all, --principal, --run, --tool or --server")),
-    };
-    let done = if lift { format!("{scope} may go on") } else { format!("{scope} is stopped") };
-    let told = json.then(|| json!({"scope": scope.to_string(), "stopped": !lift}));
-    let command = if lift { Command::Lift { scope } } else { Command::Stop { scope } };
-    tell(&place, &command, &done, told)
-}
-
-fn revoke(options: RevokeSourceOptions) -> Result<ExitCode, Failure> {
-    let RevokeSourceOptions { source, json, place } = options;
-    let done = format!("revoked {source}: what descends from it is quarantined");
-    let told = json.then(|| json!({"source": source}));
-    tell(&place, &Command::Revoke { source }, &done, told)
-}
-
-fn reset(options: ResetOptions) -> Result<ExitCode, Failure> {
-    let ResetOptions { principal, run, json, place } = options;
-    let done = format!("{principal} begins anew");
-    let context = ContextKey { principal: principal.into(), run: run.map(Into::into) };
-    let told = json.then(|| json!({"context": context}));
-    tell(&place, &Command::Reset { context }, &done, told)
 }
 
 fn explain(call: u64, json: bool, place: &Place) -> Result<ExitCode, Failure> {

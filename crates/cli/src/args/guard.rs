@@ -117,9 +117,15 @@ Nothing is asked then: an answer takes --yes or --deny.")]
     #[command(after_help = "Examples:
   ostrom guard stop --all
   ostrom guard stop --tool mail/send_email
+  ostrom guard stop --tool send_email    # as the agent calls it
   ostrom guard stop --all --lift         # take it back
 
---json: {\"scope\", \"stopped\", \"running\": whether a guard runs; if not, it holds from the next start on}")]
+A name that the guard does not know is an error, and nothing is stopped:
+--unknown takes it all the same. --all, without --config or --state, is
+everything of every guard that runs.
+
+--json: {\"scope\", \"stopped\", \"running\": whether a guard runs; if not, it
+holds from the next start on, \"states\": [FOLDER…] where several guards are meant}")]
     Stop(StopOptions),
     /// Take the context of a principal or run back to its beginning.
     #[command(after_help = "Example:
@@ -233,7 +239,7 @@ pub struct StopOptions {
     /// One run.
     #[arg(long, group = "what")]
     pub run: Option<String>,
-    /// One tool, SERVER/TOOL.
+    /// One tool: SERVER/TOOL, or as the agent calls it.
     #[arg(long, group = "what")]
     pub tool: Option<String>,
     /// One server.
@@ -242,6 +248,9 @@ pub struct StopOptions {
     /// Take the stop back.
     #[arg(long)]
     pub lift: bool,
+    /// Take a name that the guard does not know, of what is still to come.
+    #[arg(long, conflicts_with = "lift")]
+    pub unknown: bool,
     /// Print the result as JSON.
     #[arg(long)]
     pub json: bool,
@@ -335,6 +344,9 @@ pub struct RevokeSourceOptions {
     /// SERVER, SERVER/TOOL or SERVER#OBJECT.
     #[arg(long)]
     pub source: String,
+    /// Take a name that the guard does not know, of what is still to come.
+    #[arg(long)]
+    pub unknown: bool,
     /// Print the result as JSON.
     #[arg(long)]
     pub json: bool,

@@ -5,8 +5,8 @@ use std::process::ExitCode;
 use ostrom_guard::serve::control::Command;
 use serde_json::{Value, json};
 
-use super::{confirmed, running};
-use crate::args::ApproveOptions;
+use super::{confirmed, meant, running};
+use crate::args::{ApproveOptions, Place};
 use crate::fail::Failure;
 use crate::show;
 
@@ -15,21 +15,27 @@ pub fn approve(options: &ApproveOptions) -> Result<ExitCode, Failure> {
     if options.page {
         return page(options);
     }
-    let answer = running(&options.place, &Command::Waiting)?;
-    let waiting = answer.get("waiting").and_then(Value::as_array).cloned().unwrap_or_default();
+    // Names of requests are random, so with several guards running the request tells which is meant.
+    let mut waiting = Vec::new();
+    for state in meant(&options.place)? {
+        let place = Place { config: None, state: Some(state) };
+        let answer = running(&place, &Command::Waiting)?;
+        let all = answer.get("waiting").and_then(Value::as_array).cloned().unwrap_or_default();
+        waiting.extend(all.into_iter().map(|one| (place.clone(), one)));
+    }
     let Some(start) = &options.request else {
         if options.json {
-            return told(&waiting, None);
+            return told(waiting.into_iter().map(|(_, one)| one), None);
         }
         if waiting.is_empty() {
             println!("Nothing waits.");
         }
-        waiting.iter().for_each(show_request);
+        waiting.iter().for_each(|(_, one)| show_request(one));
         return Ok(ExitCode::SUCCESS);
     };
-    let (found, others): (Vec<Value>, Vec<Value>) =
-        waiting.into_iter().partition(|one| digest(one).starts_with(start));
-    let [one] = found.as_slice() else {
+    let (found, others): (Vec<_>, Vec<_>) =
+        waiting.into_iter().partition(|(_, one)| digest(one).starts_with(start));
+    let [(place, one)] = found.as_slice() else {
         return Err(Failure::new(format!(
             "not exactly one request that waits begins with {start}: ostrom guard approve lists them"
         )));
@@ -39,9 +45,12 @@ pub fn approve(options: &ApproveOptions) -> Result<ExitCode, Failure> {
     }
     let approve = !options.deny
         && (options.yes || confirmed("Let this call through, once?", options.json, "--yes or --deny")?);
-    running(&options.place, &Command::Answer { request: digest(one).to_owned(), approve })?;
+    running(place, &Command::Answer { request: digest(one).to_owned(), approve })?;
     if options.json {
-        return told(&others, Some(json!({"request": one, "approved": approve})));
+        return told(
+            others.into_iter().map(|(_, one)| one),
+            Some(json!({"request": one, "approved": approve})),
+        );
     }
     println!("{}", if approve { "approved: the agent may make this very call once" } else { "refused" });
     Ok(ExitCode::SUCCESS)
@@ -62,8 +71,8 @@ fn page(options: &ApproveOptions) -> Result<ExitCode, Failure> {
     Ok(ExitCode::SUCCESS)
 }
 
-fn told(waiting: &[Value], answered: Option<Value>) -> Result<ExitCode, Failure> {
-    show::json(&json!({"waiting": waiting, "answered": answered}))?;
+fn told(waiting: impl Iterator<Item = Value>, answered: Option<Value>) -> Result<ExitCode, Failure> {
+    show::json(&json!({"waiting": waiting.collect::<Vec<_>>(), "answered": answered}))?;
     Ok(ExitCode::SUCCESS)
 }
 

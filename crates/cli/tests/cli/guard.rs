@@ -104,9 +104,14 @@ struct Agent {
 }
 
 impl Agent {
-    fn start(mut command: Command) -> Self {
+    fn start(command: Command) -> Self {
+        Self::start_with(command, &["--config", "guard.toml", "--state", "state"])
+    }
+
+    fn start_with(mut command: Command, place: &[&str]) -> Self {
         let mut child = command
-            .args(["guard", "run", "--config", "guard.toml", "--state", "state"])
+            .args(["guard", "run"])
+            .args(place)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -527,7 +532,11 @@ fn what_the_guard_tells_people_it_tells_programs() {
     for words in ["1 calls: ostrom guard approve", "context     local", "influenced by outside and user"] {
         assert!(people.contains(words), "{words}: {people}");
     }
-    let minted = place.json(&["mint", "--principal", "alice"]);
+    let stranger = place.guard(&["mint", "--principal", "alice"]);
+    assert!(
+        !stranger.status.success() && String::from_utf8_lossy(&stranger.stderr).contains("there are: local")
+    );
+    let minted = place.json(&["mint", "--principal", "local"]);
     assert!(minted["run"].is_string() && minted["token"].is_string(), "{minted}");
     assert!(place.said(&["mint"]).contains("token  "));
 
@@ -556,6 +565,80 @@ fn what_the_guard_tells_people_it_tells_programs() {
     let observed = place.json(&["observe", "--config", "guard.toml", "--report"]);
     assert_eq!((&observed["calls"], &observed["refused"]), (&json!(2), &json!(1)));
     assert!(observed["candidate"]["text"].as_str().unwrap().contains("[servers.\"mail\".tools.\"send\"]"));
+}
+
+#[test]
+fn a_stop_that_would_stop_nothing_is_an_error() {
+    let place = Place::new();
+    let mut agent = Agent::start(place.command());
+    agent.ask("tools/list", json!({}));
+    // As the agent calls it.
+    assert!(place.said(&["stop", "--tool", "read"]).contains("tool mail/read is stopped"));
+    let refused = agent.call("read", json!({}));
+    assert!(refused.contains("ostrom guard stop --tool mail/read --lift"), "{refused}");
+    for arguments in [
+        &["stop", "--tool", "mail/raed"][..],
+        &["stop", "--server", "mial"],
+        &["stop", "--principal", "carol"],
+        &["stop", "--run", "zzz"],
+        &["stop", "--tool", "send", "--lift"],
+        &["stop", "--all", "--lift"],
+        &["reset", "--run", "zzz"],
+        &["revoke", "--source", "mial"],
+    ] {
+        let output = place.guard(arguments);
+        assert!(!output.status.success() && output.stdout.is_empty(), "{arguments:?}");
+    }
+    assert_eq!(place.json(&["status"])["stopped"], json!(["tool mail/read"]));
+    place.said(&["stop", "--server", "calendar", "--unknown"]);
+    place.said(&["stop", "--tool", "mail/read", "--lift"]);
+    assert_eq!(place.json(&["status"])["stopped"], json!(["server calendar"]));
+    agent.end();
+    // Where no guard ever was, nothing is written down for one.
+    let mut nowhere = place.command();
+    let output = nowhere.args(["guard", "stop", "--all", "--state", "typo"]).output().unwrap();
+    assert!(!output.status.success() && !place.path("typo").exists());
+}
+
+#[test]
+fn of_two_guards_each_is_found_by_what_waits_and_both_are_stopped() {
+    let place = Place::new();
+    let config = std::fs::read_to_string(place.path("guard.toml")).unwrap();
+    let mut agents: Vec<Agent> = ["one.toml", "two.toml"]
+        .map(|name| {
+            std::fs::write(place.path(name), &config).unwrap();
+            let mut agent = Agent::start_with(place.command(), &["--config", name]);
+            agent.call("read", json!({}));
+            agent.call("send", json!({"to": name}));
+            agent
+        })
+        .into();
+    let said = |arguments: &[&str]| {
+        let output = place.command().arg("guard").args(arguments).output().unwrap();
+        (
+            output.status.success(),
+            format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr)),
+        )
+    };
+    let (listed, waiting) = said(&["approve"]);
+    assert!(listed && waiting.contains("one.toml") && waiting.contains("two.toml"), "{waiting}");
+    let (_, json) = said(&["approve", "--json"]);
+    let json: Value = serde_json::from_str(&json).unwrap();
+    for (agent, one) in agents.iter_mut().zip(json["waiting"].as_array().unwrap()) {
+        let to = one["arguments"]["to"].as_str().unwrap();
+        assert!(said(&["approve", one["digest"].as_str().unwrap(), "--yes"]).0);
+        // The states are in the order of their names, as the configurations are.
+        assert_eq!(agent.call("send", json!({"to": to})), "The call succeeded.");
+    }
+    // What is of one guard has to say of which.
+    let (done, which) = said(&["stop", "--tool", "read"]);
+    assert!(!done && which.matches("--state").count() == 2 && which.contains("before mail"), "{which}");
+    let (done, both) = said(&["stop", "--all"]);
+    assert!(done && both.matches("everything is stopped").count() == 2, "{both}");
+    for mut agent in agents {
+        assert!(agent.call("send", json!({})).contains("everything was stopped"));
+        agent.end();
+    }
 }
 
 #[test]

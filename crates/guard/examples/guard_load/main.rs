@@ -208,7 +208,9 @@ fn stop(state: &Path, address: &str, connections: usize, rounds: usize) {
         for _ in 0..rounds {
             std::thread::sleep(Duration::from_millis(50));
             let begun = Instant::now();
-            ask(state, &Command::Stop { scope: Scope::All }).unwrap().expect("a running guard");
+            ask(state, &Command::Stop { scope: Scope::All, unknown: false })
+                .unwrap()
+                .expect("a running guard");
             let done = Instant::now();
             std::thread::sleep(Duration::from_millis(50));
             stops.push((begun, done, Instant::now()));

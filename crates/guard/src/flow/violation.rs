@@ -148,7 +148,10 @@ impl fmt::Display for Violation {
             ),
             Self::Quarantined { source } => write!(f, "it descends from {source}, which was revoked"),
             Self::Stopped { what } => {
-                write!(f, "{what} was stopped (ostrom guard stop --lift takes it back)")
+                // As `Scope` writes it.
+                let (kind, name) = what.split_once(' ').unwrap_or(("all", ""));
+                let name = if name.is_empty() { String::new() } else { format!(" {name}") };
+                write!(f, "{what} was stopped (ostrom guard stop --{kind}{name} --lift takes it back)")
             }
             Self::Ended => f.write_str("its run has ended (ostrom guard mint begins another)"),
             Self::OutsidePlan => f.write_str("it is a step of a plan that is not under way"),

@@ -70,6 +70,14 @@ pub trait Rules: Send + Sync {
     fn readers(&self) -> Readers;
     /// The servers' names, in order.
     fn servers(&self) -> Vec<Arc<str>>;
+    /// Who can be authenticated; `None` if another authority names them.
+    fn principals(&self) -> Option<Vec<Arc<str>>> {
+        None
+    }
+    /// Whether something is said about this very tool.
+    fn speaks_of(&self, _server: &str, _tool: &str) -> bool {
+        false
+    }
     /// Where people answer, and for how long.
     fn terms(&self) -> Terms;
     /// What is said about a tool or an [`operation`] of a server.

@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use super::cedar::{Action, Question as CedarQuestion, Target, Used};
 use super::config::{
-    Access, ArgumentRules, Channel, Config, EndorseRules, FieldRules, Mode, Otherwise as ConfigOtherwise,
-    ResultRules, Reveal as ConfigReveal, ToolRules,
+    Access, ArgumentRules, Auth, Channel, Config, EndorseRules, FieldRules, Mode,
+    Otherwise as ConfigOtherwise, ResultRules, Reveal as ConfigReveal, ToolRules,
 };
 use super::{Policies, Policy};
 use crate::flow::{
@@ -157,6 +157,19 @@ impl Rules for InForce {
 
     fn servers(&self) -> Vec<Arc<str>> {
         self.policy.config.servers.keys().map(|name| Arc::from(name.as_str())).collect()
+    }
+
+    fn principals(&self) -> Option<Vec<Arc<str>>> {
+        let front = &self.policy.config.front;
+        match front.auth {
+            Auth::NoneOnLoopback => Some(vec![front.principal.as_str().into()]),
+            Auth::Tokens => Some(front.tokens.keys().map(|name| name.as_str().into()).collect()),
+            Auth::Oauth => None,
+        }
+    }
+
+    fn speaks_of(&self, server: &str, tool: &str) -> bool {
+        self.policy.config.servers.get(server).is_some_and(|facts| facts.server.tools.contains_key(tool))
     }
 
     fn terms(&self) -> Terms {

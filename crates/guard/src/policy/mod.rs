@@ -11,7 +11,7 @@
 pub mod cedar;
 pub mod config;
 mod in_force;
-mod nearest;
+pub(crate) mod nearest;
 mod problem;
 pub mod profile;
 mod read;

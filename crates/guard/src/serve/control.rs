@@ -21,6 +21,7 @@ use tokio::net::UnixListener;
 use super::ServeError;
 use super::approval::Page;
 use super::intervene::{self, Named};
+use super::meant;
 use super::unpin;
 use crate::flow::{ContextKey, Event, Scope};
 use crate::gateway::{Gateway, now};
@@ -37,12 +38,15 @@ const MAX_PATH: usize = 100;
 pub enum Command {
     /// What the guard knows.
     Status,
-    /// Stop something.
+    /// Stop something. The answer names it.
     Stop {
         /// What.
         scope: Scope,
+        /// Even if the guard knows nothing of this name.
+        #[serde(default)]
+        unknown: bool,
     },
-    /// Take a stop back.
+    /// Take a stop back. The answer names it.
     Lift {
         /// What.
         scope: Scope,
@@ -52,10 +56,13 @@ pub enum Command {
         /// Whose.
         context: ContextKey,
     },
-    /// Revoke a source.
+    /// Revoke a source. The answer names it.
     Revoke {
         /// `SERVER`, `SERVER/TOOL` or `SERVER#OBJECT`.
         source: String,
+        /// Even if the guard knows nothing of this name.
+        #[serde(default)]
+        unknown: bool,
     },
     /// Mint a run.
     Mint {
@@ -261,6 +268,7 @@ async fn carry_out(
         }
         Command::Held => return Ok(json!({"held": held(gateway)})),
         Command::Mint { principal } => {
+            meant::principal(gateway, &principal)?;
             let (run, token) = gateway.mint(&principal).map_err(|error| error.to_string())?;
             return Ok(json!({"run": run, "token": token}));
         }
@@ -268,10 +276,25 @@ async fn carry_out(
             let page = page.ok_or("this guard has no approval page: add \"web\" to approval.channels")?;
             return Ok(json!({"link": page.link()?}));
         }
-        Command::Stop { scope } => intervene::record(gateway, Event::Stopped { scope, by, at }).await,
-        Command::Lift { scope } => intervene::record(gateway, Event::Lifted { scope, by, at }).await,
-        Command::Reset { context } => intervene::record(gateway, Event::Reset { context, by, at }).await,
-        Command::Revoke { source } => intervene::record(gateway, Event::Revoked { source, by, at }).await,
+        Command::Stop { scope, unknown } => {
+            let scope = meant::stopped(gateway, scope, unknown)?;
+            let what = scope.to_string();
+            return intervened(gateway, Event::Stopped { scope, by, at }, &what).await;
+        }
+        Command::Lift { scope } => {
+            let scope = meant::lifted(gateway, &scope)?;
+            let what = scope.to_string();
+            return intervened(gateway, Event::Lifted { scope, by, at }, &what).await;
+        }
+        Command::Reset { context } => {
+            meant::context(gateway, &context)?;
+            intervene::record(gateway, Event::Reset { context, by, at }).await
+        }
+        Command::Revoke { source, unknown } => {
+            let source = meant::source(gateway, source, unknown)?;
+            let what = source.clone();
+            return intervened(gateway, Event::Revoked { source, by, at }, &what).await;
+        }
         Command::Answer { request, approve } => {
             let found = {
                 let mut state = gateway.shared.lock();
@@ -295,6 +318,12 @@ async fn carry_out(
     Ok(json!({"done": true}))
 }
 
+/// Records an intervention, and names what it was about.
+async fn intervened(gateway: &Gateway, event: Event, what: &str) -> Result<Value, String> {
+    intervene::record(gateway, event).await.map_err(|error| error.to_string())?;
+    Ok(json!({"done": true, "what": what}))
+}
+
 fn status(gateway: &Gateway) -> Value {
     let mut state = gateway.shared.lock();
     let waiting = state.approvals.waiting(now()).len();
@@ -302,6 +331,7 @@ fn status(gateway: &Gateway) -> Value {
         state.engine.contexts().map(|(key, label)| json!({"context": key, "label": label})).collect();
     json!({
         "policy": gateway.shared.rules.version(),
+        "servers": gateway.shared.rules.servers(),
         "contexts": contexts,
         "stopped": state.engine.stopped().map(ToString::to_string).collect::<Vec<_>>(),
         "unresolved": state.engine.unresolved().collect::<Vec<_>>(),
@@ -377,7 +407,7 @@ mod tests {
             assert!(answer.contains("has to know") && !answer.contains("token"), "{line}: {answer}");
         }
         assert_eq!(gateway.shared.lock().engine.stopped().count(), 0);
-        ask(&state, &Command::Stop { scope: Scope::All }).unwrap().unwrap();
+        ask(&state, &Command::Stop { scope: Scope::All, unknown: false }).unwrap().unwrap();
         assert_eq!(gateway.shared.lock().engine.stopped().count(), 1);
         running.abort();
     }

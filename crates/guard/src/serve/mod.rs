@@ -3,6 +3,7 @@
 mod approval;
 pub mod control;
 mod intervene;
+mod meant;
 mod protect;
 mod servers;
 mod unpin;
@@ -113,10 +114,10 @@ pub fn write_down(
 ) -> Result<(), ServeError> {
     let (by, at) = (control::owner(), crate::gateway::now());
     let event = match command.clone() {
-        control::Command::Stop { scope } => Event::Stopped { scope, by, at },
+        control::Command::Stop { scope, .. } => Event::Stopped { scope, by, at },
         control::Command::Lift { scope } => Event::Lifted { scope, by, at },
         control::Command::Reset { context } => Event::Reset { context, by, at },
-        control::Command::Revoke { source } => Event::Revoked { source, by, at },
+        control::Command::Revoke { source, .. } => Event::Revoked { source, by, at },
         _ => return Err(ServeError::Refused("no guard is running".to_owned())),
     };
     AuditLog::write_down((folder, &audit::origin(folder, state)?), key, &event)?;

@@ -73,8 +73,16 @@ impl Drop for House {
 }
 
 fn gateway(journal: &Arc<Memory>) -> Arc<Gateway> {
+    gateway_of("[servers.mail]\ncommand = [\"x\"]\n", journal)
+}
+
+/// A gateway with this configuration and nothing behind it.
+pub(in crate::serve) fn before(text: &str) -> Arc<Gateway> {
+    gateway_of(text, &Arc::default())
+}
+
+fn gateway_of(text: &str, journal: &Arc<Memory>) -> Arc<Gateway> {
     let read = |_: &std::path::Path| Err(std::io::Error::other("nothing is included"));
-    let text = "[servers.mail]\ncommand = [\"x\"]\n";
     let config = Config::from_text("guard.toml", text, std::path::Path::new(""), &read).unwrap();
     let rules = Arc::new(InForce::new(Policy::new(config).unwrap()).unwrap());
     let shared =

@@ -312,7 +312,8 @@ impl Walker<'_> {
     fn tuple_target(&mut self) -> Option<Vec<String>> {
         let mut names = Vec::new();
         let mut ahead = 0;
-        while names.len() < 32 {
+        // Both are bounded: where brackets are left over, every one of them is looked ahead from.
+        while names.len() < 32 && ahead < 128 {
             match self.word(ahead) {
                 "(" | ")" | "[" | "]" | "*" if self.kind(ahead) == Some(Kind::Operator) => {}
                 "," => {}

@@ -204,6 +204,12 @@ fn depth_and_length_are_bounded() {
         "f(".repeat(50_000),
         "-".repeat(100_000),
         "x if ".repeat(50_000),
+        // What is left over past the depth is no reason to look at all the rest again.
+        format!("{}{}", "(".repeat(100_000), ")".repeat(100_000)),
+        format!("{}{}", "[".repeat(100_000), "]".repeat(100_000)),
+        format!("{}{}", "f(".repeat(100_000), ")".repeat(100_000)),
+        format!("with {}{}", "(".repeat(100_000), ")".repeat(100_000)),
+        ")".repeat(200_000),
     ] {
         read(&source);
     }
