@@ -43,6 +43,8 @@ pub(crate) struct Entry {
     pub(crate) special: Option<Special>,
     /// Whether arguments and state of what it makes are needed later.
     pub(crate) keep: bool,
+    /// Arguments with which it makes data of which no method is of the pickle's choice.
+    pub(crate) plain: Option<Shape>,
     /// Bytes of one element, for storage classes.
     pub(crate) element: u64,
     /// Whether calling it with arguments of an attacker's choice does more than make data: opens files, makes classes.
@@ -133,6 +135,8 @@ struct ListFile {
     /// Module prefixes that are other names of listed ones.
     #[serde(default)]
     alias: HashMap<String, String>,
+    /// What states its classes may be given, where nothing else is said of them.
+    state: Option<String>,
     allow: Vec<Lines>,
 }
 
@@ -154,6 +158,7 @@ struct Lines {
     special: Option<Special>,
     #[serde(default)]
     keep: bool,
+    plain: Option<String>,
     #[serde(default)]
     element: u64,
     #[serde(default)]
@@ -225,7 +230,7 @@ impl Lists {
             let file: ListFile = toml::from_str(text).map_err(|error| format!("{name}: {error}"))?;
             lists.alias.extend(file.alias);
             for lines in file.allow {
-                lists.add(lines).map_err(|error| format!("{name}: {error}"))?;
+                lists.add(lines, &file.state).map_err(|error| format!("{name}: {error}"))?;
             }
         }
         let file: DangerFile = toml::from_str(dangers).map_err(|error| error.to_string())?;
@@ -241,7 +246,8 @@ impl Lists {
         Ok(lists)
     }
 
-    fn add(&mut self, lines: Lines) -> Result<(), String> {
+    /// `state` is what the file says of the states of its classes.
+    fn add(&mut self, lines: Lines, state: &Option<String>) -> Result<(), String> {
         let read = |text: &Option<String>| text.as_deref().map(shape::parse).transpose();
         let call = match (read(&lines.call)?, lines.kind) {
             (None, Kind::Enum) => Some(shape::parse("(int|str|float|bool|none|tuple)")?),
@@ -253,9 +259,11 @@ impl Lists {
             (new, _) => new,
         };
         let build = match (read(&lines.build)?, lines.kind) {
-            (None, Kind::Class | Kind::Exception) => Some(Shape::State),
+            (None, Kind::Class) => read(state)?.or(Some(Shape::State)),
+            (None, Kind::Exception) => Some(Shape::State),
             (build, _) => build,
         };
+        let plain = read(&lines.plain)?;
         for module in &lines.modules {
             self.modules.insert(module.clone());
             for name in &lines.names {
@@ -271,6 +279,7 @@ impl Lists {
                     makes: lines.makes.clone().unwrap_or_else(|| name.clone()),
                     special: lines.special,
                     keep: lines.keep,
+                    plain: plain.clone(),
                     element: lines.element,
                     opens: lines.opens,
                 };

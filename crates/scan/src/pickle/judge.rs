@@ -1,6 +1,6 @@
 //! What an interpretation comes to: what was imported, what was called with what, what is to be reported.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 
 use ostrom_core::Severity;
@@ -93,6 +93,8 @@ pub(crate) struct Judge {
     /// Whether only what is known to be dangerous is reported: the stream is read as it is hardly meant.
     pub(crate) only_dangers: bool,
     texts: RefCell<Vec<Option<(Text, String)>>>,
+    /// How many values were looked at, one by one.
+    looked: Cell<u64>,
     /// How many imports were looked at, listed or not.
     pub(crate) imports: u64,
     /// How many calls.
@@ -119,6 +121,7 @@ impl Judge {
             condition: "",
             only_dangers: false,
             texts: RefCell::new(vec![None; CACHE]),
+            looked: Cell::new(0),
             imports: 0,
             called: 0,
         }
@@ -320,6 +323,12 @@ impl Judge {
 
     pub(crate) fn extension(&self, code: i64) -> Option<Value> {
         self.extensions.get(&code).copied()
+    }
+
+    /// Counts one more value that is looked at. Whether it is not more than so many.
+    pub(crate) fn looks_on(&self, max: u64) -> bool {
+        self.looked.set(self.looked.get().saturating_add(1));
+        self.looked.get() <= max
     }
 
     /// The content of a string, if it is not too long and can be read.

@@ -17,6 +17,7 @@ mod memo;
 mod nested;
 mod number;
 mod opcode;
+mod plain;
 mod render;
 mod row;
 mod shape;
