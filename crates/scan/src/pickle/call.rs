@@ -8,6 +8,7 @@ use super::machine::{Machine, Step, could_be_name, is_dunder};
 use super::nested::Coding;
 use super::render;
 use super::shape::{Fit, Shape};
+use super::source::Source;
 use super::value::{INLINE, Items, KEEP, Node, Value};
 use super::{ARGUMENTS, INDIRECT, PATCH, PERSISTENT, STATE, UNDECIDED, dtype};
 
@@ -94,6 +95,13 @@ impl Machine {
 
     fn call_unlisted(&mut self, id: u32, args: Value, judge: &mut Judge) -> Value {
         let (heap, at) = (&self.heap, self.at);
+        // Where only dangers count, it is one like others unless it is told already.
+        if let Some(source) = Source::of(&judge.name_of(id), args, heap, judge)
+            && (!judge.only_dangers || judge.sources.contains(&source))
+        {
+            judge.run_source(id, at, source);
+            return Value::Unknown;
+        }
         judge.call_unlisted(id, at, |judge| render::call(&judge.name_of(id), args, heap, judge));
         if judge.loads_pickles(id) {
             // Denied already; what is in it is of interest all the same.

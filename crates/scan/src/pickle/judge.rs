@@ -7,6 +7,7 @@ use ostrom_core::Severity;
 
 use super::allow::{Entry, Lists, lists};
 use super::nested::{self, Coding};
+use super::source::Source;
 use super::value::{Form, Text, Value};
 use super::{DANGEROUS_CALL, IMPORT, MAIN, STATE, UNDECIDED, UNLISTED};
 use crate::examination::Examination;
@@ -45,6 +46,8 @@ struct Global {
     /// How and where it was called first, if it is not listed.
     call: Option<(u64, String)>,
     calls: u64,
+    /// Whether a report says already what it does.
+    told: bool,
 }
 
 /// A stretch of the file that is loaded as a file of its own.
@@ -84,6 +87,8 @@ pub(crate) struct Judge {
     /// Stretches of the file that are loaded as files of their own.
     nested: Vec<Nested>,
     nested_at: HashSet<u64>,
+    /// Code in the file that loading runs.
+    pub(super) sources: Vec<Source>,
     storages: Vec<Storage>,
     storage_of: HashMap<String, usize>,
     /// What `copyreg.add_extension` was called with.
@@ -115,6 +120,7 @@ impl Judge {
             unkept: 0,
             nested: Vec::new(),
             nested_at: HashSet::new(),
+            sources: Vec::new(),
             storages: Vec::new(),
             storage_of: HashMap::new(),
             extensions: HashMap::new(),
@@ -207,6 +213,7 @@ impl Judge {
             offset,
             call: None,
             calls: 0,
+            told: false,
         });
         self.by_name.insert(names, id);
         Value::Global(id)
@@ -272,6 +279,13 @@ impl Judge {
             if let Some(text) = text {
                 global.call = Some((offset, format!("{text}{condition}")));
             }
+        }
+    }
+
+    /// A report says what something imported does.
+    pub(super) fn tell(&mut self, id: u32) {
+        if let Some(global) = self.globals.get_mut(id as usize) {
+            global.told = true;
         }
     }
 
@@ -342,12 +356,18 @@ impl Judge {
         {
             return Some(content.clone());
         }
-        let bytes = self.view.bytes(text.start, text.len as usize).ok()?;
-        let content = decode(&bytes, text.form);
+        let content = self.whole_text(text, MAX_TEXT as usize)?;
         if let Some(place) = self.texts.borrow_mut().get_mut(slot) {
             *place = Some((text, content.clone()));
         }
         Some(content)
+    }
+
+    /// The content of a string of so many bytes at most, if it can be read.
+    pub(super) fn whole_text(&self, text: Text, most: usize) -> Option<String> {
+        let length = Some(text.len as usize).filter(|length| *length <= most)?;
+        let bytes = self.view.bytes(text.start, length).ok()?;
+        Some(decode(&bytes, text.form))
     }
 
     /// The beginning of a string, for people.
@@ -359,6 +379,9 @@ impl Judge {
     /// Reports everything to the scan, and examines what is loaded as a file of its own.
     pub(crate) fn finish(mut self, scan: &mut Examination<'_>) {
         self.report_globals();
+        for source in std::mem::take(&mut self.sources) {
+            source.examine(&self, scan);
+        }
         for report in self.reports {
             let mut message = report.message;
             if report.count > 1 {
@@ -409,6 +432,7 @@ impl Judge {
                         format!("loading calls {text}{times}{why}; it is imported at byte {}", global.offset);
                     self.report(rule, subject, offset, message);
                 }
+                None if global.told => {}
                 None => {
                     let known_class = self.lists.knows(&global.module)
                         && global.name.starts_with(|c: char| c.is_ascii_uppercase());

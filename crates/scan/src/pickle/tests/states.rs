@@ -1,6 +1,8 @@
 //! States for which classes call methods of what is in them, and what such a state may be.
 
-use super::{check, clean};
+use ostrom_core::Severity;
+
+use super::{check, clean, critical, findings};
 use crate::pickle::asm::Asm;
 use crate::pickle::opcode as op;
 
@@ -175,4 +177,42 @@ fn estimators_and_frames_call_no_method_that_a_pickle_chose() {
     let frame = |flags: Asm| object("pandas.core.frame", "DataFrame", &[("_flags", flags)]);
     clean(pickle(&frame(dict(&[("allows_duplicate_labels", Asm::new().op(op::NEWTRUE))]))));
     refused(&frame(with_method("keys")));
+}
+
+#[test]
+fn distributions_are_data() {
+    let size = || Asm::new().global("torch", "Size").op(op::EMPTY_TUPLE).op(op::TUPLE1).op(op::REDUCE);
+    let normal = |location: Asm| {
+        let attributes =
+            [("loc", location), ("scale", tensor()), ("_batch_shape", size()), ("_event_shape", size())];
+        object("torch.distributions.normal", "Normal", &attributes)
+    };
+    clean(pickle(&normal(tensor())));
+    let transform =
+        object("torch.distributions.transforms", "ExpTransform", &[("_inv", Asm::new().op(op::NONE))]);
+    let attributes = [("base_dist", normal(tensor())), ("transforms", list(&[transform]))];
+    clean(pickle(&object(
+        "torch.distributions.transformed_distribution",
+        "TransformedDistribution",
+        &attributes,
+    )));
+    // The same with one thing that is none: a call, another class, a name of Python's own, a call of the class itself.
+    let evil = Asm::new().global("os", "system").call1("id");
+    critical(pickle(&normal(evil)), &["os.system", "id"]);
+    refused(&object("torch.distributions.normal", "Normal", &[("__class__", tensor())]));
+    for (module, name) in [
+        ("torch.distributions.constraints", "_DependentProperty"),
+        ("torch.distributions.constraint_registry", "ConstraintRegistry"),
+        ("torch.distributions.kl", "_Match"),
+        ("torch.distributions.utils", "lazy_property"),
+        ("torch.distributions.normal", "torch.load"),
+    ] {
+        let found = findings(pickle(&object(module, name, &[])));
+        assert!(
+            found.iter().any(|finding| finding.severity >= Severity::High),
+            "{module}.{name}: {found:#?}"
+        );
+    }
+    let called = Asm::new().global("torch.distributions.normal", "Normal").raw(&tensor().unfinished());
+    check(pickle(&called.op(op::TUPLE1).op(op::REDUCE)), &["pickle-arguments"]);
 }
