@@ -59,7 +59,7 @@ def files() -> dict[str, bytes]:
     for name, value in OBJECTS.items():
         for protocol in range(6):
             found[f"pickles/{name}.p{protocol}.pkl"] = pickle.dumps(value, protocol)
-    for group in (pickled, containers, tensors, graphs, keras, hdf5, configurations, archives, texts):
+    for group in (pickled, trained, containers, tensors, graphs, keras, hdf5, configurations, archives, texts):
         for name, data in group().items():
             found[f"{group.__name__}/{name}"] = data
     return found
@@ -77,6 +77,46 @@ def tensor_pickle(protocol: int = 2) -> bytes:
     rebuild += pickles.name("collections", "OrderedDict") + b")RtR"
     state = pickles.name("collections", "OrderedDict") + b")R(" + pickles.text("w", "binunicode") + rebuild + b"u"
     return b"\x80" + bytes([protocol]) + state + b"}" + pickles.text("_metadata", "binunicode") + pickles.name("collections", "OrderedDict") + b")Rsb."
+
+
+def tensor() -> bytes:
+    """A tensor without values, as pickles of torch have it that no archive holds."""
+    storage = pickles.name("torch.storage", "_load_from_bytes") + pickles.push(EMPTY_TORCH) + b"\x85R"
+    return pickles.name("torch._utils", "_rebuild_tensor_v2") + b"(" + storage + b"K\0))\x89" + pickles.name("collections", "OrderedDict") + b")RtR"
+
+
+# A file of PyTorch before 1.6 that holds nothing.
+EMPTY_TORCH = b"".join(b"\x80\2" + part + b"." for part in (b"\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", b"M\xe9\3", b"}", b"N", b"]"))
+
+
+def trained() -> dict[str, bytes]:
+    """Whole optimisers, modules and distributions, as torch pickles them, and estimators with their version."""
+
+    def adam(parameters: int, groups: int = 1) -> bytes:
+        group = pickles.mapping({"params": b"](" + tensor() * parameters + b"e", "lr": pickles.push(0.1), "betas": pickles.push((0.9, 0.99))})
+        known = pickles.name("collections", "defaultdict") + pickles.name("builtins", "dict") + b"\x85R("
+        known += (tensor() + pickles.mapping({"step": tensor(), "exp_avg": tensor()})) * parameters + b"u"
+        state = {"defaults": pickles.push({"lr": 0.1, "amsgrad": False}), "state": known, "param_groups": b"](" + group * groups + b"e"}
+        return pickles.proto(2, pickles.made("torch.optim.adam", "Adam", pickles.mapping(state)))
+
+    size = pickles.name("torch", "Size") + b")\x85R"
+    shapes = {"_batch_shape": size, "_event_shape": size}
+    normal = pickles.made("torch.distributions.normal", "Normal", pickles.mapping({"loc": tensor(), "scale": tensor()} | shapes))
+    interval = pickles.made("torch.distributions.constraints", "_Interval", pickles.push({"lower_bound": 0.0, "upper_bound": 1.0}))
+    transform = pickles.made("torch.distributions.transforms", "ExpTransform", pickles.mapping({"_cache_size": b"K\0", "_inv": b"N", "codomain": interval}))
+    flow = {"base_dist": normal, "transforms": b"](" + transform + b"e"} | shapes
+    tables = {table: pickles.name("collections", "OrderedDict") + b")R" for table in ("_buffers", "_modules")}
+    linear = pickles.mapping({"training": b"\x88", "_parameters": pickles.mapping({"weight": tensor()})} | tables)
+    ridge = pickles.push({"alpha": 1.0, "_sklearn_version": "1.9.1"})
+    return {
+        "adam.pkl": adam(2),
+        "adam-many.pkl": adam(200),
+        "adam-groups.pkl": adam(1, groups=200),
+        "normal.pkl": pickles.proto(2, normal),
+        "flow.pkl": pickles.proto(2, pickles.made("torch.distributions.transformed_distribution", "TransformedDistribution", pickles.mapping(flow))),
+        "linear.pkl": pickles.proto(2, pickles.made("torch.nn.modules.linear", "Linear", linear)),
+        "ridge.pkl": pickles.proto(2, pickles.made("sklearn.linear_model._ridge", "Ridge", ridge)),
+    }
 
 
 def pickled() -> dict[str, bytes]:
@@ -257,6 +297,8 @@ def keras() -> dict[str, bytes]:
         "convolution.keras": model(given, obj("keras.layers", "Conv2D", filters=4, kernel_size=[3, 3]), obj("keras.layers", "Flatten")),
         "recurrent.keras": model(given, obj("keras.layers", "Bidirectional", layer=obj("keras.layers", "LSTM", units=3))),
         "quantised.keras": model(given, dense | {"config": dense["config"] | {"quantization_config": obj("keras.quantizers", "Int8QuantizationConfig", weight_quantizer=None)}}),
+        "extension.keras": model(given, obj("keras_hub.src.layers.modeling.rotary_embedding", "RotaryEmbedding") | {"registered_name": "keras_hub>RotaryEmbedding"}),
+        "addons.keras": model(given, obj("tensorflow_addons.layers.gelu", "GELU") | {"registered_name": "Addons>GELU"}),
         "adaptive.keras": model(given, obj("keras.layers", "AdaptiveAveragePooling1D", output_size=2)),
         "dropout.keras": model(given, obj("keras.layers", "Dropout", rate=0.5, seed=1), obj("keras.layers", "BatchNormalization")),
     }
@@ -268,10 +310,14 @@ def hdf5() -> dict[str, bytes]:
     heap = long.heap((1, len(model), model), (2, 3, b"abc"))
     inner = builders.Hdf5()
     weights = inner.object(builders.hdf5_text("backend", b"tensorflow"))
+    ocean = builders.Hdf5()
+    record = ocean.object(builders.HDF5_RECORD)
+    bounds = ocean.object(builders.hdf5_typed("valid_range", record, b"\0" * 8))
     return {
         "configured.h5": builders.Hdf5().file(builders.hdf5_text("model_config", model)),
         "long.h5": long.file(builders.hdf5_long_text("model_config", len(model), heap)),
         "strings.h5": builders.Hdf5().file(builders.hdf5_text("PSEUDOATOM", b"vlstring"), builders.hdf5_text("FLAVOR", b"python")),
+        "types.nc": ocean.file(builders.hdf5_typed("bounds", record, b"\0" * 8), members={"record": record, "data": bounds}),
         "members.h5": inner.file(members={"model_weights": weights}),
         "mapped.h5": builders.hdf5_mapped(".", "."),
     }

@@ -199,6 +199,17 @@ def hdf5_long_text(name: str, length: int, heap: int) -> tuple[int, bytes]:
     return hdf5_attribute(name, b"\x19\1\0\0" + struct.pack("<I", 16) + b"\x13\0\0\0" + struct.pack("<I", 1), struct.pack("<IQI", length, heap, 1))
 
 
+# The message of a type: a record of two numbers.
+HDF5_RECORD = (3, b"\x36\2\0\0" + struct.pack("<I", 8) + b"".join(name + b"\0" + at + b"\x10\x08\0\0\4\0\0\0\0\0\x20\0" for name, at in ((b"x", b"\0"), (b"y", b"\4"))))
+
+
+def hdf5_typed(name: str, kind: int, data: bytes) -> tuple[int, bytes]:
+    """An attribute whose type is the object at this place."""
+    raw = name.encode() + b"\0"
+    reference, shape = b"\3\2" + struct.pack("<Q", kind), b"\1" + b"\0" * 7
+    return 12, struct.pack("<BBHHH", 2, 1, len(raw), len(reference), len(shape)) + raw + reference + shape + data
+
+
 def hdf5_mapped(*files: str) -> bytes:
     """A data set of numbers that are mapped from the data set `x` of each of these files (without the checksum of the list)."""
     file = Hdf5()

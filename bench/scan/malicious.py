@@ -33,7 +33,7 @@ def files() -> dict[str, bytes]:
         )
     for name, data in pickles.techniques().items():
         found[f"techniques/{name}.pkl"] = data
-    for group in (containers, numpy_files, templates, safetensors, graphs, keras, hdf5, configurations, others, disguises, readings, memories, names):
+    for group in (containers, numpy_files, templates, safetensors, graphs, keras, hdf5, configurations, others, disguises, readings, memories, names, states):
         for name, data in group().items():
             found[f"{group.__name__}/{name}"] = data
     return found
@@ -177,6 +177,55 @@ def memories() -> dict[str, bytes]:
         "kept/type.pkl": kept + b"cbuiltins\ntype\n\x85R.",
         "kept/booster.pkl": kept + b"cxgboost.core\nBooster\n\x85R.",
         "weights/model.mlmodel": builders.coreml_program("@model_path/../../secret"),
+    }
+
+
+def states() -> dict[str, bytes]:
+    """What classes call while they get their state, or run: methods that the pickle has put there, source in the file."""
+    function = pickles.name("builtins", "len")
+    kept = pickles.name("functools", "partial") + function + b"\x85R(" + function + b")}Ntb"
+    method = lambda name: pickles.made("argparse", "Namespace", pickles.mapping({name: kept}))  # noqa: E731
+    empty = b"}"
+
+    def adam(state: bytes = empty, groups: bytes = b"]", **more: bytes) -> bytes:
+        attributes = {"defaults": empty, "state": state, "param_groups": groups} | more
+        return pickles.proto(2, pickles.made("torch.optim.adam", "Adam", pickles.mapping(attributes)))
+
+    def module(kind: str, name: str, **attributes: bytes) -> bytes:
+        return pickles.made(f"torch.nn.modules.{kind}", name, pickles.mapping(attributes))
+
+    def graph(imports: str, body: str, **more: str) -> bytes:
+        source = f"\n\n\ndef forward(self, x):\n    {body}\n    return x\n"
+        return call("torch.fx.graph_module", "reduce_graph_module", {"training": True, "_code": source} | more, imports)
+
+    def other(module: str, name: str, **attributes: bytes) -> bytes:
+        return pickles.proto(2, pickles.made(module, name, pickles.mapping(attributes)))
+
+    groups = b"]" + pickles.mapping({"params": pickles.push([1])}) + b"a"
+    hundred = pickles.mapping({"params": pickles.push([1])})
+    ordered = pickles.name("collections", "OrderedDict") + b")R" + pickles.mapping({"get": kept}) + b"b"
+    shown = module("module", "Module", extra_repr=kept)
+    return {
+        "optimiser/state.pt": adam(method("get"), groups),
+        "optimiser/group.pt": adam(groups=b"]" + method("setdefault") + b"a"),
+        "optimiser/defaults.pt": adam(defaults=method("setdefault")),
+        "optimiser/patched.pt": adam(_patch_step_function=kept),
+        "optimiser/ordered.pt": adam(ordered, groups),
+        "optimiser/known.pt": adam(b"}K\1" + method("x") + b"s", groups),
+        "optimiser/hundredth.pt": adam(groups=b"](" + hundred * 100 + method("setdefault") + b"e"),
+        "module/parameters.pt": pickles.proto(2, module("conv", "Conv2d", _parameters=module("container", "Sequential", _modules=method("values")))),
+        "module/weights.pt": pickles.proto(2, module("rnn", "LSTM", _all_weights=module("container", "Sequential"))),
+        "estimator/version.pkl": other("sklearn.linear_model._base", "LinearRegression", _sklearn_version=shown),
+        "estimator/method.pkl": other("sklearn.isotonic", "IsotonicRegression", _build_f=kept),
+        "estimator/nodes.pkl": other("sklearn.ensemble._hist_gradient_boosting.predictor", "TreePredictor", nodes=method("astype")),
+        "frame/flags.pkl": other("pandas.core.frame", "DataFrame", _flags=method("keys")),
+        "distribution/call.pt": other("torch.distributions.normal", "Normal", loc=EVIL[2:-1]),
+        "distribution/class.pt": other("torch.distributions.constraints", "_DependentProperty", fget=function),
+        "distribution/state.pt": other("torch.distributions.normal", "Normal", __class__=function),
+        "graph/quiet.pt": graph("import torch", "pass"),
+        "graph/command.pt": graph("import os", "os.system('echo inert')"),
+        "graph/alias.pt": graph("from os import system as relu", "relu('echo inert')"),
+        "graph/twice.pt": graph("import torch", "pass", code="import os"),
     }
 
 
@@ -444,6 +493,9 @@ def keras() -> dict[str, bytes]:
         "distribution.keras": model(
             {"module": "tensorflow_probability.layers", "class_name": "DistributionLambda", "config": {"make_distribution_fn": base64.b64encode(EVIL).decode()}}
         ),
+        "extension-utils.keras": model(dense | {"module": "keras_hub.src.utils.preset_utils", "class_name": "Loader"}),
+        "extension-lookalike.keras": model(dense | {"module": "keras_hubs.layers", "class_name": "RotaryEmbedding"}),
+        "extension-file.keras": model(dense | {"module": "keras_hub.tokenizers", "class_name": "BytePairTokenizer", "config": {"merges": "/etc/passwd"}}),
         "torch-wrapper.keras": model({"module": "keras.layers", "class_name": "TorchModuleWrapper", "config": {"module": marshal}, "registered_name": None}),
         "unknown-type.skops": zipped(
             {"schema.json": json.dumps({"__class__": "system", "__module__": "os", "__loader__": "FunctionNode", "content": "os.system", "protocol": 2, "_skops_version": "0.11"}).encode()}
@@ -468,6 +520,10 @@ def hdf5() -> dict[str, bytes]:
     committed = builders.Hdf5()
     kind_at = committed.object((3, b"\x13\0\0\0" + struct.pack("<I", len(EVIL))))
     notes = struct.pack("<BBHHH", 2, 1, 6, 10, 8) + b"notes\0\3\2" + struct.pack("<Q", kind_at) + b"\1" + b"\0" * 7 + EVIL
+    config = builders.Hdf5()
+    evil_at = config.object((3, b"\x13\0\0\0" + struct.pack("<I", len(evil))))
+    record = builders.Hdf5()
+    record_at = record.object(builders.HDF5_RECORD)
     heap = builders.Hdf5()
     name = heap.put(b"\0" * 8 + b"/etc/hostname\0\0\0")
     names = heap.put(b"HEAP\0\0\0\0" + struct.pack("<QQQ", 24, 1, name))
@@ -478,6 +534,9 @@ def hdf5() -> dict[str, bytes]:
         "kind-pickled.h5": builders.Hdf5().file(builders.hdf5_text("PSEUDOATOM", kind)),
         "kind-before-2.h5": builders.Hdf5().file(builders.hdf5_text("FLAVOR", b"Object")),
         "type-elsewhere.h5": committed.file((12, notes)),
+        "type-of-config.h5": config.file(builders.hdf5_typed("model_config", evil_at, evil)),
+        "type-not-text.h5": record.file(builders.hdf5_typed("model_config", record_at, b"\0" * 8)),
+        "type-missing.h5": (missing := builders.Hdf5()).file(builders.hdf5_typed("x", missing.object(), b"\0" * 8)),
         "mapped.h5": builders.hdf5_mapped("/etc/passwd"),
         "mapped-second.h5": builders.hdf5_mapped(".", "/etc/passwd"),
         "members-hidden.h5": heap.file(members={"leak": leak}, hidden=True),

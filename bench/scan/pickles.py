@@ -70,6 +70,16 @@ def proto(number: int, body: bytes) -> bytes:
     return (b"\x80" + bytes([number]) if number >= 2 else b"") + body + b"."
 
 
+def made(module: str, attribute: str, state: bytes) -> bytes:
+    """An instance that is made without arguments and given this state."""
+    return name(module, attribute) + b")\x81" + state + b"b"
+
+
+def mapping(items: dict[str, bytes]) -> bytes:
+    """A dict of values that are written already."""
+    return b"}(" + b"".join(text(key) + value for key, value in items.items()) + b"u"
+
+
 def call(module: str, attribute: str, *arguments: object, protocol: int = 2) -> bytes:
     """A whole pickle that calls something."""
     target = stack_name(module, attribute) if protocol >= 4 else name(module, attribute)

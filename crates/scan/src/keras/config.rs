@@ -6,7 +6,7 @@
 use super::json::{self, Json, Object};
 use super::names::{has_part, is_class_name, is_within, keras};
 use super::special;
-use super::{CUSTOM_OBJECT, DUPLICATE_KEY, FOREIGN_MODULE, GADGET, LAMBDA, UNKNOWN_CLASS};
+use super::{CUSTOM_OBJECT, DUPLICATE_KEY, EXTENSION, FOREIGN_MODULE, GADGET, LAMBDA, UNKNOWN_CLASS};
 use crate::examination::Examination;
 use crate::trouble::Trouble;
 
@@ -204,10 +204,26 @@ fn examine_class(class: &Reference<'_>, registered: &str, scan: &mut Examination
                 && !has_part(module, "utils")
                 && is_class_name(class.name.rsplit('>').next().unwrap_or_default()) =>
         {
-            custom(class, registered, scan);
+            match is_published(class, registered) {
+                true => published(class, scan),
+                false => custom(class, registered, scan),
+            }
         }
         _ => foreign(class, scan),
     }
+}
+
+/// Whether a class is one of a well-known package's own, registered by it or not at all: what somebody else has registered comes first.
+fn is_published(class: &Reference<'_>, registered: &str) -> bool {
+    let names = keras();
+    let own = |name: &str| match name.split_once('>') {
+        Some((register, bare)) => names.published_registers.contains(register) && is_class_name(bare),
+        None => name.is_empty() || name == class.name,
+    };
+    is_within(&names.published, class.module)
+        && class.module.split('.').any(|part| names.published_parts.contains(part))
+        && own(class.name)
+        && own(registered)
 }
 
 /// A function by its name. Keras saves the functions of its users as `builtins`, whatever module they come from.
@@ -249,10 +265,23 @@ fn unknown(what: &Reference<'_>, scan: &mut Examination<'_>) {
     scan.report(UNKNOWN_CLASS, Some(what.at), format!("names {what}"));
 }
 
+fn published(what: &Reference<'_>, scan: &mut Examination<'_>) {
+    let package = what.module.split('.').next().unwrap_or_default();
+    scan.report(
+        EXTENSION,
+        Some(what.at),
+        format!("needs {what}; loaders import {package} if it is installed, and fail otherwise"),
+    );
+}
+
 fn custom(what: &Reference<'_>, registered: &str, scan: &mut Examination<'_>) {
     let registered = match registered {
         "" => String::new(),
         name => format!(", registered as {name}"),
     };
-    scan.report(CUSTOM_OBJECT, Some(what.at), format!("needs {what}{registered}"));
+    scan.report(
+        CUSTOM_OBJECT,
+        Some(what.at),
+        format!("needs {what}{registered}, whose code is not in the file"),
+    );
 }

@@ -33,6 +33,7 @@ crate::rules::declare! {
     FILE_REFERENCE = "keras-file-reference",
     TENSORFLOW_CALL = "keras-tensorflow-call",
     DUPLICATE_KEY = "keras-duplicate-key",
+    EXTENSION = "keras-extension",
     EXTERNAL_DATA = "hdf5-external-data",
     EXTERNAL_LINK = "hdf5-external-link",
     FILTER = "hdf5-filter",

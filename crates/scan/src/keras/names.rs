@@ -13,6 +13,9 @@ type Names = BTreeSet<String>;
 pub(super) struct KerasNames {
     pub(super) modules: Names,
     pub(super) extensions: Names,
+    pub(super) published: Names,
+    pub(super) published_parts: Names,
+    pub(super) published_registers: Names,
     pub(super) values: Names,
     pub(super) specs: Names,
     pub(super) gadgets: Names,

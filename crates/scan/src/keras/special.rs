@@ -139,8 +139,8 @@ pub(super) fn examine_functions(object: &Object<'_>, scan: &mut Examination<'_>)
 /// Judges text by the key that it stands under.
 pub(super) fn examine_text(key: &str, text: &str, scan: &mut Examination<'_>) {
     // Honest layers keep their vocabulary as a list, or in a file of the archive that no configuration names.
-    if key == "vocabulary" && !text.is_empty() {
-        scan.report(FILE_REFERENCE, None, format!("a layer reads its vocabulary from {}", escape(text, 300)));
+    if matches!(key, "vocabulary" | "merges" | "proto") && !text.is_empty() {
+        scan.report(FILE_REFERENCE, None, format!("a layer reads its {key} from {}", escape(text, 300)));
     }
     // TensorFlow Probability's `DistributionLambda` unpickles it.
     if key == "make_distribution_fn" && !text.is_empty() {

@@ -1,6 +1,6 @@
 //! What is found in Keras configurations and skops schemas.
 
-use ostrom_core::Severity::{Critical, High, Medium};
+use ostrom_core::Severity::{Critical, High, Low, Medium};
 use proptest::prelude::*;
 
 use super::testing::{check, scan};
@@ -122,11 +122,7 @@ fn custom_objects_are_named() {
     let custom = r#"{"module": null, "class_name": "Mine", "config": {}, "registered_name": "package>Mine"}"#;
     check("class", model(custom), &[("keras-custom-object", Medium)]);
     check("function", function("builtins", "my_loss"), &[("keras-custom-object", Medium)]);
-    check(
-        "hub",
-        model(&layer("\"keras_hub.src.models\"", "Gemma", "{}")),
-        &[("keras-custom-object", Medium)],
-    );
+    check("hub", model(&layer("\"keras_hub.src.models\"", "Gemma", "{}")), &[("keras-extension", Low)]);
     check("old", r#"{"class_name": "Mine", "config": {}}"#, &[("keras-custom-object", Medium)]);
 }
 
@@ -147,6 +143,9 @@ fn a_second_name_is_judged_as_the_first_is() {
         ("keras.layers", "Dense", "Brandnew", &[unknown]),
         ("tensorflow.python.framework.load_library", "Dense", "load_op_library", &[unknown]),
         ("keras.src.utils.torch_utils", "Dense", "TorchModuleWrapper", &[torch]),
+        ("keras_hub.layers", "RotaryEmbedding", "keras_hub>RotaryEmbedding", &[("keras-extension", Low)]),
+        // What somebody else has registered is taken first.
+        ("keras_hub.layers", "RotaryEmbedding", "mine>RotaryEmbedding", &[custom]),
         ("__main__", "Dense", "get_file", &[gadget]),
         ("__main__", "Dense", "mine", &[custom]),
         ("__main__", "os.system", "os.system", &[foreign]),
@@ -204,7 +203,16 @@ fn functions_are_judged_by_where_they_lie() {
         ),
         ("keras_hub.src.utils.x", "Model", ("keras-foreign-module", Critical)),
         ("keras_hub.src.models", "Outer.inner", ("keras-foreign-module", Critical)),
-        ("keras_hub.src.models", "Gemma", ("keras-custom-object", Medium)),
+        ("keras_hub.src.models", "Gemma", ("keras-extension", Low)),
+        ("tensorflow_addons.layers.gelu", "Addons>GELU", ("keras-extension", Low)),
+        // As before: not where models' classes lie, a package of another's, a name that only looks like one.
+        ("keras_hub.src.tests", "Gemma", ("keras-custom-object", Medium)),
+        ("keras_hub.src.layers.utils", "Gemma", ("keras-foreign-module", Critical)),
+        ("transformers.models.bert", "TFBertMainLayer", ("keras-custom-object", Medium)),
+        ("keras_hubs.layers", "Gemma", ("keras-foreign-module", Critical)),
+        ("keras_hub_layers", "Gemma", ("keras-foreign-module", Critical)),
+        ("keras_cv.layers", "system", ("keras-foreign-module", Critical)),
+        ("keras_cv.layers", "Mine>Mixup", ("keras-custom-object", Medium)),
         ("someone", "function", ("keras-unknown-class", High)),
     ] {
         check(name, model(&layer(&format!("{module:?}"), name, "{}")), &[expect]);
@@ -217,6 +225,7 @@ fn layers_that_reach_out_are_found() {
     for (class, config, expect) in [
         ("StringLookup", r#"{"vocabulary": "/etc/passwd"}"#, ("keras-file-reference", High)),
         ("TextVectorization", r#"{"vocabulary": "http://a/b"}"#, ("keras-file-reference", High)),
+        ("TextVectorization", r#"{"merges": "/etc/passwd"}"#, ("keras-file-reference", High)),
         ("TFSMLayer", r#"{"filepath": "evil"}"#, ("keras-file-reference", High)),
         (
             "TorchModuleWrapper",

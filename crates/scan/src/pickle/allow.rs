@@ -19,6 +19,7 @@ const FILES: &[(&str, &str)] = &[
     ("boosting", include_str!("../../allow/boosting.toml")),
     ("torch", include_str!("../../allow/torch.toml")),
     ("torch-modules", include_str!("../../allow/torch_modules.toml")),
+    ("torch-distributions", include_str!("../../allow/torch_distributions.toml")),
     ("transformers", include_str!("../../allow/transformers.toml")),
 ];
 
@@ -43,6 +44,8 @@ pub(crate) struct Entry {
     pub(crate) special: Option<Special>,
     /// Whether arguments and state of what it makes are needed later.
     pub(crate) keep: bool,
+    /// Arguments with which it makes data of which no method is of the pickle's choice.
+    pub(crate) plain: Option<Shape>,
     /// Bytes of one element, for storage classes.
     pub(crate) element: u64,
     /// Whether calling it with arguments of an attacker's choice does more than make data: opens files, makes classes.
@@ -133,6 +136,8 @@ struct ListFile {
     /// Module prefixes that are other names of listed ones.
     #[serde(default)]
     alias: HashMap<String, String>,
+    /// What states its classes may be given, where nothing else is said of them.
+    state: Option<String>,
     allow: Vec<Lines>,
 }
 
@@ -154,6 +159,7 @@ struct Lines {
     special: Option<Special>,
     #[serde(default)]
     keep: bool,
+    plain: Option<String>,
     #[serde(default)]
     element: u64,
     #[serde(default)]
@@ -225,7 +231,7 @@ impl Lists {
             let file: ListFile = toml::from_str(text).map_err(|error| format!("{name}: {error}"))?;
             lists.alias.extend(file.alias);
             for lines in file.allow {
-                lists.add(lines).map_err(|error| format!("{name}: {error}"))?;
+                lists.add(lines, &file.state).map_err(|error| format!("{name}: {error}"))?;
             }
         }
         let file: DangerFile = toml::from_str(dangers).map_err(|error| error.to_string())?;
@@ -241,7 +247,8 @@ impl Lists {
         Ok(lists)
     }
 
-    fn add(&mut self, lines: Lines) -> Result<(), String> {
+    /// `state` is what the file says of the states of its classes.
+    fn add(&mut self, lines: Lines, state: &Option<String>) -> Result<(), String> {
         let read = |text: &Option<String>| text.as_deref().map(shape::parse).transpose();
         let call = match (read(&lines.call)?, lines.kind) {
             (None, Kind::Enum) => Some(shape::parse("(int|str|float|bool|none|tuple)")?),
@@ -253,9 +260,11 @@ impl Lists {
             (new, _) => new,
         };
         let build = match (read(&lines.build)?, lines.kind) {
-            (None, Kind::Class | Kind::Exception) => Some(Shape::State),
+            (None, Kind::Class) => read(state)?.or(Some(Shape::State)),
+            (None, Kind::Exception) => Some(Shape::State),
             (build, _) => build,
         };
+        let plain = read(&lines.plain)?;
         for module in &lines.modules {
             self.modules.insert(module.clone());
             for name in &lines.names {
@@ -271,6 +280,7 @@ impl Lists {
                     makes: lines.makes.clone().unwrap_or_else(|| name.clone()),
                     special: lines.special,
                     keep: lines.keep,
+                    plain: plain.clone(),
                     element: lines.element,
                     opens: lines.opens,
                 };
@@ -369,9 +379,12 @@ mod tests {
         for (name, id) in &lists.by_name {
             let (module, name) = name.split_once('\n').unwrap();
             let entry = lists.entry(*id).unwrap();
-            // Only what shapes or special handling hold back may be both.
+            // Only what shapes or special handling hold back may be both, and what nothing may call at all.
+            let held = entry.special.is_some() || entry.call.is_some();
             assert!(
-                lists.danger(module, name).is_none() || entry.special.is_some() || entry.call.is_some(),
+                lists.danger(module, name).is_none()
+                    || held
+                    || (entry.kind == Kind::Reference && entry.opens),
                 "{module}.{name} is listed as allowed and as dangerous"
             );
         }

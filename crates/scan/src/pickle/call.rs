@@ -8,11 +8,41 @@ use super::machine::{Machine, Step, could_be_name, is_dunder};
 use super::nested::Coding;
 use super::render;
 use super::shape::{Fit, Shape};
+use super::source::Source;
 use super::value::{INLINE, Items, KEEP, Node, Value};
 use super::{ARGUMENTS, INDIRECT, PATCH, PERSISTENT, STATE, UNDECIDED, dtype};
 
 /// How many fields of a record are kept.
 const FIELDS: usize = 4096;
+/// How many parameters of an optimiser are kept, with what it knows of each, and how many groups of them.
+const PARAMETERS: usize = 1 << 14;
+/// Methods of lists, dicts and sets.
+const METHODS: [&str; 24] = [
+    "add",
+    "append",
+    "clear",
+    "copy",
+    "count",
+    "discard",
+    "extend",
+    "fromkeys",
+    "get",
+    "index",
+    "insert",
+    "items",
+    "keys",
+    "move_to_end",
+    "pop",
+    "popitem",
+    "remove",
+    "reverse",
+    "setdefault",
+    "sort",
+    "union",
+    "update",
+    "values",
+    "most_common",
+];
 /// How deep calls may lie in the arguments of calls.
 const MAX_APPLY: usize = 4;
 
@@ -49,16 +79,15 @@ impl Machine {
         }
         match entry.special {
             Some(special) => self.special(special, entry, id, args, judge, depth),
-            None => self.made(entry, args),
+            None => self.made(entry, args, judge),
         }
     }
 
     /// What a listed callable makes.
-    fn made(&mut self, entry: &Entry, args: Value) -> Value {
-        if entry.keep
-            && let kept @ Value::Node(_) =
-                self.add(Node::Object { entry: entry.id, args, state: Value::None })
-        {
+    fn made(&mut self, entry: &Entry, args: Value, judge: &Judge) -> Value {
+        let keep = entry.keep || entry.makes_odd(args, &self.heap, judge);
+        let state = if entry.holds() { self.dict() } else { Value::None };
+        if keep && let kept @ Value::Node(_) = self.add(Node::Object { entry: entry.id, args, state }) {
             return kept;
         }
         Value::Object(entry.id)
@@ -66,6 +95,13 @@ impl Machine {
 
     fn call_unlisted(&mut self, id: u32, args: Value, judge: &mut Judge) -> Value {
         let (heap, at) = (&self.heap, self.at);
+        // Where only dangers count, it is one like others unless it is told already.
+        if let Some(source) = Source::of(&judge.name_of(id), args, heap, judge)
+            && (!judge.only_dangers || judge.sources.contains(&source))
+        {
+            judge.run_source(id, at, source);
+            return Value::Unknown;
+        }
         judge.call_unlisted(id, at, |judge| render::call(&judge.name_of(id), args, heap, judge));
         if judge.loads_pickles(id) {
             // Denied already; what is in it is of interest all the same.
@@ -185,7 +221,7 @@ impl Machine {
                 self.nest(args, judge);
                 Value::Object(entry.id)
             }
-            Special::JoblibArray | Special::JoblibFile | Special::Dtype => self.made(entry, args),
+            Special::JoblibArray | Special::JoblibFile | Special::Dtype => self.made(entry, args, judge),
         }
     }
 
@@ -257,7 +293,7 @@ impl Machine {
             self.misfit(id, args, fit, judge);
             return Value::Unknown;
         }
-        self.made(entry, args)
+        self.made(entry, args, judge)
     }
 
     /// `class.__new__(class, *args, **kwargs)`.
@@ -331,10 +367,12 @@ impl Machine {
         }
         if fit != Fit::Yes {
             self.odd_state("sets a state of", target, state, fit, judge);
-        } else if !entry.fill.is_empty() && entry.build == Some(Shape::State) {
+        } else if !entry.fill.is_empty() && matches!(entry.build, Some(Shape::State | Shape::Fields(_))) {
             self.check_methods(target, state, judge);
         }
-        if let Some(Node::Object { state: own, .. }) = self.heap.get_mut(target) {
+        if let Some(Node::Object { state: own, .. }) = self.heap.get_mut(target)
+            && !entry.holds()
+        {
             *own = state;
         }
         match entry.special {
@@ -391,7 +429,8 @@ impl Machine {
             })
     }
 
-    /// `APPEND` and the like call the methods of these names, which attributes could replace.
+    /// Opcodes and helpers call methods by their names, which attributes could replace: `APPEND` does, and whatever takes an
+    /// instance for a list or dict.
     fn check_methods(&mut self, target: Value, state: Value, judge: &mut Judge) {
         let attributes = match self.heap.get(state) {
             Some(Node::Tuple { items, .. }) => items.get(0).unwrap_or(Value::None),
@@ -399,9 +438,7 @@ impl Machine {
         };
         let Some(Node::Dict { entries, .. }) = self.heap.get(attributes) else { return };
         let hidden = entries.iter().any(|(key, _)| match key {
-            Value::Text(text) => {
-                judge.text(*text).is_some_and(|key| matches!(key.as_str(), "append" | "extend" | "add"))
-            }
+            Value::Text(text) => judge.text(*text).is_some_and(|key| METHODS.contains(&key.as_str())),
             _ => false,
         });
         if hidden {
@@ -440,7 +477,13 @@ impl Machine {
         judge: &mut Judge,
     ) -> Step<()> {
         judge.keep(values, self.at);
-        let keep = self.heap.keep(self.keep);
+        let held = match self.heap.get(target) {
+            Some(Node::List(items)) => items.len,
+            _ => 0,
+        };
+        let many = held.saturating_add(values.len() as u64) > self.keep as u64;
+        let groups = many && values.first().is_some_and(|value| self.is_group(*value, judge));
+        let keep = self.heap.keep(if groups { self.keep.max(PARAMETERS) } else { self.keep });
         let mut grown = 0;
         let spare = if values.len() > INLINE { self.heap.spare_values() } else { Vec::new() };
         if let Some(Node::List(items)) = self.heap.get_mut(target) {
@@ -449,7 +492,7 @@ impl Machine {
             for value in values {
                 items.push(*value, keep);
             }
-            items.len = items.len.saturating_add(elided);
+            items.elide(elided);
             grown = usize::try_from(items.len.min(keep as u64).saturating_sub(before)).unwrap_or(0);
         } else {
             self.fill(Fill::List, target, values, judge);
@@ -471,14 +514,19 @@ impl Machine {
             _ => None,
         });
         let odd = pairs.iter().any(|[key, _]| could_be_name(*key, &self.heap));
-        // Records may have many fields, of which each matters.
+        let target = self.content(target, judge);
+        // Records may have many fields, and optimisers many parameters, of which each matters.
         let held = match self.heap.get(target) {
             Some(Node::Dict { entries, .. }) => entries.len(),
             _ => 0,
         };
         let many = pairs.len().saturating_add(held) > KEEP;
         let fields = |value: Value| dtype::is_field(value, &self.heap, judge);
-        let wide = many && pairs.first().is_some_and(|[_, value]| fields(*value));
+        let wide = match pairs.first() {
+            Some([_, value]) if many && fields(*value) => FIELDS,
+            Some([key, value]) if many && self.is_knowledge(*key, *value) => PARAMETERS,
+            _ => KEEP,
+        };
         let fixed = match (target, self.heap.get(target)) {
             (_, Some(Node::Dict { fixed, .. })) => *fixed,
             (Value::Data, _) => pairs.iter().any(|[_, value]| fields(*value)),
@@ -493,7 +541,7 @@ impl Machine {
                 judge,
             );
         }
-        let keep = self.heap.keep(if wide { FIELDS } else { KEEP });
+        let keep = self.heap.keep(wide);
         let mut grown = 0;
         let spare = self.heap.spare_pairs();
         if let Some(Node::Dict { entries, len, dunder, nameless, .. }) = self.heap.get_mut(target) {
@@ -516,6 +564,28 @@ impl Machine {
         Ok(())
     }
 
+    /// The dict that stands for what is in an instance of which that matters.
+    fn content(&self, target: Value, judge: &Judge) -> Value {
+        match self.heap.get(target) {
+            Some(Node::Object { state, .. }) if self.entry(target, judge).is_some_and(Entry::holds) => *state,
+            _ => target,
+        }
+    }
+
+    /// Whether this is a group of parameters, as optimisers have them.
+    fn is_group(&self, value: Value, judge: &Judge) -> bool {
+        let Some(Node::Dict { entries, .. }) = self.heap.get(value) else { return false };
+        entries.iter().any(|(key, _)| match key {
+            Value::Text(text) => text.len == 6 && judge.text(*text).is_some_and(|key| key == "params"),
+            _ => false,
+        })
+    }
+
+    /// Whether this is what an optimiser knows of a parameter: a dict, by a tensor.
+    fn is_knowledge(&self, key: Value, value: Value) -> bool {
+        matches!(key, Value::Object(_)) && matches!(self.heap.get(value), Some(Node::Dict { .. }))
+    }
+
     /// `ADDITEMS`.
     pub(super) fn add_items(&mut self, target: Value, judge: &mut Judge) -> Step<()> {
         if !matches!(self.heap.get(target), Some(Node::Set)) {
@@ -527,8 +597,8 @@ impl Machine {
     /// Adds to something that is no list, dict or set of the pickle's own.
     fn fill(&mut self, fill: Fill, target: Value, values: &[Value], judge: &mut Judge) {
         match (target, self.entry(target, judge)) {
-            (Value::Unknown | Value::Data, _) => {}
-            (_, Some(entry)) if entry.fill.contains(&fill) => {}
+            (Value::Unknown | Value::Data, _) => self.heap.blurred = true,
+            (_, Some(entry)) if entry.fill.contains(&fill) => self.heap.blurred |= entry.holds(),
             (Value::Global(id), _) => {
                 let message = format!("loading adds to {}, which it imports", judge.name_of(id));
                 judge.report(PATCH, u64::from(id), self.at, message);

@@ -1,12 +1,13 @@
 //! What an interpretation comes to: what was imported, what was called with what, what is to be reported.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 
 use ostrom_core::Severity;
 
 use super::allow::{Entry, Lists, lists};
 use super::nested::{self, Coding};
+use super::source::Source;
 use super::value::{Form, Text, Value};
 use super::{DANGEROUS_CALL, IMPORT, MAIN, STATE, UNDECIDED, UNLISTED};
 use crate::examination::Examination;
@@ -45,6 +46,8 @@ struct Global {
     /// How and where it was called first, if it is not listed.
     call: Option<(u64, String)>,
     calls: u64,
+    /// Whether a report says already what it does.
+    told: bool,
 }
 
 /// A stretch of the file that is loaded as a file of its own.
@@ -84,6 +87,8 @@ pub(crate) struct Judge {
     /// Stretches of the file that are loaded as files of their own.
     nested: Vec<Nested>,
     nested_at: HashSet<u64>,
+    /// Code in the file that loading runs.
+    pub(super) sources: Vec<Source>,
     storages: Vec<Storage>,
     storage_of: HashMap<String, usize>,
     /// What `copyreg.add_extension` was called with.
@@ -93,6 +98,8 @@ pub(crate) struct Judge {
     /// Whether only what is known to be dangerous is reported: the stream is read as it is hardly meant.
     pub(crate) only_dangers: bool,
     texts: RefCell<Vec<Option<(Text, String)>>>,
+    /// How many values were looked at, one by one.
+    looked: Cell<u64>,
     /// How many imports were looked at, listed or not.
     pub(crate) imports: u64,
     /// How many calls.
@@ -113,12 +120,14 @@ impl Judge {
             unkept: 0,
             nested: Vec::new(),
             nested_at: HashSet::new(),
+            sources: Vec::new(),
             storages: Vec::new(),
             storage_of: HashMap::new(),
             extensions: HashMap::new(),
             condition: "",
             only_dangers: false,
             texts: RefCell::new(vec![None; CACHE]),
+            looked: Cell::new(0),
             imports: 0,
             called: 0,
         }
@@ -204,6 +213,7 @@ impl Judge {
             offset,
             call: None,
             calls: 0,
+            told: false,
         });
         self.by_name.insert(names, id);
         Value::Global(id)
@@ -272,6 +282,13 @@ impl Judge {
         }
     }
 
+    /// A report says what something imported does.
+    pub(super) fn tell(&mut self, id: u32) {
+        if let Some(global) = self.globals.get_mut(id as usize) {
+            global.told = true;
+        }
+    }
+
     /// A stretch of the file is loaded as a file of its own.
     pub(super) fn nest(&mut self, start: u64, len: u64, coding: Coding) {
         if self.nested.len() < 100_000 {
@@ -322,6 +339,12 @@ impl Judge {
         self.extensions.get(&code).copied()
     }
 
+    /// Counts one more value that is looked at. Whether it is not more than so many.
+    pub(crate) fn looks_on(&self, max: u64) -> bool {
+        self.looked.set(self.looked.get().saturating_add(1));
+        self.looked.get() <= max
+    }
+
     /// The content of a string, if it is not too long and can be read.
     pub(crate) fn text(&self, text: Text) -> Option<String> {
         if text.len > MAX_TEXT {
@@ -333,12 +356,18 @@ impl Judge {
         {
             return Some(content.clone());
         }
-        let bytes = self.view.bytes(text.start, text.len as usize).ok()?;
-        let content = decode(&bytes, text.form);
+        let content = self.whole_text(text, MAX_TEXT as usize)?;
         if let Some(place) = self.texts.borrow_mut().get_mut(slot) {
             *place = Some((text, content.clone()));
         }
         Some(content)
+    }
+
+    /// The content of a string of so many bytes at most, if it can be read.
+    pub(super) fn whole_text(&self, text: Text, most: usize) -> Option<String> {
+        let length = Some(text.len as usize).filter(|length| *length <= most)?;
+        let bytes = self.view.bytes(text.start, length).ok()?;
+        Some(decode(&bytes, text.form))
     }
 
     /// The beginning of a string, for people.
@@ -350,6 +379,9 @@ impl Judge {
     /// Reports everything to the scan, and examines what is loaded as a file of its own.
     pub(crate) fn finish(mut self, scan: &mut Examination<'_>) {
         self.report_globals();
+        for source in std::mem::take(&mut self.sources) {
+            source.examine(&self, scan);
+        }
         for report in self.reports {
             let mut message = report.message;
             if report.count > 1 {
@@ -400,6 +432,7 @@ impl Judge {
                         format!("loading calls {text}{times}{why}; it is imported at byte {}", global.offset);
                     self.report(rule, subject, offset, message);
                 }
+                None if global.told => {}
                 None => {
                     let known_class = self.lists.knows(&global.module)
                         && global.name.starts_with(|c: char| c.is_ascii_uppercase());

@@ -250,9 +250,7 @@ impl Machine {
             items.push(value, keep);
             weight = weight.saturating_add(self.heap.weight(value));
         }
-        if elided > 0 {
-            items.len = items.len.saturating_add(elided);
-        }
+        items.elide(elided);
         self.add(Node::Tuple { items, weight })
     }
 

@@ -159,10 +159,15 @@ fn lighten(value: &mut Value, heap: &Heap, lists: &Lists) -> bool {
     match heap.get(*value) {
         None => return false,
         Some(Node::Object { entry, .. }) => {
-            if lists.entry(*entry).is_some_and(|entry| entry.makes == "dtype") {
+            let known = lists.entry(*entry);
+            if known.is_some_and(|entry| entry.makes == "dtype") {
                 return true;
             }
-            *value = Value::Object(*entry);
+            // What was kept as it is other than most is not to be taken for one of these.
+            *value = match known {
+                Some(known) if known.plain.is_some() && !known.keep => Value::Data,
+                _ => Value::Object(*entry),
+            };
         }
         Some(_) => *value = Value::Data,
     }

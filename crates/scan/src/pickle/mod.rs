@@ -17,9 +17,11 @@ mod memo;
 mod nested;
 mod number;
 mod opcode;
+mod plain;
 mod render;
 mod row;
 mod shape;
+mod source;
 mod step;
 mod stream;
 mod value;
@@ -41,6 +43,7 @@ pub(crate) const FORMATS: &[Format] = &[Format { name: "pickle", detect, examine
 
 crate::rules::declare! {
     DANGEROUS_CALL = "pickle-dangerous-call",
+    SOURCE = "pickle-source",
     UNLISTED = "pickle-unlisted-callable",
     MAIN = "pickle-main",
     IMPORT = "pickle-import",

@@ -3,12 +3,13 @@
 //! `none bool int float num str bytes list dict set tuple storage data any` name kinds of values; `"text"` and `0` stand
 //! for themselves; `(int, str?, any*)` is a tuple (`?` may be left out, `*` any number of times); `class` is a listed class,
 //! `class:group` one of a group, `function` one that may be kept as data, or a class; `object:label` an instance made by a listed
-//! callable; `state` is what an instance without a `__setstate__` of its own gets; `a|b` is either.
+//! callable; `state` is what an instance without a `__setstate__` of its own gets, `{name: str}` such a one in which the items of
+//! these names, where it has them, have these shapes (`*` is any name); `plain` is data through and through; `a|b` is either.
 
 use super::allow::Entry;
-use super::dtype;
 use super::judge::Judge;
 use super::value::{Heap, Items, Node, Value};
+use super::{dtype, plain};
 
 /// What values may be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -27,6 +28,9 @@ pub(crate) enum Shape {
     Tuple,
     Storage,
     State,
+    /// A state, with the shapes of some of its items.
+    Fields(Vec<(String, Shape)>),
+    Plain,
     Literal(String),
     Number(i64),
     Class(Option<String>),
@@ -54,7 +58,7 @@ pub(crate) enum Fit {
 }
 
 impl Fit {
-    fn and(self, other: Self) -> Self {
+    pub(super) fn and(self, other: Self) -> Self {
         match (self, other) {
             (Self::No, _) | (_, Self::No) => Self::No,
             (Self::Unclear, _) | (_, Self::Unclear) => Self::Unclear,
@@ -96,6 +100,9 @@ impl Shape {
                 .map(|shape| shape.fits_at(value, heap, judge, depth))
                 .fold(Fit::No, Fit::or);
         }
+        if matches!(self, Self::Plain) {
+            return plain::fits(value, heap, judge);
+        }
         let node = heap.get(value);
         match (self, value) {
             (_, Value::Unknown) => Fit::Unclear,
@@ -132,6 +139,10 @@ impl Shape {
             (Self::Set, _) => Fit::from(matches!(node, Some(Node::Set | Node::FrozenSet { .. }))),
             (Self::Tuple, _) => Fit::from(matches!(node, Some(Node::Tuple { .. }))),
             (Self::State, _) => state(value, heap),
+            (Self::Fields(fields), _) => match depth.checked_sub(1) {
+                Some(depth) => state(value, heap).and(fits_fields(fields, value, heap, judge, depth)),
+                None => Fit::Unclear,
+            },
             (Self::Items(shapes), _) => match node {
                 Some(Node::Tuple { items, .. }) => match depth.checked_sub(1) {
                     Some(depth) => fits_items(shapes, items, heap, judge, depth),
@@ -169,6 +180,32 @@ fn state(value: Value, heap: &Heap) -> Fit {
         }
         _ => attributes(value),
     }
+}
+
+/// Whether the items of a state that have these names have these shapes.
+fn fits_fields(fields: &[(String, Shape)], value: Value, heap: &Heap, judge: &Judge, depth: usize) -> Fit {
+    let mut fit = Fit::Yes;
+    let pair = match heap.get(value) {
+        Some(Node::Tuple { items, .. }) => [items.get(0), items.get(1)],
+        _ => [Some(value), None],
+    };
+    for part in pair.into_iter().flatten() {
+        let Some(Node::Dict { entries, len, .. }) = heap.get(part) else { continue };
+        for (key, item) in entries {
+            let key = match key {
+                Value::Text(text) => judge.text(*text),
+                _ => None,
+            };
+            let named = |name: &str| name == "*" || key.as_deref() == Some(name);
+            for (_, shape) in fields.iter().filter(|(name, _)| named(name)) {
+                fit = fit.and(shape.fits_at(*item, heap, judge, depth));
+            }
+        }
+        if *len > entries.len() as u64 {
+            fit = fit.and(Fit::Unclear);
+        }
+    }
+    fit
 }
 
 /// Whether a tuple's items have these shapes in turn. What is left out or comes repeatedly stands at the end.
@@ -247,6 +284,9 @@ impl Parser<'_> {
         if self.take('(') {
             return self.items(depth);
         }
+        if self.take('{') {
+            return self.fields(depth);
+        }
         if self.take('"') {
             let (text, rest) = self.rest.split_once('"').ok_or("a quote is open")?;
             self.rest = rest;
@@ -271,6 +311,7 @@ impl Parser<'_> {
             "tuple" => Shape::Tuple,
             "storage" => Shape::Storage,
             "state" => Shape::State,
+            "plain" => Shape::Plain,
             "function" => Shape::Function,
             "class" if self.take(':') => Shape::Class(Some(self.word())),
             "class" => Shape::Class(None),
@@ -287,6 +328,23 @@ impl Parser<'_> {
         let (word, rest) = rest.split_at_checked(end).unwrap_or((rest, ""));
         self.rest = rest;
         word.to_owned()
+    }
+
+    fn fields(&mut self, depth: usize) -> Result<Shape, String> {
+        let mut fields = Vec::new();
+        loop {
+            let name = if self.take('*') { "*".to_owned() } else { self.word() };
+            if name.is_empty() || !self.take(':') {
+                return Err(format!("expected a name and : before {:?}", self.rest));
+            }
+            fields.push((name, self.alternatives(depth + 1)?));
+            if self.take('}') {
+                return Ok(Shape::Fields(fields));
+            }
+            if !self.take(',') {
+                return Err(format!("expected , or }} before {:?}", self.rest));
+            }
+        }
     }
 
     fn items(&mut self, depth: usize) -> Result<Shape, String> {
@@ -335,7 +393,19 @@ mod tests {
             ])
         );
         assert_eq!(parse("\"latin1\"").unwrap(), Shape::Literal("latin1".to_owned()));
-        for wrong in ["", "(", "(int", "intt", "int)", "(int?, str)", "\"x"] {
+        assert_eq!(
+            parse("{a: str|none, *: plain}|tuple").unwrap(),
+            Shape::OneOf(vec![
+                Shape::Fields(vec![
+                    ("a".to_owned(), Shape::OneOf(vec![Shape::Str, Shape::None])),
+                    ("*".to_owned(), Shape::Plain),
+                ]),
+                Shape::Tuple,
+            ])
+        );
+        for wrong in
+            ["{}", "{a}", "{a:}", "{a: int", "{: int}", "", "(", "(int", "intt", "int)", "(int?, str)", "\"x"]
+        {
             assert!(parse(wrong).is_err(), "{wrong}");
         }
     }

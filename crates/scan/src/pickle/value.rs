@@ -68,13 +68,34 @@ pub(crate) struct Items {
     first: [Value; INLINE],
     rest: Vec<Value>,
     pub(crate) len: u64,
+    beyond: Option<Beyond>,
+}
+
+/// What is known of items that were not kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Beyond {
+    /// Numbers, strings and the like.
+    Numbers,
+    /// Instances made by one callable.
+    Objects(u16),
+    Mixed,
+}
+
+impl Beyond {
+    fn of(value: Value) -> Self {
+        match value {
+            Value::None | Value::Bool(_) | Value::Int(_) | Value::Number | Value::Text(_) => Self::Numbers,
+            Value::Object(entry) => Self::Objects(entry),
+            _ => Self::Mixed,
+        }
+    }
 }
 
 pub(super) const INLINE: usize = 4;
 
 impl Default for Items {
     fn default() -> Self {
-        Self { first: [Value::None; INLINE], rest: Vec::new(), len: 0 }
+        Self { first: [Value::None; INLINE], rest: Vec::new(), len: 0, beyond: None }
     }
 }
 
@@ -85,8 +106,28 @@ impl Items {
             *place = value;
         } else if at < keep {
             self.rest.push(value);
+        } else {
+            let (known, found) = (self.beyond, Beyond::of(value));
+            self.beyond =
+                if known.is_none_or(|known| known == found) { Some(found) } else { Some(Beyond::Mixed) };
         }
         self.len = self.len.saturating_add(1);
+    }
+
+    /// Items were there that nobody has seen here.
+    pub(crate) fn elide(&mut self, count: u64) {
+        if count > 0 {
+            self.beyond = Some(Beyond::Mixed);
+            self.len = self.len.saturating_add(count);
+        }
+    }
+
+    /// What the items are that were not kept.
+    pub(crate) fn beyond(&self) -> Beyond {
+        match self.beyond {
+            _ if self.whole() => Beyond::Numbers,
+            known => known.unwrap_or(Beyond::Mixed),
+        }
     }
 
     /// Takes memory for items beyond the first ones, if it has none.
@@ -157,6 +198,8 @@ pub(crate) struct Heap {
     held: usize,
     /// Collecting did not help; nothing more is kept.
     full: bool,
+    /// Something was added to a container whose content was let go.
+    pub(crate) blurred: bool,
     /// Empty: memory of what was let go, for what comes.
     spare_values: Vec<Vec<Value>>,
     spare_pairs: Vec<Vec<(Value, Value)>>,
@@ -313,6 +356,7 @@ impl Heap {
         self.free.clear();
         self.held = 0;
         self.full = false;
+        self.blurred = false;
     }
 
     /// What cloning it costs, in values.

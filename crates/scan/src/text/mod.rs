@@ -28,6 +28,8 @@ use std::borrow::Cow;
 pub(crate) use self::front_matter::front_matter;
 use self::hidden::Sort;
 use self::kind::Kind;
+pub(crate) use self::python::LONGEST as LONGEST_CODE;
+pub(crate) use self::script::examine_source;
 use crate::detect::{Format, Match, Probe};
 use crate::examination::Examination;
 use crate::folder::fact;

@@ -11,13 +11,23 @@ use crate::source::View;
 use crate::trouble::Trouble;
 
 pub(super) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Trouble> {
+    if view.len() <= python::LONGEST as u64 {
+        scan.note(fact::CODE, "python");
+    }
+    examine_source(view, scan)
+}
+
+/// Examines Python code that is no file of its own.
+///
+/// # Errors
+/// If it cannot be read.
+pub(crate) fn examine_source(view: &View, scan: &mut Examination<'_>) -> Result<(), Trouble> {
     if view.len() > python::LONGEST as u64 {
         scan.report(PYTHON_UNREAD, None, format!("Python code of {} bytes", view.len()));
         return Ok(());
     }
     let text = text_of(view, scan)?;
     what_misleads(view, &text, scan)?;
-    scan.note(fact::CODE, "python");
     examine_code(&text, scan);
     Ok(())
 }

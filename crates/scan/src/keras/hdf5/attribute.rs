@@ -1,8 +1,11 @@
 //! Attributes: their names, and their values where those are text.
 
+use std::collections::HashMap;
+
 use super::cursor::{Cursor, UNDEFINED};
 use super::file::File;
 use super::global::GlobalHeaps;
+use super::object;
 use crate::trouble::Trouble;
 
 /// The most values of one attribute that are read one by one.
@@ -22,7 +25,7 @@ pub(super) enum Value {
     Variable(Vec<Vec<u8>>),
     /// Nothing that a loader would read text from.
     Other,
-    /// Its type or its shape lies elsewhere and was not looked up.
+    /// Its type or its shape lies elsewhere, where it was not found.
     Unknown,
 }
 
@@ -30,6 +33,7 @@ pub(super) enum Value {
 pub(super) fn read(
     file: &mut File<'_>,
     heaps: &mut GlobalHeaps,
+    types: &mut Types,
     at: u64,
     body: &[u8],
 ) -> Result<Attribute, Trouble> {
@@ -49,11 +53,14 @@ pub(super) fn read(
     let kind = cursor.take(padded(kind))?;
     let space = cursor.take(padded(space))?;
     let data_at = cursor.at();
-    // Versions after the first may share the type and the shape with other attributes.
-    if version > 1 && flags & 3 != 0 {
-        return Ok(Attribute { name, value: Value::Unknown });
-    }
-    let (text, size) = kind_of(Cursor::new(kind, kind_at))?;
+    // Versions after the first may share the type and the shape with other attributes. A type may be an object of its own.
+    let known = match flags & 3 {
+        _ if version == 1 => Some(kind_of(Cursor::new(kind, kind_at))?),
+        0 => Some(kind_of(Cursor::new(kind, kind_at))?),
+        1 => types.committed(file, Cursor::new(kind, kind_at))?,
+        _ => None,
+    };
+    let Some((text, size)) = known else { return Ok(Attribute { name, value: Value::Unknown }) };
     let count = count_of(file, Cursor::new(space, kind_at))?;
     let value = match text {
         Kind::Other => Value::Other,
@@ -90,6 +97,50 @@ pub(super) fn read(
     Ok(Attribute { name, value })
 }
 
+/// Types that are objects of their own (committed, as HDF5 calls them), by their addresses.
+#[derive(Default)]
+pub(super) struct Types(HashMap<u64, (Kind, u64)>);
+
+/// How many types are remembered.
+const TYPES: usize = 1 << 16;
+/// Ways in which a message may lie elsewhere: as an object of its own, and in a table of its file's.
+const IN_TABLE: u8 = 1;
+const COMMITTED: u8 = 2;
+
+impl Types {
+    /// What the type is that `reference` leads to; `None` if there is not exactly one, or it lies in a table.
+    fn committed(
+        &mut self,
+        file: &mut File<'_>,
+        mut reference: Cursor<'_>,
+    ) -> Result<Option<(Kind, u64)>, Trouble> {
+        let (version, way) = (reference.u8()?, reference.u8()?);
+        match (version, way) {
+            // It had what a symbol table has of the object.
+            (1, _) => reference.skip(6 + file.length)?,
+            (2, IN_TABLE) => return Ok(None),
+            (2, _) | (3, COMMITTED) => {}
+            _ => return Ok(None),
+        }
+        let address = reference.address(file.offset)?;
+        if let Some(known) = self.0.get(&address) {
+            return Ok(Some(*known));
+        }
+        let mut found = object::messages(file, address)?;
+        found.retain(|message| message.kind == object::DATATYPE);
+        let [message] = found.as_slice() else { return Ok(None) };
+        if message.shared {
+            return Ok(None);
+        }
+        let known = kind_of(Cursor::new(&message.body, message.at))?;
+        if self.0.len() < TYPES {
+            self.0.insert(address, known);
+        }
+        Ok(Some(known))
+    }
+}
+
+#[derive(Clone, Copy)]
 enum Kind {
     Fixed,
     Variable,

@@ -224,6 +224,36 @@ pub(in crate::keras) fn variable(name: &str, reference: &[u8]) -> Vec<u8> {
     attribute(name, &join(&[&[0x19, 1, 1, 0, 16, 0, 0, 0], &base]), reference)
 }
 
+/// An attribute whose type is what this reference leads to.
+pub(in crate::keras) fn typed(name: &str, reference: &[u8], data: &[u8]) -> Vec<u8> {
+    let mut attribute = attribute(name, reference, data);
+    attribute[1] = 1;
+    attribute
+}
+
+/// References to an object that is a type, in each version that there is.
+pub(in crate::keras) fn references(object: u64) -> [Vec<u8>; 3] {
+    let address = int(object, 8);
+    [join(&[&[3, 2], &address]), join(&[&[2, 0], &address]), join(&[&[1, 0], &[0; 14], &address])]
+}
+
+/// The message of a type: a text of so many bytes.
+pub(in crate::keras) fn text_type(size: usize) -> (u8, Vec<u8>) {
+    (3, join(&[&[0x13, 0, 0, 0], &int(size as u64, 4)]))
+}
+
+/// The message of a type: bytes of any number, as PyTables keeps pickles.
+pub(in crate::keras) fn bytes_type() -> (u8, Vec<u8>) {
+    (3, join(&[&[0x19, 0, 0, 0, 16, 0, 0, 0], &[0x10, 0, 0, 0, 1, 0, 0, 0, 0, 0, 8, 0]]))
+}
+
+/// The message of a type: a record of two numbers.
+pub(in crate::keras) fn record_type() -> (u8, Vec<u8>) {
+    let number = [0x10, 8, 0, 0, 4, 0, 0, 0, 0, 0, 32, 0];
+    let member = |name: u8, at: u8| join(&[&[name, 0, at], &number]);
+    (3, join(&[&[0x36, 2, 0, 0, 8, 0, 0, 0], &member(b'x', 0), &member(b'y', 4)]))
+}
+
 /// An attribute with a number.
 pub(in crate::keras) fn number(name: &str) -> Vec<u8> {
     attribute(name, &[0x10, 8, 0, 0, 4, 0, 0, 0, 0, 0, 32, 0], &[7, 0, 0, 0])

@@ -15,7 +15,7 @@ mod storage;
 
 use std::collections::{BTreeSet, HashSet};
 
-use attribute::{Attribute, Value};
+use attribute::{Attribute, Types, Value};
 use cursor::{Cursor, UNDEFINED};
 use dense::Index;
 use file::File;
@@ -62,6 +62,7 @@ pub(super) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Tro
     let mut walk = Walk {
         file,
         heaps: GlobalHeaps::default(),
+        types: Types::default(),
         places: Vec::new(),
         open: Vec::new(),
         seen: HashSet::new(),
@@ -99,6 +100,7 @@ pub(super) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Tro
 struct Walk<'v> {
     file: File<'v>,
     heaps: GlobalHeaps,
+    types: Types,
     /// Names of objects, each with the place of what it lies in.
     places: Vec<(Option<usize>, Box<str>)>,
     /// Addresses of objects that are still to be examined, with their places.
@@ -142,6 +144,10 @@ impl Walk<'_> {
     ) -> Result<(), Trouble> {
         let Message { kind, shared, at, body } = message;
         let at = *at;
+        // The types of data sets do nothing, wherever they lie; those of attributes are looked up there.
+        if *kind == object::DATATYPE {
+            return Ok(());
+        }
         if *shared {
             let what = format!("{}: a message of type {kind} that lies elsewhere", self.path(place));
             scan.report(NOT_EXAMINED, Some(at), what);
@@ -267,7 +273,8 @@ impl Walk<'_> {
         place: Option<usize>,
         scan: &mut Examination<'_>,
     ) -> Result<(), Trouble> {
-        let Attribute { name, value } = attribute::read(&mut self.file, &mut self.heaps, at, body)?;
+        let Attribute { name, value } =
+            attribute::read(&mut self.file, &mut self.heaps, &mut self.types, at, body)?;
         let is_config = CONFIGS.contains(&name.as_str());
         if is_pickled(&name, &value) {
             let what =

@@ -7,6 +7,7 @@ use super::file::File;
 use crate::trouble::Trouble;
 
 pub(super) const LINK_INFO: u16 = 0x02;
+pub(super) const DATATYPE: u16 = 0x03;
 pub(super) const LINK: u16 = 0x06;
 pub(super) const EXTERNAL_FILES: u16 = 0x07;
 pub(super) const LAYOUT: u16 = 0x08;
@@ -124,6 +125,7 @@ fn matters(kind: u16) -> bool {
     matches!(
         kind,
         LINK_INFO
+            | DATATYPE
             | LINK
             | EXTERNAL_FILES
             | LAYOUT

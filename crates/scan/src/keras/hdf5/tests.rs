@@ -3,7 +3,10 @@
 use ostrom_core::Severity::{self, Critical, High, Info, Low, Medium};
 use proptest::prelude::*;
 
-use super::fixture::{Fixture, committed, external, filters, fixed, hard, join, number, special, variable};
+use super::fixture::{
+    Fixture, bytes_type, committed, external, filters, fixed, hard, join, number, record_type, references,
+    special, text_type, typed, variable,
+};
 use crate::keras::testing::{check, scan};
 
 const LAMBDA: &str = r#"{"class_name": "Sequential", "config": {"layers": [{"class_name": "Lambda", "config":
@@ -109,6 +112,80 @@ fn attributes_whose_type_lies_elsewhere_are_not_called_clean() {
     let mut file = Fixture::new();
     let root = file.object(&[(12, committed("x", "cos\nsystem\n(Vecho\ntR."))]);
     check("x.h5", file.finish(root), &[("hdf5-not-examined", High)]);
+}
+
+/// A file with a type of its own and an attribute that has it, by each version of the reference.
+fn with_type(kind: (u8, Vec<u8>), name: &str, data: impl Fn(&mut Fixture) -> Vec<u8>) -> Vec<Vec<u8>> {
+    let file = |make: fn() -> Fixture, version: usize| {
+        let mut file = make();
+        let data = data(&mut file);
+        let object = file.object(std::slice::from_ref(&kind));
+        let set = file.object(&[(12, typed(name, &references(object)[version], &data))]);
+        let symbols = file.symbols(&[("type", object), ("set", set)]);
+        let root = file.object(&[symbols]);
+        file.finish(root)
+    };
+    (0..3).flat_map(|version| [file(Fixture::old, version), file(Fixture::new, version)]).collect()
+}
+
+#[test]
+fn attributes_of_types_of_their_own_are_read() {
+    for file in with_type(record_type(), "bounds", |_| vec![0; 8]) {
+        check("record.nc", file, &[]);
+    }
+    for file in with_type(text_type(5), "title", |_| b"ocean".to_vec()) {
+        check("text.nc", file, &[]);
+    }
+    for file in with_type(bytes_type(), "note", |file| file.variable(b"ocean")) {
+        check("bytes.nc", file, &[]);
+    }
+    // Many attributes of one type: it is looked up once.
+    let mut file = Fixture::new();
+    let object = file.object(&[record_type()]);
+    let many: Vec<_> =
+        (0..20_000).map(|i| (12, typed(&format!("a{i}"), &references(object)[0], &[0; 8]))).collect();
+    let root = file.object(&many);
+    check("many.nc", file.finish(root), &[]);
+}
+
+#[test]
+fn what_attributes_hold_is_found_behind_types_of_their_own() {
+    for file in with_type(text_type(LAMBDA.len()), "model_config", |_| LAMBDA.as_bytes().to_vec()) {
+        check("m.h5", file, &[("keras-lambda", Critical)]);
+    }
+    for file in with_type(record_type(), "model_config", |_| vec![0; 8]) {
+        check("m.h5", file, &[("hdf5-not-examined", High)]);
+    }
+    for file in with_type(text_type(6), "PSEUDOATOM", |_| b"object".to_vec()) {
+        check("m.h5", file, &[("hdf5-not-examined", High)]);
+    }
+    let pickle = b"cos\nsystem\n(Vecho\ntR.";
+    for file in with_type(bytes_type(), "TITLE", |file| file.variable(pickle)) {
+        check("m.h5", file, &[("pickle-dangerous-call", Critical)]);
+    }
+}
+
+#[test]
+fn types_that_are_not_where_they_should_be_are_not_called_clean() {
+    let undecided = &[("hdf5-not-examined", High)][..];
+    let with = |types: &[(u8, Vec<u8>)], flags: u8, way: u8| {
+        let mut file = Fixture::new();
+        let object = file.object(types);
+        let mut attribute = typed("x", &references(object)[0], &[0; 8]);
+        attribute[1] = flags;
+        let place = attribute.windows(2).position(|pair| pair == [3, 2]).unwrap();
+        attribute[place + 1] = way;
+        let root = file.object(&[(12, attribute)]);
+        file.finish(root)
+    };
+    check("honest", with(&[record_type()], 1, 2), &[]);
+    check("none", with(&[], 1, 2), undecided);
+    check("two", with(&[record_type(), text_type(8)], 1, 2), undecided);
+    check("in a table", with(&[record_type()], 1, 1), undecided);
+    check("shape", with(&[record_type()], 3, 2), undecided);
+    let mut file = Fixture::new();
+    let root = file.object(&[(12, typed("x", &references(1 << 40)[0], &[0; 8]))]);
+    check("nowhere", file.finish(root), &[("malformed", High)]);
 }
 
 #[test]

@@ -6,6 +6,8 @@ mod evasion;
 mod gadgets;
 mod opcodes;
 mod robust;
+mod sources;
+mod states;
 
 use ostrom_core::{Finding, Severity};
 
