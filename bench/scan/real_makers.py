@@ -272,6 +272,13 @@ def hdf5_saved(folder: Path) -> None:
         file.create_group("group").create_dataset("texts", data=["a", "b"], dtype=h5py.string_dtype())
         file["group"].attrs["note"] = "plain"
         file["link"] = h5py.SoftLink("/group/texts")
+    record = np.dtype([("x", "f4"), ("n", "i4")])
+    for name, version in {"types": "earliest", "types-latest": "latest"}.items():
+        with h5py.File(folder / f"{name}.h5", "w", libver=version) as file:
+            file["record"] = record
+            file.create_dataset("rows", data=np.zeros(3, record), dtype=file["record"])
+            for number in range(20):
+                file["rows"].attrs.create(f"note{number}", np.zeros((), record), dtype=file["record"])
     with h5py.File(folder / "latest.hdf5", "w", libver="latest") as file:
         for number in range(30):
             file.create_dataset(f"layer{number}/weight", data=X)

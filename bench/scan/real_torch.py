@@ -107,8 +107,9 @@ def torch_training(folder: Path) -> None:
             "rng": torch.get_rng_state(), "config": {"lr": 0.1, "betas": (0.9, 0.99), "name": name, "path": Path("a").as_posix()},
         }  # fmt: skip
         torch.save(checkpoint, folder / f"{name}.ckpt")
-        if name in ("sgd", "adam", "adamw"):
-            torch.save(optimizer, folder / f"{name}-whole.pt")
+        torch.save(optimizer, folder / f"{name}-whole.pt")
+    many = [nn.Parameter(torch.ones(1)) for _ in range(200)]
+    torch.save(torch.optim.Adam([{"params": [one]} for one in many]), folder / "adam-groups-whole.pt")
     torch.save({"scaler": torch.amp.GradScaler("cpu", enabled=False).state_dict(), "model": layers()["linear"]}, folder / "mixed.tar")
     torch.save(torch.optim.swa_utils.AveragedModel(nn.Linear(2, 2)).state_dict(), folder / "averaged.pt")
     lightning = {
@@ -117,6 +118,26 @@ def torch_training(folder: Path) -> None:
         "optimizer_states": [], "lr_schedulers": [], "hyper_parameters": collections.OrderedDict(lr=1e-3),
     }  # fmt: skip
     torch.save(lightning, folder / "lightning.ckpt")
+
+
+@maker
+def torch_distributions(folder: Path) -> None:
+    from torch import distributions as made
+
+    zeros, ones, part = torch.zeros(2), torch.ones(2), torch.tensor([0.3, 0.7])
+    normal = made.Normal(zeros, ones)
+    kinds = {
+        "normal": normal,
+        "categorical": made.Categorical(probs=part),
+        "multivariate": made.MultivariateNormal(zeros, torch.eye(2)),
+        "independent": made.Independent(normal, 1),
+        "mixture": made.MixtureSameFamily(made.Categorical(part), normal),
+        "flow": made.TransformedDistribution(normal, [made.SigmoidTransform(), made.AffineTransform(0.0, 2.0)]),
+        "constraint": made.constraints.interval(0.0, 1.0),
+    }
+    for name, one in kinds.items():
+        torch.save(one, folder / f"{name}.pt")
+        (folder / f"{name}.pkl").write_bytes(pickle.dumps(one))
 
 
 @maker
