@@ -28,6 +28,9 @@ fn a_graph_is_said_to_run_its_source() {
     let found = findings(graph("import torch", HONEST, &[]));
     let [finding] = found.as_slice() else { panic!("{found:#?}") };
     assert_eq!((finding.rule.as_str(), finding.severity), ("pickle-source", Severity::High));
+    // The second pickle of a file is read in two ways; it is told once.
+    let second = [Asm::proto(2).int(1).stop(), graph("import torch", HONEST, &[])].concat();
+    assert_eq!(rules(second), ["pickle-source"]);
     assert!(crate::rule("pickle-source").unwrap().undecided);
     assert!(finding.message.contains("torch.fx.graph_module.reduce_graph_module"), "{}", finding.message);
     assert!(finding.message.contains("runs Python source: the function at byte "), "{}", finding.message);

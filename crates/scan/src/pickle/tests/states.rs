@@ -216,3 +216,30 @@ fn distributions_are_data() {
     let called = Asm::new().global("torch.distributions.normal", "Normal").raw(&tensor().unfinished());
     check(pickle(&called.op(op::TUPLE1).op(op::REDUCE)), &["pickle-arguments"]);
 }
+
+#[test]
+fn states_within_states_are_held_to_the_same() {
+    let shape = Asm::new().int(1).op(op::TUPLE1);
+    let sparse = |dtype: Asm| {
+        let array = Asm::new().op(op::MARK).int(1).raw(&shape.clone().unfinished()).raw(&dtype.unfinished());
+        let array = array.op(op::NEWFALSE).bytes(&[0; 8]).op(op::TUPLE).int(0).op(op::NONE).op(op::TUPLE2);
+        let class = Asm::new().global("pandas.core.arrays.sparse.array", "SparseArray").new_object();
+        pickle(&class.raw(&array.unfinished()).op(op::TUPLE2).op(op::BUILD))
+    };
+    let bare = |code: &str| {
+        let asm =
+            Asm::new().global("numpy", "dtype").text(code).op(op::NEWFALSE).op(op::NEWTRUE).op(op::TUPLE3);
+        asm.op(op::REDUCE)
+    };
+    let whole = bare("f8").op(op::MARK).int(3).text("<").op(op::NONE).op(op::NONE).op(op::NONE);
+    clean(sparse(whole.int(-1).int(-1).int(0).op(op::TUPLE).op(op::BUILD)));
+    // One that could be given a state yet.
+    check(sparse(bare("O8")), &["pickle-undecided"]);
+    let rotation = |first: Asm| {
+        let class = Asm::new().global("scipy.spatial.transform._rotation", "Rotation").new_object();
+        class.raw(&first.unfinished()).op(op::NEWFALSE).op(op::TUPLE2).op(op::BUILD)
+    };
+    clean(pickle(&rotation(tensor())));
+    let modules = dict(&[("__array_namespace__", object("torch.nn.modules.module", "Module", &[]))]);
+    refused(&rotation(object("torch.nn.modules.module", "Module", &[("_modules", modules)])));
+}
