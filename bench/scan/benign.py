@@ -148,7 +148,42 @@ def pickled() -> dict[str, bytes]:
         "no-extension": framed({"a": 1}),
         "weights.bin": framed({"layer": [0.5] * 1000}),
         "python2.pkl": b"(dp0\nS'weights'\np1\n(lp2\nF0.5\naF1.5\nas.",
+        **types(),
         "python2-unicode.pkl": b"(dp0\nVna\\u00efve\np1\nI01\ns.",
+    }
+
+
+def types() -> dict[str, bytes]:
+    """Types of numpy as it writes them: parts side by side, numbers over each other, a field with a title; joblib's records and strings."""
+    whole = b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xff"
+
+    def dtype(code: bytes, state: bytes) -> bytes:
+        return b"cnumpy\ndtype\n(" + code + b"\x89\x88tR(K\x03\x8c\x01|" + state + b"tb"
+
+    def text(value: str) -> bytes:
+        return b"\x8c" + bytes([len(value)]) + value.encode()
+
+    def record(code: bytes, fields: dict[str, tuple[bytes, int]], size: int, flags: int) -> bytes:
+        names = b"(" + b"".join(map(text, fields)) + b"t"
+        items = b"".join(text(name) + kind + b"K" + bytes([at]) + b"\x86" for name, (kind, at) in fields.items())
+        return dtype(code, b"N" + names + b"}(" + items + b"uK" + bytes([size]) + b"K\x01K" + bytes([flags]))
+
+    number, half, anything = dtype(text("f8"), whole + b"K\0"), dtype(text("i4"), whole + b"K\0"), dtype(text("O8"), whole + b"K\x3f")
+    titled = b"N" + text("t") + b"\x85}(" + text("t") + anything + b"\x94K\0" + text("T") + b"\x87" + text("T") + b"h\0K\0" + text("T") + b"\x87uK\x08K\x01K\x1b"
+
+    def stored(kind: bytes, data: bytes) -> bytes:
+        fields = {"subclass": b"cnumpy\nndarray\n", "shape": b"K\x02\x85", "order": text("C"), "dtype": kind, "allow_mmap": b"\x88", "numpy_array_alignment_bytes": b"K\x10"}
+        items = b"".join(text(key) + value for key, value in fields.items())
+        return b"\x80\x04cjoblib.numpy_pickle\nNumpyArrayWrapper\n)\x81}(" + items + b"ub" + data + b"."
+
+    strings = b"cnumpy._core._internal\n_convert_to_stringdtype_kwargs\nK\x01\x85R"
+    inside = b"\x80\x04cnumpy._core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\0\x85C\x01btR(K\x01K\x02\x85" + strings + b"\x89](\x8c\x01a\x8c\x01betb."
+    return {
+        "types/record.pkl": b"\x80\x04" + record(text("V16"), {"i": (number, 0), "o": (anything, 8)}, 16, 27) + b".",
+        "types/numbers-overlap.pkl": b"\x80\x04" + record(text("V16"), {"a": (number, 0), "b": (half, 4), "o": (anything, 8)}, 16, 27) + b".",
+        "types/title.pkl": b"\x80\x04" + dtype(text("V8"), titled) + b".",
+        "types/record.joblib": stored(record(b"cnumpy\nrecord\n", {"a": (number, 0)}, 8, 16), b"\x01\xff" + bytes(16)),
+        "types/strings.joblib": stored(strings, inside),
     }
 
 
@@ -292,7 +327,14 @@ def keras() -> dict[str, bytes]:
     zeros = obj("keras.initializers", "Zeros")
     glorot = obj("keras.initializers", "GlorotUniform", seed=None)
     dense = obj("keras.layers", "Dense", units=8, activation="relu", dtype=policy, kernel_initializer=glorot, bias_initializer=zeros)
+    activation = {"module": "keras.activations", "class_name": "function", "config": "relu", "registered_name": "relu"}
+    part = {"class_name": "Dense", "name": "d", "config": {"units": 1, "activation": activation, "kernel_initializer": glorot}, "shared_object_id": 3}
+    metadata = builders.field(2, 1) + builders.field(3, "root.layer-0") + builders.field(5, json.dumps(part))
+    space = [{"class_name": "Int", "config": {"name": "units", "default": None, "conditions": [], "min_value": 1}}, {"class_name": "Choice", "config": {"values": [1]}}]
     return {
+        "metadata/keras_metadata.pb": builders.field(1, metadata),
+        "tuner/trial.json": json.dumps({"trial_id": "00", "hyperparameters": {"space": space, "values": {"units": 4}}, "status": "COMPLETED"}).encode(),
+        "components/pipeline.json": json.dumps({"vocabulary": "vocab.txt", "net": dense, "rows": [{"class_name": "Dense"}, {"config": "x"}]}).encode(),
         "dense.keras": model(given, dense),
         "convolution.keras": model(given, obj("keras.layers", "Conv2D", filters=4, kernel_size=[3, 3]), obj("keras.layers", "Flatten")),
         "recurrent.keras": model(given, obj("keras.layers", "Bidirectional", layer=obj("keras.layers", "LSTM", units=3))),

@@ -160,6 +160,17 @@ def memories() -> dict[str, bytes]:
         return b"cnumpy\ndtype\n(" + pickles.text(code) + b"\x89\x88tR(K\x03\x8c\x01|" + state + b"tb"
 
     field = dtype("O8", b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\x3f")
+    number = dtype("i8", b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0")
+    half = dtype("i4", b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0")
+    pair = b"\x8c\x01o\x8c\x01i\x86}(\x8c\x01o" + field + b"K\0\x86\x8c\x01i"
+    single = b"\x8c\x01o\x85}\x8c\x01o" + field + b"K\0\x86s"
+    size = b"K\x08K\x01K\x1b"
+
+    def array(kind: bytes, value: bytes) -> bytes:
+        return b"\x80\x04cnumpy.core.multiarray\n_reconstruct\n(cnumpy\nndarray\nK\0\x85C\x01btR(K\x01K\x01\x85" + kind + b"\x89]" + value + b"atb."
+
+    # The address that becomes a reference. This one is none, so that whoever loads the file gets `None`.
+    address = b"K\0"
     record = b"N\x8c\x01a\x85}\x8c\x01a" + field + b"K\0\x86sK\x08K\x01K\0"
     names = b"\x80\x04\x8c\x02os\x940\x8c\x06system\x940N."
     kept = b"\x80\x04cfunctools\npartial\n"
@@ -174,6 +185,12 @@ def memories() -> dict[str, bytes]:
         "memo/two-readings.pkl": names + b"\x8c\x0bcollections\x940\x8c\x0bOrderedDict\x940h\0h\x01\x93)R.",
         "dtype/object.pkl": b"\x80\x04" + dtype("O8", b"NNNJ\xff\xff\xff\xffJ\xff\xff\xff\xffK\0") + b".",
         "dtype/record.pkl": b"\x80\x04" + dtype("V8", record) + b".",
+        "overlap/whole.pkl": array(dtype("V8", b"N" + pair + number + b"K\0\x86u" + size), b"N" + address + b"\x86"),
+        "overlap/half.pkl": array(dtype("V8", b"N" + pair + half + b"K\x04\x86u" + size), b"N" + address + b"\x86"),
+        "overlap/base-and-field.pkl": array(dtype("V8", number + b"K\x01\x85\x86" + single + size), address + b"\x85"),
+        "overlap/field-of-a-number.pkl": array(dtype("i8", b"N" + single + b"J\xff\xff\xff\xffJ\xff\xff\xff\xffK\x1b"), address),
+        "overlap/array-of-a-text.pkl": array(dtype("S8", field + b"K\x01\x85\x86NN" + size), b"C\x08" + bytes(8)),
+        "overlap/names.pkl": b"\x80\x04" + dtype("V16", b"N\x8c\x01i\x85}(\x8c\x01o" + field + b"K\x08\x86\x8c\x01i" + number + b"K\0\x86uK\x10K\x01K\x1b") + b".",
         "kept/type.pkl": kept + b"cbuiltins\ntype\n\x85R.",
         "kept/booster.pkl": kept + b"cxgboost.core\nBooster\n\x85R.",
         "weights/model.mlmodel": builders.coreml_program("@model_path/../../secret"),
@@ -461,20 +478,34 @@ def keras() -> dict[str, bytes]:
     marshal = base64.b64encode(b"\xe3\0\0\0\0inert").decode()
     layer = lambda **config: {"module": "keras.layers", "class_name": "Lambda", "config": config, "registered_name": None}  # noqa: E731
 
-    def model(*layers: dict) -> bytes:
-        config = {
-            "module": "keras",
-            "class_name": "Sequential",
-            "config": {"name": "m", "layers": list(layers)},
-            "registered_name": None,
-        }
+    def sequential(*layers: dict) -> dict:
+        return {"module": "keras", "class_name": "Sequential", "config": {"name": "m", "layers": list(layers)}, "registered_name": None}
+
+    def saved(config: object) -> bytes:
         return zipped({"metadata.json": b'{"keras_version": "3.8.0"}', "config.json": json.dumps(config).encode()})
+
+    def model(*layers: dict) -> bytes:
+        return saved(sequential(*layers))
+
+    def repeated(count: int, part: str) -> bytes:
+        parts = ", ".join(part.format(number) for number in range(count))
+        return f'{{"config": {{}}, {parts}}}'.encode()
 
     dense = {"module": "keras.layers", "class_name": "Dense", "config": {"units": 1}, "registered_name": None}
     function = lambda module, name: dense | {  # noqa: E731
         "config": {"units": 1, "activation": {"module": module, "class_name": "function", "config": name, "registered_name": name}}
     }
+    inner = sequential(function("os", "system"))
+    part = {"class_name": "Dense", "config": {"activation": {"module": "os", "class_name": "function", "config": "system"}}}
+    metadata = builders.field(2, 1) + builders.field(3, "root.layer-0") + builders.field(5, " " + json.dumps(part))
     return {
+        "wrapped-in-an-object.keras": saved({"model": inner}),
+        "wrapped-in-a-list.keras": saved([[inner]]),
+        "wrapped-with-a-class.keras": saved({"class_name": "x", "model": inner}),
+        "wrapped.json": json.dumps({"a": [{"b": inner}]}).encode(),
+        "repeated-names.json": repeated(20_000, '"module": "keras.layers", "class_name": "Dense", "registered_name": "R{}"'),
+        "repeated-nodes.skops": zipped({"schema.json": repeated(20_000, '"__loader__": "L{0}", "__module__": "m{0}", "__class__": "C{0}"')}),
+        "modules/keras_metadata.pb": builders.field(1, metadata),
         "lambda-v2.keras": model(layer(function=[marshal, None, None], function_type="lambda")),
         "lambda-v3.keras": model(layer(function={"class_name": "__lambda__", "config": {"code": marshal}})),
         "function-os.keras": model(function("os", "system")),

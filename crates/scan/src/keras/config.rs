@@ -3,6 +3,8 @@
 //! Keras makes an object of every JSON object with a `class_name` and a `config`, wherever its code asks for one; here each
 //! is judged, wherever it stands. Sources: the serialisation libraries of Keras 2.15, tf_keras and Keras 3.8 to 3.15.
 
+use std::collections::BTreeSet;
+
 use super::json::{self, Json, Object};
 use super::names::{has_part, is_class_name, is_within, keras};
 use super::special;
@@ -12,21 +14,32 @@ use crate::trouble::Trouble;
 
 /// Examines a configuration.
 pub(super) fn examine(text: &str, scan: &mut Examination<'_>) -> Result<(), Trouble> {
-    let document = json::parse(text)?;
-    let mut open = vec![Task { value: &document, key: "", listed: false, in_lambda: false }];
-    while let Some(Task { value, key, listed, mut in_lambda }) = open.pop() {
+    examine_document(&json::parse(text)?, scan);
+    Ok(())
+}
+
+/// Examines what was read already.
+pub(super) fn examine_document(document: &Json<'_>, scan: &mut Examination<'_>) {
+    let mut open = vec![Task { value: document, key: "", listed: false, in_object: false, in_lambda: false }];
+    while let Some(Task { value, key, listed, mut in_object, mut in_lambda }) = open.pop() {
         match value {
             Json::Plain | Json::Whole(_) => {}
             Json::Text(text) => {
                 if !in_lambda && special::is_marshalled_code(text) {
                     scan.report(LAMBDA, None, format!("`{key}` holds marshalled Python code"));
                 }
-                if !listed {
+                if in_object && !listed {
                     special::examine_text(key, text, scan);
                 }
             }
             Json::List(list) => {
-                open.extend(list.iter().rev().map(|value| Task { value, key, listed: true, in_lambda }));
+                open.extend(list.iter().rev().map(|value| Task {
+                    value,
+                    key,
+                    listed: true,
+                    in_object,
+                    in_lambda,
+                }));
             }
             Json::Object(object) => {
                 if let Some(key) = object.duplicate() {
@@ -36,6 +49,7 @@ pub(super) fn examine(text: &str, scan: &mut Examination<'_>) -> Result<(), Trou
                         format!("`{key}` stands twice in one object"),
                     );
                 }
+                in_object |= object.get("config").is_some();
                 in_lambda |= examine_object(object, scan);
                 if !in_lambda {
                     in_lambda = special::examine_functions(object, scan);
@@ -44,12 +58,17 @@ pub(super) fn examine(text: &str, scan: &mut Examination<'_>) -> Result<(), Trou
                     value,
                     key,
                     listed: false,
+                    in_object,
                     in_lambda,
                 }));
             }
         }
     }
-    Ok(())
+}
+
+/// Whether an object that Keras would make stands in the text.
+pub(super) fn has_object(text: &str) -> bool {
+    json::has_object_with(text, "class_name", "config")
 }
 
 /// Whether the text may be a configuration: what Keras reads from an attribute, or finds in another file.
@@ -58,8 +77,9 @@ pub(super) fn is_likely(text: &str) -> bool {
     json::outer_keys(text, |key| {
         class |= matches!(key, "class_name" | "optimizer_config" | "loss");
         config |= matches!(key, "config" | "metrics");
+        class && config
     });
-    class && config
+    class && config || has_object(text)
 }
 
 struct Task<'d> {
@@ -67,6 +87,8 @@ struct Task<'d> {
     /// The key that it stands under, itself or the list that it is of.
     key: &'d str,
     listed: bool,
+    /// Whether it lies in an object that Keras may make.
+    in_object: bool,
     /// Whether code in this value has been reported already.
     in_lambda: bool,
 }
@@ -87,55 +109,110 @@ impl std::fmt::Display for Reference<'_> {
     }
 }
 
-/// Judges a serialised object, if it is one. Duplicate keys are judged in every combination that a reader may take: all
-/// names, with all modules.
+/// Judges a serialised object, if it is one; whether what lies in it is code that is reported with it. Duplicate keys are judged
+/// in every combination that a reader may take: all names, with all modules.
 fn examine_object(object: &Object<'_>, scan: &mut Examination<'_>) -> bool {
-    if object.get("config").is_none() {
+    if object.get("config").is_none() || object.get("class_name").is_none() {
         return false;
     }
+    let said = Said::of(object, scan);
+    let mut layers = BTreeSet::new();
     let mut lambda = false;
-    let mut modules: Vec<&str> =
-        object.all("module").map(|module| module.as_text().unwrap_or_default()).collect();
-    if modules.is_empty() {
-        modules.push("");
-    }
-    for name in object.all("class_name") {
-        for &module in &modules {
-            // A name that is not text stands for nothing by itself, but its module is imported all the same.
-            let Some(name) = name.as_text().or((!module.is_empty()).then_some("")) else { continue };
-            lambda |= examine_reference(object, &Reference { at: object.at, module, name }, scan);
+    for &module in &said.modules {
+        let class = |name| Reference { at: object.at, module, name };
+        // A name that is not text stands for nothing by itself, but its module is imported all the same.
+        let unnamed = said.unnamed && !module.is_empty() && !said.classes.contains("");
+        for name in said.classes.iter().copied().chain(unnamed.then_some("")) {
+            lambda |= examine_reference(&said, &class(name), &mut layers, scan);
         }
+    }
+    for name in layers {
+        lambda |= special::examine_layer(object, &Reference { at: object.at, module: "", name }, scan);
     }
     lambda
 }
 
-/// Judges one reference; whether what lies in the object is code that is reported with it.
-fn examine_reference(object: &Object<'_>, class: &Reference<'_>, scan: &mut Examination<'_>) -> bool {
+/// What an object says of itself, each once.
+struct Said<'d> {
+    modules: BTreeSet<&'d str>,
+    classes: BTreeSet<&'d str>,
+    /// Whether a class has a name that is not text.
+    unnamed: bool,
+    registered: BTreeSet<&'d str>,
+    /// The one of them that Python takes.
+    last_registered: &'d str,
+    functions: BTreeSet<&'d str>,
+    specs: BTreeSet<&'d str>,
+    /// Whether a function may have a name that is not text, and whether one may have one that is not `null` either.
+    nameless: (bool, bool),
+}
+
+impl<'d> Said<'d> {
+    fn of(object: &'d Object<'_>, scan: &mut Examination<'_>) -> Self {
+        let mut much = false;
+        let mut texts = |key| {
+            let (texts, more) = object.texts(key);
+            much |= more;
+            texts
+        };
+        let (mut modules, classes) = (texts("module"), texts("class_name"));
+        let (mut registered, functions) = (texts("registered_name"), texts("config"));
+        let mut specs = texts("spec_name");
+        if much {
+            let what = format!("an object with more than {} values of one key", json::VALUES);
+            scan.settle(Err(Trouble::Limit(what)));
+        }
+        registered.remove("");
+        let (mut unnamed, mut nameless) = (false, (false, false));
+        for (key, value) in &object.members {
+            let is_text = value.as_text().is_some();
+            match key.as_ref() {
+                "module" | "spec_name" if is_text => {}
+                "module" => _ = modules.insert(""),
+                "spec_name" => _ = specs.insert(""),
+                "class_name" => unnamed |= !is_text,
+                "config" if !is_text => nameless = (true, nameless.1 || *value != Json::Plain),
+                _ => {}
+            }
+        }
+        if modules.is_empty() {
+            modules.insert("");
+        }
+        let last_registered = object.text("registered_name").unwrap_or_default();
+        Self { modules, classes, unnamed, registered, last_registered, functions, specs, nameless }
+    }
+}
+
+/// Judges one reference; whether what lies in the object is code that is reported with it. Those by whose names a layer may
+/// be made are added to `layers`.
+fn examine_reference<'d>(
+    said: &Said<'d>,
+    class: &Reference<'d>,
+    layers: &mut BTreeSet<&'d str>,
+    scan: &mut Examination<'_>,
+) -> bool {
     match class.name {
         "__lambda__" => {
             scan.report(LAMBDA, Some(class.at), "a serialised lambda: marshalled Python code");
             return true;
         }
         "function" => {
-            for name in object.all("config") {
-                match name.as_text() {
-                    Some(name) => examine_function(&Reference { name, ..*class }, scan),
-                    None if class.module.is_empty() && *name == Json::Plain => {}
-                    None => {
-                        let what = format!("a function of {:?} whose name is not text", class.module);
-                        scan.report(UNKNOWN_CLASS, Some(class.at), what);
-                    }
-                }
+            for &name in &said.functions {
+                examine_function(&Reference { name, ..*class }, scan);
+            }
+            // `null` is no function, of no module.
+            if said.nameless.1 || said.nameless.0 && !class.module.is_empty() {
+                let what = format!("a function of {:?} whose name is not text", class.module);
+                scan.report(UNKNOWN_CLASS, Some(class.at), what);
             }
             // Keras 2.13 writes `function` for functions of its own.
-            for name in registered_names(object).filter(|name| *name != "function") {
+            for &name in said.registered.iter().filter(|name| **name != "function") {
                 examine_function(&Reference { name, ..*class }, scan);
             }
             return false;
         }
         "__typespec__" => {
-            for name in object.all("spec_name") {
-                let name = name.as_text().unwrap_or_default();
+            for &name in &said.specs {
                 let spec = Reference { name, ..*class };
                 if !is_within(&keras().modules, spec.module) {
                     foreign(&spec, scan);
@@ -143,33 +220,30 @@ fn examine_reference(object: &Object<'_>, class: &Reference<'_>, scan: &mut Exam
                     unknown(&spec, scan);
                 }
             }
-            return examine_registered(object, class, scan);
         }
         // Keras writes no module with these. Where one stands, a version that does not know the name imports it.
-        name if class.module.is_empty() && keras().values.contains(name) => {
-            return examine_registered(object, class, scan);
+        name if class.module.is_empty() && keras().values.contains(name) => {}
+        name => {
+            examine_class(class, said.last_registered, scan);
+            layers.insert(name);
         }
-        _ => {}
     }
-    let registered = object.text("registered_name").unwrap_or_default();
-    examine_class(class, registered, scan);
-    special::examine_layer(object, class, scan) | examine_registered(object, class, scan)
+    examine_registered(said, class, layers, scan);
+    false
 }
 
 /// Judges what Keras 3.8 and tf_keras take where a module lacks the class: what it has under `registered_name`, whatever that
 /// is. Honest configurations have no such name, or the class's own, or one of the registry's, which has a `>`.
-fn examine_registered(object: &Object<'_>, class: &Reference<'_>, scan: &mut Examination<'_>) -> bool {
-    let mut lambda = false;
-    for name in registered_names(object).filter(|name| *name != class.name && !name.contains('>')) {
-        let named = Reference { name, ..*class };
-        examine_class(&named, "", scan);
-        lambda |= special::examine_layer(object, &named, scan);
+fn examine_registered<'d>(
+    said: &Said<'d>,
+    class: &Reference<'d>,
+    layers: &mut BTreeSet<&'d str>,
+    scan: &mut Examination<'_>,
+) {
+    for &name in said.registered.iter().filter(|name| **name != class.name && !name.contains('>')) {
+        examine_class(&Reference { name, ..*class }, "", scan);
+        layers.insert(name);
     }
-    lambda
-}
-
-fn registered_names<'d>(object: &'d Object<'_>) -> impl Iterator<Item = &'d str> {
-    object.all("registered_name").filter_map(Json::as_text).filter(|name| !name.is_empty())
 }
 
 fn examine_class(class: &Reference<'_>, registered: &str, scan: &mut Examination<'_>) {

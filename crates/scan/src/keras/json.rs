@@ -4,7 +4,7 @@
 //! Neither parsing nor what is parsed recurses deeper than [`DEPTH`]; there are never more than [`NODES`] values.
 
 use std::borrow::Cow;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use crate::trouble::Trouble;
 
@@ -12,10 +12,12 @@ use crate::trouble::Trouble;
 const DEPTH: usize = 256;
 /// How many values one document may have.
 const NODES: usize = 1_000_000;
+/// How many different texts of a key that comes again and again are looked at.
+pub(super) const VALUES: usize = 8;
 
-/// One value. Numbers and truth values are not kept: nothing asks for them.
+/// One value. Of numbers only those that count something are kept (skops writes its protocol as one), truth values are not.
 #[derive(Debug, PartialEq)]
-pub(super) enum Json<'a> {
+pub(crate) enum Json<'a> {
     Plain,
     Whole(u64),
     Text(Cow<'a, str>),
@@ -25,41 +27,59 @@ pub(super) enum Json<'a> {
 
 /// An object, with all its members in the order of the text.
 #[derive(Debug, PartialEq)]
-pub(super) struct Object<'a> {
+pub(crate) struct Object<'a> {
     /// Where it begins.
-    pub(super) at: u64,
-    pub(super) members: Vec<(Cow<'a, str>, Json<'a>)>,
+    pub(crate) at: u64,
+    pub(crate) members: Vec<(Cow<'a, str>, Json<'a>)>,
 }
 
 impl<'a> Object<'a> {
     /// Every value of this key.
-    pub(super) fn all<'s>(&'s self, key: &'s str) -> impl Iterator<Item = &'s Json<'a>> {
+    pub(crate) fn all<'s>(&'s self, key: &'s str) -> impl Iterator<Item = &'s Json<'a>> {
         self.members.iter().filter(move |(name, _)| name == key).map(|(_, value)| value)
     }
 
     /// The value that Python takes: the last.
-    pub(super) fn get(&self, key: &str) -> Option<&Json<'a>> {
+    pub(crate) fn get(&self, key: &str) -> Option<&Json<'a>> {
         self.members.iter().rev().find(|(name, _)| name == key).map(|(_, value)| value)
     }
 
     /// The last value of this key, if it is text.
-    pub(super) fn text(&self, key: &str) -> Option<&str> {
+    pub(crate) fn text(&self, key: &str) -> Option<&str> {
         self.get(key).and_then(Json::as_text)
     }
 
+    /// The texts that stand under a key, each once: the first [`VALUES`] of them, and the one that Python takes. Whether there are
+    /// more. Honest writers give a key once. Whoever judges what several keys say together has few combinations by this, however
+    /// long the object is.
+    pub(crate) fn texts<'s>(&'s self, key: &str) -> (BTreeSet<&'s str>, bool) {
+        let (mut texts, mut more) = (BTreeSet::new(), false);
+        for text in
+            self.members.iter().filter(|(name, _)| name == key).filter_map(|(_, value)| value.as_text())
+        {
+            if texts.len() < VALUES {
+                texts.insert(text);
+            } else {
+                more |= !texts.contains(text);
+            }
+        }
+        texts.extend(self.text(key));
+        (texts, more)
+    }
+
     /// A key that stands here twice.
-    pub(super) fn duplicate(&self) -> Option<&str> {
+    pub(crate) fn duplicate(&self) -> Option<&str> {
         let mut seen = HashSet::new();
         self.members.iter().map(|(name, _)| name.as_ref()).find(|name| !seen.insert(*name))
     }
 }
 
 impl<'a> Json<'a> {
-    pub(super) fn as_text(&self) -> Option<&str> {
+    pub(crate) fn as_text(&self) -> Option<&str> {
         if let Self::Text(text) = self { Some(text) } else { None }
     }
 
-    pub(super) fn as_object(&self) -> Option<&Object<'a>> {
+    pub(crate) fn as_object(&self) -> Option<&Object<'a>> {
         if let Self::Object(object) = self { Some(object) } else { None }
     }
 }
@@ -91,40 +111,99 @@ pub(super) fn decode(bytes: &[u8]) -> Cow<'_, str> {
     Cow::Owned(text.trim_start_matches('\u{feff}').to_owned())
 }
 
-/// Calls `seen` with each key of the outermost object, without keeping anything; ends where the text stops being
-/// JSON. Whether a text is of a format is decided by this.
-pub(super) fn outer_keys(text: &str, mut seen: impl FnMut(&str)) {
+/// What a text has, for those who only want to know of which format it is.
+enum Mark<'s> {
+    Open,
+    Close,
+    Key(&'s str),
+}
+
+/// Calls `seen` with the beginning, the keys and the end of each object and list, without keeping anything; ends where the text
+/// stops being JSON, or `seen` says that it has seen enough.
+fn skim(text: &str, mut seen: impl FnMut(Mark<'_>) -> bool) {
     let mut parser = Parser { text, at: 0 };
-    parser.space();
-    if parser.next() != Some(b'{') {
-        return;
-    }
-    let (mut depth, mut key_comes) = (1_u64, true);
-    while depth > 0 {
+    // Whether each of those that are open is an object.
+    let mut open: Vec<bool> = Vec::new();
+    let mut key_comes = false;
+    loop {
         parser.space();
-        match parser.peek() {
+        let enough = match parser.peek() {
             None => return,
             Some(b'"') => {
                 let Ok(string) = parser.string() else { return };
-                if std::mem::take(&mut key_comes) {
-                    seen(&string);
+                if std::mem::take(&mut key_comes) && seen(Mark::Key(&string)) {
+                    return;
                 }
                 continue;
             }
-            Some(b'{' | b'[') => depth += 1,
-            Some(b'}' | b']') => depth -= 1,
-            Some(b',') => key_comes = depth == 1,
-            Some(_) => {}
+            Some(byte @ (b'{' | b'[')) => {
+                key_comes = byte == b'{';
+                open.push(key_comes);
+                seen(Mark::Open)
+            }
+            Some(b'}' | b']') => {
+                key_comes = false;
+                open.pop();
+                seen(Mark::Close)
+            }
+            Some(b',') => {
+                key_comes = open.last().copied().unwrap_or_default();
+                false
+            }
+            Some(_) => false,
+        };
+        if enough || open.is_empty() {
+            return;
         }
         parser.at += 1;
     }
+}
+
+/// Calls `seen` with each key of the outermost object, until it says that it has seen enough.
+pub(super) fn outer_keys(text: &str, mut seen: impl FnMut(&str) -> bool) {
+    if !text.trim_start_matches([' ', '\t', '\n', '\r']).starts_with('{') {
+        return;
+    }
+    let mut depth = 0_u64;
+    skim(text, |mark| {
+        match mark {
+            Mark::Open => depth = depth.saturating_add(1),
+            Mark::Close => depth = depth.saturating_sub(1),
+            Mark::Key(key) if depth == 1 => return seen(key),
+            Mark::Key(_) => {}
+        }
+        false
+    });
+}
+
+/// Whether some object, however deep it lies, has both keys.
+pub(crate) fn has_object_with(text: &str, first: &str, second: &str) -> bool {
+    // One of each object and list that is open, with a bit for each key.
+    let mut open: Vec<u8> = Vec::new();
+    let mut found = false;
+    skim(text, |mark| {
+        match mark {
+            Mark::Open => open.push(0),
+            Mark::Close => {
+                open.pop();
+            }
+            Mark::Key(key) => {
+                if let Some(bits) = open.last_mut() {
+                    *bits |= u8::from(key == first) | u8::from(key == second) << 1;
+                    found = *bits == 3;
+                }
+            }
+        }
+        found
+    });
+    found
 }
 
 /// Reads one document.
 ///
 /// # Errors
 /// If it is not one, lies deeper than [`DEPTH`] or has more than [`NODES`] values.
-pub(super) fn parse(text: &str) -> Result<Json<'_>, Trouble> {
+pub(crate) fn parse(text: &str) -> Result<Json<'_>, Trouble> {
     let mut parser = Parser { text, at: 0 };
     let value = parser.document()?;
     parser.space();
@@ -339,7 +418,10 @@ mod tests {
 
     fn keys(text: &str) -> Vec<String> {
         let mut keys = Vec::new();
-        outer_keys(text, |key| keys.push(key.to_owned()));
+        outer_keys(text, |key| {
+            keys.push(key.to_owned());
+            false
+        });
         keys
     }
 
@@ -384,6 +466,30 @@ mod tests {
     }
 
     #[test]
+    fn two_keys_of_one_object_are_found_at_any_depth() {
+        let has = |text: &str| has_object_with(text, "a", "b");
+        for text in [
+            r#"{"a":1,"b":2}"#,
+            r#" [{"x":{"b":{"a":[{}]},"a":["b"]}}]"#,
+            r#"{"x":[[],{"a":{"c":[1]},"\u0062":0"#,
+            &format!("{}{{\"b\":0,\"a\":0", "[".repeat(100_000)),
+        ] {
+            assert!(has(text), "{text:.60}");
+        }
+        for text in [
+            r#"{"a":{"b":1}}"#,
+            r#"["a","b"]"#,
+            r#"{"a":"b","c":"b"}"#,
+            r#"[{"a":1},{"b":1}]"#,
+            "",
+            "\"a\"",
+            "[]{\"a\":1,\"b\":1}",
+        ] {
+            assert!(!has(text), "{text}");
+        }
+    }
+
+    #[test]
     fn every_encoding_of_python_is_decoded() {
         let text = "{\"é\": 1}";
         let utf16: Vec<u16> = text.encode_utf16().collect();
@@ -403,7 +509,8 @@ mod tests {
         #[test]
         fn arbitrary_text_never_panics(text in "[\\[\\]{}:,\"\\\\a-f0-9 .ué-]{0,200}") {
             let _ = parse(&text);
-            outer_keys(&text, |_| ());
+            outer_keys(&text, |_| false);
+            has_object_with(&text, "a", "b");
         }
 
         #[test]

@@ -5,7 +5,7 @@
 
 mod config;
 mod hdf5;
-mod json;
+pub(crate) mod json;
 mod names;
 mod skops;
 mod special;
@@ -47,36 +47,44 @@ crate::rules::declare! {
 /// one of the formats is undecided.
 const JSON: usize = 32 << 20;
 
-/// Whether the bytes are a JSON object with keys that satisfy `is_whole`, which is called after each key.
-fn detect_json(probe: &Probe<'_>, mut is_whole: impl FnMut(&str) -> bool) -> Result<Match, Trouble> {
-    let start: Vec<u8> = probe
+/// Whether the bytes are JSON that begins with one of these and satisfies `is_one`.
+fn detect_json(probe: &Probe<'_>, opens: &[u8], is_one: impl FnOnce(&str) -> bool) -> Result<Match, Trouble> {
+    let first = probe
         .head
         .iter()
-        .copied()
-        .filter(|b| !matches!(b, 0 | b' ' | b'\t' | b'\n' | b'\r' | 0xef | 0xbb | 0xbf | 0xfe | 0xff))
-        .collect();
-    if start.first().is_some_and(|first| *first != b'{') {
+        .find(|b| !matches!(b, 0 | b' ' | b'\t' | b'\n' | b'\r' | 0xef | 0xbb | 0xbf | 0xfe | 0xff));
+    if first.is_some_and(|first| !opens.contains(first)) {
         return Ok(Match::No);
     }
     let bytes = probe.view.bytes(0, JSON)?;
     // Whatever lies behind so much padding cannot be told; what loaders look for by these names is not passed over.
-    let mut found = probe.view.len() > JSON as u64
+    let padded = probe.view.len() > JSON as u64
         && ["config.json", "schema.json"].iter().any(|name| probe.name.ends_with(name));
-    json::outer_keys(&json::decode(&bytes), |key| found |= is_whole(key));
-    Ok(if found { Match::Weak } else { Match::No })
+    Ok(if padded || is_one(&json::decode(&bytes)) { Match::Weak } else { Match::No })
 }
 
+/// Keras walks lists, and objects that are none of its own, down to those that are: what stands around a model is up to whoever
+/// wrote the file.
 fn detect_config(probe: &Probe<'_>) -> Result<Match, Trouble> {
-    let (mut class, mut config) = (false, false);
-    detect_json(probe, |key| {
-        class |= key == "class_name";
-        config |= key == "config";
-        class && config || key == "model_config" || key == "modelTopology"
+    detect_json(probe, b"{[", |text| {
+        let mut found = false;
+        json::outer_keys(text, |key| {
+            found |= matches!(key, "model_config" | "modelTopology");
+            found
+        });
+        found || config::has_object(text)
     })
 }
 
 fn detect_skops(probe: &Probe<'_>) -> Result<Match, Trouble> {
-    detect_json(probe, |key| key == "__loader__" || key == "_skops_version")
+    detect_json(probe, b"{", |text| {
+        let mut found = false;
+        json::outer_keys(text, |key| {
+            found |= matches!(key, "__loader__" | "_skops_version");
+            found
+        });
+        found
+    })
 }
 
 /// All of a JSON file, as text.
@@ -89,6 +97,12 @@ fn text_of(view: &View) -> Result<String, Trouble> {
 
 fn examine_config(view: &View, scan: &mut Examination<'_>) -> Result<(), Trouble> {
     config::examine(&text_of(view)?, scan)
+}
+
+/// Examines the configuration of a layer that TensorFlow keeps in a SavedModel: Keras makes the objects in it as those of a model
+/// in a file of its own.
+pub(crate) fn examine_layer(configuration: &json::Json<'_>, scan: &mut Examination<'_>) {
+    config::examine_document(configuration, scan);
 }
 
 fn examine_skops(view: &View, scan: &mut Examination<'_>) -> Result<(), Trouble> {

@@ -68,16 +68,7 @@ pub(super) fn examine(text: &str, scan: &mut Examination<'_>) -> Result<(), Trou
                         format!("`{key}` stands twice in one object"),
                     );
                 }
-                // With a key twice, readers differ; the objects of all combinations are judged.
-                for loader in object.all("__loader__") {
-                    for module in object.all("__module__") {
-                        for class in object.all("__class__") {
-                            let text = |value: &Json<'_>| value.as_text().unwrap_or_default().to_owned();
-                            Node { object, loader: text(loader), module: text(module), class: text(class) }
-                                .examine(scan);
-                        }
-                    }
-                }
+                examine_object(object, scan);
                 open.extend(object.members.iter().rev().map(|(_, value)| value));
             }
         }
@@ -85,22 +76,48 @@ pub(super) fn examine(text: &str, scan: &mut Examination<'_>) -> Result<(), Trou
     Ok(())
 }
 
+/// Judges a node, if it is one. With a key twice, readers differ; the nodes of all combinations are judged.
+fn examine_object(object: &Object<'_>, scan: &mut Examination<'_>) {
+    let mut much = false;
+    let mut texts = |key| {
+        let (mut texts, more) = object.texts(key);
+        much |= more;
+        // What is not text stands for nothing that is known.
+        if object.all(key).any(|value| value.as_text().is_none()) {
+            texts.insert("");
+        }
+        texts
+    };
+    let (loaders, modules, classes) = (texts("__loader__"), texts("__module__"), texts("__class__"));
+    if much {
+        let what = format!("a node with more than {} values of one key", json::VALUES);
+        scan.settle(Err(Trouble::Limit(what)));
+    }
+    for &loader in &loaders {
+        for &module in &modules {
+            for &class in &classes {
+                Node { object, loader, module, class }.examine(scan);
+            }
+        }
+    }
+}
+
 struct Node<'d> {
     object: &'d Object<'d>,
-    loader: String,
-    module: String,
-    class: String,
+    loader: &'d str,
+    module: &'d str,
+    class: &'d str,
 }
 
 impl Node<'_> {
     fn examine(&self, scan: &mut Examination<'_>) {
-        match self.loader.as_str() {
+        match self.loader {
             // What it holds is JSON, whatever the node says its type is.
             "JsonNode" | "CachedNode" | "SliceNode" => {}
             "OperatorFuncNode" => self.operator(scan),
             "MethodNode" => self.method(scan),
             "FunctionNode" => {
-                self.named(&self.module, &self.class, scan);
+                self.named(self.module, self.class, scan);
                 if let Some(content) = self.object.get("content").and_then(Json::as_object) {
                     // Protocol 0.
                     let module = content.text("module_path").unwrap_or_default();
@@ -108,10 +125,10 @@ impl Node<'_> {
                 }
             }
             "RandomGeneratorNode" => {
-                self.named(&self.module, &self.class, scan);
+                self.named(self.module, self.class, scan);
                 self.bit_generator(scan);
             }
-            loader if skops().loaders.contains(loader) => self.named(&self.module, &self.class, scan),
+            loader if skops().loaders.contains(loader) => self.named(self.module, self.class, scan),
             loader => self.report(UNKNOWN_NODE, scan, format!("a {} for {self}", escape(loader, 100))),
         }
     }
@@ -144,7 +161,7 @@ impl Node<'_> {
 
     /// `operator` functions are called with the file's arguments, though only those that make a function are ever saved.
     fn operator(&self, scan: &mut Examination<'_>) {
-        match (self.module.as_str(), self.class.as_str()) {
+        match (self.module, self.class) {
             ("operator", "itemgetter") => {}
             ("operator", "attrgetter") => {
                 let what = "an operator.attrgetter: reaches into what it is later called with";
@@ -164,12 +181,12 @@ impl Node<'_> {
         let owner = content.and_then(|content| content.get("obj")).and_then(Json::as_object);
         let method = content.and_then(|content| content.text("func")).unwrap_or_default();
         let agrees = owner.is_some_and(|owner| {
-            owner.text("__module__") == Some(&self.module) && owner.text("__class__") == Some(&self.class)
+            owner.text("__module__") == Some(self.module) && owner.text("__class__") == Some(self.class)
         });
         let plain = is_dotted_name(method) && !method.contains('.') && !method.starts_with('_');
         let what = format!("the method {} of {self}", escape(method, 200));
         if agrees && plain {
-            self.named(&self.module, &self.class, scan);
+            self.named(self.module, self.class, scan);
             self.report_as(Severity::Medium, scan, what);
         } else {
             self.report(SKOPS_CALL, scan, what);
@@ -210,6 +227,6 @@ impl Node<'_> {
 
 impl std::fmt::Display for Node<'_> {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}.{}", escape(&self.module, 200), escape(&self.class, 200))
+        write!(f, "{}.{}", escape(self.module, 200), escape(self.class, 200))
     }
 }

@@ -1,5 +1,7 @@
 //! Layers whose configuration does more than describe: code, files, pickles, calls into TensorFlow.
 
+use std::collections::BTreeSet;
+
 use super::config::Reference;
 use super::json::{self, Json, Object};
 use super::names::{is_within, keras};
@@ -125,10 +127,14 @@ fn examine_definition(definition: &str, layer: &Reference<'_>, scan: &mut Examin
 /// `output_shape_type`): a lambda is byte code. Whether one was found.
 pub(super) fn examine_functions(object: &Object<'_>, scan: &mut Examination<'_>) -> bool {
     let mut found = false;
-    for (key, kind) in &object.members {
-        let Some(function) = key.strip_suffix("_type") else { continue };
-        let code = object.all(function).any(|value| matches!(value, Json::List(_) | Json::Text(_)));
-        if kind.as_text() == Some("lambda") && code {
+    let kinds: BTreeSet<&str> = object
+        .members
+        .iter()
+        .filter(|(_, kind)| kind.as_text() == Some("lambda"))
+        .filter_map(|(key, _)| key.strip_suffix("_type"))
+        .collect();
+    for (function, value) in &object.members {
+        if matches!(value, Json::List(_) | Json::Text(_)) && kinds.contains(function.as_ref()) {
             scan.report(LAMBDA, Some(object.at), format!("`{function}` holds marshalled Python code"));
             found = true;
         }

@@ -251,6 +251,75 @@ fn layers_that_reach_out_are_found() {
 }
 
 #[test]
+fn nothing_around_a_model_hides_it() {
+    let evil = function("os", "system");
+    let foreign = [("keras-foreign-module", Critical)];
+    for name in ["config.json", "model.json", "no-extension"] {
+        for (before, behind) in [
+            (r#"{"model": "#, "}"),
+            ("[", "]"),
+            (r#"{"class_name": "x", "model": "#, "}"),
+            (r#"[0, "class_name", {"config": null, "list": [[{"a": {"class_name": 1}}, "#, "]]}]"),
+            (&"[".repeat(100), &"]".repeat(100)),
+        ] {
+            check(name, format!("{before}{evil}{behind}"), &foreign);
+        }
+    }
+    // Deeper than is examined: undecided.
+    let deep = scan("config.json", [&"[".repeat(400), evil.as_str(), &"]".repeat(400)].concat());
+    assert!(deep.iter().any(|finding| finding.rule.as_str() == "limit"), "{deep:?}");
+}
+
+#[test]
+fn what_lies_around_a_model_is_not_taken_for_a_part_of_it() {
+    let dense = layer("null", "Dense", "{}");
+    check("around.json", format!(r#"{{"vocabulary": "vocab.txt", "net": {dense}}}"#), &[]);
+    let within = layer("null", "StringLookup", r#"{"a": [{"vocabulary": "vocab.txt"}]}"#);
+    check("within.json", format!("[{within}]"), &[("keras-file-reference", High)]);
+    // As Keras Tuner writes its trials.
+    let space = r#"[{"class_name": "Int", "config": {"name": "units", "min_value": 1, "conditions": []}},
+        {"class_name": "Choice", "config": {"name": "kind", "values": ["a", "b"]}}, {"class_name": "Float", "config": {}},
+        {"class_name": "Boolean", "config": {}}, {"class_name": "Fixed", "config": {"name": "x", "value": 1}}]"#;
+    let trial =
+        format!(r#"{{"trial_id": "00", "hyperparameters": {{"space": {space}, "values": {{"units": 3}}}}}}"#);
+    check("trial.json", trial, &[]);
+}
+
+#[test]
+fn keys_that_come_again_and_again_take_no_longer_than_others() {
+    let many = |part: &dyn Fn(usize) -> String| -> String {
+        let parts: Vec<String> = (0..20_000).map(part).collect();
+        format!(r#"{{"config": {{}}, {}}}"#, parts.join(", "))
+    };
+    // Each of these took time with the third or fourth power of its length: about a year for the first of them.
+    for text in [
+        many(&|i| format!(r#""module": "keras.layers", "class_name": "Dense", "registered_name": "R{i}""#)),
+        many(&|i| format!(r#""module": "m{i}", "class_name": "C{i}", "registered_name": "R{i}""#)),
+        many(&|i| format!(r#""module": "m{i}", "class_name": "__typespec__", "spec_name": "S{i}""#)),
+        many(&|i| {
+            format!(
+                r#""class_name": "Lambda", "registered_name": "Lambda", "config": {{"function": "f{i}"}}"#
+            )
+        }),
+        many(&|i| format!(r#""module": "m{i}", "class_name": "function", "config": "f{i}""#)),
+        many(&|_| r#""a_type": "lambda", "a": 1"#.to_owned()),
+        many(&|i| format!(r#""__loader__": "L{i}", "__module__": "m{i}", "__class__": "C{i}""#)),
+        many(&|_| r#""__loader__": "MethodNode", "__module__": "m", "__class__": "C""#.to_owned()),
+    ] {
+        let found = scan("config.json", text);
+        assert!(found.len() > 1, "{found:?}");
+    }
+    // What comes first is judged all the same.
+    let evil = many(&|i| {
+        format!(
+            r#""class_name": "Dense", "module": "{}""#,
+            if i == 3 { "os".to_owned() } else { format!("m{i}") }
+        )
+    });
+    assert!(scan("config.json", evil).iter().any(|finding| finding.message.contains("os.Dense")));
+}
+
+#[test]
 fn neither_of_two_equal_keys_hides_the_other() {
     for (first, second) in [("keras.layers", "os"), ("os", "keras.layers")] {
         let twice = format!(

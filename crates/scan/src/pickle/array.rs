@@ -222,6 +222,10 @@ pub(super) fn past(tail: Tail, bytes: &[u8]) -> Option<&[u8]> {
 
 /// The layout that a `numpy.dtype` describes, where it is certain.
 fn layout(value: Value, heap: &Heap, judge: &Judge) -> Option<Layout> {
+    // Strings of any length are stored as objects are.
+    if dtype::is_strings(value, heap, judge) {
+        return Some(Layout { element: 16, objects: true });
+    }
     let Some(Node::Object { args, state, .. }) =
         heap.get(value).filter(|_| dtype::is_one(value, heap, judge))
     else {

@@ -394,12 +394,18 @@ impl Machine {
             let Some(Node::Object { args, state: Value::None, .. }) = self.heap.get(target) else {
                 return false;
             };
-            if dtype::fits(*args, state, &self.heap, judge) != Fit::Yes {
-                return false;
+            let args = *args;
+            let (names, fields) = (self.item(state, 3), self.item(state, 4));
+            if let (Some(names), Some(fields)) = (names, fields)
+                && matches!(self.heap.get(fields), Some(Node::Dict { fields, .. }) if fields.is_open())
+            {
+                let known = dtype::fields(names, fields, &self.heap, judge);
+                if let Some(Node::Dict { fields, .. }) = self.heap.get_mut(fields) {
+                    *fields = known;
+                }
             }
-            let fields = self.item(state, 4).unwrap_or(Value::None);
-            if let Some(Node::Dict { fixed, .. }) = self.heap.get_mut(fields) {
-                *fixed = true;
+            if dtype::fits(args, state, &self.heap, judge) != Fit::Yes {
+                return false;
             }
         }
         match self.heap.get(state) {
@@ -528,7 +534,7 @@ impl Machine {
             _ => KEEP,
         };
         let fixed = match (target, self.heap.get(target)) {
-            (_, Some(Node::Dict { fixed, .. })) => *fixed,
+            (_, Some(Node::Dict { fields, .. })) => !fields.is_open(),
             (Value::Data, _) => pairs.iter().any(|[_, value]| fields(*value)),
             _ => false,
         };

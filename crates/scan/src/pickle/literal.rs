@@ -3,7 +3,7 @@
 use super::cursor::{Line, MAX_NAME};
 use super::judge::Judge;
 use super::machine::{Machine, Step};
-use super::value::{Form, Node, Text, Value};
+use super::value::{Fields, Form, Node, Text, Value};
 use super::{BOMB, EXTENSION, FRAME, UNDECIDED, UNUSUAL, number};
 
 impl Machine {
@@ -119,7 +119,13 @@ impl Machine {
     }
 
     pub(super) fn dict(&mut self) -> Value {
-        self.add(Node::Dict { entries: Vec::new(), len: 0, dunder: None, nameless: false, fixed: false })
+        self.add(Node::Dict {
+            entries: Vec::new(),
+            len: 0,
+            dunder: None,
+            nameless: false,
+            fields: Fields::Open,
+        })
     }
 
     /// `c` and `i`: names in the stream itself.

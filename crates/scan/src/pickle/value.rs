@@ -156,6 +156,24 @@ impl Items {
     }
 }
 
+/// What a dict comes to as the fields of a type of numpy. Types share them, so that it is told once.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) enum Fields {
+    /// No type has been made with it.
+    #[default]
+    Open,
+    /// Not what numpy writes.
+    Odd,
+    /// A record with these names, a node: as far as its fields reach, and whether there are objects among them.
+    Record { names: u32, end: u64, refers: bool },
+}
+
+impl Fields {
+    pub(crate) fn is_open(self) -> bool {
+        self == Self::Open
+    }
+}
+
 /// A value with parts.
 #[derive(Debug, Clone, Default)]
 pub(crate) enum Node {
@@ -174,8 +192,8 @@ pub(crate) enum Node {
         dunder: Option<Text>,
         /// Whether a key could be a string that is not in the file as it is.
         nameless: bool,
-        /// Whether it is the fields of a type of numpy, which is made by now.
-        fixed: bool,
+        /// What it comes to if it is the fields of a type of numpy, which is made by now.
+        fields: Fields,
     },
     Set,
     FrozenSet {

@@ -1,10 +1,10 @@
 //! What Keras adds to a SavedModel: each layer's configuration as JSON, with the byte code of Lambda layers.
 
-use serde_json::Value as Json;
-
 use crate::examination::{Examination, escape};
 use crate::graph::TF_LAMBDA;
 use crate::graph::wire::{Span, Value, Wire};
+use crate::keras;
+use crate::keras::json::{self, Json, Object};
 use crate::source::View;
 use crate::trouble::Trouble;
 
@@ -28,31 +28,43 @@ pub(crate) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Tro
 
 /// Examines the configuration of one layer.
 pub(crate) fn layer(wire: &mut Wire, span: Span, scan: &mut Examination<'_>) -> Result<(), Trouble> {
+    let held = scan.limits().held.min(CONFIG);
+    let bytes = wire.bytes(span, held)?;
     // Objects that are no layers have empty texts, or texts of their own.
-    if wire.bytes(span, 1)? != b"{" {
+    if !matches!(bytes.trim_ascii_start(), [] | [b'{', ..]) {
         return Ok(());
     }
-    let held = scan.limits().held.min(CONFIG);
     if span.len() > held as u64 {
         return Err(Trouble::Limit(format!("a layer's configuration has more than {held} bytes")));
     }
-    let bytes = wire.bytes(span, held)?;
-    let config: Json = serde_json::from_slice(&bytes).map_err(|error| {
-        Trouble::malformed(span.start, format!("a layer's configuration is no JSON: {error}"))
+    let text = String::from_utf8_lossy(&bytes);
+    if text.trim().is_empty() {
+        return Ok(());
+    }
+    let config = json::parse(&text).map_err(|trouble| match trouble {
+        Trouble::Malformed { offset, what } => {
+            let what = format!("a layer's configuration is no JSON: {what}");
+            Trouble::malformed(span.start.saturating_add(offset), what)
+        }
+        other => other,
     })?;
+    // Before Keras 2.13 a layer named no modules, and what has none is looked up among Keras's own and the caller's.
+    if json::has_object_with(&text, "module", "class_name") {
+        keras::examine_layer(&config, scan);
+    }
     let mut left = vec![&config];
     while let Some(value) = left.pop() {
         match value {
-            Json::Array(items) => left.extend(items),
-            Json::Object(fields) => {
-                if let Some(what) = lambda(fields) {
-                    let name = fields.get("name").or_else(|| config.get("name")).and_then(Json::as_str);
+            Json::List(items) => left.extend(items),
+            Json::Object(object) => {
+                if let Some(what) = lambda(object) {
+                    let name = object.text("name").or_else(|| config.as_object()?.text("name"));
                     let what =
                         format!("{what} in the layer {}", escape(name.unwrap_or("without a name"), 200));
                     scan.report(TF_LAMBDA, Some(span.start), what);
                     break;
                 }
-                left.extend(fields.values());
+                left.extend(object.members.iter().map(|(_, value)| value));
             }
             _ => {}
         }
@@ -60,11 +72,13 @@ pub(crate) fn layer(wire: &mut Wire, span: Span, scan: &mut Examination<'_>) -> 
     Ok(())
 }
 
-fn lambda(fields: &serde_json::Map<String, Json>) -> Option<&'static str> {
-    let text = |key| fields.get(key).and_then(Json::as_str);
-    if text("class_name") == Some("__lambda__") || text("function_type") == Some("lambda") {
+fn lambda(object: &Object<'_>) -> Option<&'static str> {
+    let classes = object.texts("class_name").0;
+    if classes.contains("__lambda__")
+        || object.all("function_type").any(|kind| kind.as_text() == Some("lambda"))
+    {
         Some("Python byte code")
-    } else if text("class_name") == Some("Lambda") {
+    } else if classes.contains("Lambda") {
         Some("a Lambda")
     } else {
         None

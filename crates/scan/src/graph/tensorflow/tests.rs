@@ -276,6 +276,30 @@ fn lambda_layers_are_found_in_both_places_that_keras_puts_them() {
     check("keras_metadata.pb", &keras(lambda), "keras-metadata", &["tensorflow-keras-lambda"]);
     check("keras_metadata.pb", &keras(r#"{"class_name": "Dense"}"#), "keras-metadata", &[]);
     check("keras_metadata.pb", &keras("{broken"), "keras-metadata", &["malformed"]);
+    // White space before it is JSON's own.
+    check(
+        "keras_metadata.pb",
+        &keras(&format!("\n {lambda}")),
+        "keras-metadata",
+        &["tensorflow-keras-lambda"],
+    );
+    check("keras_metadata.pb", &keras(" "), "keras-metadata", &[]);
+    // What Python writes of numbers that are none.
+    check(
+        "keras_metadata.pb",
+        &keras(r#"{"class_name": "ReLU", "config": {"max_value": Infinity}}"#),
+        "keras-metadata",
+        &[],
+    );
+    let twice = r#"{"class_name": "Lambda", "class_name": "Dense", "config": {}}"#;
+    check("keras_metadata.pb", &keras(twice), "keras-metadata", &["tensorflow-keras-lambda"]);
+    // Since Keras 2.13 the parts of a layer are made by their modules.
+    let part = |module: &str, name: &str| {
+        let part = format!(r#"{{"module": "{module}", "class_name": "function", "config": "{name}"}}"#);
+        keras(&format!(r#"{{"class_name": "Dense", "config": {{"units": 1, "activation": {part}}}}}"#))
+    };
+    check("keras_metadata.pb", &part("os", "system"), "keras-metadata", &["keras-foreign-module"]);
+    check("keras_metadata.pb", &part("keras.activations", "relu"), "keras-metadata", &[]);
     let object = Proto::new().message(4, Proto::new().text(1, "_tf_keras_layer").text(3, lambda));
     let meta = meta(graph([])).message(7, Proto::new().message(1, object));
     check("saved_model.pb", &saved(meta), "tensorflow-saved-model", &["tensorflow-keras-lambda"]);

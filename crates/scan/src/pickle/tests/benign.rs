@@ -93,6 +93,45 @@ fn arrays_of_objects_in_joblib_are_pickles() {
 }
 
 #[test]
+fn records_and_strings_of_joblib_are_as_long_as_they_are() {
+    // `numpy.dtype(numpy.record, False, True)`, with one field.
+    let start =
+        Asm::new().global("numpy", "dtype").global("numpy", "record").op(op::NEWFALSE).op(op::NEWTRUE);
+    let start = start.op(op::TUPLE3).op(op::REDUCE).op(op::MARK).int(3).text("|").op(op::NONE);
+    let record = |size: i32| {
+        let asm = start.clone().text("a").op(op::TUPLE1).op(op::EMPTY_DICT).text("a");
+        let asm = asm.raw(&dtype("f8", -1, 0).unfinished()).int(0).op(op::TUPLE2).op(op::SETITEM);
+        asm.int(size).int(1).int(16).op(op::TUPLE).op(op::BUILD)
+    };
+    let file = |dtype: Asm, data: &[u8]| {
+        Asm::proto(4).raw(&stand_in(dtype, 3, Some(16)).unfinished()).raw(data).op(op::POP)
+    };
+    clean(file(record(8), &aligned(&[0; 24])).op(op::NONE).stop());
+    let evil = file(record(8), &aligned(&[0; 24])).global("os", "system").call1("id").stop();
+    critical(evil, &["os.system"]);
+    check(file(record(-8), &aligned(&[0; 24])).stop(), &["pickle-undecided"]);
+    check(
+        file(
+            start.op(op::NONE).op(op::NONE).int(8).int(1).int(27).op(op::TUPLE).op(op::BUILD),
+            &aligned(&[0; 24]),
+        )
+        .stop(),
+        &["pickle-undecided", "malformed"],
+    );
+    let strings = |module: &str| {
+        let asm = Asm::new().global(module, "_convert_to_stringdtype_kwargs").op(op::NEWTRUE);
+        asm.op(op::TUPLE1).op(op::REDUCE)
+    };
+    for module in ["numpy.core._internal", "numpy._core._internal"] {
+        clean(file(strings(module), &array("numpy._core.multiarray").stop()).op(op::NONE).stop());
+        let evil = file(strings(module), &Asm::proto(2).global("os", "system").call1("id").stop());
+        critical(evil.op(op::NONE).stop(), &["os.system"]);
+    }
+    // Not numpy's maker of that type.
+    check(file(strings("numpy.other"), &[]).stop(), &["pickle-undecided", "pickle-unlisted-callable"]);
+}
+
+#[test]
 fn a_frame_over_an_array_of_joblib_is_read_differently() {
     let inner = stand_in(dtype("f8", -1, 0), 3, Some(16)).unfinished();
     let good = Asm::proto(4).frame(inner.len() as u64).raw(&inner).raw(&aligned(&[0; 24]));

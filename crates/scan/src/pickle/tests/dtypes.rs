@@ -64,7 +64,10 @@ fn states_that_numpy_writes_are_harmless() {
     let record = record.op(op::NEWTRUE).op(op::TUPLE).op(op::REDUCE);
     judged(state(record, &field(double(), 0), 8, 16), true);
     // As many fields as a table has columns, added at once or one by one.
-    let start = || Asm::new().op(op::NONE).op(op::EMPTY_TUPLE).op(op::EMPTY_DICT);
+    let names =
+        (0..300).fold(Asm::new().op(op::NONE).op(op::MARK), |asm, column| asm.short(&format!("c{column}")));
+    let names = names.op(op::TUPLE).op(op::EMPTY_DICT);
+    let start = || names.clone();
     let (mut row, mut single) = (start().op(op::MARK), start());
     for column in 0..300 {
         let add = |asm: Asm| {
@@ -98,6 +101,120 @@ fn states_by_which_bytes_become_objects_are_undecided() {
     ] {
         judged(wrong, false);
     }
+}
+
+/// A type with these names and fields: text, what stands under it, and where that begins; a title that follows a `/`.
+fn record(code: &str, names: &[&str], fields: &[(&str, Asm, i32)], flags: i32) -> Asm {
+    let base = Asm::new().op(op::NONE);
+    with_base(base, code, names, fields, flags)
+}
+
+fn with_base(base: Asm, code: &str, names: &[&str], fields: &[(&str, Asm, i32)], flags: i32) -> Asm {
+    let size = code.strip_prefix(['V', 'S']).map_or(-1, |size| size.parse().unwrap());
+    let mut inner = names.iter().fold(base.op(op::MARK), |asm, name| asm.short(name)).op(op::TUPLE);
+    inner = inner.op(op::EMPTY_DICT);
+    for (key, kind, at) in fields {
+        let (key, title) = key.split_once('/').map_or((*key, None), |(key, title)| (key, Some(title)));
+        inner = inner.short(key).op(op::MARK).raw(&kind.clone().unfinished()).int(*at);
+        inner = title.map_or(inner.clone(), |title| inner.short(title)).op(op::TUPLE).op(op::SETITEM);
+    }
+    state(dtype(code), &inner, size, flags)
+}
+
+#[test]
+fn parts_that_lie_over_each_other_are_not_taken_for_objects() {
+    let (o, i, half) = (object, double, || state(dtype("i4"), &plain(), -1, 0));
+    // The same bytes are an object by one name and a number by the other.
+    let names = ["o", "i"];
+    judged(record("V8", &names, &[("o", o(), 0), ("i", i(), 0)], 27), false);
+    judged(record("V8", &names, &[("i", i(), 0), ("o", o(), 0)], 27), false);
+    judged(record("V8", &names, &[("o", o(), 0), ("i", half(), 4)], 27), false);
+    judged(record("V12", &names, &[("i", half(), 0), ("o", o(), 2)], 27), false);
+    judged(
+        record(
+            "V24",
+            &["w", "n", "o"],
+            &[("w", record("V16", &["a"], &[("a", i(), 8)], 16), 0), ("n", half(), 20), ("o", o(), 8)],
+            27,
+        ),
+        false,
+    );
+    // Within a part, and by two objects of which one begins within the other.
+    let inner = || record("V8", &["x"], &[("x", o(), 0)], 27);
+    judged(record("V8", &names, &[("o", inner(), 0), ("i", i(), 0)], 27), false);
+    judged(record("V12", &names, &[("o", o(), 0), ("i", o(), 4)], 27), false);
+    // By base and field, and by what the type is itself: `f8` holds numbers, whatever its fields are.
+    let one = |of: Asm| of.int(1).op(op::TUPLE1).op(op::TUPLE2);
+    judged(with_base(one(o()), "V8", &["i"], &[("i", i(), 0)], 27), false);
+    judged(with_base(one(i()), "V8", &["o"], &[("o", o(), 0)], 27), false);
+    for code in ["f8", "i8", "u8", "M8", "S8"] {
+        judged(record(code, &["o"], &[("o", o(), 0)], 27), false);
+        judged(
+            state(dtype(code), &one(o()).op(op::NONE).op(op::NONE), if code == "S8" { 8 } else { -1 }, 27),
+            false,
+        );
+    }
+    // As numpy makes them: side by side, numbers over each other, nothing over something, and a field with a title.
+    judged(record("V16", &names, &[("o", o(), 0), ("i", i(), 8)], 27), true);
+    judged(record("V16", &names, &[("i", i(), 8), ("o", o(), 0)], 27), true);
+    judged(record("V8", &names, &[("o", i(), 0), ("i", half(), 4)], 16), true);
+    judged(record("V16", &["a", "b", "o"], &[("a", i(), 0), ("b", half(), 0), ("o", o(), 8)], 27), true);
+    judged(
+        record("V8", &["s", "o"], &[("s", state(dtype("S"), &plain(), 0, 0), 0), ("o", o(), 0)], 27),
+        true,
+    );
+    judged(record("i4", &["r"], &[("r", state(dtype("i2"), &plain(), -1, 0), 0)], 0), true);
+    // The title's type is the field's own.
+    let kept = || o().op(op::MEMOIZE);
+    let again = |index: u8| Asm::new().raw(&[op::BINGET, index]);
+    judged(record("V8", &["o"], &[("o/t", kept(), 0), ("t/t", again(0), 0)], 27), true);
+    judged(record("V8", &["o"], &[("t/t", kept(), 0), ("o/t", again(0), 0)], 27), true);
+    judged(record("V8", &["o"], &[("o/t", o(), 0), ("t/t", i(), 0)], 27), false);
+    judged(record("V16", &["o"], &[("o/t", kept(), 0), ("t/t", again(0), 8)], 27), false);
+}
+
+#[test]
+fn names_are_those_of_the_fields() {
+    let (a, b) = (|| ("a", double(), 0), || ("b", object(), 8));
+    judged(record("V16", &["a", "b"], &[a(), b()], 27), true);
+    judged(record("V16", &["b", "a"], &[a(), b()], 27), true);
+    judged(record("V0", &[], &[], 16), true);
+    for names in [&["a"][..], &["a", "zz"], &["a", "b", "zz"], &["a", "a"], &["a", "b", "b"], &[]] {
+        judged(record("V16", names, &[a(), b()], 27), false);
+    }
+    judged(record("V16", &["a"], &[a(), a()], 16), false);
+    let fields = Asm::new()
+        .op(op::EMPTY_DICT)
+        .short("a")
+        .raw(&double().unfinished())
+        .int(0)
+        .op(op::TUPLE2)
+        .op(op::SETITEM);
+    let fields = fields.unfinished();
+    judged(state(dtype("V8"), &Asm::new().op(op::NONE).op(op::NONE).raw(&fields), 8, 16), false);
+    judged(state(dtype("V8"), &Asm::new().op(op::NONE).short("a").op(op::TUPLE1).op(op::NONE), 8, 16), false);
+}
+
+#[test]
+fn types_that_share_their_fields_take_no_longer_than_others() {
+    // Names and fields of a wide record, which thousands of types are made with.
+    let get = |index: u8| [op::BINGET, index];
+    let names = (0..1000).fold(Asm::proto(4).op(op::MARK), |asm, column| asm.short(&format!("c{column}")));
+    let asm = names.op(op::TUPLE).op(op::MEMOIZE).raw(&double().unfinished()).op(op::MEMOIZE);
+    let fields = (0..1000).fold(asm.op(op::EMPTY_DICT).op(op::MEMOIZE).op(op::MARK), |asm, column| {
+        asm.short(&format!("c{column}")).raw(&get(1)).int(column * 8).op(op::TUPLE2)
+    });
+    let shared = |names: u8| Asm::new().op(op::NONE).raw(&get(names)).raw(&get(2));
+    let again = state(dtype("V8000"), &shared(0), 8000, 16).op(op::POP).unfinished();
+    let asm = fields.op(op::SETITEMS);
+    clean(asm.clone().raw(&again.repeat(3000)).stop());
+    // Of others than their own names, and too short for the fields of another.
+    let other = asm.raw(&again).short("c0").op(op::TUPLE1).op(op::MEMOIZE).op(op::POP);
+    check(
+        other.clone().raw(&state(dtype("V8000"), &shared(3), 8000, 16).unfinished()).stop(),
+        &["pickle-undecided"],
+    );
+    check(other.raw(&state(dtype("V7999"), &shared(0), 7999, 16).unfinished()).stop(), &["pickle-undecided"]);
 }
 
 #[test]
