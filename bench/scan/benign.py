@@ -59,7 +59,7 @@ def files() -> dict[str, bytes]:
     for name, value in OBJECTS.items():
         for protocol in range(6):
             found[f"pickles/{name}.p{protocol}.pkl"] = pickle.dumps(value, protocol)
-    for group in (pickled, trained, containers, tensors, graphs, keras, hdf5, configurations, archives, texts):
+    for group in (pickled, trained, containers, tensors, graphs, keras, hdf5, configurations, everyday, archives, texts):
         for name, data in group().items():
             found[f"{group.__name__}/{name}"] = data
     return found
@@ -383,6 +383,42 @@ target: encoder.weight
 files:
   target: "*.txt"
 """
+
+
+# What every run of Hydra writes into `.hydra/hydra.yaml`, shortened.
+HYDRA_RUN = """hydra:
+  run:
+    dir: outputs/${now:%Y-%m-%d}/${now:%H-%M-%S}
+  launcher:
+    _target_: hydra._internal.core_plugins.basic_launcher.BasicLauncher
+  sweeper:
+    _target_: hydra._internal.core_plugins.basic_sweeper.BasicSweeper
+    params: null
+  job_logging:
+    version: 1
+    handlers:
+      console: {class: logging.StreamHandler, stream: "ext://sys.stdout"}
+      file: {class: logging.FileHandler, filename: "${hydra.job.name}.log"}
+"""
+
+
+def everyday() -> dict[str, bytes]:
+    """Configurations that a fourth review found to fail a scan, or that stand next to what it got through."""
+    thought = "Let's think step by step. " * 20
+    called = "scipy.stats.loguniform builtins.len pathlib.Path.cwd sklearn.metrics.f1_score pandas.DataFrame torch.stack numpy.random.uniform".split()
+    texts = {f"called/{name}.yaml": f"m:\n  _target_: {name}\n" for name in called}
+    return {name: text.encode() for name, text in texts.items()} | {
+        "run/.hydra/hydra.yaml": HYDRA_RUN.encode(),
+        "few-shot.yaml": f'samples:\n  - target: "{thought}"\n  - target: \'{thought}\'\n'.encode(),
+        "prompt.yaml": b"name: R & D\nprompt: |\n  What do you need?\n  * a list\n  * another\n",
+        "windows.yaml": b"dir: C:\\data\\\nmodel: x\nrun: |\n  python a.py \\\n    --x 1\n",
+        "logging.yaml": b"handlers:\n  f: {class: logging.FileHandler, filename: a.log}\n  c: {class: logging.StreamHandler}\n",
+        "catalog.yaml": b"a: {type: pickle.PickleDataset, filepath: a.pkl}\n",
+        "hyperparams.yaml": b"seed: !apply:speechbrain.utils.seed_everything [1]\nopt: !name:torch.optim.Adam\n  lr: !ref <lr>\n",
+        "bundle/train.json": b'{"imports": ["$import glob"], "device": "$torch.device(\'cuda\')", "network": "$@net.to(@device)", "price": "$5.99"}',
+        "coco.yaml": b"path: coco\nnames: {0: person}\ndownload: https://example.org/coco.zip\n",
+        "m.mlpackage/Manifest.json": b'{"itemInfoEntries": {"A": {"path": "com.apple.CoreML/model.mlmodel"}}, "rootModelIdentifier": "A"}',
+    }
 
 
 def configurations() -> dict[str, bytes]:

@@ -33,7 +33,7 @@ def files() -> dict[str, bytes]:
         )
     for name, data in pickles.techniques().items():
         found[f"techniques/{name}.pkl"] = data
-    for group in (containers, numpy_files, templates, safetensors, graphs, keras, hdf5, configurations, others, disguises, readings, memories, names, states):
+    for group in (containers, numpy_files, templates, safetensors, graphs, keras, hdf5, configurations, others, disguises, readings, memories, names, states, loaders):
         for name, data in group().items():
             found[f"{group.__name__}/{name}"] = data
     return found
@@ -280,6 +280,45 @@ def names() -> dict[str, bytes]:
         "script/without-constants.pt": zipped(script),
         "script/package.pt": zipped(script | constants | {"m/.data/extern_modules": b"", "m/.data/version": b"6\n", "m/m/m.pkl": own}),
         "script/package-of-one-version.pt": zipped(script | constants | {"m/.data/extern_modules": b""}),
+    }
+
+
+def loaders() -> dict[str, bytes]:
+    """What a fourth review got past the scanner: what further loaders call and evaluate, and lines that hide a key."""
+    namespace = "!!python/object/apply:argparse.Namespace\nkwds: {extend: !!python/name:NAME }\nlistitems: print('ran')\n"
+    texts = {f"tag/{name}": namespace.replace("NAME", name) for name in ("exec", "timeit.main", "doctest.debug_script", "logging.config.fileConfig")}
+    names = [
+        "os..system", ".os.system", "os.system.", "exec", "monai.utils.run_cmd", "speechbrain.utils.superpowers.run_shell",
+        "torch_geometric.data.download_url", "decorator.FunctionMaker.create",
+        "lightning.fabric.plugins.precision.utils._ClassReplacementContextManager",
+    ]
+    texts |= {f"called/{name}": f"m:\n  _target_: {name}\n" for name in names}
+    call = "_target_: subprocess.getoutput\n  cmd: 'echo ran'\n"
+    texts |= {
+        "backslash/value": f"m:\n  encoding: utf-8\\\n  {call}",
+        "backslash/comment": f"m:\n  encoding: utf-8 # note\\\n  {call}",
+        "alias": "a: &k _target_\nm:\n  ? # c\n    *k\n  : subprocess.Popen\n  args: [echo]\n",
+        "hyperpyyaml-apply": "a: !apply:subprocess.getoutput\n  - echo ran\n",
+        "hyperpyyaml-new": "a: !new:subprocess.Popen\n  args: [echo]\n",
+        "torchtune": "m:\n  _component_: subprocess.Popen\n  args: [echo]\n",
+        "logging": 'handlers:\n  x:\n    "()": subprocess.Popen\n    args: [echo]\n',
+        "logging-class": "handlers:\n  x:\n    class: subprocess.Popen\n    args: [echo]\n",
+        "hydra-zen": "m:\n  _target_: hydra_zen.funcs.zen_processing\n  _zen_target: subprocess.Popen\n",
+        "mmengine": "model: {type: subprocess.Popen, args: [echo]}\n",
+        "monai": "imports:\n  - $import os\nrun:\n  - $os.system('echo ran')\n",
+        "ultralytics-data": "path: x\nnames: {0: a}\ndownload: |\n  import os\n  os.system('echo ran')\n",
+        "ultralytics-model": "nc: 80\nactivation: __import__('os').system('echo ran')\n",
+        "remote-code": "m:\n  _target_: transformers.AutoModel.from_pretrained\n  trust_remote_code: true\n",
+    }
+    reduce = '{"py/reduce": [{"py/type": "imaplib.IMAP4_stream"}, {"py/tuple": ["echo"]}]}'
+    manifest = '{"itemInfoEntries": {"A": {"path": "../../outside/secret.mlmodel"}}, "rootModelIdentifier": "A"}'
+    strategy = 'parameters { key: "TRITON_BATCH_STRATEGY_PATH" value { string_value: "/tmp/x.so" } }\n'
+    return {f"{name}.yaml": text.encode() for name, text in texts.items()} | {
+        "comma.json": b'{"m": {"_target_": "subprocess.Popen", "args": ["echo"]},}',
+        "jsonpickle.json": reduce.encode(),
+        "m.mlpackage/Manifest.json": manifest.encode(),
+        "operations/config.pbtxt": b'model_operations { op_library_filename: [ "/tmp/x.so" ] }\n',
+        "strategy/config.pbtxt": strategy.encode(),
     }
 
 
@@ -600,6 +639,8 @@ def suspicious() -> dict[str, bytes]:
         "custom-object.keras": zipped({"metadata.json": b'{"keras_version": "3.8.0"}', "config.json": json.dumps(model).encode()}),
         "sentence/modules.json": json.dumps([{"idx": 0, "name": "0", "path": "", "type": "own_package.Module"}]).encode(),
         "hydra/config.yaml": b"model:\n  _target_: own_package.Model\n",
+        "mkdocs.yml": b"a: !!python/object/apply:pymdownx.slugs.slugify {kwds: {case: lower}}\n",
+        "lm-eval/task.yaml": b"process_docs: !function utils.process_docs\n",
         "dense/config.json": b'{"activation_function": "own_package.Act"}',
         "served/MANIFEST.json": b'{"model": {"handler": "service:handle"}}',
     }

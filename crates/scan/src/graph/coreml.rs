@@ -92,7 +92,7 @@ fn part(kind: Kind, field: u32) -> Option<Kind> {
 
 /// Whether a field is one of the types that a model may be.
 fn is_type(field: u32) -> bool {
-    matches!(field, 200..=202 | 300..=304 | 400..=404 | 500..=502 | 555 | 556 | 600..=610 | 900 | 2000..=2006 | 3000)
+    matches!(field, 200..=202 | 300..=304 | 400..=404 | 500..=502 | 555 | 556 | 560 | 600..=610 | 900 | 2000..=2006 | 3000)
 }
 
 /// Whether the bytes are a `Model`.
@@ -225,6 +225,7 @@ mod tests {
         let layer = Proto::new().text(1, "dense").message(140, Proto::new().number(1, 3));
         check(&model(500, Proto::new().message(1, layer)), &[]);
         check(&model(302, Proto::new().number(1, 1)), &[]);
+        check(&model(560, Proto::new().message(1, Proto::new())), &[]);
         let weights =
             [&[3, 0, 0, 0, 2, 0, 0, 0][..], &[0; 56], &0xdead_beef_u32.to_le_bytes(), &[0; 60]].concat();
         assert_eq!(findings("weight.bin", &weights), (vec!["coreml-weights"], vec![]));

@@ -1,7 +1,7 @@
 //! Files of graphs: ONNX, TensorFlow SavedModel, TFLite, CoreML.
 
 mod coreml;
-mod location;
+pub(crate) mod location;
 mod onnx;
 mod ops;
 mod payload;

@@ -7,10 +7,10 @@ use ostrom_core::Severity;
 use super::hidden::Sort;
 use super::instructions::lists;
 use super::json::{Json, Next, Node};
-use super::objects::Verdict;
+use super::objects::{Key, Verdict};
 use super::{
     CONFIG_OBJECT, CONFIG_PATH, CONFIG_REGEX, JSON_BROKEN, JSON_DUPLICATE, REMOTE_CODE,
-    REMOTE_CODE_ELSEWHERE, base_name, escapes, hidden, objects, pattern, python,
+    REMOTE_CODE_ELSEWHERE, base_name, escapes, expressions, hidden, objects, pattern, python, text_of, yaml,
 };
 use crate::examination::{Examination, escape};
 use crate::folder::fact;
@@ -55,17 +55,17 @@ pub(super) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Tro
                 repeated(&json, scan);
                 document(&name, &node, scan);
                 // Values on lines of their own: a data set, whatever the file is called.
-                return lines(&mut json, &name, scan);
+                return lines(view, &mut json, &name, scan);
             }
             Err(Trouble::Limit(_)) => {}
-            Err(Trouble::Malformed { offset, what }) => return broken(&name, offset, what, scan),
+            Err(Trouble::Malformed { offset, what }) => return broken(view, &name, offset, what, scan),
             Err(other) => return Err(other),
         }
     }
     let mut json = Json::new(view, room)?;
     let result = if index { skim_index(&mut json, scan) } else { skim(&mut json, scan) };
     match result {
-        Err(Trouble::Malformed { offset, what }) => return broken(&name, offset, what, scan),
+        Err(Trouble::Malformed { offset, what }) => return broken(view, &name, offset, what, scan),
         other => other?,
     }
     repeated(&json, scan);
@@ -73,7 +73,7 @@ pub(super) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Tro
         let what = format!("JSON of {} bytes, too large to be looked at as a whole", view.len());
         scan.settle(Err(Trouble::Limit(what)));
     }
-    lines(&mut json, &name, scan)
+    lines(view, &mut json, &name, scan)
 }
 
 /// Keys that come twice in one object.
@@ -85,7 +85,7 @@ fn repeated(json: &Json, scan: &mut Examination<'_>) {
 }
 
 /// The values that follow the first.
-fn lines(json: &mut Json, name: &str, scan: &mut Examination<'_>) -> Result<(), Trouble> {
+fn lines(view: &View, json: &mut Json, name: &str, scan: &mut Examination<'_>) -> Result<(), Trouble> {
     let mut further = None;
     let result = (|| {
         while json.more()? {
@@ -95,7 +95,7 @@ fn lines(json: &mut Json, name: &str, scan: &mut Examination<'_>) -> Result<(), 
         Ok(())
     })();
     match result {
-        Err(Trouble::Malformed { offset, what }) => return broken(name, offset, what, scan),
+        Err(Trouble::Malformed { offset, what }) => return broken(view, name, offset, what, scan),
         other => other?,
     }
     if let Some(further) = further.filter(|_| is_read_by_loaders(name)) {
@@ -104,12 +104,22 @@ fn lines(json: &mut Json, name: &str, scan: &mut Examination<'_>) -> Result<(), 
     Ok(())
 }
 
-/// JSON that is none. Loaders refuse it as well; what they would read by name is still undecided.
-fn broken(name: &str, offset: u64, what: String, scan: &mut Examination<'_>) -> Result<(), Trouble> {
+/// JSON that is none. Loaders refuse it as well; what they would read by name is still undecided. Those that take it for YAML
+/// do not mind a comma too many.
+fn broken(
+    view: &View,
+    name: &str,
+    offset: u64,
+    what: String,
+    scan: &mut Examination<'_>,
+) -> Result<(), Trouble> {
     if is_read_by_loaders(name) {
         return Err(Trouble::Malformed { offset, what });
     }
     scan.report(JSON_BROKEN, Some(offset), what);
+    if view.len() <= yaml::LONGEST {
+        yaml::examine_text(&text_of(view, scan)?, scan);
+    }
     Ok(())
 }
 
@@ -130,9 +140,12 @@ fn is_read_by_loaders(name: &str) -> bool {
 fn skim(json: &mut Json, scan: &mut Examination<'_>) -> Result<(), Trouble> {
     match json.next()? {
         Next::Map => json.map(|json, key| {
-            if KEYS.contains(&key.as_str()) || lists().object_keys.contains(&key) {
+            let called = lists().object_keys.contains(&key)
+                && (Key::of(&key) != Key::Faint || json.next()? == Next::Text);
+            if called || KEYS.contains(&key.as_str()) {
                 let node = json.node()?;
                 pair(&key, &node, scan);
+                walk(&node, scan);
                 Ok(())
             } else {
                 skim(json, scan)
@@ -177,7 +190,10 @@ fn document(name: &str, node: &Node, scan: &mut Examination<'_>) {
         "modules.json" => sentence_modules(node, scan),
         "model_index.json" => components(node, scan),
         "adapter_config.json" => adapter(node, scan),
-        "manifest.json" => archive_handler(node, scan),
+        "manifest.json" => {
+            archive_handler(node, scan);
+            package_items(node, scan);
+        }
         _ if name.ends_with(".index.json") => index(node, scan),
         _ => {}
     }
@@ -188,6 +204,11 @@ fn document(name: &str, node: &Node, scan: &mut Examination<'_>) {
         }
     }
     weights_manifest(node, scan);
+    let texts = node.texts();
+    expressions::in_texts(texts.iter().copied(), &mut |severity, rule, _, what| match severity {
+        Some(severity) => scan.report_as(severity, rule, None, what),
+        None => scan.report(rule, None, what),
+    });
     // Components of a diffusers pipeline under another name.
     if name != "model_index.json"
         && node.get("_diffusers_version").is_some()
@@ -196,7 +217,7 @@ fn document(name: &str, node: &Node, scan: &mut Examination<'_>) {
         components(node, scan);
     }
     if !matches!(name, "added_tokens.json" | "special_tokens_map.json" | "tokenizer_config.json") {
-        for text in node.texts().into_iter().take(TEXTS) {
+        for text in texts.into_iter().take(TEXTS) {
             if !text.is_ascii() {
                 hidden::examine(text, 0, Sort::Prose, scan);
             }
@@ -208,12 +229,23 @@ fn document(name: &str, node: &Node, scan: &mut Examination<'_>) {
 fn walk(node: &Node, scan: &mut Examination<'_>) {
     let mut open = vec![node];
     while let Some(node) = open.pop() {
+        if node.get("trust_remote_code") == Some(&Node::Bool(true)) && loads(node) {
+            let what = "has a model loaded with trust_remote_code, which runs code that comes with it";
+            scan.report_as(Severity::High, REMOTE_CODE, None, what);
+        }
         for (key, value) in node.pairs() {
             pair(key, value, scan);
             open.push(value);
         }
         open.extend(node.items());
     }
+}
+
+/// Whether an object says by its name what loads a model.
+fn loads(node: &Node) -> bool {
+    let called = |key: &String| lists().object_keys.contains(key) && Key::of(key) != Key::Faint;
+    let mut names = node.pairs().iter().filter(|(key, _)| called(key)).filter_map(|(_, name)| name.as_text());
+    names.any(|name| objects::judge(name) == Verdict::Loads)
 }
 
 /// One key and what it has.
@@ -280,8 +312,18 @@ pub(super) fn pair(key: &str, value: &Node, scan: &mut Examination<'_>) {
                 objects::examine(key, name, false, None, scan);
                 return;
             }
-            for name in value.texts().into_iter().filter(|name| python::names_danger(name)) {
-                scan.report(CONFIG_OBJECT, None, format!("{key} calls {}", escape(name, 200)));
+            if Key::of(key) == Key::Faint {
+                return;
+            }
+            // What else than a name means, lists of answers among it, says less.
+            for name in value.texts() {
+                let verdict = objects::judge(name);
+                let strong = Key::of(key) == Key::Strong && verdict >= Verdict::Doubtful;
+                if let Some((severity, what)) =
+                    objects::said(key, name, verdict).filter(|_| strong || python::names_danger(name))
+                {
+                    scan.report_as(severity, CONFIG_OBJECT, None, what);
+                }
             }
         }
         _ => {}
@@ -435,6 +477,17 @@ fn archive_handler(node: &Node, scan: &mut Examination<'_>) {
             None,
             format!("the handler runs code of this archive: {}", escape(handler, 200)),
         );
+    }
+}
+
+/// `Manifest.json` of a CoreML package: which files are the model and its weights.
+fn package_items(node: &Node, scan: &mut Examination<'_>) {
+    let Some(items) = node.get("itemInfoEntries") else { return };
+    for path in items.pairs().iter().filter_map(|(_, item)| item.get("path")).filter_map(Node::as_text) {
+        if escapes(path) {
+            let what = format!("names a part of the model outside the package: {}", escape(path, 200));
+            scan.report(CONFIG_PATH, None, what);
+        }
     }
 }
 

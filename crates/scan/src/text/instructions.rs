@@ -19,6 +19,7 @@ pub(super) struct Lists {
     pub(super) operator_namespaces: BTreeSet<String>,
     pub(super) yaml_tags: BTreeSet<String>,
     pub(super) yaml_objects: BTreeSet<String>,
+    pub(super) loader_tags: BTreeSet<String>,
     pub(super) known_indexes: Vec<String>,
     pub(super) shell_patterns: Vec<String>,
     speaks_to_models: Vec<String>,

@@ -2,6 +2,7 @@
 
 mod card;
 mod config;
+mod expressions;
 mod front_matter;
 mod hidden;
 mod instructions;
@@ -18,6 +19,7 @@ mod requirements;
 mod script;
 mod shell;
 mod stream;
+mod tags;
 mod tokenizer;
 mod torchscript;
 mod triton;
@@ -144,11 +146,7 @@ pub(crate) fn base_name(name: &str) -> Cow<'_, str> {
 
 /// Whether a relative path leads out of its folder, or is not relative.
 pub(crate) fn escapes(path: &str) -> bool {
-    path.starts_with(['/', '\\', '~'])
-        || path.contains('\0')
-        || path.as_bytes().get(1) == Some(&b':')
-        || path.contains("://")
-        || path.split(['/', '\\']).any(|part| part == "..")
+    crate::graph::location::outside(path).is_some()
 }
 
 /// The chat template of a configuration, examined as the file it could as well be.

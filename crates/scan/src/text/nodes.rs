@@ -1,12 +1,18 @@
 //! Where YAML has the values of a key, in whatever style: what [`super::yaml`] goes by. Work is linear in the text.
 
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::lines::ends_yaml;
 
 /// The longest tag, and the longest text that is taken for a name.
 const LONG: usize = 400;
+
+/// The most characters of a name that only ruamel takes for one.
+const ODD: usize = 64;
+
+/// The most marks in front of a node: its tag, its anchor, that of a block, and one more for what has several.
+const PROPERTIES: usize = 8;
 
 /// The most nodes with one anchor that are looked at.
 const ANCHORS: usize = 16;
@@ -33,6 +39,10 @@ impl<'t> Nodes<'t> {
         let mut anchors: HashMap<&'t str, Vec<usize>> = HashMap::new();
         for (at, _) in text.match_indices('&') {
             let name = anchor_name(text.get(at + 1..).unwrap_or(""));
+            // `R & D` has no anchor.
+            if name.is_empty() {
+                continue;
+            }
             let known = anchors.entry(name).or_default();
             if known.len() <= ANCHORS {
                 known.push(at + 1 + name.len());
@@ -61,8 +71,15 @@ impl<'t> Nodes<'t> {
         Some(known.iter().map(|at| self.node(*at)))
     }
 
-    /// Where a key is said by an alias, and the alias.
-    pub(super) fn aliased_key(&self) -> Option<(usize, &'t str)> {
+    /// Where a key is said by an alias, and the alias: one that stands where keys do, or whose own text is a key.
+    pub(super) fn aliased_key(&self, is_key: impl Fn(&str) -> bool) -> Option<(usize, &'t str)> {
+        let explicit = self.text.contains('?');
+        let says_key = |name: &&&str| match self.anchored(name) {
+            Some(mut nodes) => nodes.any(|value| value.scalar().is_some_and(&is_key)),
+            // Too many to be looked at.
+            None => explicit,
+        };
+        let keys: HashSet<&str> = self.anchors.keys().filter(says_key).copied().collect();
         self.text.match_indices('*').find_map(|(at, _)| {
             let name = anchor_name(self.text.get(at + 1..)?);
             let before = self.text.get(..at)?;
@@ -71,14 +88,15 @@ impl<'t> Nodes<'t> {
                 return None;
             }
             let rest = self.text.get(at + 1 + name.len()..)?.trim_start_matches([' ', '\t']);
-            (rest.starts_with(':') || before.trim_end().ends_with('?')).then_some((at, name))
+            let in_place = rest.starts_with(':') || before.trim_end().ends_with('?');
+            (in_place || keys.contains(name)).then_some((at, name))
         })
     }
 
     /// What a node begins with, without what may stand in front of it: its tag and anchor, the mark of a block.
     fn node(&self, at: usize) -> Value<'t> {
         let mut at = at;
-        loop {
+        for _ in 0..PROPERTIES {
             at = self.skip(at);
             let rest = self.text.get(at..).unwrap_or("");
             let first = rest.chars().next();
@@ -93,6 +111,7 @@ impl<'t> Nodes<'t> {
                 None => return Value { rest: "", quote: None },
             }
         }
+        Value { rest: "*", quote: None }
     }
 
     /// Where something follows that is neither blank nor a comment.
@@ -124,6 +143,18 @@ impl<'t> Value<'t> {
         self.rest.strip_prefix('*').filter(|_| self.quote.is_none()).map(anchor_name)
     }
 
+    /// Whether it is a text in quotes with blanks among its first characters, as no name has them.
+    pub(super) fn is_prose(self) -> bool {
+        self.quote.is_some() && self.rest.chars().take(LONG).any(char::is_whitespace)
+    }
+
+    /// Whether it is a list with anything in it.
+    pub(super) fn begins_list(self) -> bool {
+        let rest = self.rest;
+        let flow = rest.strip_prefix('[').is_some_and(|rest| !rest.trim_start().starts_with(']'));
+        self.quote.is_none() && (flow || rest.starts_with("- ") || rest.starts_with("-\n"))
+    }
+
     /// The text that it has, up to what can be in no name. What stands in `${…}` is part of it. `None` if it is very long.
     pub(super) fn scalar(self) -> Option<&'t str> {
         let mut depth = 0_usize;
@@ -145,8 +176,16 @@ impl<'t> Value<'t> {
     }
 }
 
-/// The name at the beginning of `rest`, as PyYAML and libyaml end those of aliases and anchors.
+/// The name at the beginning of `rest`, as PyYAML and libyaml end those of aliases and anchors; ruamel takes nearly everything for
+/// one, which counts where they see none.
 fn anchor_name(rest: &str) -> &str {
-    let end = rest.find(|c: char| !(c.is_alphanumeric() || matches!(c, '-' | '_')));
-    rest.get(..end.unwrap_or(rest.len())).unwrap_or("")
+    let until = |ends: fn(char) -> bool| rest.get(..rest.find(ends).unwrap_or(rest.len())).unwrap_or("");
+    match until(|c| !(c.is_alphanumeric() || matches!(c, '-' | '_'))) {
+        "" => {
+            let short = rest.char_indices().nth(ODD).map_or(rest, |(end, _)| rest.get(..end).unwrap_or(""));
+            let ends = |c: char| c.is_whitespace() || matches!(c, ',' | '[' | ']' | '{' | '}');
+            short.get(..short.find(ends).unwrap_or(short.len())).unwrap_or("")
+        }
+        name => name,
+    }
 }

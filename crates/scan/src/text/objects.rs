@@ -1,6 +1,7 @@
 //! What configurations have called by its name: Hydra, Lightning, latent diffusion, sentence-transformers. Default deny, by
 //! `lists/objects.toml` and the lists of what is dangerous in Python and in pickles.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::sync::LazyLock;
 
@@ -14,6 +15,9 @@ use crate::examination::{Examination, escape};
 #[serde(deny_unknown_fields)]
 struct Lists {
     weak_keys: BTreeSet<String>,
+    faint_keys: BTreeSet<String>,
+    faint_roots: BTreeSet<String>,
+    bare: BTreeSet<String>,
     classes: BTreeSet<String>,
     names: BTreeSet<String>,
     loads: BTreeSet<String>,
@@ -53,7 +57,7 @@ const PARTS: usize = 12;
 pub(super) enum Verdict {
     /// It is listed, or nothing that could be called.
     Fine,
-    /// It loads another model.
+    /// It loads another model or data, or writes files where it is told.
     Loads,
     /// Code of a package that no list has.
     Foreign,
@@ -65,33 +69,83 @@ pub(super) enum Verdict {
     Danger,
 }
 
-/// The value that `key` has, whole: reports what it would have called. Where `sure` is false, the key may mean something else.
-pub(super) fn examine(key: &str, value: &str, sure: bool, offset: Option<u64>, scan: &mut Examination<'_>) {
-    let weak = LISTS.weak_keys.contains(key);
-    if value.contains('$') && (!weak && sure || is_pieced(value)) {
+/// What a key means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Key {
+    /// That what it names is called.
+    Strong,
+    /// That, or something else: data sets and settings have such keys too.
+    Weak,
+    /// Mostly something else.
+    Faint,
+}
+
+impl Key {
+    pub(super) fn of(key: &str) -> Self {
+        match key {
+            _ if LISTS.weak_keys.contains(key) => Self::Weak,
+            _ if LISTS.faint_keys.contains(key) => Self::Faint,
+            _ => Self::Strong,
+        }
+    }
+
+    /// Whether it is worth a word that such a key names `value`. In data sets (`sure` is false) `target` is an answer more often:
+    ///
+    /// | | strong | weak, sure | weak, not sure | faint |
+    /// |---|---|---|---|---|
+    /// | dangerous, doubtful | yes | yes | yes | where nobody means anything else |
+    /// | in no list | yes | yes | classes | no |
+    /// | foreign, loads | yes | classes | no | no |
+    fn counts(self, value: &str, verdict: Verdict, sure: bool) -> bool {
+        // `target: Yes..`, `target: print`: no loader that has these keys takes such names for one.
+        let named = !value.split('.').any(str::is_empty) && value.contains('.');
+        match self {
+            Self::Strong => true,
+            Self::Weak if verdict >= Verdict::Doubtful => value.contains('.'),
+            Self::Weak if sure => named && (is_class(value) || verdict == Verdict::Unlisted),
+            Self::Weak => named && is_class(value) && verdict == Verdict::Unlisted,
+            Self::Faint => {
+                let root = value.split('.').find(|part| !part.is_empty()).unwrap_or(value);
+                verdict >= Verdict::Doubtful
+                    && value.contains('.')
+                    && (python::names_danger(value) || LISTS.faint_roots.contains(root))
+            }
+        }
+    }
+}
+
+/// The value that `key` has, whole: what it would have called, and how bad that is. Where `sure` is false, the key may mean
+/// something else.
+pub(super) fn meaning(key: &str, value: &str, sure: bool) -> Option<(Severity, String)> {
+    let kind = Key::of(key);
+    if value.contains('$') && kind != Key::Faint && (kind == Key::Strong && sure || is_pieced(value)) {
         let what = format!("{key} has {}, which is put together while loading", escape(value, 200));
-        scan.report_as(Severity::High, CONFIG_OBJECT, offset, what);
-        return;
+        return Some((Severity::High, what));
     }
     let verdict = judge(value);
-    // `target: encoder.weight`, `"target": "numpy.mean"`: the name of a tensor, an answer.
-    let (class, unlisted) = (is_class(value), verdict == Verdict::Unlisted);
-    let counts = if sure { class || unlisted } else { class && unlisted };
-    if weak && verdict < Verdict::Doubtful && !counts {
-        return;
-    }
-    let shown = escape(value, 200);
-    let (severity, what) = match verdict {
-        Verdict::Fine => return,
-        Verdict::Loads => (Severity::Medium, format!("{key} loads another model by {shown}")),
-        Verdict::Foreign => (Severity::Medium, format!("{key} calls {shown}, of a package that no list has")),
-        Verdict::Unlisted => (Severity::High, format!("{key} calls {shown}, which no list has")),
+    kind.counts(value, verdict, sure).then(|| said(key, value, verdict)).flatten()
+}
+
+/// How bad it is that `by` has `name` called.
+pub(super) fn said(by: &str, name: &str, verdict: Verdict) -> Option<(Severity, String)> {
+    let shown = escape(name, 200);
+    Some(match verdict {
+        Verdict::Fine => return None,
+        Verdict::Loads => (Severity::Medium, format!("{by} loads or writes what it is told, by {shown}")),
+        Verdict::Foreign => (Severity::Medium, format!("{by} calls {shown}, of a package that no list has")),
+        Verdict::Unlisted => (Severity::High, format!("{by} calls {shown}, which no list has")),
         Verdict::Doubtful => {
-            (Severity::High, format!("{key} calls {shown}, of a module that is known to be dangerous"))
+            (Severity::High, format!("{by} calls {shown}, of a module that is known to be dangerous"))
         }
-        Verdict::Danger => (Severity::Critical, format!("{key} calls {shown}")),
-    };
-    scan.report_as(severity, CONFIG_OBJECT, offset, what);
+        Verdict::Danger => (Severity::Critical, format!("{by} calls {shown}")),
+    })
+}
+
+/// Reports [`meaning`].
+pub(super) fn examine(key: &str, value: &str, sure: bool, offset: Option<u64>, scan: &mut Examination<'_>) {
+    if let Some((severity, what)) = meaning(key, value, sure) {
+        scan.report_as(severity, CONFIG_OBJECT, offset, what);
+    }
 }
 
 /// Whether a text with interpolations is otherwise a name: `${a}.system`.
@@ -111,22 +165,37 @@ fn is_class(path: &str) -> bool {
     path.rsplit('.').next().is_some_and(|last| last.trim_start_matches('_').starts_with(char::is_uppercase))
 }
 
-/// What it means to have `path` called.
+/// What it means to have `path` called. Loaders that find names as `pydoc.locate` does pass over empty parts, and take a name
+/// without a dot for one of Python's own.
 pub(super) fn judge(path: &str) -> Verdict {
+    let tidy = || path.split('.').filter(|part| !part.is_empty()).collect::<Vec<_>>().join(".");
+    let whole = if path.split('.').any(str::is_empty) { Cow::Owned(tidy()) } else { Cow::Borrowed(path) };
+    if whole.contains('.') {
+        judge_dotted(&whole)
+    } else if LISTS.bare.contains(&*whole) {
+        judge_dotted(&format!("builtins.{whole}"))
+    } else {
+        Verdict::Fine
+    }
+}
+
+fn judge_dotted(path: &str) -> Verdict {
     let part = |part: &str| {
-        !part.is_empty()
-            && !part.starts_with(|c: char| c.is_ascii_digit())
+        !part.starts_with(|c: char| c.is_ascii_digit())
             && part.chars().all(|c| c == '_' || c.is_alphanumeric())
     };
-    let (Some((module, last)), true) = (path.rsplit_once('.'), path.split('.').all(part)) else {
+    let (Some((_, last)), true) = (path.rsplit_once('.'), path.split('.').all(part)) else {
         return Verdict::Fine;
     };
-    if LISTS.file_endings.contains(last) {
+    if is_file(path) {
         return Verdict::Fine;
     }
     // Honest names are shorter; the longer ones lead through many modules to somewhere else.
     if path.split('.').count() > PARTS {
         return Verdict::Unlisted;
+    }
+    if LISTS.names.contains(path) {
+        return Verdict::Fine;
     }
     if python::names_danger(path) {
         return Verdict::Danger;
@@ -134,18 +203,48 @@ pub(super) fn judge(path: &str) -> Verdict {
     if let Some(verdict) = path.strip_prefix("torch.ops.").and_then(operator) {
         return verdict;
     }
-    let open = |(at, _)| LISTS.names.contains(&format!("{}*", path.get(..=at).unwrap_or("")));
-    let start = module.len();
-    if LISTS.names.contains(path) || path.match_indices(['.', '_']).filter(|(at, _)| *at >= start).any(open) {
+    if is_open(&LISTS.names, path) {
         return Verdict::Fine;
     }
-    let root = path.split('.').next().unwrap_or(path);
     let listed = beginning(path, |start| LISTS.classes.contains(start));
     if LISTS.loads.contains(path) || listed.is_some() && LISTS.loads.contains(last) {
         return Verdict::Loads;
     }
     let danger = danger(path);
-    let reached = path.match_indices('.').any(|(at, _)| {
+    // A list that says more than that a whole package is dangerous goes before it.
+    if reaches(path) || danger.is_some_and(|danger| listed.is_none_or(|listed| listed < danger)) {
+        return if is_class(path) { Verdict::Doubtful } else { Verdict::Danger };
+    }
+    let inner = path.split('.').any(|part| part.starts_with("__"));
+    if listed.is_some() && is_class(path) && !last.starts_with('_') && !inner {
+        let below = beginning(path, |start| LISTS.loads.contains(&format!("{start}.*")));
+        return if below.is_some() { Verdict::Loads } else { Verdict::Fine };
+    }
+    if is_open(&LISTS.loads, path) && !is_class(path) {
+        return Verdict::Loads;
+    }
+    let root = path.split('.').next().unwrap_or(path);
+    // A class or function of the program that loads the file.
+    let own =
+        path.strip_prefix("__main__.").is_some_and(|rest| !rest.contains(['.']) && !rest.starts_with("__"));
+    if !own && (LISTS.roots.contains(root) || inner) { Verdict::Unlisted } else { Verdict::Foreign }
+}
+
+/// Whether it looks like the name of a file: `labels.txt`.
+pub(super) fn is_file(path: &str) -> bool {
+    path.rsplit('.').next().is_some_and(|last| LISTS.file_endings.contains(last))
+}
+
+/// Whether a list has `m.*` or `m.get_*` for `path`, with no further dot where the star stands.
+fn is_open(list: &BTreeSet<String>, path: &str) -> bool {
+    let start = path.rfind('.').unwrap_or(0);
+    let ends = path.match_indices(['.', '_']).map(|(at, _)| at).filter(|at| *at >= start);
+    ends.into_iter().any(|at| list.contains(&format!("{}*", path.get(..=at).unwrap_or(""))))
+}
+
+/// Whether it goes through a module that others import to something dangerous: `torchvision.models.resnet.torch.save`.
+fn reaches(path: &str) -> bool {
+    path.match_indices('.').any(|(at, _)| {
         let rest = path.get(at + 1..).unwrap_or("");
         let module = rest.split('.').next().unwrap_or(rest);
         let plain = match module {
@@ -154,20 +253,8 @@ pub(super) fn judge(path: &str) -> Verdict {
             other => other,
         };
         (LISTS.imported.contains(module) || DANGERS.exposed.contains(module))
-            && self::danger(&rest.replacen(module, plain, 1)).is_some()
-    });
-    // A list that says more than that a whole package is dangerous goes before it.
-    if reached || danger.is_some_and(|danger| listed.is_none_or(|listed| listed < danger)) {
-        return if is_class(path) { Verdict::Doubtful } else { Verdict::Danger };
-    }
-    if listed.is_some() && is_class(path) && !path.split('.').any(|part| part.starts_with("__")) {
-        return Verdict::Fine;
-    }
-    if LISTS.roots.contains(root) || path.split('.').any(|part| part.starts_with("__")) {
-        Verdict::Unlisted
-    } else {
-        Verdict::Foreign
-    }
+            && danger(&rest.replacen(module, plain, 1)).is_some()
+    })
 }
 
 /// `namespace.operator` or `namespace.operator.overload`, as `torch.export` has them for its `target`.
@@ -209,6 +296,39 @@ mod tests {
         assert!(dangers.danger.len() > 5 && dangers.exposed.contains("os"));
     }
 
+    #[test]
+    fn packages_with_listed_classes_are_known_packages() {
+        for path in &LISTS.classes {
+            let root = path.split('.').next().unwrap();
+            assert!(LISTS.roots.contains(root), "{root}");
+        }
+        let dotless = |name: &String| name.contains('.');
+        assert!(!LISTS.bare.iter().any(dotless) && !LISTS.faint_roots.iter().any(dotless));
+        assert!(LISTS.bare.iter().all(|name| judge(name) == Verdict::Danger));
+    }
+
+    #[test]
+    fn keys_that_mean_something_else_say_less() {
+        let severity = |key, value, sure| meaning(key, value, sure).map(|(severity, _)| severity);
+        use Severity::{Critical, High, Medium};
+        for (value, strong, weak, unsure, faint) in [
+            ("os.system", Some(Critical), Some(Critical), Some(Critical), Some(Critical)),
+            ("logging.FileHandler", Some(High), Some(High), Some(High), None),
+            ("pickle.PickleDataset", Some(High), Some(High), Some(High), None),
+            ("json.load", Some(High), Some(High), None, None),
+            ("json.JSONEncoder", Some(High), Some(High), Some(High), None),
+            ("evilpkg.Model", Some(Medium), Some(Medium), None, None),
+            ("evilpkg.make", Some(Medium), None, None, None),
+            ("U.S.", Some(Medium), None, None, None),
+            ("exec", Some(Critical), None, None, None),
+        ] {
+            assert_eq!(severity("_target_", value, true), strong, "{value}");
+            assert_eq!(severity("target", value, true), weak, "{value}");
+            assert_eq!(severity("target", value, false), unsure, "{value}");
+            assert_eq!(severity("type", value, true), faint, "{value}");
+        }
+    }
+
     #[track_caller]
     fn all(verdict: Verdict, paths: &[&str]) {
         for path in paths {
@@ -243,6 +363,15 @@ mod tests {
                 "sh.rm",
                 "torch.ops.load_library",
                 "torch.ops.aten.from_file.default",
+                "os..system",
+                ".os.system",
+                "os.system.",
+                "exec",
+                "builtins.exec",
+                "builtins.map",
+                "scipy.stats.norm.expect",
+                "wandb.init",
+                "__main__.os.system",
             ],
         );
         all(
@@ -252,6 +381,8 @@ mod tests {
                 "torch.package.PackageImporter",
                 "torch.nn.modules.torch.package.PackageImporter",
                 "numpy.DataSource",
+                "scipy.stats.rv_discrete.X",
+                "keras.layers.Lambda",
             ],
         );
         all(
@@ -265,12 +396,40 @@ mod tests {
                 "torch.nn.modules.x.y",
                 "torch.nn.a.a.a.a.a.a.a.a.a.a.Linear",
                 "nemo.X.__init__.__globals__.get",
+                "monai.utils.run_cmd",
+                "speechbrain.utils.superpowers.run_shell",
+                "torch_geometric.data.download_url",
+                "decorator.FunctionMaker.create",
+                "datasets.x.y",
+                "torchvision.datasets.utils.download_url",
+                "timm.models.push_to_hf_hub",
+                "lightning.fabric.plugins.precision.utils._ClassReplacementContextManager",
+                "torchvision.models.resnet.load_state_dict_from_url",
+                "sklearn.metrics.pairwise_distances",
+                "einops.reduce",
+                "ray.tune.sample_from",
+                "__main__.__loader__.x",
             ],
         );
-        all(Verdict::Foreign, &["torch.ops.mine.op", "evilpkg.Model", "src.models.build", "my_code.net.Net"]);
+        all(
+            Verdict::Foreign,
+            &["torch.ops.mine.op", "evilpkg.Model", "src.models.build", "my_code.net.Net", "__main__.Net"],
+        );
         all(
             Verdict::Loads,
-            &["transformers.AutoModel.from_pretrained", "transformers.pipeline", "diffusers.X.from_config"],
+            &[
+                "transformers.AutoModel.from_pretrained",
+                "transformers.pipeline",
+                "diffusers.X.from_config",
+                "sentence_transformers.SentenceTransformer",
+                "timm.create_model",
+                "timm.models.vision_transformer.vit_base_patch16_224",
+                "torch.utils.tensorboard.SummaryWriter",
+                "torch.utils.tensorboard.writer.SummaryWriter",
+                "torchvision.datasets.MNIST",
+                "xgboost.core.Booster",
+                "datasets.load_dataset",
+            ],
         );
         all(
             Verdict::Fine,
@@ -291,8 +450,16 @@ mod tests {
                 "builtins.dict",
                 "sh.txt",
                 "signal.wav",
+                "builtins.len",
+                "scipy.stats.loguniform",
+                "pathlib.Path.cwd",
+                "sklearn.metrics.f1_score",
+                "pandas.DataFrame",
+                "torchvision.models.resnet.resnet50",
+                "hydra._internal.core_plugins.basic_sweeper.BasicSweeper",
+                "len",
+                "...",
                 "v1.0",
-                "U.S.",
                 "os",
                 "",
             ],

@@ -662,6 +662,21 @@ fn work_grows_no_faster_than_the_text() {
         ("a.pth", "import a\x0b"),
         ("a.py", "#coding:"),
         ("a.md", "<!-- a -->"),
+        ("a.yaml", "&a1 &b2 "),
+        ("a.yaml", "&&"),
+        ("a.yaml", "&a  *a "),
+        ("a.yaml", "a: $os.a\n"),
+        ("a.yaml", " $f(x)"),
+        ("a.yaml", "a: $import o\n"),
+        ("a.yaml", ", $f(x)"),
+        ("a.yaml", ",$"),
+        ("a.yaml", "download: a\n"),
+        ("a.yaml", "a\\\n"),
+        ("a.yaml", "!new:a.b "),
+        ("a.yaml", "type: a.b\n"),
+        ("a.yaml", "(): [os..a, "),
+        ("a.yaml", "trust_remote_code: 1\n"),
+        ("a.json", "[\"$os.a\","),
     ] {
         outcome(name, part.repeat(200_000 / part.len()).as_bytes());
     }
@@ -694,3 +709,5 @@ proptest! {
         outcome("tokenizer.model", &bytes);
     }
 }
+
+mod loaders;

@@ -7,8 +7,8 @@ use crate::examination::{Examination, escape};
 use crate::source::View;
 use crate::trouble::Trouble;
 
-/// The parameter of the Python backend that has the packed environment to run the model in.
-const ENVIRONMENT: &str = "EXECUTION_ENV_PATH";
+/// The parameters with the path of code: the packed environment of the Python backend, libraries of batching and of OpenVINO.
+const PATHS: [&str; 3] = ["EXECUTION_ENV_PATH", "TRITON_BATCH_STRATEGY_PATH", "CPU_EXTENSION_PATH"];
 
 pub(super) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Trouble> {
     let text = text_of(view, scan)?;
@@ -18,8 +18,13 @@ pub(super) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Tro
         let runs = match key.as_str() {
             "backend" => !value.is_empty() && !lists().triton_backends.contains(value),
             "default_model_filename" => value.ends_with(".py"),
-            _ => value == ENVIRONMENT,
+            "op_library_filename" => true,
+            _ => PATHS.contains(&value.as_str()),
         };
+        if matches!(key.as_str(), "op_library_filename" | "input_data_file") && escapes(value) {
+            let what = format!("{key} leads out of the folder: {}", escape(value, 200));
+            scan.report(CONFIG_PATH, None, what);
+        }
         if runs {
             let what = format!("{key}: Triton runs code of this folder, by {:?}", escape(value, 200));
             scan.report(REMOTE_CODE, None, what);
@@ -29,8 +34,8 @@ pub(super) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Tro
     for parts in fields.windows(2) {
         let [(_, first), (_, second)] = parts else { continue };
         for (name, path) in [(first, second), (second, first)] {
-            if name == ENVIRONMENT && escapes(path) {
-                let what = format!("runs in an environment outside the folder: {}", escape(path, 200));
+            if PATHS.contains(&name.as_str()) && escapes(path) {
+                let what = format!("{name}: runs what lies outside the folder: {}", escape(path, 200));
                 scan.report(CONFIG_PATH, None, what);
             }
         }

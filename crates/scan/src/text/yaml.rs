@@ -1,22 +1,29 @@
 //! YAML: what Python's loaders would build from it, MLflow's models, conda's environments. Not a YAML reader: it looks for what
 //! matters on each line, in whatever style the line is written.
 
+use std::collections::HashSet;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
 use ostrom_core::Severity;
 
 use super::hidden::Sort;
 use super::instructions::lists;
 use super::lines::{ends_python, ends_yaml, lines};
 use super::nodes::{Nodes, Value};
+use super::objects::{Key, Verdict};
 use super::{
-    CONFIG_OBJECT, CONFIG_PATH, REMOTE_CODE, base_name, escapes, hidden, objects, python, requirements,
-    text_of,
+    CONFIG_OBJECT, CONFIG_PATH, REMOTE_CODE, base_name, escapes, expressions, hidden, objects, requirements,
+    tags, text_of,
 };
 use crate::examination::{Examination, escape};
 use crate::source::View;
 use crate::trouble::Trouble;
 
 /// Longer YAML is data.
-const LONGEST: u64 = 16 << 20;
+pub(super) const LONGEST: u64 = 16 << 20;
+
+/// The key that has a list of names: hydra-zen's wrappers.
+const LISTING: &str = "_zen_wrappers";
 
 /// Keys of `MLmodel` with the path of what is loaded, relative to the model.
 const MLFLOW_PATHS: [&str; 7] =
@@ -31,7 +38,7 @@ pub(super) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Tro
     hidden::examine(&text, 0, Sort::Prose, scan);
     examine_text(&text, scan);
     if name == "mlmodel" {
-        mlflow(&text, scan);
+        readings(&text).for_each(|text| mlflow(&text, scan));
     }
     if name.starts_with("conda") || name.starts_with("environment") || name.starts_with("python_env") {
         for (_, line) in lines(&text, ends_python) {
@@ -45,47 +52,99 @@ pub(super) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Tro
     Ok(())
 }
 
-/// Tags and keys that make loaders call what is named.
+/// Tags, keys and values that make loaders call or evaluate what is named.
 pub(super) fn examine_text(text: &str, scan: &mut Examination<'_>) {
     let text = text.trim_start_matches('\u{feff}');
     for (offset, line) in lines(text, ends_yaml) {
         if let Some((skipped, line)) = live(line) {
-            tags(line, offset.saturating_add(skipped as u64), scan);
+            tags::examine(line, offset.saturating_add(skipped as u64), scan);
         }
         if line.starts_with("%TAG") {
             let what = "gives tags other names, which hides what they build";
             scan.report_as(Severity::High, CONFIG_OBJECT, Some(offset), what);
         }
     }
-    let plain = without_comments(text);
-    let nodes = Nodes::new(&plain);
-    for key in &lists().object_keys {
-        for (at, value) in nodes.values(key) {
-            object(key, value, at, &nodes, scan);
-        }
-    }
-    if let Some((at, name)) = nodes.aliased_key() {
-        let what = format!("gives a key by its alias, {}, which hides what is built", escape(name, 100));
-        scan.report_as(Severity::High, CONFIG_OBJECT, Some(at as u64), what);
+    // What the first reading said is not said again by the second.
+    let mut said = HashSet::new();
+    for text in readings(text) {
+        let mut found = |severity: Option<Severity>, rule: &str, at: usize, what: String| {
+            let mut hasher = DefaultHasher::new();
+            (rule, &what).hash(&mut hasher);
+            let known = said.contains(&(hasher.finish(), true));
+            said.insert((hasher.finish(), false));
+            match severity {
+                _ if known => {}
+                Some(severity) => scan.report_as(severity, rule, Some(at as u64), what),
+                None => scan.report(rule, Some(at as u64), what),
+            }
+        };
+        values(&text, &mut found);
+        said = said.into_iter().map(|(hash, _)| (hash, true)).collect();
     }
 }
 
-/// What `key` has called, by its name or by an alias of that.
-fn object(key: &str, value: Value<'_>, at: usize, nodes: &Nodes<'_>, scan: &mut Examination<'_>) {
-    let place = Some(at as u64);
+/// Reports a finding: how bad it is, if that is not up to its rule, the rule, the place and the words.
+pub(super) type Found<'f> = dyn FnMut(Option<Severity>, &str, usize, String) + 'f;
+
+/// What a text without comments has called.
+fn values(text: &str, found: &mut Found<'_>) {
+    let nodes = Nodes::new(text);
+    let mut loads = false;
+    for key in &lists().object_keys {
+        for (at, value) in nodes.values(key) {
+            loads |= object(key, value, at, &nodes, found);
+        }
+    }
+    let is_key = |text: &str| lists().object_keys.contains(text) && Key::of(text) != Key::Faint;
+    if let Some((at, name)) = nodes.aliased_key(is_key) {
+        let what = format!("gives a key by its alias, {}, which hides what is built", escape(name, 100));
+        found(Some(Severity::High), CONFIG_OBJECT, at, what);
+    }
+    for (at, value) in nodes.values("trust_remote_code") {
+        let off = ["", "false", "no", "off", "null", "none", "~", "0", "n"];
+        let text = value.scalar().unwrap_or("?").to_lowercase();
+        // An empty value is followed by the next key.
+        if !off.contains(&text.as_str()) && !text.ends_with(':') {
+            let what = "asks for trust_remote_code, which runs code that comes with models".to_owned();
+            found(loads.then_some(Severity::High), REMOTE_CODE, at, what);
+        }
+    }
+    expressions::in_yaml(text, &nodes, found);
+}
+
+/// What `key` has called, by its name or by an alias of that. Says whether that loads a model.
+fn object(key: &str, value: Value<'_>, at: usize, nodes: &Nodes<'_>, found: &mut Found<'_>) -> bool {
+    let kind = Key::of(key);
     let meant: Option<Vec<_>> = match value.alias() {
         None => Some(vec![value]),
         Some(name) => nodes.anchored(name).map(Iterator::collect),
     };
-    let texts = meant.and_then(|meant| meant.into_iter().map(Value::scalar).collect::<Option<Vec<_>>>());
-    match texts {
-        Some(texts) => texts.into_iter().for_each(|text| objects::examine(key, text, true, place, scan)),
-        None => {
+    let listed = key == LISTING && value.begins_list();
+    let texts = meant
+        .filter(|_| !listed)
+        .and_then(|meant| meant.into_iter().map(Value::scalar).collect::<Option<Vec<_>>>());
+    let Some(texts) = texts else {
+        // No name has blanks, nor does anybody who has another use for the key write one so that it cannot be told.
+        if kind == Key::Strong || kind == Key::Weak && !value.is_prose() {
             let shown: String = value.rest.chars().take(100).take_while(|c| !ends_yaml(*c)).collect();
             let what = format!("{key} calls what cannot be told: {}", escape(&shown, 100));
-            scan.report_as(Severity::High, CONFIG_OBJECT, place, what);
+            found(Some(Severity::High), CONFIG_OBJECT, at, what);
+        }
+        return false;
+    };
+    for text in &texts {
+        if let Some((severity, what)) = objects::meaning(key, text, true) {
+            found(Some(severity), CONFIG_OBJECT, at, what);
         }
     }
+    kind != Key::Faint && texts.iter().any(|text| objects::judge(text) == Verdict::Loads)
+}
+
+/// The text without comments, as it stands, and with the escapes of texts in double quotes undone if it has any: in other texts a
+/// backslash is nothing but itself, also at the end of a line.
+fn readings(text: &str) -> impl Iterator<Item = String> {
+    let escaped = text.contains('\\');
+    [false, true].into_iter().filter(move |undo| escaped || !undo).map(|undo| without_comments(text, undo))
 }
 
 /// What of a line may be no comment, and where that begins. A line that begins with `#` goes on with what matters only if it
@@ -103,8 +162,9 @@ fn live(line: &str) -> Option<(usize, &str)> {
     Some((at, line.get(at..)?))
 }
 
-/// The text with comments made blank and the escapes of texts in double quotes undone, as keys may be written with them.
-fn without_comments(text: &str) -> String {
+/// The text with comments made blank and, where `undo` says so, the escapes of texts in double quotes undone, as keys may be
+/// written with them.
+fn without_comments(text: &str, undo: bool) -> String {
     let mut out = String::with_capacity(text.len());
     // Whether the line goes on in the next, which is how texts in double quotes are broken without a space.
     let mut open = false;
@@ -120,7 +180,7 @@ fn without_comments(text: &str) -> String {
         let (skipped, rest) =
             live(line).unwrap_or((line.trim_end().len(), line.get(line.trim_end().len()..).unwrap_or("")));
         out.extend(std::iter::repeat_n(' ', skipped));
-        if rest.contains('\\') { open = unescape(rest, &mut out) } else { out.push_str(rest) }
+        if undo && rest.contains('\\') { open = unescape(rest, &mut out) } else { out.push_str(rest) }
     }
     out
 }
@@ -160,64 +220,9 @@ fn unescape(mut rest: &str, out: &mut String) -> bool {
     false
 }
 
-fn tags(line: &str, offset: u64, scan: &mut Examination<'_>) {
-    // The tag itself may be spelt with codes.
-    let decoded =
-        if line.contains('%') && line.contains('!') { percent_decoded(line) } else { String::new() };
-    let line = if decoded.is_empty() { line } else { &decoded };
-    for (at, mark) in line.match_indices("python/") {
-        let before = line.get(..at).unwrap_or("");
-        if !(before.ends_with("!!") || before.ends_with("tag:yaml.org,2002:") || before.ends_with('!')) {
-            continue;
-        }
-        let rest = line.get(at + mark.len()..).unwrap_or("");
-        let tag: String = rest
-            .chars()
-            .take_while(|c| !c.is_whitespace() && !matches!(c, '>' | ',' | '{' | '}' | '[' | ']'))
-            .take(300)
-            .collect();
-        let tag = percent_decoded(&tag);
-        let (kind, path) = tag.split_once(':').unwrap_or((&tag, ""));
-        if lists().yaml_tags.contains(kind) || lists().yaml_objects.contains(path) {
-            continue;
-        }
-        let severity = match kind {
-            _ if python::names_danger(path) => Severity::Critical,
-            "object/apply" | "object/new" => Severity::High,
-            _ => Severity::Medium,
-        };
-        let place = Some(offset.saturating_add(at as u64));
-        scan.report_as(
-            severity,
-            CONFIG_OBJECT,
-            place,
-            format!("builds {} by a tag of YAML", escape(&tag, 200)),
-        );
-    }
-}
-
-/// YAML's tags may have their characters as `%6f`.
-fn percent_decoded(tag: &str) -> String {
-    let mut out = Vec::new();
-    let mut bytes = tag.bytes();
-    while let Some(byte) = bytes.next() {
-        let mut ahead = bytes.clone();
-        let mut digit = || ahead.next().and_then(|byte| char::from(byte).to_digit(16));
-        match (byte, digit(), digit()) {
-            (b'%', Some(high), Some(low)) => {
-                out.push(u8::try_from(high * 16 + low).unwrap_or(b'?'));
-                bytes = ahead;
-            }
-            _ => out.push(byte),
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
-}
-
 /// `MLmodel`: which code MLflow imports to load the model.
 fn mlflow(text: &str, scan: &mut Examination<'_>) {
-    let text = without_comments(text);
-    let nodes = Nodes::new(&text);
+    let nodes = Nodes::new(text);
     let value_of = |value: Value<'_>| -> String {
         value
             .rest
