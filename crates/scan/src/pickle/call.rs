@@ -9,7 +9,7 @@ use super::nested::Coding;
 use super::render;
 use super::shape::{Fit, Shape};
 use super::source::Source;
-use super::value::{INLINE, Items, KEEP, Node, Value};
+use super::value::{Fields, INLINE, Items, KEEP, Node, Value};
 use super::{ARGUMENTS, INDIRECT, PATCH, PERSISTENT, STATE, UNDECIDED, dtype};
 
 /// How many fields of a record are kept.
@@ -397,7 +397,7 @@ impl Machine {
             let args = *args;
             let (names, fields) = (self.item(state, 3), self.item(state, 4));
             if let (Some(names), Some(fields)) = (names, fields)
-                && matches!(self.heap.get(fields), Some(Node::Dict { fields, .. }) if fields.is_open())
+                && let Some(Node::Dict { fields: Fields::Open, .. }) = self.heap.get(fields)
             {
                 let known = dtype::fields(names, fields, &self.heap, judge);
                 if let Some(Node::Dict { fields, .. }) = self.heap.get_mut(fields) {
@@ -534,7 +534,7 @@ impl Machine {
             _ => KEEP,
         };
         let fixed = match (target, self.heap.get(target)) {
-            (_, Some(Node::Dict { fields, .. })) => !fields.is_open(),
+            (_, Some(Node::Dict { fields, .. })) => *fields != Fields::Open,
             (Value::Data, _) => pairs.iter().any(|[_, value]| fields(*value)),
             _ => false,
         };

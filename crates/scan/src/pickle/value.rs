@@ -168,12 +168,6 @@ pub(crate) enum Fields {
     Record { names: u32, end: u64, refers: bool },
 }
 
-impl Fields {
-    pub(crate) fn is_open(self) -> bool {
-        self == Self::Open
-    }
-}
-
 /// A value with parts.
 #[derive(Debug, Clone, Default)]
 pub(crate) enum Node {
