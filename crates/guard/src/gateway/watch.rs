@@ -112,7 +112,7 @@ impl Gateway {
         let uri = decided.values.get("uri").and_then(|uri| uri.as_str()).unwrap_or_default();
         let answer: Result<Box<dyn Any + Send + Sync>, _> = upstream.watch(uri).await;
         flight.landed = true;
-        let mut commitments = Commitments::new().map_err(|error| JournalError(error.to_string()))?;
+        let mut commitments = Commitments::new().map_err(|error| JournalError::new(error.to_string()))?;
         let outcome = Outcome {
             commitment: commitments.commit("watch", &json!(Map::new())),
             failed: answer.is_err(),
