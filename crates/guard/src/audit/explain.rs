@@ -6,7 +6,7 @@ use ostrom_core::Digest;
 use serde::Serialize;
 
 use super::log::events;
-use super::{AuditError, Openings};
+use super::{AuditError, Openings, landed};
 use crate::flow::{CallId, Decision, Event, Verdict, Violation, clauses, grouped};
 use crate::label::{Integrity, Label, Readers};
 
@@ -45,7 +45,11 @@ pub fn explain(folder: &Path, call: CallId) -> Result<Explanation, AuditError> {
             (None, Event::Decided(decision)) if decision.call == call => found = Some(decision),
             (None, event) => before.push((index, event)),
             (Some(_), Event::Finished(outcome)) if outcome.call == call => {
-                came = Came::Back(outcome.commitment);
+                came = if landed::is_cut_off(&outcome) && outcome.failed {
+                    Came::GivenUp
+                } else {
+                    Came::Back(outcome.commitment)
+                };
                 break;
             }
             // What was under way then is over, and nobody knows what came of it.
@@ -65,6 +69,8 @@ pub fn explain(folder: &Path, call: CallId) -> Result<Explanation, AuditError> {
 enum Came {
     /// An outcome with this commitment is on record.
     Back(Digest),
+    /// Nobody waited for its answer, or there was no room to record it. A plan that came to its end has no commitment either, but did not fail.
+    GivenUp,
     /// The guard ended before there was one.
     Abandoned,
     /// There is none, and the guard has not started again since.
@@ -75,9 +81,7 @@ impl Came {
     /// Why nobody knows whether the call had its effect, if nobody does.
     fn unknown(&self, openings: &Openings) -> Option<&'static str> {
         match self {
-            Self::Back(commitment) if *commitment == Digest::of(b"") => {
-                Some("its client went away before there was an answer")
-            }
+            Self::GivenUp => Some("it was given up before its answer was on record"),
             Self::Back(commitment) => match openings.named(commitment) {
                 Some(("unanswered", _)) => Some("its server did not answer"),
                 _ => None,

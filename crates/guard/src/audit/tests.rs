@@ -476,14 +476,33 @@ async fn an_explanation_says_when_nobody_knows_what_came_of_a_call_or_what_its_a
         !sentence.contains("nobody knows") && !sentence.contains("deleted") && ways.starts_with("none"),
         "{sentence}"
     );
+    // A plan that came to its end did, too.
+    let plan = house.journal.events.lock().unwrap().iter().find_map(|event| match event {
+        Event::Decided(decision) if &*decision.tool == "run_plan" => Some(decision.call),
+        _ => None,
+    });
+    let ended = explain(whole.path(), plan.unwrap()).unwrap().sentence;
+    assert!(!ended.contains("nobody knows"), "{ended}");
+    let given_up = log_of(&house, |events| {
+        let of_call = |outcome: &Outcome| outcome.call == decision.call;
+        let outcome = outcome(events, of_call);
+        (outcome.commitment, outcome.failed) = (ostrom_core::Digest::of(b""), true);
+    });
+    let (sentence, _) = said(&given_up);
+    assert!(sentence.contains("nobody knows, since it was given up"), "{sentence}");
     let cut = log_of(&house, |events| events.truncate(index + 1));
     let (sentence, ways) = said(&cut);
     assert!(sentence.contains("nobody knows, since no outcome is on record"), "{sentence}");
     assert!(ways.starts_with("look at what"), "{ways}");
     let restarted = log_of(&house, |events| {
-        let started = events[0].clone();
         events.truncate(index + 1);
-        events.push(started);
+        events.push(Event::Started {
+            policy: policy(POLICY).version(),
+            version: "1".into(),
+            mode: "enforce".into(),
+            readers: Readers::Everyone,
+            at: 1,
+        });
     });
     let (sentence, _) = said(&restarted);
     assert!(sentence.contains("nobody knows, since the guard ended"), "{sentence}");

@@ -96,11 +96,12 @@ impl Violation {
 
     fn differs_in_subject_only(&self, other: &Self) -> bool {
         let mut same = other.clone();
-        match (&mut same, self.subject()) {
-            (Self::TrustedAction { subject, .. } | Self::PermittedFlow { subject, .. }, Some(own)) => {
-                *subject = own.clone();
-            }
-            _ => {}
+        let place = match &mut same {
+            Self::TrustedAction { subject, .. } | Self::PermittedFlow { subject, .. } => Some(subject),
+            _ => None,
+        };
+        if let (Some(place), Some(own)) = (place, self.subject()) {
+            *place = own.clone();
         }
         same == *self
     }

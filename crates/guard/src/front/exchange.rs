@@ -151,7 +151,7 @@ impl Exchange {
                     return self.last(Err(RpcError::new(
                         RpcError::INTERNAL,
                         format!(
-                            "no answer within {seconds} seconds (limits.call-seconds); the call was cancelled"
+                            "no answer within {seconds} seconds (limits.call-seconds); the call was cancelled but may have run"
                         ),
                     )));
                 }
@@ -246,7 +246,7 @@ impl Exchange {
         if call.rounds > self.rules.rounds {
             return Some(Err(RpcError::new(
                 RpcError::INTERNAL,
-                "this call asked the client too often; it was cancelled",
+                "this call asked the client too often; it was cancelled but may have run",
             )));
         }
         let requests: Map<String, Value> = call

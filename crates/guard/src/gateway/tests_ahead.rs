@@ -273,7 +273,7 @@ async fn a_plan_that_cannot_be_written_down_any_more_says_that_its_calls_may_hav
     let full = journal.clone();
     assert!(witness.arrived.set(Box::new(move |_| full.full.store(true, Ordering::SeqCst))).is_ok());
     let plan = json!({"plan": [{"call": "tool-0", "id": "m"}, {"return": {"m": {"ref": "m"}}}]});
-    let error = call_with(&gateway, "ana", "run_plan", plan, Relay::nowhere()).await.unwrap_err();
+    let error = call_with(&gateway, "ben", "run_plan", plan, Relay::nowhere()).await.unwrap_err();
     assert_eq!(witness.inner.got("tool-0").len(), 2);
     assert!(error.message.contains("under way and may have run"), "{error}");
 }

@@ -83,7 +83,7 @@ pub enum Command {
         name: String,
         /// As it was shown.
         digest: Digest,
-        /// The exact rendering, for one with hidden text.
+        /// Of no use any more: what has hidden text cannot be approved.
         rendered: Option<String>,
     },
     /// Definitions of a server that were approved.
