@@ -44,7 +44,7 @@ struct Files {
 }
 
 fn failed(error: &dyn std::fmt::Display) -> JournalError {
-    JournalError(error.to_string())
+    JournalError::new(error.to_string())
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
@@ -109,7 +109,7 @@ impl Ahead {
         if lock(&self.queue).written > number {
             return Ok(());
         }
-        Err(JournalError("a record was lost on its way into the log: restart the guard".to_owned()))
+        Err(JournalError::new("a record was lost on its way into the log: restart the guard".to_owned()))
     }
 
     /// Returns when everything that was queued before is written.

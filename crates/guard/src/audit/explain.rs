@@ -2,11 +2,12 @@
 
 use std::path::Path;
 
+use ostrom_core::Digest;
 use serde::Serialize;
 
 use super::log::events;
-use super::{AuditError, Openings};
-use crate::flow::{CallId, Decision, Event, Subject, Verdict, Violation};
+use super::{AuditError, Openings, landed};
+use crate::flow::{CallId, Decision, Event, Verdict, Violation, clauses, grouped};
 use crate::label::{Integrity, Label, Readers};
 
 /// Why a call was decided as it was.
@@ -36,28 +37,71 @@ pub struct Explanation {
 /// If the log cannot be read or has no such call.
 pub fn explain(folder: &Path, call: CallId) -> Result<Explanation, AuditError> {
     let mut before: Vec<(u64, Event)> = Vec::new();
+    let mut found: Option<Box<Decision>> = None;
+    let mut came = Came::UnderWay;
     for event in events(folder)? {
         let (index, event) = event?;
-        if let Event::Decided(decision) = &event
-            && decision.call == call
-        {
-            return Ok(of(decision, &before, &Openings::read(folder)?));
+        match (&found, event) {
+            (None, Event::Decided(decision)) if decision.call == call => found = Some(decision),
+            (None, event) => before.push((index, event)),
+            (Some(_), Event::Finished(outcome)) if outcome.call == call => {
+                came = if landed::is_cut_off(&outcome) && outcome.failed {
+                    Came::GivenUp
+                } else {
+                    Came::Back(outcome.commitment)
+                };
+                break;
+            }
+            // What was under way then is over, and nobody knows what came of it.
+            (Some(_), Event::Started { .. }) => {
+                came = Came::Abandoned;
+                break;
+            }
+            (Some(decision), _) if !decision.dispatched => break,
+            (Some(_), _) => {}
         }
-        before.push((index, event));
     }
-    Err(AuditError::NoCall(call.0))
+    let decision = found.ok_or(AuditError::NoCall(call.0))?;
+    Ok(of(&decision, &before, &came, &Openings::read(folder)?))
 }
 
-fn of(decision: &Decision, before: &[(u64, Event)], openings: &Openings) -> Explanation {
+/// What became of a call that went out.
+enum Came {
+    /// An outcome with this commitment is on record.
+    Back(Digest),
+    /// Nobody waited for its answer, or there was no room to record it. A plan that came to its end has no commitment either, but did not fail.
+    GivenUp,
+    /// The guard ended before there was one.
+    Abandoned,
+    /// There is none, and the guard has not started again since.
+    UnderWay,
+}
+
+impl Came {
+    /// Why nobody knows whether the call had its effect, if nobody does.
+    fn unknown(&self, openings: &Openings) -> Option<&'static str> {
+        match self {
+            Self::GivenUp => Some("it was given up before its answer was on record"),
+            Self::Back(commitment) => match openings.named(commitment) {
+                Some(("unanswered", _)) => Some("its server did not answer"),
+                _ => None,
+            },
+            Self::Abandoned => Some("the guard ended before there was an answer"),
+            Self::UnderWay => Some("no outcome is on record: it is under way, or the guard has ended"),
+        }
+    }
+}
+
+fn of(decision: &Decision, before: &[(u64, Event)], came: &Came, openings: &Openings) -> Explanation {
     let tool = format!("{}/{}", decision.server, decision.tool);
     let mut because = Vec::new();
-    let (sentence, ways) = match &decision.flow {
+    let (mut sentence, mut ways) = match &decision.flow {
         Verdict::Refuse { violations, askable } => {
             for violation in violations {
                 because.extend(came_about(decision, violation, before));
             }
             because.dedup();
-            let sentence = violations.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
+            let sentence = clauses(violations).join("; ");
             let ways = if decision.dispatched && decision.approval.is_some() {
                 vec!["none is needed: a person approved it".to_owned()]
             } else if decision.dispatched {
@@ -80,6 +124,15 @@ fn of(decision: &Decision, before: &[(u64, Event)], openings: &Openings) -> Expl
             (format!("{} forbids {tool}", decision.forbidden_by.join(" and ")), vec![forbidden(decision)])
         }
     };
+    if let Some(why) = came.unknown(openings).filter(|_| decision.dispatched) {
+        sentence.push_str(&format!("; whether it has had its effect nobody knows, since {why}"));
+        ways = vec![format!("look at what {} has done before the call is made again", decision.server)];
+    }
+    let gone = decision.arguments.iter().filter(|(_, record)| openings.get(&record.commitment).is_none());
+    let gone: Vec<&str> = gone.map(|(name, _)| name.as_str()).collect();
+    if !gone.is_empty() {
+        sentence.push_str(&format!("; of its arguments {} the values were deleted", gone.join(", ")));
+    }
     let arguments = decision
         .arguments
         .iter()
@@ -118,42 +171,49 @@ fn ways_out(decision: &Decision, violations: &[Violation], askable: bool) -> Vec
                 .to_owned(),
         );
     }
-    for violation in violations {
+    for group in grouped(violations) {
         let sources = |provenance: &crate::label::Names| {
             if provenance.is_empty() { "its source".to_owned() } else { provenance.to_string() }
         };
-        match violation {
-            Violation::TrustedAction { subject, influencers, provenance, .. } => {
+        let names = group.arguments.join(", ");
+        // Where each of them is written.
+        let keys = |key: &str| {
+            let each = group.arguments.iter().map(|name| format!("arguments.{name}.{key}"));
+            each.collect::<Vec<_>>().join(", ")
+        };
+        let anew = "begin anew without what was read: ostrom guard reset, or another run (ostrom guard mint)";
+        match group.first {
+            Violation::TrustedAction { influencers, provenance, .. } => {
                 let from = sources(provenance);
                 ways.push(format!(
                     "keep what {from} says out of the agent's sight (result.reveal = \"reference\" there) and pass its handle on, or do it in one \
                      run_plan that is submitted before anything is read"
                 ));
                 let who = if influencers.is_empty() { "anyone".to_owned() } else { influencers.to_string() };
-                match subject {
-                    Subject::Call => {
-                        ways.push("begin anew without what was read: ostrom guard reset, or another run (ostrom guard mint)".to_owned());
-                        ways.push(format!("let {who} decide about it: influencers in {key}"));
-                    }
-                    Subject::Argument(name) => {
-                        ways.push(format!("let {who} choose {name}: arguments.{name}.influencers in {key}"));
-                        ways.push(format!(
-                            "accept {name} from anybody where it is one of a few values: arguments.{name}.endorse in {key}"
-                        ));
-                    }
+                if group.is_of_call {
+                    ways.push(anew.to_owned());
+                    ways.push(format!("let {who} decide about it: influencers in {key}"));
+                }
+                if !names.is_empty() {
+                    ways.push(format!("let {who} choose {names}: {} in {key}", keys("influencers")));
+                    ways.push(format!(
+                        "accept {names} from anybody where it is one of a few values: {} in {key}",
+                        keys("endorse")
+                    ));
                 }
             }
-            Violation::PermittedFlow { subject, audience, provenance, .. } => {
+            Violation::PermittedFlow { audience, provenance, .. } => {
                 let from = sources(provenance);
                 let who = if audience.is_empty() { "everyone".to_owned() } else { audience.to_string() };
                 ways.push(format!("let {who} read what {from} gives: result.readers there"));
-                match subject {
-                    Subject::Call => {
-                        ways.push("begin anew without what was read: ostrom guard reset, or another run (ostrom guard mint)".to_owned());
-                    }
-                    Subject::Argument(name) => ways.push(format!(
-                        "leave it out of {name}; or, if fewer read that argument than the others, say so: arguments.{name}.audience in {key}"
-                    )),
+                if group.is_of_call {
+                    ways.push(anew.to_owned());
+                }
+                if !names.is_empty() {
+                    ways.push(format!(
+                        "leave it out of {names}; or, if fewer read that than the other arguments, say so: {} in {key}",
+                        keys("audience")
+                    ));
                 }
             }
             Violation::Quarantined { source } => {

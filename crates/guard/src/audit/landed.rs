@@ -26,7 +26,7 @@ pub(super) struct Derived {
 /// Derives the outcome of a call of `place`, given its arguments and what it came back with, with the name of what that is: a `result`, an
 /// `error`, or a `watch`.
 pub(super) fn derive(
-    engine: &Engine,
+    (engine, enforces): (&Engine, bool),
     facts: &ToolFacts,
     place: (&str, &str),
     outcome: &Outcome,
@@ -58,7 +58,9 @@ pub(super) fn derive(
         derived.differences.push(format!("the result of call {call} carries {label:?}"));
     }
     derived.whole = (values.is_some() || facts.memory.is_none()) && (opened.is_some() || cut_off);
-    let Some(shown) = shown(engine, facts, place, outcome, &label, opened, cut_off) else { return derived };
+    let Some(shown) = shown((engine, enforces), facts, place, outcome, &label, opened, cut_off) else {
+        return derived;
+    };
     if (shown.failed, shown.revealed) != (outcome.failed, outcome.revealed) {
         derived.differences.push(format!("whether call {call} failed, or was shown to the agent"));
     }
@@ -88,7 +90,7 @@ struct Shown {
 }
 
 fn shown(
-    engine: &Engine,
+    (engine, enforces): (&Engine, bool),
     facts: &ToolFacts,
     (server, tool): (&str, &str),
     outcome: &Outcome,
@@ -101,6 +103,15 @@ fn shown(
         return Some(Shown { failed: true, ..Shown::default() });
     }
     let (name, body) = opened?;
+    let of_tool = facts.result.label(server, tool);
+    if enforces
+        && !planned
+        && matches!(name, "result" | "error" | "unanswered")
+        && engine.quarantined(&label.join(&of_tool)).is_some()
+    {
+        let failed = name != "result" || body.get("isError") == Some(&Value::Bool(true));
+        return Some(Shown { failed, ..Shown::default() });
+    }
     let from;
     let result: &Map<String, Value> = match (name, body) {
         ("watch", _) if tool == operation::SUBSCRIBE => {

@@ -97,7 +97,7 @@ impl AuditLog {
         };
         opened.record(&started).map_err(|error| AuditError::File {
             path: folder.to_owned(),
-            source: std::io::Error::other(error.0),
+            source: std::io::Error::other(error),
         })?;
         engine.apply(&started, None);
         asked.before(&engine, &started);
@@ -173,11 +173,11 @@ impl AuditLog {
 fn bytes(event: &Event) -> Result<Vec<u8>, JournalError> {
     // Most records fit.
     let mut bytes = Vec::with_capacity(1 << 10);
-    serde_json::to_writer(&mut bytes, event).map_err(|error| JournalError(error.to_string()))?;
+    serde_json::to_writer(&mut bytes, event).map_err(|error| JournalError::new(error.to_string()))?;
     // Here, since what is queued takes effect and must not be found too long later.
     if bytes.len() > MAX_RECORD {
         // Not how long: that would tell something of what the agent may not see.
-        return Err(JournalError(format!("a record is longer than {MAX_RECORD} bytes")));
+        return Err(JournalError::new(format!("a record is longer than {MAX_RECORD} bytes")));
     }
     Ok(bytes)
 }
@@ -206,7 +206,7 @@ impl Journal for AuditLog {
     fn settle(&self, number: u64) -> Result<(), JournalError> {
         self.ahead.write(&self.log, number)?;
         match self.mode {
-            Mode::Durable => self.log.sync().map_err(|error| JournalError(error.to_string())),
+            Mode::Durable => self.log.sync().map_err(|error| JournalError::new(error.to_string())),
             Mode::Buffered => Ok(()),
         }
     }

@@ -144,12 +144,21 @@ impl Planned {
     }
 
     /// Checks what the agent was given at the end: nothing, if the plan was cut off.
-    pub(super) fn end(&self, engine: &Engine, context: &ContextKey, outcome: &Outcome) -> Vec<String> {
+    pub(super) fn end(
+        &self,
+        (engine, enforces): (&Engine, bool),
+        context: &ContextKey,
+        outcome: &Outcome,
+    ) -> Vec<String> {
+        let withheld = |label: &Label| enforces && engine.quarantined(label).is_some();
         let expected: Vec<&Label> = match &self.next {
             Awaits::Lost => return Vec::new(),
             Awaits::Outputs(given) if !outcome.failed => {
                 let all = given.outputs.values().chain([&given.report]).map(|given| &given.label);
-                all.filter(|label| !(given.shows(label) && engine.context(context).covers(label))).collect()
+                let shown = |label: &&Label| {
+                    given.shows(label) && engine.context(context).covers(label) && !withheld(label)
+                };
+                all.filter(|label| !shown(label)).collect()
             }
             _ if !outcome.failed => return vec!["a plan ended that had not come to its end".to_owned()],
             _ => Vec::new(),

@@ -357,12 +357,18 @@ impl Play {
         let values = self.values.remove(&outcome.call);
         let Some(rules) = self.in_force.clone() else { return Vec::new() };
         if &*server == GUARD {
-            return self.plan_ended(outcome, found);
+            return self.plan_ended(outcome, rules.enforces(), found);
         }
         let facts = rules.facts(&server, &tool);
         let opened = self.openings.named(&outcome.commitment);
-        let derived =
-            landed::derive(&self.engine, &facts, (&server, &tool), outcome, values.as_ref(), opened);
+        let derived = landed::derive(
+            (&self.engine, rules.enforces()),
+            &facts,
+            (&server, &tool),
+            outcome,
+            values.as_ref(),
+            opened,
+        );
         if !derived.whole {
             found.without_results = found.without_results.saturating_add(1);
         } else if derived.differences.is_empty() {
@@ -381,14 +387,14 @@ impl Play {
         derived.differences
     }
 
-    fn plan_ended(&mut self, outcome: &Outcome, found: &mut Replay) -> Vec<String> {
+    fn plan_ended(&mut self, outcome: &Outcome, enforces: bool, found: &mut Replay) -> Vec<String> {
         let Some(plan) = self.plans.remove(&outcome.call) else { return Vec::new() };
         if !plan.is_followed() {
             found.plans_not_followed = found.plans_not_followed.saturating_add(1);
             return Vec::new();
         }
         let Some(context) = self.engine.context_of(outcome.call) else { return Vec::new() };
-        let differences = plan.end(&self.engine, context, outcome);
+        let differences = plan.end((&self.engine, enforces), context, outcome);
         if differences.is_empty() {
             found.outcomes = found.outcomes.saturating_add(1);
         }

@@ -426,6 +426,91 @@ async fn an_explanation_names_every_way_out() {
     assert!(ways.contains("arguments.to.influencers") && ways.contains("arguments.to.endorse"), "{ways}");
 }
 
+#[tokio::test]
+async fn results_that_were_not_shown_since_they_descend_from_what_was_revoked_are_derived_too() {
+    let mail = Fake::new(&["read"]);
+    let notes = Fake::new(&["save", "load"]);
+    mail.answers("read", text("the words of a stranger"));
+    notes.answers("load", text("a summary"));
+    let servers = [("mail", mail), ("notes", notes.clone())];
+    let house = house_with(POLICY, &servers, FirstUse::TrustOnFirstUse);
+    let (ana, ben) = (caller("ana", None), caller("ben", None));
+    house.call(&ana, "mail__read", json!({})).await;
+    house.call(&ana, "notes__save", json!({"name": "n", "text": "a summary"})).await;
+    let event = Event::Revoked { source: "mail/read".into(), by: "ana".into(), at: 1 };
+    let _written = house.gateway.shared.record(&mut house.gateway.shared.lock(), &event, None).unwrap();
+    for answer in [text("a summary"), json!(-32_000)] {
+        notes.answers("load", answer);
+        let answer = house.call(&ben, "notes__load", json!({"name": "n"})).await;
+        assert!(answer.contains("was revoked"), "{answer}");
+    }
+    let plan = json!({"plan": [{"id": "m", "call": "notes__load", "with": {"name": "n"}}, {"return": {"m": {"ref": "m"}}}]});
+    house.call(&ben, "run_plan", plan).await;
+    let replay = replayed(log_of(&house, |_| {}).path());
+    assert!(replay.differences.is_empty() && replay.is_whole(), "{replay:?}");
+    let lie = log_of(&house, |events| {
+        outcome(events, |outcome| {
+            outcome.label.descends_from("mail/read") && !outcome.revealed && outcome.call.0 == 2
+        })
+        .revealed = true
+    });
+    assert!(!replayed(lie.path()).differences.is_empty());
+}
+
+#[tokio::test]
+async fn an_explanation_says_when_nobody_knows_what_came_of_a_call_or_what_its_arguments_were() {
+    let house = everything().await;
+    let index = {
+        let events = house.journal.events.lock().unwrap();
+        let is_call = |event: &Event| matches!(event, Event::Decided(decision) if decision.dispatched && !decision.arguments.is_empty());
+        events.iter().position(is_call).unwrap()
+    };
+    let Event::Decided(decision) = house.journal.events.lock().unwrap()[index].clone() else { panic!() };
+    let said = |folder: &TempDir| {
+        let found = explain(folder.path(), decision.call).unwrap();
+        (found.sentence, found.ways.join("\n"))
+    };
+    let whole = log_of(&house, |_| {});
+    let (sentence, ways) = said(&whole);
+    assert!(
+        !sentence.contains("nobody knows") && !sentence.contains("deleted") && ways.starts_with("none"),
+        "{sentence}"
+    );
+    // A plan that came to its end did, too.
+    let plan = house.journal.events.lock().unwrap().iter().find_map(|event| match event {
+        Event::Decided(decision) if &*decision.tool == "run_plan" => Some(decision.call),
+        _ => None,
+    });
+    let ended = explain(whole.path(), plan.unwrap()).unwrap().sentence;
+    assert!(!ended.contains("nobody knows"), "{ended}");
+    let given_up = log_of(&house, |events| {
+        let of_call = |outcome: &Outcome| outcome.call == decision.call;
+        let outcome = outcome(events, of_call);
+        (outcome.commitment, outcome.failed) = (ostrom_core::Digest::of(b""), true);
+    });
+    let (sentence, _) = said(&given_up);
+    assert!(sentence.contains("nobody knows, since it was given up"), "{sentence}");
+    let cut = log_of(&house, |events| events.truncate(index + 1));
+    let (sentence, ways) = said(&cut);
+    assert!(sentence.contains("nobody knows, since no outcome is on record"), "{sentence}");
+    assert!(ways.starts_with("look at what"), "{ways}");
+    let restarted = log_of(&house, |events| {
+        events.truncate(index + 1);
+        events.push(Event::Started {
+            policy: policy(POLICY).version(),
+            version: "1".into(),
+            mode: "enforce".into(),
+            readers: Readers::Everyone,
+            at: 1,
+        });
+    });
+    let (sentence, _) = said(&restarted);
+    assert!(sentence.contains("nobody knows, since the guard ended"), "{sentence}");
+    std::fs::remove_dir_all(whole.path().join("openings")).unwrap();
+    let (sentence, _) = said(&whole);
+    assert!(sentence.contains("values were deleted"), "{sentence}");
+}
+
 /// A log that has begun, under this name.
 fn begun(folder: &Path, origin: &str, key: &Arc<SecretKey>) {
     let inner = policy(POLICY);

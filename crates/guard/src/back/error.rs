@@ -25,7 +25,7 @@ pub enum Fault {
     #[error("did not answer in time; the call was cancelled but may have run")]
     Deadline,
     /// Too many requests are under way.
-    #[error("has {0} requests under way already (limits.outstanding); try again later")]
+    #[error("has {0} requests under way already; try again later")]
     Busy(usize),
     /// It broke the protocol.
     #[error("broke the protocol: {0}")]

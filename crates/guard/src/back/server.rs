@@ -231,18 +231,12 @@ impl Server {
             }
             round = round.saturating_add(1);
             if round > limits.rounds {
-                return Err(Fault::Protocol(format!(
-                    "it wants more than {} rounds of input (limits.rounds)",
-                    limits.rounds
-                )));
+                return Err(Fault::Protocol(format!("it wants more than {} rounds of input", limits.rounds)));
             }
             let asked = input_requests(&mut result)?;
             questions = questions.saturating_add(asked.len());
             if questions > limits.questions {
-                return Err(Fault::Protocol(format!(
-                    "it asks more than {} questions (limits.questions)",
-                    limits.questions
-                )));
+                return Err(Fault::Protocol(format!("it asks more than {} questions", limits.questions)));
             }
             for (_, question, params) in &asked {
                 if let Err(error) = abilities.check(question, params) {
@@ -460,7 +454,7 @@ impl Shared {
                 return Err(not_started(fault));
             }
             Err(_) => {
-                let text = format!("it was not ready after {} s (limits.start)", limits.start.as_secs());
+                let text = format!("it was not ready after {} s", limits.start.as_secs());
                 return Err(Fault::CannotStart(text));
             }
         };

@@ -38,7 +38,8 @@ impl Common {
     }
 
     pub(super) fn table(&self, kind: Kind) -> Arc<Table> {
-        Table::new(*self.limits(), Arc::clone(&self.counters), self.changes.clone(), kind)
+        let said = self.settings.stderr.clone();
+        Table::new(*self.limits(), Arc::clone(&self.counters), self.changes.clone(), said, kind)
     }
 
     /// Says something about the server where its own words go.

@@ -1,6 +1,7 @@
 //! Which requests are under way at one process or session, and to whom a message of the server belongs.
 
 use std::collections::{HashMap, VecDeque};
+use std::fmt;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -8,6 +9,8 @@ use std::time::Instant;
 use serde_json::{Map, Value};
 use tokio::sync::{Notify, broadcast, oneshot};
 
+use super::clean::quote;
+use super::config::StderrSink;
 use super::exchange::{Abilities, Inbound};
 use super::shape::{self, Severity};
 use super::{Answer, Fault, Limits};
@@ -85,6 +88,8 @@ pub(super) struct Table {
     limits: Limits,
     counters: Arc<Counters>,
     changes: broadcast::Sender<Notification>,
+    /// Where what is wrong with its messages is told.
+    said: Option<StderrSink>,
     state: Mutex<State>,
     /// Rings when there are cancellations to send.
     pub(super) cancellations: Notify,
@@ -169,6 +174,7 @@ impl Table {
         limits: Limits,
         counters: Arc<Counters>,
         changes: broadcast::Sender<Notification>,
+        said: Option<StderrSink>,
         kind: Kind,
     ) -> Arc<Self> {
         let state = State {
@@ -182,7 +188,8 @@ impl Table {
             refilled: Instant::now(),
             closed: None,
         };
-        Arc::new(Self { limits, counters, changes, state: Mutex::new(state), cancellations: Notify::new() })
+        let (state, cancellations) = (Mutex::new(state), Notify::new());
+        Arc::new(Self { limits, counters, changes, said, state, cancellations })
     }
 
     /// What kind it turned out to be.
@@ -275,12 +282,16 @@ impl Table {
         self.lock().closed.clone()
     }
 
-    /// Counts something that is no message.
+    /// Counts something that is no message, and says so where the server's own words go: a call that it should have answered only seems to be
+    /// left unanswered. There are no more of these lines than mistakes that are forgiven.
     ///
     /// # Errors
     /// If it was one too many.
-    pub(super) fn garbage(&self) -> Result<(), Fault> {
+    pub(super) fn garbage(&self, why: &dyn fmt::Display) -> Result<(), Fault> {
         count(&self.counters.garbage);
+        if let Some(said) = &self.said {
+            said(&format!("[guard] what it sent is ignored: {}", quote(&why.to_string())));
+        }
         self.mistake(&mut self.lock(), "too many lines or events that are no MCP messages")
     }
 
@@ -296,7 +307,7 @@ impl Table {
     fn mistake(&self, state: &mut State, reason: &str) -> Result<(), Fault> {
         state.mistakes = state.mistakes.saturating_add(1);
         if state.mistakes > self.limits.mistakes {
-            return Err(Fault::CutOff(format!("{reason} (limits.mistakes)")));
+            return Err(Fault::CutOff(reason.to_owned()));
         }
         Ok(())
     }
@@ -391,7 +402,7 @@ impl Table {
         entry.notifications = entry.notifications.saturating_add(1);
         if entry.notifications > self.limits.notifications {
             return Err(Fault::CutOff(format!(
-                "more than {} notifications for one request (limits.notifications)",
+                "more than {} notifications for one request",
                 self.limits.notifications
             )));
         }
@@ -441,7 +452,7 @@ impl Table {
                 state.allowance = left;
                 Ok(())
             }
-            None => Err(Fault::CutOff("a flood of notifications (limits.burst)".to_owned())),
+            None => Err(Fault::CutOff("a flood of notifications".to_owned())),
         }
     }
 

@@ -8,7 +8,7 @@ use super::*;
 fn table(kind: Kind) -> (Arc<Table>, Arc<Counters>) {
     let counters = Arc::new(Counters::default());
     let limits = Limits { mistakes: usize::MAX, burst: u32::MAX, ..Limits::default() };
-    (Table::new(limits, Arc::clone(&counters), broadcast::channel(8).0, kind), counters)
+    (Table::new(limits, Arc::clone(&counters), broadcast::channel(8).0, None, kind), counters)
 }
 
 fn answer(id: i64, text: i64) -> Message {

@@ -285,6 +285,18 @@ impl Engine {
             .map(|source| Violation::Quarantined { source: source.clone() })
     }
 
+    /// The label of knowing that something with this label is not shown since it descends from what was revoked: whoever has had a part in it may
+    /// have brought that about, but nothing that it says has been seen, so the context that knows it descends from no revoked source.
+    #[must_use]
+    pub fn of_quarantine(&self, label: &Label) -> Label {
+        let alone = |name: &Arc<str>| Label {
+            provenance: std::iter::once(name.clone()).collect(),
+            ..Label::constant()
+        };
+        let provenance = label.provenance.iter().filter(|name| self.quarantined(&alone(name)).is_none());
+        Label { provenance: provenance.cloned().collect(), ..label.clone() }
+    }
+
     /// The control label of a call: the context's or, for a step of a plan, its program counter. `None` if the step belongs to no plan
     /// that is under way, or claims less than its plan was submitted under.
     ///

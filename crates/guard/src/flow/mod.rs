@@ -28,7 +28,7 @@ pub use facts::{
     ArgumentFacts, FieldFacts, MemoryAccess, MemoryFacts, Otherwise, ResultFacts, Reveal, ToolFacts,
 };
 pub use usage::Used;
-pub use violation::{Subject, Violation};
+pub use violation::{Grouped, Subject, Violation, clauses, grouped};
 
 #[cfg(test)]
 mod noninterference;

@@ -86,6 +86,26 @@ impl Violation {
         matches!(self, Self::Stopped { .. } | Self::Ended | Self::UnknownHandle { .. } | Self::OutsidePlan)
     }
 
+    /// What part of the call it is about, if it is about a part.
+    const fn subject(&self) -> Option<&Subject> {
+        match self {
+            Self::TrustedAction { subject, .. } | Self::PermittedFlow { subject, .. } => Some(subject),
+            _ => None,
+        }
+    }
+
+    fn differs_in_subject_only(&self, other: &Self) -> bool {
+        let mut same = other.clone();
+        let place = match &mut same {
+            Self::TrustedAction { subject, .. } | Self::PermittedFlow { subject, .. } => Some(subject),
+            _ => None,
+        };
+        if let (Some(place), Some(own)) = (place, self.subject()) {
+            *place = own.clone();
+        }
+        same == *self
+    }
+
     pub(super) fn influenced(call: &Call<'_>, subject: Subject, label: &Label, allowed: &Integrity) -> Self {
         let allowed = match allowed {
             Integrity::Of(names) => names.clone(),
@@ -113,6 +133,58 @@ impl Violation {
     }
 }
 
+/// Violations that say the same of several parts of one call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grouped<'a> {
+    /// The first of them.
+    pub first: &'a Violation,
+    /// Whether one is about the call itself.
+    pub is_of_call: bool,
+    /// The arguments that they are about, in order.
+    pub arguments: Vec<&'a str>,
+}
+
+/// Puts violations together that differ in nothing but the part of the call that they are about, in the order of the first ones.
+#[must_use]
+pub fn grouped(violations: &[Violation]) -> Vec<Grouped<'_>> {
+    let mut groups: Vec<Grouped<'_>> = Vec::new();
+    for violation in violations {
+        let at = match groups.iter().position(|group| group.first.differs_in_subject_only(violation)) {
+            Some(at) => at,
+            None => {
+                groups.push(Grouped { first: violation, is_of_call: false, arguments: Vec::new() });
+                groups.len().saturating_sub(1)
+            }
+        };
+        let Some(group) = groups.get_mut(at) else { continue };
+        match violation.subject() {
+            Some(Subject::Call) => group.is_of_call = true,
+            Some(Subject::Argument(name)) => group.arguments.push(name),
+            None => {}
+        }
+    }
+    groups
+}
+
+/// Each group of violations in one clause.
+#[must_use]
+pub fn clauses(violations: &[Violation]) -> Vec<String> {
+    grouped(violations).iter().map(ToString::to_string).collect()
+}
+
+impl fmt::Display for Grouped<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let word = if self.arguments.len() == 1 { "argument" } else { "arguments" };
+        let names = self.arguments.join(", ");
+        let subject = match (self.is_of_call, self.arguments.is_empty()) {
+            (_, true) => "the call".to_owned(),
+            (true, false) => format!("the call and its {word} {names}"),
+            (false, false) => format!("the {word} {names}"),
+        };
+        self.first.describe(f, &subject)
+    }
+}
+
 fn name(call: &Call<'_>) -> String {
     format!("{}/{}", call.server, call.tool)
 }
@@ -128,20 +200,27 @@ impl fmt::Display for Subject {
 
 impl fmt::Display for Violation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.describe(f, &self.subject().map(ToString::to_string).unwrap_or_default())
+    }
+}
+
+impl Violation {
+    /// Says it of `what`: one part of the call, or several.
+    fn describe(&self, f: &mut fmt::Formatter<'_>, what: &str) -> fmt::Result {
         let or =
             |names: &Names, none: &str| if names.is_empty() { none.to_owned() } else { names.to_string() };
         let from = |names: &Names| if names.is_empty() { String::new() } else { format!(" (from {names})") };
         match self {
-            Self::TrustedAction { tool, subject, influencers, allowed, provenance } => write!(
+            Self::TrustedAction { tool, influencers, allowed, provenance, .. } => write!(
                 f,
-                "{tool} may be influenced by {} only, but {} may have influenced {subject}{}",
+                "{tool} may be influenced by {} only, but {} may have influenced {what}{}",
                 or(allowed, "nobody"),
                 or(influencers, "anyone"),
                 from(provenance)
             ),
-            Self::PermittedFlow { tool, subject, audience, readers, provenance } => write!(
+            Self::PermittedFlow { tool, audience, readers, provenance, .. } => write!(
                 f,
-                "{tool} would show {subject} to {}, but what it is made of{} may be read by {} only",
+                "{tool} would show {what} to {}, but what it is made of{} may be read by {} only",
                 or(audience, "everyone"),
                 from(provenance),
                 or(readers, "nobody")

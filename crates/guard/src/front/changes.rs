@@ -50,9 +50,7 @@ impl Interest {
                 }
             }
             Some(Value::Array(_)) => {
-                return Err(invalid(
-                    "more resourceSubscriptions than limits.watched; use several subscriptions",
-                ));
+                return Err(invalid("too many resourceSubscriptions in one subscription; use several"));
             }
             Some(_) => return Err(invalid("resourceSubscriptions is a list of URIs")),
         }
@@ -62,6 +60,13 @@ impl Interest {
             resources: flag("resourcesListChanged")?,
             uris,
         })
+    }
+
+    /// The lists of whose changes somebody hears who was told of these capabilities.
+    pub(super) fn in_lists(capabilities: Option<&Value>) -> Self {
+        let mut all = Self { tools: true, prompts: true, resources: true, uris: BTreeSet::new() };
+        all.limit_to(capabilities);
+        all
     }
 
     /// What of it a server with these capabilities can tell.
@@ -249,14 +254,22 @@ fn tagged(mut notification: Notification, id: &Id) -> Notification {
 }
 
 impl For {
+    /// The lists of whose changes it is told.
+    fn interest(&self) -> &Interest {
+        match self {
+            Self::Subscription { interest, .. } => interest,
+            Self::Session { session, .. } => &session.lists,
+        }
+    }
+
     /// What is told of a notification.
     fn wanted(&mut self, notification: Notification, hears: &Hears) -> Vec<Notification> {
-        let wants = match (&*self, notification.method.as_str()) {
-            (Self::Subscription { interest, .. }, TOOLS) => interest.tools,
-            (Self::Subscription { interest, .. }, PROMPTS) => interest.prompts,
-            (Self::Subscription { interest, .. }, RESOURCES) => interest.resources,
-            (Self::Session { .. }, TOOLS | PROMPTS | RESOURCES) => true,
-            (_, UPDATED) => {
+        let interest = self.interest();
+        let wants = match notification.method.as_str() {
+            TOOLS => interest.tools,
+            PROMPTS => interest.prompts,
+            RESOURCES => interest.resources,
+            UPDATED => {
                 let Some(Value::String(uri)) = notification.params.get("uri") else { return Vec::new() };
                 return self.updated(|watched| lies_within(uri, watched), hears);
             }
@@ -280,12 +293,8 @@ impl For {
 
     /// All that may have changed.
     fn everything(&mut self, hears: &Hears) -> VecDeque<Notification> {
-        let lists = match self {
-            Self::Subscription { interest, .. } => {
-                [(TOOLS, interest.tools), (PROMPTS, interest.prompts), (RESOURCES, interest.resources)]
-            }
-            Self::Session { .. } => [(TOOLS, true), (PROMPTS, true), (RESOURCES, true)],
-        };
+        let interest = self.interest();
+        let lists = [(TOOLS, interest.tools), (PROMPTS, interest.prompts), (RESOURCES, interest.resources)];
         let lists = lists
             .into_iter()
             .filter(|(_, wanted)| *wanted)

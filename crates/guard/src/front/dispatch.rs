@@ -257,7 +257,7 @@ impl<H: Handler> Core<H> {
 
     async fn watch(&self, session: &Session, caller: Arc<Caller>, uri: String) -> Result<(), RpcError> {
         let watch = self.handler.watch(caller, uri.clone()).await?;
-        let error = "this session watches too many resources (limits.watched); unsubscribe some";
+        let error = "this session watches too many resources; unsubscribe some";
         session
             .watch(uri, watch, self.limits.watched)
             .then_some(())

@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 use tokio::time::Instant;
 
+use super::budget::Lease;
 use super::call::{Call, Event, Outcome};
 use super::capability::can_answer;
-use super::http::budget::Lease;
 use super::inflight::Ticket;
 use super::metadata::Level;
 use super::park::{Binding, Parking};
@@ -151,7 +151,7 @@ impl Exchange {
                     return self.last(Err(RpcError::new(
                         RpcError::INTERNAL,
                         format!(
-                            "no answer within {seconds} seconds (limits.call-seconds); the call was cancelled"
+                            "no answer within {seconds} seconds (limits.call-seconds); the call was cancelled but may have run"
                         ),
                     )));
                 }
@@ -194,12 +194,7 @@ impl Exchange {
             refuse(question, error);
             return None;
         }
-        let too_many = || {
-            RpcError::new(
-                RpcError::INTERNAL,
-                "the client has too many open questions already (limits.questions)",
-            )
-        };
+        let too_many = || RpcError::new(RpcError::INTERNAL, "the client has too many open questions already");
         match &mut self.era {
             Era::Stateless { parking, .. } => {
                 let (call, mut question) = (self.call.as_mut()?, question);
@@ -251,7 +246,7 @@ impl Exchange {
         if call.rounds > self.rules.rounds {
             return Some(Err(RpcError::new(
                 RpcError::INTERNAL,
-                "this call asked the client too often (limits.rounds); it was cancelled",
+                "this call asked the client too often; it was cancelled but may have run",
             )));
         }
         let requests: Map<String, Value> = call

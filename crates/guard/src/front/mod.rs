@@ -7,6 +7,7 @@
 //! a revision means is written once (`dispatch`, `exchange`, `shape`), for both.
 
 pub mod auth;
+mod budget;
 mod call;
 mod capability;
 mod changes;

@@ -120,7 +120,7 @@ impl Parking {
             if entries.len() >= self.limit || own >= self.per_principal {
                 return Err(RpcError::new(
                     RpcError::INTERNAL,
-                    "too many calls wait for answers (limits.parked, limits.parked-per-principal); answer some first",
+                    "too many calls wait for answers, so this one was cancelled but may have run; answer some first",
                 ));
             }
             entries.insert(key, Entry { binding, resume });

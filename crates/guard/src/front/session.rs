@@ -4,10 +4,11 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde_json::{Map, Value};
 use tokio::sync::{oneshot, watch};
 
 use super::call::Outcome;
-use super::changes::Watches;
+use super::changes::{Interest, Watches};
 use super::inflight::InFlight;
 use super::metadata::Level;
 use super::{Caller, Hears, Log, Watch};
@@ -17,6 +18,8 @@ use crate::wire::Id;
 pub(super) struct Session {
     /// As of `initialize`.
     pub(super) caller: Arc<Caller>,
+    /// The lists of whose changes the answer to `initialize` said that they are told.
+    pub(super) lists: Interest,
     pub(super) in_flight: Arc<InFlight>,
     log: Log,
     state: Mutex<State>,
@@ -38,9 +41,16 @@ struct State {
 }
 
 impl Session {
-    pub(super) fn new(caller: Arc<Caller>, in_flight: Arc<InFlight>, log: Log) -> Arc<Self> {
+    /// The session that begins with this answer to `initialize`.
+    pub(super) fn new(
+        caller: Arc<Caller>,
+        answer: &Map<String, Value>,
+        in_flight: Arc<InFlight>,
+        log: Log,
+    ) -> Arc<Self> {
         Arc::new(Self {
             caller,
+            lists: Interest::in_lists(answer.get("capabilities")),
             in_flight,
             log,
             state: Mutex::default(),

@@ -17,7 +17,7 @@ use super::rules::{JournalError, Question, Rules};
 use super::state::{Commitments, Opening, State, now};
 use crate::flow::{
     ArgumentRecord, CallId, ContextKey, Decision, Engine, Event, Outcome, PlanStep, ToolFacts, Verdict,
-    Violation,
+    Violation, clauses,
 };
 use crate::label::{Label, Labelled, Readers};
 use crate::relay::Relay;
@@ -181,10 +181,13 @@ impl Gateway {
             Some(stopped) => Came::Stopped(stopped),
             None => self.dispatch(&proposed, &decided, &facts, route).await,
         };
-        let (done, written) = self.land(&proposed, &decided, &facts, answer)?;
+        let has_left = !matches!(answer, Came::Stopped(_));
+        // From here on an error is no refusal.
+        let unrecorded = |error: JournalError| if has_left { error.after_dispatch() } else { error };
+        let (done, written) = self.land(&proposed, &decided, &facts, answer).map_err(unrecorded)?;
         // Not before: what the call has done is remembered even if its outcome cannot be recorded as it is.
         flight.landed = true;
-        self.shared.settle(written).await?;
+        self.shared.settle(written).await.map_err(unrecorded)?;
         Ok(done)
     }
 
@@ -293,7 +296,9 @@ impl Gateway {
         let request = self.judge(state, &mut decision, (&proposed.arguments, &values), &label)?;
         let event = Event::Decided(Box::new(decision));
         let written = self.shared.stage(state, &event, Some(facts))?;
-        let Event::Decided(decision) = event else { return Err(JournalError("an event changed".to_owned())) };
+        let Event::Decided(decision) = event else {
+            return Err(JournalError::new("an event changed".to_owned()));
+        };
         if decision.dispatched {
             return Ok(Ok((Decided { decision: *decision, values, label }, written)));
         }
@@ -363,7 +368,7 @@ impl Gateway {
         }
         let digest = match state.approvals.name(&binding, decision.at) {
             Some(name) => name,
-            None => approvals::random_name().map_err(|error| JournalError(error.to_string()))?,
+            None => approvals::random_name().map_err(|error| JournalError::new(error.to_string()))?,
         };
         decision.request = Some(digest);
         Ok(Some(Waiting {
@@ -548,6 +553,11 @@ impl Gateway {
         let state = &mut *state;
         let label = state.engine.result(&outcome, facts, claimed.as_ref());
         outcome.label = label.clone();
+        if !matches!(came, Came::Stopped(_))
+            && let Some(violation) = self.withheld(state, proposed, facts, &label)
+        {
+            return self.withhold(state, proposed, (outcome, facts), &violation);
+        }
         let result = match came {
             Came::Stopped(error) => {
                 let event = Event::Finished(Box::new(outcome));
@@ -592,8 +602,8 @@ impl Gateway {
                 label: &label,
                 call: &decided.label,
             };
-            let Shown { result, revealed, kept, endorsed } =
-                present(origin, result, &mut state.store).map_err(|error| JournalError(error.to_string()))?;
+            let Shown { result, revealed, kept, endorsed } = present(origin, result, &mut state.store)
+                .map_err(|error| JournalError::new(error.to_string()))?;
             outcome.revealed = revealed;
             outcome.kept = kept;
             for endorsed in endorsed {
@@ -609,6 +619,46 @@ impl Gateway {
         let written = self.shared.stage(state, &event, Some(facts))?;
         Ok((done, written))
     }
+
+    /// Why the agent gets nothing of what came back, if it descends from what was revoked: a stored object, or what was revoked while the call was
+    /// under way. A step of a plan holds it, with its label, and no call and no agent gets it from there.
+    fn withheld(
+        &self,
+        state: &State,
+        proposed: &Proposed,
+        facts: &ToolFacts,
+        label: &Label,
+    ) -> Option<Violation> {
+        if proposed.step.is_some() || !self.shared.rules.enforces() {
+            return None;
+        }
+        // With what the policy says of the tool, so that it does not depend on whether an object is still what it was.
+        state.engine.quarantined(&label.join(&facts.result.label(&proposed.server, &proposed.tool)))
+    }
+
+    /// Records a result that is not shown. That it is not is known to the context from then on, and depends on who has stored it.
+    fn withhold(
+        &self,
+        state: &mut State,
+        proposed: &Proposed,
+        (outcome, facts): (Outcome, &ToolFacts),
+        violation: &Violation,
+    ) -> Result<(Done, super::state::Written), JournalError> {
+        let (call, label) = (outcome.call, state.engine.of_quarantine(&outcome.label));
+        let what = "that a result is not shown".to_owned();
+        let context = proposed.context.clone();
+        let event = Event::Revealed { context, what, label: label.clone(), handle: None, at: now() };
+        // Settled with the outcome.
+        let _written = self.shared.stage(state, &event, None)?;
+        let event = Event::Finished(Box::new(outcome));
+        let written = self.shared.stage(state, &event, Some(facts))?;
+        let text =
+            format!("The call has gone out, but Ostrom's guard does not show what came back: {violation}.");
+        let mut shown = text_result(&text, true);
+        let detail = json!({"code": "quarantined", "call": call, "reasons": [violation.to_string()]});
+        shown.insert("_meta".to_owned(), json!({ super::REFUSED: detail }));
+        Ok((Done::Refused { shown, label }, written))
+    }
 }
 
 /// The arguments with handles in them that a policy looks at. In a step of a plan, what comes of it carries the labels of all arguments anyway.
@@ -622,7 +672,7 @@ pub(crate) fn looked_at(rules: &dyn Rules, decision: &Decision) -> Vec<String> {
 }
 
 fn fresh() -> Result<Commitments, JournalError> {
-    Commitments::new().map_err(|error| JournalError(error.to_string()))
+    Commitments::new().map_err(|error| JournalError::new(error.to_string()))
 }
 
 /// The records of arguments among which there is no handle, and what opens them; `None` if there is one.
@@ -657,15 +707,19 @@ fn argument(
 /// What the agent is told about a call that does not go out. The text is made of the policy and of names, never of values.
 pub(crate) fn refusal(decision: &Decision, terms: &Terms) -> Map<String, Value> {
     let mut reasons: Vec<String> = match &decision.flow {
-        Verdict::Refuse { violations, .. } => violations.iter().map(ToString::to_string).collect(),
+        Verdict::Refuse { violations, .. } => clauses(violations),
         Verdict::Allow { .. } => Vec::new(),
     };
     reasons.extend(decision.forbidden_by.iter().map(|policy| format!("the policy {policy} forbids it")));
     let (code, next) = match &decision.request {
         Some(request) => ("approval-needed", format!(" {}", terms.sentence(request))),
-        None => ("refused", format!(" `ostrom guard explain {}` tells more.", decision.call)),
+        None => ("refused", String::new()),
     };
-    let text = format!("Ostrom's guard did not let this call through: {}.{next}", reasons.join("; "));
+    let text = format!(
+        "Ostrom's guard did not let this call through: {}.{next} `ostrom guard explain {}` tells more.",
+        reasons.join("; "),
+        decision.call
+    );
     let mut result = text_result(&text, true);
     let detail = json!({
         "code": code,

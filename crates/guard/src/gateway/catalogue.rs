@@ -247,11 +247,11 @@ impl Catalogue {
         self.lock().held.clone()
     }
 
-    /// Approves a held definition as it was offered. `rendered` is needed for one with hidden text.
+    /// Approves a held definition as it was offered.
     ///
     /// # Errors
     /// What stands in the way.
-    pub fn approve(&self, held: &Held, rendered: Option<&str>, by: &str, at: u64) -> Result<(), String> {
+    pub fn approve(&self, held: &Held, by: &str, at: u64) -> Result<(), String> {
         let mut contents = self.lock();
         let contents = &mut *contents;
         let (Some(definition), Some(digest)) = (&held.definition, held.checked.digest) else {
@@ -262,7 +262,7 @@ impl Catalogue {
         let before = contents.pins.clone();
         contents
             .pins
-            .approve(&held.server, &definition, digest, rendered, by, at)
+            .approve(&held.server, &definition, digest, by, at)
             .map_err(|error| error.to_string())?;
         if let Some(file) = &self.file
             && let Err(error) = contents.pins.save(file)

@@ -165,7 +165,7 @@ pub(crate) struct Memory {
 impl Journal for Memory {
     fn open(&self, opening: &Opening) -> Result<(), JournalError> {
         if *self.full.lock().unwrap() {
-            return Err(JournalError("no space left on device".to_owned()));
+            return Err(JournalError::new("no space left on device".to_owned()));
         }
         self.openings.lock().unwrap().push(opening.clone());
         Ok(())
@@ -173,15 +173,15 @@ impl Journal for Memory {
 
     fn append(&self, event: &Event) -> Result<u64, JournalError> {
         if *self.full.lock().unwrap() {
-            return Err(JournalError("no space left on device".to_owned()));
+            return Err(JournalError::new("no space left on device".to_owned()));
         }
         let length = serde_json::to_vec(event).unwrap().len();
         if self.longest.lock().unwrap().is_some_and(|longest| length > longest) {
-            return Err(JournalError("a record is too long".to_owned()));
+            return Err(JournalError::new("a record is too long".to_owned()));
         }
         let mut events = self.events.lock().unwrap();
         if self.full_at.lock().unwrap().take_if(|at| *at == events.len()).is_some() {
-            return Err(JournalError("no space left on device".to_owned()));
+            return Err(JournalError::new("no space left on device".to_owned()));
         }
         events.push(event.clone());
         Ok(events.len() as u64 - 1)

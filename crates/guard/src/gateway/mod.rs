@@ -159,13 +159,22 @@ impl Gateway {
         while tasks.join_next().await.is_some() {}
     }
 
-    /// Tells clients that lists may have changed: a person has approved something.
+    /// Tells clients that any list may have changed: a person has stopped something, or let it go on.
     pub fn lists_changed(&self) {
-        for kind in ["tools", "prompts", "resources"] {
-            let method = format!("notifications/{kind}/list_changed");
-            // Nobody may be listening.
-            let _nobody = self.changes.send(Notification { method, params: Map::new() });
-        }
+        [Kind::Tool, Kind::Prompt, Kind::Resource].into_iter().for_each(|kind| self.list_changed(kind));
+    }
+
+    /// Tells clients that the list of a kind may have changed: a person has approved something. The fronts tell it to those whom they have
+    /// told that there is such a list.
+    pub fn list_changed(&self, kind: Kind) {
+        let list = match kind {
+            Kind::Tool => "tools",
+            Kind::Prompt => "prompts",
+            Kind::Resource | Kind::ResourceTemplate => "resources",
+        };
+        let method = format!("notifications/{list}/list_changed");
+        // Nobody may be listening.
+        let _nobody = self.changes.send(Notification { method, params: Map::new() });
     }
 
     /// Mints a run for a principal, and gives its name and the token that opens it. The token is on no record, but its digest is, so that
@@ -176,7 +185,7 @@ impl Gateway {
     pub fn mint(&self, principal: &str) -> Result<(Arc<str>, String), JournalError> {
         let random = || -> Result<String, JournalError> {
             let mut bytes = [0; 16];
-            getrandom::fill(&mut bytes).map_err(|error| JournalError(error.to_string()))?;
+            getrandom::fill(&mut bytes).map_err(|error| JournalError::new(error.to_string()))?;
             Ok(URL_SAFE_NO_PAD.encode(bytes))
         };
         let (run, token) = (Arc::<str>::from(random()?), random()?);

@@ -102,14 +102,17 @@ impl Gateway {
         arguments: Map<String, Value>,
         relay: Relay,
     ) -> Result<Map<String, Value>, RpcError> {
+        let mut has_left = false;
         let answer = if name == REVEAL {
             self.reveal(&context, &arguments)
         } else {
-            self.run_plan(caller, context, arguments, relay).await
+            self.run_plan(caller, context, arguments, relay, &mut has_left).await
         };
         // What is shown follows from what was recorded.
-        self.shared.settle_all().await.map_err(|error| error.to_rpc())?;
-        answer.map_err(|error| error.to_rpc())
+        let settled = self.shared.settle_all().await;
+        // Of the plan's calls some may have gone out, whatever it is that cannot be recorded.
+        let unrecorded = |error: JournalError| if has_left { error.after_dispatch() } else { error }.to_rpc();
+        answer.and_then(|answer| settled.map(|()| answer)).map_err(unrecorded)
     }
 
     fn reveal(
@@ -160,7 +163,11 @@ impl Gateway {
             let barred = state.engine.barred(context, from.0, from.1);
             let barred = barred.filter(|barred| self.shared.rules.enforces() || barred.holds_always());
             if let Some(violation) = barred.or_else(|| state.engine.quarantined(&label)) {
-                self.told_by_label(state, context, found.handle, label)?;
+                if state.engine.quarantined(&label).is_some() {
+                    self.told_by_quarantine(state, context, found.handle, &label)?;
+                } else {
+                    self.told_by_label(state, context, found.handle, label)?;
+                }
                 return failed(&format!("The guard does not show it: {violation}."));
             }
             let rules = &self.shared.rules;
@@ -236,13 +243,32 @@ impl Gateway {
         Ok(())
     }
 
-    /// Runs a plan. It is a call of the server `guard`, so that its submission is decided and recorded like any other.
+    /// The same of what descends from a revoked source. The context must not descend from that itself by it, or asking would be its end.
+    fn told_by_quarantine(
+        &self,
+        state: &mut super::state::State,
+        context: &ContextKey,
+        handle: HandleId,
+        label: &Label,
+    ) -> Result<(), JournalError> {
+        if state.engine.is_conditional(&handle) {
+            let what = "that a value is not shown".to_owned();
+            let (context, label) = (context.clone(), state.engine.of_quarantine(label));
+            let event = Event::Revealed { context, what, label, handle: None, at: now() };
+            let _written = self.shared.record(state, &event, None)?;
+        }
+        Ok(())
+    }
+
+    /// Runs a plan. It is a call of the server `guard`, so that its submission is decided and recorded like any other. `has_left` becomes true
+    /// when a call of the plan has gone out.
     async fn run_plan(
         &self,
         caller: &Caller,
         context: ContextKey,
         arguments: Map<String, Value>,
         relay: Relay,
+        has_left: &mut bool,
     ) -> Result<Map<String, Value>, JournalError> {
         let submitted = Value::Object(arguments.clone());
         self.know_tools(caller).await;
@@ -271,8 +297,8 @@ impl Gateway {
         let result = loop {
             match interpreter.next() {
                 Next::Call { step, tool, arguments, pc } => {
-                    let answer =
-                        self.step(caller, &context, parent, &tool, arguments, pc, relay.clone()).await?;
+                    let call = (&*tool, arguments, pc);
+                    let answer = self.step(caller, &context, parent, call, relay.clone(), has_left).await?;
                     if let Err(error) = interpreter.answer(&step, answer) {
                         break text_result(&format!("The plan ended: {error}"), true);
                     }
@@ -313,17 +339,15 @@ impl Gateway {
         Ok(parsed)
     }
 
-    /// One call of a plan.
-    #[expect(clippy::too_many_arguments, reason = "the parts of one step")]
+    /// One call of a plan: of which tool, with what, and what decided that it is made.
     async fn step(
         &self,
         caller: &Caller,
         context: &ContextKey,
         parent: CallId,
-        tool: &str,
-        arguments: BTreeMap<String, Labelled>,
-        pc: Label,
+        (tool, arguments, pc): (&str, BTreeMap<String, Labelled>, Label),
         relay: Relay,
+        has_left: &mut bool,
     ) -> Result<Answer, JournalError> {
         let Some((server, inner)) = self.names.inner(tool) else {
             let why = Tree::new(&json!(format!("there is no tool {tool}")), pc.clone());
@@ -354,7 +378,9 @@ impl Gateway {
             relay,
         };
         let facts = self.shared.rules.facts(&server, &inner);
-        Ok(match self.call(proposed, route).await? {
+        let done = self.call(proposed, route).await?;
+        *has_left |= !matches!(done, Done::Refused { .. });
+        Ok(match done {
             Done::Held { whole, failed } => answered(&facts, (&server, &inner), whole, failed),
             // A step's answer is held; should one be shown all the same, it is what the agent sees of it.
             Done::Answered { shown } => {
@@ -403,14 +429,16 @@ impl Gateway {
         let mut inline: Option<Label> = None;
         let mut keep = |state: &mut super::state::State, output: &Labelled| {
             let (value, label) = (output.value.clone(), output.label.clone());
-            if given.shows(&label) && state.engine.context(context).covers(&label) {
+            // What descends from a revoked source may have come from a stored object.
+            let withheld = self.shared.rules.enforces() && state.engine.quarantined(&label).is_some();
+            if given.shows(&label) && state.engine.context(context).covers(&label) && !withheld {
                 inline = Some(inline.take().map_or_else(|| label.clone(), |all| all.join(&label)));
                 return Ok::<Value, JournalError>(value);
             }
             let (text, handle) = state
                 .store
                 .keep(value, None, Vec::new(), format!("{GUARD}/{RUN_PLAN}"))
-                .map_err(|error| JournalError(error.to_string()))?;
+                .map_err(|error| JournalError::new(error.to_string()))?;
             kept.push(KeptValue { handle, label });
             Ok(Value::String(text))
         };

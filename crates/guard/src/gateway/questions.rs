@@ -207,6 +207,11 @@ impl Under<'_> {
         let written = {
             let mut state = shared.lock();
             let label = self.label(&state);
+            let quarantined =
+                state.engine.quarantined(&label).filter(|_| self.gateway.shared.rules.enforces());
+            if let Some(violation) = quarantined {
+                return Err(violation.to_string());
+            }
             let before = state.engine.context(&self.proposed.context);
             if before.covers(&label) && label.provenance.is_within(&before.provenance) {
                 // That it is so must outlive the guard before something is shown because of it.

@@ -133,9 +133,29 @@ pub trait Journal: Send + Sync {
 /// Why an event could not be recorded.
 #[derive(Debug, thiserror::Error)]
 #[error(
-    "the audit log cannot be written ({0}); calls stop until it can: free some space or move it ([audit] folder)"
+    "{}the audit log cannot be written ({why}); calls stop until it can: free some space or move it ([audit] folder)",
+    if *.may_have_run { "what was called was under way and may have run, and what came of it is not shown: " } else { "" }
 )]
-pub struct JournalError(pub String);
+pub struct JournalError {
+    /// What happened.
+    why: String,
+    /// Whether anything was dispatched that the error is the answer to.
+    may_have_run: bool,
+}
+
+impl JournalError {
+    /// Nothing was dispatched.
+    #[must_use]
+    pub fn new(why: String) -> Self {
+        Self { why, may_have_run: false }
+    }
+
+    /// The same of a call that has gone out: who reads it as a refusal would make the call again.
+    #[must_use]
+    pub fn after_dispatch(self) -> Self {
+        Self { may_have_run: true, ..self }
+    }
+}
 
 /// A future in a box.
 pub type Boxed<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -168,7 +168,7 @@ impl Shared {
         let journal = self.journal.clone();
         tokio::task::spawn_blocking(move || journal.settle(number))
             .await
-            .map_err(|error| JournalError(error.to_string()))?
+            .map_err(|error| JournalError::new(error.to_string()))?
     }
 }
 

@@ -105,7 +105,7 @@ async fn poisoned_definitions_and_rug_pulls_are_held() {
     assert!(mail.got("pay").is_empty());
     // A person approves the change; then it goes, until it changes again.
     let pay = house.gateway.catalogue.held().into_iter().find(|held| held.checked.name == "pay").unwrap();
-    house.gateway.catalogue.approve(&pay, None, "ana", 1).unwrap();
+    house.gateway.catalogue.approve(&pay, "ana", 1).unwrap();
     let listed = house.ask(&ana, "tools/list", json!({})).await.unwrap();
     assert!(json!(listed).to_string().contains("mail to eve"));
     assert_eq!(house.call(&caller("ben", None), "mail__pay", json!({})).await, "done");
@@ -292,13 +292,33 @@ async fn a_stop_holds_before_the_next_dispatch_and_until_it_is_lifted() {
 }
 
 #[tokio::test]
+async fn a_refusal_names_its_call_and_says_once_what_holds_for_several_arguments() {
+    let (house, mail, _) = house();
+    mail.answers("read", text("the words of a stranger"));
+    let ana = caller("ana", None);
+    house.call(&ana, "mail__read", json!({})).await;
+    let call = house.gateway.shared.lock().engine.next_call();
+    let answer = house.call(&ana, "mail__send", json!({"to": "bob", "cc": "eve", "body": "b"})).await;
+    // It asks a person, and can be explained all the same.
+    assert!(
+        answer.contains("guard approve") && answer.contains(&format!("guard explain {call}`")),
+        "{answer}"
+    );
+    assert_eq!(answer.matches("may have influenced").count(), 1, "{answer}");
+    assert!(
+        answer.contains("may have influenced the call and its arguments cc, to (from mail/read"),
+        "{answer}"
+    );
+}
+
+#[tokio::test]
 async fn with_a_full_disk_calls_stop_and_are_not_made_unrecorded() {
     let (house, mail, _) = house();
     let ana = caller("ana", None);
     house.call(&ana, "mail__pay", json!({})).await;
     *house.journal.full.lock().unwrap() = true;
     let answer = house.call(&ana, "mail__pay", json!({})).await;
-    assert!(answer.contains("audit log cannot be written"), "{answer}");
+    assert!(answer.contains("audit log cannot be written") && !answer.contains("may have run"), "{answer}");
     assert_eq!(mail.got("pay").len(), 1);
     *house.journal.full.lock().unwrap() = false;
     assert_eq!(house.call(&ana, "mail__pay", json!({})).await, "done");

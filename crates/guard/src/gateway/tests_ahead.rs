@@ -54,7 +54,7 @@ impl Journal for Late {
     fn record(&self, event: &Event) -> Result<u64, JournalError> {
         self.write_all()?;
         if self.full.load(Ordering::SeqCst) {
-            return Err(JournalError("no space left on device".to_owned()));
+            return Err(JournalError::new("no space left on device".to_owned()));
         }
         let number = self.append(event)?;
         self.write_all().map(|()| number)
@@ -63,7 +63,7 @@ impl Journal for Late {
     fn write_all(&self) -> Result<(), JournalError> {
         let events = self.events.lock().unwrap();
         if self.written.load(Ordering::SeqCst) < events.len() && self.full.load(Ordering::SeqCst) {
-            return Err(JournalError("no space left on device".to_owned()));
+            return Err(JournalError::new("no space left on device".to_owned()));
         }
         self.written.store(events.len(), Ordering::SeqCst);
         Ok(())
@@ -242,7 +242,10 @@ async fn a_call_whose_intent_cannot_be_written_does_not_leave() {
     call(&gateway, "ana", "tool-0", Relay::nowhere()).await.unwrap();
     journal.full.store(true, Ordering::SeqCst);
     let error = call(&gateway, "ana", "tool-1", Relay::nowhere()).await.unwrap_err();
-    assert!(error.message.contains("cannot be written"), "{error}");
+    assert!(
+        error.message.contains("cannot be written") && !error.message.contains("may have run"),
+        "{error}"
+    );
     assert!(witness.inner.got("tool-1").is_empty());
     // With room again, what it had been decided about stays on record.
     journal.full.store(false, Ordering::SeqCst);
@@ -259,6 +262,20 @@ async fn a_result_whose_outcome_cannot_be_written_is_not_shown() {
     assert!(witness.arrived.set(Box::new(move |_| full.full.store(true, Ordering::SeqCst))).is_ok());
     let error = call(&gateway, "ana", "tool-0", Relay::nowhere()).await.unwrap_err();
     assert!(error.message.contains("cannot be written") && !error.message.contains("stranger"), "{error}");
+    // Nor is it told as a refusal, after which an agent would make the call again.
+    assert!(error.message.contains("under way and may have run"), "{error}");
+}
+
+#[tokio::test]
+async fn a_plan_that_cannot_be_written_down_any_more_says_that_its_calls_may_have_run() {
+    let Watched { gateway, journal, witness } = watched(1);
+    call(&gateway, "ana", "tool-0", Relay::nowhere()).await.unwrap();
+    let full = journal.clone();
+    assert!(witness.arrived.set(Box::new(move |_| full.full.store(true, Ordering::SeqCst))).is_ok());
+    let plan = json!({"plan": [{"call": "tool-0", "id": "m"}, {"return": {"m": {"ref": "m"}}}]});
+    let error = call_with(&gateway, "ben", "run_plan", plan, Relay::nowhere()).await.unwrap_err();
+    assert_eq!(witness.inner.got("tool-0").len(), 2);
+    assert!(error.message.contains("under way and may have run"), "{error}");
 }
 
 #[tokio::test]
@@ -313,6 +330,20 @@ async fn a_stop_that_comes_while_an_intent_is_written_holds() {
     assert!(witness.inner.got("tool-1").is_empty());
     // The record says that it came to nothing.
     assert_eq!(gateway.shared.lock().engine.unresolved().count(), 0);
+}
+
+#[tokio::test]
+async fn a_result_of_what_was_revoked_while_its_call_was_under_way_is_not_shown() {
+    let Watched { gateway, witness, .. } = watched(1);
+    witness.inner.answers("tool-0", text("the words of a stranger"));
+    let revoke = |gateway: &Gateway| {
+        let event = Event::Revoked { source: "mail/tool-0".into(), by: "ana".into(), at: 1 };
+        let _written = gateway.shared.record(&mut gateway.shared.lock(), &event, None).unwrap();
+    };
+    assert!(witness.arrived.set(Box::new(revoke)).is_ok());
+    let answer = json!(call(&gateway, "ana", "tool-0", Relay::nowhere()).await.unwrap()).to_string();
+    assert!(answer.contains("has gone out") && answer.contains("was revoked"), "{answer}");
+    assert!(!answer.contains("stranger"), "{answer}");
 }
 
 #[tokio::test]

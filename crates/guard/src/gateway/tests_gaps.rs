@@ -436,6 +436,39 @@ async fn a_tool_that_calls_itself_like_an_operation_is_none() {
 }
 
 #[tokio::test]
+async fn a_stored_object_that_descends_from_a_revoked_source_is_not_shown_and_ends_nobodys_run() {
+    let (house, mail, notes) = house();
+    mail.answers("read", text("the words of a stranger"));
+    notes.answers("load", text("a summary"));
+    let (ana, ben) = (caller("ana", None), caller("ben", None));
+    house.call(&ana, "mail__read", json!({})).await;
+    house.call(&ana, "notes__save", json!({"name": "n", "text": "a summary"})).await;
+    tell(&house, Event::Revoked { source: "mail/read".into(), by: "ana".into(), at: 1 });
+    let load = json!({"name": "n"});
+    let answer = house.call(&ben, "notes__load", load.clone()).await;
+    assert!(answer.contains("has gone out") && answer.contains("mail/read, which was revoked"), "{answer}");
+    assert!(!answer.contains("summary"));
+    // Who could have brought the refusal about counts from then on, but the run goes on.
+    let label = house.gateway.shared.lock().engine.context(&context(&ben)).clone();
+    assert!(
+        !label.integrity.is_within(&Integrity::by("user")) && !label.descends_from("mail/read"),
+        "{label:?}"
+    );
+    assert!(!house.call(&ben, "mail__fetch", json!({})).await.contains("revoked"));
+    // An error tells nothing of it either.
+    notes.answers("load", json!(-32000));
+    assert!(house.call(&ben, "notes__load", load.clone()).await.contains("was revoked"));
+    notes.answers("load", text("a summary"));
+    // Nor does a plan.
+    let plan =
+        json!({"plan": [{"call": "notes__load", "id": "m", "with": load}, {"return": {"m": {"ref": "m"}}}]});
+    let answer = house.call(&ben, "run_plan", plan).await;
+    assert!(!answer.contains("summary"), "{answer}");
+    let label = house.gateway.shared.lock().engine.context(&context(&ben)).clone();
+    assert!(!label.descends_from("mail/read"), "{label:?}");
+}
+
+#[tokio::test]
 async fn what_a_plan_shows_as_it_is_can_still_be_revoked() {
     let mail = Fake::new(&["fetch", "pay"]);
     let (ana, ben) = (caller("ana", None), caller("ben", None));

@@ -90,7 +90,7 @@ async fn what_a_person_has_unpinned_is_in_no_list_and_is_held_when_it_is_offered
     assert_eq!(house.held(), [("read".to_owned(), "Held([New])".to_owned())]);
     assert!(house.call(&ana, "mail__read", json!({})).await.contains("that a person has approved"));
     let held = house.gateway.catalogue.held().remove(0);
-    catalogue.approve(&held, None, "ana", 1).unwrap();
+    catalogue.approve(&held, "ana", 1).unwrap();
     assert!(house.tools().await.contains(&"mail__read".to_owned()));
 }
 

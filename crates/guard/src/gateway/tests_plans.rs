@@ -159,14 +159,25 @@ async fn a_plan_whose_step_cannot_be_recorded_is_over() {
     let (house, mail) = world("apple");
     let ana = caller("ana", None);
     house.tools().await;
+    let plan = || reading("fetch", json!([{"call": "mail__pay"}]));
+    let full_after = |events: usize| {
+        *house.journal.full_at.lock().unwrap() = Some(house.journal.events.lock().unwrap().len() + events);
+    };
+    // Nothing has gone out yet.
+    full_after(1);
+    let answer = house.call(&ana, "run_plan", plan()).await;
+    assert!(answer.contains("audit log cannot be written") && !answer.contains("may have run"), "{answer}");
+    assert!(mail.got("fetch").is_empty());
     // The first step is the last that is written; there is room again for what comes after.
-    *house.journal.full_at.lock().unwrap() = Some(house.journal.events.lock().unwrap().len() + 2);
-    let steps = json!([{"call": "mail__pay"}]);
-    let answer = house.call(&ana, "run_plan", reading("fetch", steps)).await;
-    assert!(answer.contains("audit log cannot be written"), "{answer}");
-    let state = house.gateway.shared.lock();
+    full_after(2);
+    let answer = house.call(&ana, "run_plan", plan()).await;
+    assert!(answer.contains("audit log cannot be written") && answer.contains("may have run"), "{answer}");
     // What came of the step nobody knows, which is on record as soon as there is room; the plan is over.
-    assert_eq!(state.engine.unresolved().count(), 0);
-    drop(state);
+    assert_eq!(house.gateway.shared.lock().engine.unresolved().count(), 0);
     assert!(mail.got("pay").is_empty() && mail.got("fetch").len() == 1);
+    // Nor has a plan been left alone whose second step could not be recorded.
+    full_after(3);
+    let answer = house.call(&ana, "run_plan", plan()).await;
+    assert!(answer.contains("audit log cannot be written") && answer.contains("may have run"), "{answer}");
+    assert!(mail.got("pay").is_empty() && mail.got("fetch").len() == 2);
 }

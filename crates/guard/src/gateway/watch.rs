@@ -112,7 +112,10 @@ impl Gateway {
         let uri = decided.values.get("uri").and_then(|uri| uri.as_str()).unwrap_or_default();
         let answer: Result<Box<dyn Any + Send + Sync>, _> = upstream.watch(uri).await;
         flight.landed = true;
-        let mut commitments = Commitments::new().map_err(|error| JournalError(error.to_string()))?;
+        // The server knows of it, though it is told no more.
+        let unrecorded = JournalError::after_dispatch;
+        let mut commitments =
+            Commitments::new().map_err(|error| unrecorded(JournalError::new(error.to_string())))?;
         let outcome = Outcome {
             commitment: commitments.commit("watch", &json!(Map::new())),
             failed: answer.is_err(),
@@ -120,16 +123,16 @@ impl Gateway {
             revealed: true,
             ..empty_outcome(call)
         };
-        self.shared.open(&commitments.opening())?;
+        self.shared.open(&commitments.opening()).map_err(unrecorded)?;
         let written = {
             let mut state = self.shared.lock();
             let label = state.engine.result(&outcome, &facts, None);
             let event = Event::Finished(Box::new(Outcome { label: label.clone(), ..outcome }));
-            let written = self.shared.record(&mut state, &event, Some(&facts))?;
+            let written = self.shared.record(&mut state, &event, Some(&facts)).map_err(unrecorded)?;
             (written, label)
         };
         let (written, label) = written;
-        self.shared.settle(written).await?;
+        self.shared.settle(written).await.map_err(unrecorded)?;
         let of = Subscribed {
             context: proposed.context.clone(),
             server: proposed.server.clone(),

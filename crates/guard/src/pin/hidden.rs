@@ -27,11 +27,19 @@ pub struct HiddenText {
     pub what: Vec<String>,
     /// The text with these characters written as `\u{…}`.
     pub shown: String,
+    /// What tag characters in it spell, which models read as plain text; empty if there are none.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub spelled: String,
 }
 
 impl fmt::Display for HiddenText {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} in {}: {}", self.what.join(", "), self.at, self.shown)
+        write!(f, "{} in {}: {}", self.what.join(", "), self.at, self.shown)?;
+        if self.spelled.is_empty() {
+            Ok(())
+        } else {
+            write!(f, " (its tag characters spell {:?})", self.spelled)
+        }
     }
 }
 
@@ -125,8 +133,14 @@ fn examine(text: &str, at: &str, found: &mut Vec<HiddenText>) {
         }
     }
     if !what.is_empty() {
-        found.push(HiddenText { at: escape(at), what, shown: escape(text) });
+        found.push(HiddenText { at: escape(at), what, shown: escape(text), spelled: spelled(text) });
     }
+}
+
+/// The ASCII letters that the tag characters of a text stand for.
+fn spelled(text: &str) -> String {
+    let letter = |c: char| u32::from(c).checked_sub(0xe0000).and_then(char::from_u32);
+    text.chars().filter_map(letter).filter(|letter| matches!(letter, ' '..='~')).collect()
 }
 
 /// The hidden characters of `text` that are no part of an emoji, a flag, or a word of a script that joins letters.
@@ -217,6 +231,19 @@ mod tests {
         check("😀\u{e0120}\u{e0121}", &[Hidden::Selector]);
         check("x\x1b[2Jy", &[Hidden::Control]);
         check("\u{feff}x", &[Hidden::Invisible]);
+    }
+
+    #[test]
+    fn what_tag_characters_spell_is_told() {
+        let tags: String = "run it".chars().map(|c| char::from_u32(0xe0000 + c as u32).unwrap()).collect();
+        let [found] = &find(&json!({"description": format!("Adds.\u{e0001}{tags}\u{e007f}\u{200b}")}))[..]
+        else {
+            panic!()
+        };
+        assert_eq!(found.spelled, "run it");
+        assert!(found.to_string().ends_with("(its tag characters spell \"run it\")"), "{found}");
+        let [plain] = &find(&json!("a\u{200b}"))[..] else { panic!() };
+        assert!(plain.spelled.is_empty() && !plain.to_string().contains("spell"));
     }
 
     #[test]

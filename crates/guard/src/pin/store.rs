@@ -12,7 +12,6 @@ use serde_json::Value;
 
 use super::definition::{Definition, DefinitionError};
 use super::diff::changes;
-use super::hidden::rendering;
 use super::likeness::likenesses;
 use super::{Checked, FirstUse, Kind, Reason, Standing};
 
@@ -35,7 +34,8 @@ pub struct Pin {
     pub approved_at: u64,
     /// Who approved it; `first-use` if nobody did.
     pub approved_by: String,
-    /// Whether it has text that people do not see, and was approved as rendered.
+    /// Whether it has text that people do not see. Earlier versions let a person approve the rendering of such a definition; now it counts as
+    /// one that nobody has approved, and stays here to be shown and unpinned.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub hidden: bool,
     /// The whole definition.
@@ -82,9 +82,9 @@ pub enum ApproveError {
         /// The digest of what the server offers now.
         offered: Digest,
     },
-    /// It has hidden text, and the person has not approved its rendering.
+    /// It has hidden text.
     #[error(
-        "the definition has text that people do not see: approve its rendering, with these characters escaped, or not at all"
+        "the definition has text that people do not see (ostrom guard pin shows it), so it cannot be approved: have the server's maker take it out"
     )]
     Hidden,
 }
@@ -177,18 +177,18 @@ impl PinStore {
         File::open(folder).and_then(|folder| folder.sync_all()).map_err(error)
     }
 
-    /// The pin of this name, if there is one.
+    /// The pin of this name, if there is one that counts.
     pub fn pin(&self, server: &str, kind: Kind, name: &str) -> Option<&Pin> {
-        self.contents.servers.get(server)?.get(&kind)?.get(name)
+        self.contents.servers.get(server)?.get(&kind)?.get(name).filter(|pin| !pin.hidden)
     }
 
-    /// The pins of one kind, in the order of their names; `None` if the server never offered anything of the kind.
+    /// The pins of one kind that count, in the order of their names; `None` if the server never offered anything of the kind.
     pub fn of(&self, server: &str, kind: Kind) -> Option<impl Iterator<Item = (&str, &Pin)>> {
         let names = self.contents.servers.get(server)?.get(&kind)?;
-        Some(names.iter().map(|(name, pin)| (name.as_str(), pin)))
+        Some(names.iter().filter(|(_, pin)| !pin.hidden).map(|(name, pin)| (name.as_str(), pin)))
     }
 
-    /// All pins: server, kind, name and pin, in order.
+    /// All pins, those too that do not count since they hide something: server, kind, name and pin, in order.
     pub fn pins(&self) -> impl Iterator<Item = (&str, Kind, &str, &Pin)> {
         self.contents.servers.iter().flat_map(|(server, kinds)| {
             kinds.iter().flat_map(move |(kind, names)| {
@@ -230,9 +230,9 @@ impl PinStore {
         let pinned = self.contents.servers.get(server).and_then(|kinds| kinds.get(&kind));
         let removed: Vec<Checked> = pinned
             .into_iter()
-            .flat_map(|names| names.keys())
-            .filter(|name| !offered.contains(name.as_str()))
-            .map(|name| Checked { kind, name: name.clone(), digest: None, standing: Standing::Removed })
+            .flatten()
+            .filter(|(name, pin)| !pin.hidden && !offered.contains(name.as_str()))
+            .map(|(name, _)| Checked { kind, name: name.clone(), digest: None, standing: Standing::Removed })
             .collect();
         checked.extend(removed);
         checked
@@ -322,32 +322,29 @@ impl PinStore {
         pinned
     }
 
-    /// Pins a definition that a person has looked at. `seen` is the digest of what they were shown. A definition with
-    /// hidden text is pinned only if `rendered` is its exact [`rendering`].
+    /// Pins a definition that a person has looked at. `seen` is the digest of what they were shown.
     ///
     /// # Errors
-    /// If it is not what was shown, or has hidden text that was not approved as rendered.
+    /// If it is not what was shown, or has hidden text: the agent would get what no person reads.
     pub fn approve(
         &mut self,
         server: &str,
         definition: &Definition,
         seen: Digest,
-        rendered: Option<&str>,
         by: &str,
         at: u64,
     ) -> Result<(), ApproveError> {
         if definition.digest() != seen {
             return Err(ApproveError::Different { offered: definition.digest() });
         }
-        let hidden = !definition.hidden().is_empty();
-        if hidden && rendered != Some(rendering(definition.value()).as_str()) {
+        if !definition.hidden().is_empty() {
             return Err(ApproveError::Hidden);
         }
         let pin = Pin {
             digest: seen,
             approved_at: at,
             approved_by: by.to_owned(),
-            hidden,
+            hidden: false,
             definition: definition.value().clone(),
         };
         let kinds = self.contents.servers.entry(server.to_owned()).or_default();

@@ -43,7 +43,7 @@ fn word(reason: &Reason) -> &'static str {
 
 fn approve(store: &mut PinStore, server: &str, value: &Value) -> Result<(), ApproveError> {
     let definition = Definition::new(Kind::Tool, value.clone()).unwrap();
-    store.approve(server, &definition, definition.digest(), None, "ada", 1_700_000_000)
+    store.approve(server, &definition, definition.digest(), "ada", 1_700_000_000)
 }
 
 fn trusting(server: &str, offered: &[Value]) -> PinStore {
@@ -133,25 +133,43 @@ fn two_of_one_name_are_both_held() {
 }
 
 #[test]
-fn hidden_text_is_refused_unless_its_rendering_is_approved() {
+fn hidden_text_is_shown_and_refused() {
     let evil = tool("add", "Adds.\u{e0072}\u{e006d}");
     let mut store = trusting("s", std::slice::from_ref(&evil));
     check(&store, "s", std::slice::from_ref(&evil), &[("add", "new hidden")]);
     assert_eq!(approve(&mut store, "s", &evil), Err(ApproveError::Hidden));
     let definition = Definition::new(Kind::Tool, evil.clone()).unwrap();
-    let (digest, shown) = (definition.digest(), rendering(&evil));
-    assert!(shown.contains("Adds.\\u{e0072}\\u{e006d}"));
-    for wrong in ["", "Adds.", &shown.replace("e0072", "e0073")] {
-        let refused = store.approve("s", &definition, digest, Some(wrong), "ada", 2);
-        assert_eq!(refused, Err(ApproveError::Hidden));
-    }
+    let digest = definition.digest();
+    assert!(rendering(&evil).contains("Adds.\\u{e0072}\\u{e006d}"));
     let other = Definition::new(Kind::Tool, tool("add", "Adds.")).unwrap().digest();
-    let refused = store.approve("s", &definition, other, Some(&shown), "ada", 2);
+    let refused = store.approve("s", &definition, other, "ada", 2);
     assert_eq!(refused, Err(ApproveError::Different { offered: digest }));
-    store.approve("s", &definition, digest, Some(&shown), "ada", 2).unwrap();
-    check(&store, "s", std::slice::from_ref(&evil), &[("add", "pinned")]);
-    // A change that hides something new is hidden again.
+    check(&store, "s", std::slice::from_ref(&evil), &[("add", "new hidden")]);
+    // Once its server has taken it out it is like any other, and what hides something later is held again.
+    approve(&mut store, "s", &tool("add", "Adds.")).unwrap();
     check(&store, "s", &[tool("add", "Adds.\u{202e}")], &[("add", "changed hidden")]);
+}
+
+#[test]
+fn a_pin_of_hidden_text_from_an_earlier_version_is_kept_and_does_not_count() {
+    let evil = tool("add", "Adds.\u{e0072}\u{e006d}");
+    let pin = Pin {
+        digest: Definition::new(Kind::Tool, evil.clone()).unwrap().digest(),
+        approved_at: 1,
+        approved_by: "ada".into(),
+        hidden: true,
+        definition: evil.clone(),
+    };
+    let file = json!({"version": 1, "servers": {"s": {"tool": {"add": pin}}}});
+    let mut store = PinStore::read(&serde_json::to_vec(&file).unwrap()).unwrap();
+    check(&store, "s", std::slice::from_ref(&evil), &[("add", "new hidden")]);
+    check(&store, "s", &[], &[]);
+    assert!(store.pin("s", Kind::Tool, "add").is_none());
+    assert_eq!(store.of("s", Kind::Tool).unwrap().count(), 0);
+    // A person can see it, and take it away.
+    assert_eq!(store.pins().count(), 1);
+    assert!(store.revoke("s", Kind::Tool, "add"));
+    assert_eq!(store.pins().count(), 0);
 }
 
 #[test]
@@ -235,7 +253,7 @@ fn json() -> impl Strategy<Value = Value> {
         any::<i64>().prop_map(Value::from),
         any::<u64>().prop_map(Value::from),
         prop::num::f64::NORMAL.prop_map(Value::from),
-        "[a-c\u{200b}é\"\\\\/~]{0,4}".prop_map(Value::from),
+        "[a-cßé\"\\\\/~]{0,4}".prop_map(Value::from),
     ];
     leaf.prop_recursive(3, 24, 4, |inner| {
         prop_oneof![
@@ -361,6 +379,5 @@ fn trusting_anything(value: &Value) -> PinStore {
 
 fn pin_anything(store: &mut PinStore, server: &str, value: &Value) {
     let definition = Definition::new(Kind::Tool, value.clone()).unwrap();
-    let shown = rendering(value);
-    store.approve(server, &definition, definition.digest(), Some(&shown), "ada", 1).unwrap();
+    store.approve(server, &definition, definition.digest(), "ada", 1).unwrap();
 }

@@ -84,7 +84,11 @@ impl Reader<'_> {
             "get" => {
                 let fields = fields(&["from", "at"])?;
                 let (from, kind) = self.field(at, fields, "from", &Type::Any, scope, level)?;
-                pointed(at, from, kind, fields.get("at").unwrap_or(&Value::Null))
+                let pointer = fields.get("at").ok_or_else(|| {
+                    let missing = "the key \"at\" is missing: it has a pointer such as \"/0/id\"";
+                    PlanError::new(at, missing)
+                })?;
+                pointed(at, from, kind, pointer)
             }
             "lookup" => {
                 let [(from, kind), (key, wanted)] = self.several(at, operand, scope, level)?;

@@ -90,7 +90,7 @@ pub enum Command {
         name: String,
         /// As it was shown.
         digest: Digest,
-        /// The exact rendering, for one with hidden text.
+        /// Of no use any more: what has hidden text cannot be approved.
         rendered: Option<String>,
     },
     /// Definitions of a server that were approved.
@@ -308,9 +308,9 @@ async fn carry_out(
             let found = found.ok_or("nothing that waits has a digest beginning so, or more than one does")?;
             intervene::answer(gateway, found.digest, None, approve, &by).await
         }
-        Command::Pin { server, name, digest, rendered } => {
+        Command::Pin { server, name, digest, rendered: _ } => {
             let named = Named { server: &server, name: Some(&name), digest };
-            intervene::pin(gateway, named, |_| rendered, &by).await
+            intervene::pin(gateway, named, &by).await
         }
         Command::Unpin { server, kind, name } => intervene::unpin(gateway, &server, (kind, &name), &by).await,
     };

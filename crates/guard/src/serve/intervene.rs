@@ -29,11 +29,16 @@ fn failed(error: impl ToString) -> Unheard {
 
 /// Records an intervention, which then has its effect, and waits until it is as safe as the mode promises.
 pub(super) async fn record(gateway: &Gateway, event: Event) -> Result<(), Unheard> {
-    let written = gateway.shared.record(&mut gateway.shared.lock(), &event, None).map_err(failed)?;
-    gateway.shared.settle(written).await.map_err(failed)?;
+    written(gateway, event).await?;
     // What is stopped is in no list.
     gateway.lists_changed();
     Ok(())
+}
+
+/// The same without telling clients: which lists it changes the caller knows.
+async fn written(gateway: &Gateway, event: Event) -> Result<(), Unheard> {
+    let written = gateway.shared.record(&mut gateway.shared.lock(), &event, None).map_err(failed)?;
+    gateway.shared.settle(written).await.map_err(failed)
 }
 
 /// Answers a call that waits. `asked` is when the question was put that the person has seen, if the way tells: an answer to
@@ -70,13 +75,8 @@ pub(super) struct Named<'a> {
     pub(super) digest: Digest,
 }
 
-/// Approves a held definition. `rendered` gives, for one with hidden text, what the person has approved as it was shown.
-pub(super) async fn pin(
-    gateway: &Gateway,
-    named: Named<'_>,
-    rendered: impl FnOnce(&serde_json::Value) -> Option<String>,
-    by: &str,
-) -> Result<(), Unheard> {
+/// Approves a held definition.
+pub(super) async fn pin(gateway: &Gateway, named: Named<'_>, by: &str) -> Result<(), Unheard> {
     let is_it = |held: &crate::gateway::Held| {
         *held.server == *named.server
             && named.name.is_none_or(|name| held.checked.name == name)
@@ -84,12 +84,11 @@ pub(super) async fn pin(
     };
     let held = gateway.catalogue.held().into_iter().find(is_it).ok_or(Unheard::Changed)?;
     let at = now();
-    let rendered = held.definition.as_ref().and_then(rendered);
-    gateway.catalogue.approve(&held, rendered.as_deref(), by, at).map_err(Unheard::Failed)?;
+    gateway.catalogue.approve(&held, by, at).map_err(Unheard::Failed)?;
     let what = format!("{} {}", held.checked.kind, held.checked.name);
     let event = Event::Pinned { server: held.server, what, digest: named.digest, by: by.to_owned(), at };
-    record(gateway, event).await?;
-    gateway.lists_changed();
+    written(gateway, event).await?;
+    gateway.list_changed(held.checked.kind);
     Ok(())
 }
 
@@ -102,9 +101,9 @@ pub(super) async fn unpin(
 ) -> Result<(), Unheard> {
     let mut pinned = gateway.catalogue.pinned(server).into_iter();
     let pinned = pinned.find(|one| one.kind == kind && one.name == name).ok_or_else(|| failed(NOT_PINNED))?;
-    record(gateway, unpinned(server, kind, name, pinned.pin.digest, by)).await?;
+    written(gateway, unpinned(server, kind, name, pinned.pin.digest, by)).await?;
     gateway.catalogue.unpin(server, kind, name).map_err(failed)?;
-    gateway.lists_changed();
+    gateway.list_changed(kind);
     Ok(())
 }
 

@@ -313,6 +313,11 @@ fn authentication(config: &Config) -> Result<auth::Settings, ServeError> {
                         "the environment has no {variable}, which front.tokens names"
                     ))
                 })?;
+                if let Err(why) = long_enough(&token) {
+                    return Err(ServeError::Configuration(format!(
+                        "{variable}, which front.tokens names, {why}"
+                    )));
+                }
                 let digest: [u8; 32] = Sha256::digest(token.as_bytes()).into();
                 let sha256 = ostrom_core::Digest::from_bytes(digest).to_string();
                 settings.tokens.push(auth::StaticToken { principal: principal.clone(), sha256 });
@@ -339,6 +344,17 @@ fn authentication(config: &Config) -> Result<auth::Settings, ServeError> {
     Ok(settings)
 }
 
+/// Characters that a token has at least. Who can guess one is that principal.
+const TOKEN_CHARS: usize = 16;
+
+/// Whether a token is one that can be sent and not be guessed.
+fn long_enough(token: &str) -> Result<(), String> {
+    if token.chars().count() >= TOKEN_CHARS {
+        return Ok(());
+    }
+    Err(format!("has fewer than {TOKEN_CHARS} characters: make one with `openssl rand -hex 32`"))
+}
+
 fn limits(config: &Config) -> front::Limits {
     let given = &config.limits;
     let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
@@ -351,5 +367,16 @@ fn limits(config: &Config) -> front::Limits {
         rate: u32::try_from(given.calls_per_second).unwrap_or(u32::MAX),
         burst: u32::try_from(given.calls_per_second).unwrap_or(u32::MAX),
         ..front::Limits::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn tokens_that_can_be_guessed_are_refused() {
+        for short in ["", "secret", "é23456789012345"] {
+            assert!(super::long_enough(short).unwrap_err().contains("openssl"), "{short}");
+        }
+        super::long_enough("0123456789abcdef").unwrap();
     }
 }

@@ -18,7 +18,7 @@ use crate::policy::config::{
 };
 use crate::relay::Relay;
 use crate::sandbox::{
-    Enforcement, EnvironmentValue, Grants, Launcher, Limits as SandboxLimits, Network, Prepared, code_of,
+    EnvironmentValue, Grants, Launcher, Limits as SandboxLimits, Network, Prepared, code_of,
     keep_to_ourselves,
 };
 use crate::wire::{self, Notification, Revision, RpcError};
@@ -62,12 +62,8 @@ pub(super) async fn start(
     settings.stderr = Some(Arc::new(move |line| said(&format!("{whose}: {line}"))));
     let server = Server::start(name, connection, settings).await.map_err(|error| fail(error.to_string()))?;
     if let Some(report) = prepared.as_ref().and_then(|prepared| prepared.report()) {
-        let parts =
-            [("files", &report.filesystem), ("network", &report.network), ("system calls", &report.syscalls)];
-        for (what, enforcement) in parts {
-            if *enforcement != Enforcement::Full {
-                log(&format!("{name}: the sandbox is not complete: {what}: {enforcement:?}"));
-            }
+        for shortfall in report.shortfalls() {
+            log(&format!("{name}: the sandbox is not complete: {shortfall}"));
         }
     }
     Ok(Arc::new(Running { server: Arc::new(server), _prepared: prepared }))

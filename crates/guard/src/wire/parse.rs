@@ -29,7 +29,7 @@ impl Default for Limits {
 #[derive(Debug, thiserror::Error)]
 pub enum WireError {
     /// Larger than the limit.
-    #[error("a message of more than {0} bytes (limits.bytes)")]
+    #[error("a message of more than {0} bytes (limits.message-bytes)")]
     TooLarge(usize),
     /// Not JSON, a duplicate key, too deep, too many values.
     #[error("not acceptable JSON: {0}")]
@@ -58,7 +58,7 @@ impl WireError {
 pub fn parse(bytes: &[u8], limits: &Limits) -> Result<Message, WireError> {
     let Value::Object(members) = parse_value(bytes, limits)? else {
         return Err(WireError::NotAMessage(
-            "a message is a JSON object (batches ended with revision 2025-06-18)",
+            "a message is a JSON object (the guard takes no batches, which ended with revision 2025-06-18)",
         ));
     };
     message(members)

@@ -98,7 +98,9 @@ pub(in crate::back) async fn read(mut response: reqwest::Response, limit: usize)
     let mut body = Vec::with_capacity(announced.min(limit).min(64 << 10));
     while let Some(chunk) = response.chunk().await.map_err(|error| broken(&error))? {
         if body.len().saturating_add(chunk.len()) > limit {
-            return Err(Fault::Protocol(format!("an answer of more than {limit} bytes (limits.bytes)")));
+            return Err(Fault::Protocol(format!(
+                "an answer of more than {limit} bytes (limits.message-bytes)"
+            )));
         }
         body.extend_from_slice(&chunk);
     }

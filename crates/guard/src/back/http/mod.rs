@@ -251,8 +251,9 @@ impl Upstream {
                 table.stray().inspect_err(|fault| table.close(fault))?;
                 Err(Fault::Protocol("it answered another request than it was asked".to_owned()).into())
             }
-            _ if is_ok => {
-                table.garbage().inspect_err(|fault| table.close(fault))?;
+            other if is_ok => {
+                let why = other.err().map_or_else(|| "no answer".to_owned(), |error| error.to_string());
+                table.garbage(&why).inspect_err(|fault| table.close(fault))?;
                 Err(Fault::Protocol("its answer is no MCP message".to_owned()).into())
             }
             _ => Err(self.endpoint.refused(status, &body).into()),

@@ -278,7 +278,8 @@ impl Response {
     /// # Errors
     /// If it breaks off or is larger.
     pub(super) async fn whole(mut self, limit: usize) -> Result<Bytes, Fault> {
-        let too_large = || Fault::Protocol(format!("an answer of more than {limit} bytes (limits.bytes)"));
+        let too_large =
+            || Fault::Protocol(format!("an answer of more than {limit} bytes (limits.message-bytes)"));
         let Some(first) = self.chunk().await? else { return Ok(Bytes::new()) };
         if first.len() > limit {
             return Err(too_large());

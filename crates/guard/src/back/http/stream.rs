@@ -78,7 +78,7 @@ impl Stream {
                 }
                 match wire::parse(&event.data, &self.limits) {
                     Ok(message) => return Ok(message),
-                    Err(_) => table.garbage().map_err(Ended::Fault)?,
+                    Err(error) => table.garbage(&error).map_err(Ended::Fault)?,
                 }
             }
             let Some(response) = &mut self.response else { return Err(Ended::Closed) };
@@ -87,7 +87,7 @@ impl Stream {
                     let fine = self.parser.push(&chunk, &mut self.fresh);
                     self.events.extend(self.fresh.drain(..));
                     fine.map_err(|_| {
-                        Ended::Fault(Fault::CutOff("an event larger than limits.bytes".to_owned()))
+                        Ended::Fault(Fault::CutOff("an event larger than limits.message-bytes".to_owned()))
                     })?;
                 }
                 Ok(None) => self.response = None,
@@ -145,7 +145,7 @@ impl Stream {
                     Ok(message @ Message::Request(_)) if replies.is_none() => {
                         // Servers of the newest revision do not ask on their own account, and there is no way to answer.
                         drop(message);
-                        table.garbage()?;
+                        table.garbage(&"a question, which servers of this revision do not ask so")?;
                     }
                     Ok(message) => match table.receive(Channel::Own(ticket.id), message)? {
                         Received::Nothing => {}

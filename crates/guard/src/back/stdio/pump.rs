@@ -227,7 +227,7 @@ impl Reader {
         match line {
             Line::Text if text.iter().all(u8::is_ascii_whitespace) => Ok(()),
             Line::Text => match wire::parse(text, &self.limits.wire) {
-                Err(_) => self.table.garbage(),
+                Err(error) => self.table.garbage(&error),
                 Ok(message) => match self.table.receive(Channel::Shared, message)? {
                     Received::Reply(reply) => {
                         let mut line = Message::Response(reply).to_bytes();
@@ -235,13 +235,13 @@ impl Reader {
                         // A server that asks without reading answers must not make the guard wait for it.
                         self.replies
                             .try_send(Outgoing { id: None, line, caller: None })
-                            .or_else(|_| self.table.garbage())
+                            .or_else(|_| self.table.garbage(&"it asks without reading answers"))
                     }
                     _ => Ok(()),
                 },
             },
-            Line::TooLong => self.table.garbage(),
-            Line::Endless => Err(Fault::CutOff("a line without end (limits.bytes)".to_owned())),
+            Line::TooLong => self.table.garbage(&wire::WireError::TooLarge(self.limits.wire.bytes)),
+            Line::Endless => Err(Fault::CutOff("a line without end (limits.message-bytes)".to_owned())),
             Line::End => Ok(()),
         }
     }

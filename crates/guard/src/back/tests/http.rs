@@ -265,9 +265,9 @@ async fn answers_that_are_none_fail_the_call_and_nothing_else() {
     for (name, reason) in [
         ("other-id", "another request"),
         ("html", "no MCP message"),
-        ("huge", "limits.bytes"),
-        ("huge-event", "limits.bytes"),
-        ("flood", "limits.notifications"),
+        ("huge", "limits.message-bytes"),
+        ("huge-event", "limits.message-bytes"),
+        ("flood", "notifications for one request"),
         ("cut", "without an answer"),
         ("broken", "HTTP status 500"),
         ("elsewhere", "redirects are not followed"),

@@ -91,7 +91,7 @@ async fn a_server_that_cannot_start_says_why() {
     let mut impatient = settings();
     impatient.limits.start = Duration::from_millis(300);
     let error = start_with("legacy", "mute", impatient).await.unwrap_err();
-    assert!(error.to_string().contains("limits.start"), "{error}");
+    assert!(error.to_string().contains("not ready after"), "{error}");
 }
 
 #[tokio::test]
@@ -273,11 +273,17 @@ async fn a_second_or_foreign_answer_reaches_nobody() {
 
 #[tokio::test]
 async fn garbage_and_long_lines_are_skipped_and_counted() {
-    let mut small = settings();
+    let (mut small, said) = (settings(), Arc::new(Mutex::new(Vec::new())));
     small.limits.wire.bytes = 10_000;
+    let lines = Arc::clone(&said);
+    small.stderr = Some(Arc::new(move |line| lines.lock().unwrap().push(line.to_owned())));
     let server = start_with("legacy", "ok", small).await.unwrap();
     assert_eq!(text(&server, "garbage", json!({"long": 50_000})).await, "after");
     assert_eq!(server.misdeeds(), Misdeeds { garbage: 5, ..Misdeeds::default() });
+    // An answer that cannot be taken would else look like silence.
+    let said = said.lock().unwrap().join("\n");
+    assert_eq!(said.matches("[guard] what it sent is ignored: ").count(), 5, "{said}");
+    assert!(said.contains("id") && said.contains("limits.message-bytes"), "{said}");
 }
 
 #[tokio::test]
@@ -286,10 +292,10 @@ async fn a_server_that_babbles_floods_or_never_ends_a_line_is_cut_off() {
     small.limits.wire.bytes = 100_000;
     small.limits.notifications = 50;
     for (name, arguments, reason) in [
-        ("babble", json!({}), "limits.mistakes"),
-        ("flood", json!({"count": 51}), "limits.notifications"),
-        ("spam", json!({"count": 100_000}), "limits.burst"),
-        ("endless", json!({}), "limits.bytes"),
+        ("babble", json!({}), "no MCP messages"),
+        ("flood", json!({"count": 51}), "notifications for one request"),
+        ("spam", json!({"count": 100_000}), "flood of notifications"),
+        ("endless", json!({}), "limits.message-bytes"),
     ] {
         let server = start_with("legacy", "ok", small.clone()).await.unwrap();
         let params = map(json!({"name": name, "arguments": arguments, "_meta": {"progressToken": 1}}));
@@ -429,7 +435,7 @@ async fn a_modern_server_cannot_ask_for_ever_or_for_what_was_not_declared() {
     let seen = client(from, json!({"action": "accept"}));
     let params = map(json!({"name": "ask", "arguments": {"for-ever": true}}));
     let error = server.request(&able, "tools/call", params, relay, later()).await.unwrap_err();
-    assert!(error.to_string().contains("limits.rounds"), "{error}");
+    assert!(error.to_string().contains("rounds of input"), "{error}");
     assert_eq!(gather(&seen).await.len(), 8);
     for method in ["sampling/createMessage", "tools/call"] {
         let (relay, from) = Relay::new();

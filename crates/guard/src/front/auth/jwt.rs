@@ -12,7 +12,7 @@ use serde_json::{Map, Value};
 use super::keys::Keys;
 use super::{AuthError, Denied, Identity, OAuth, is_name, is_safe_url};
 use crate::front::Limits;
-use crate::front::http::budget::Budgets;
+use crate::front::budget::Budgets;
 
 /// How far clocks may be apart.
 const LEEWAY: Duration = Duration::from_secs(30);

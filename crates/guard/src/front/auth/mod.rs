@@ -86,8 +86,8 @@ pub enum AuthError {
     #[error("{0:?} is not a name for a principal: 1 to 256 characters, none of them a control character")]
     Principal(String),
     /// Two tokens are the same.
-    #[error("two tokens have the same digest")]
-    SameToken,
+    #[error("{0} and {1} have the same token: give each principal its own")]
+    SameToken(String, String),
     /// An algorithm is unknown or symmetric.
     #[error("oauth.algorithms: {0} is not an asymmetric signature algorithm that is known here")]
     Algorithm(String),
@@ -146,8 +146,8 @@ impl Authenticator {
         let mut tokens: Vec<([u8; 32], Arc<str>)> = Vec::new();
         for StaticToken { principal, sha256 } in &settings.tokens {
             let digest = from_hex(sha256).ok_or_else(|| AuthError::Digest(principal.clone()))?;
-            if tokens.iter().any(|(known, _)| *known == digest) {
-                return Err(AuthError::SameToken);
+            if let Some((_, other)) = tokens.iter().find(|(known, _)| *known == digest) {
+                return Err(AuthError::SameToken(other.to_string(), principal.clone()));
             }
             tokens.push((digest, check_name(principal)?));
         }

@@ -36,12 +36,12 @@ impl Doors {
             return Err((StatusCode::BAD_REQUEST, "a request needs one Host header"));
         };
         if !self.is_our_host(host) || uri.host().is_some_and(|host| !self.is_our_host(host)) {
-            return forbidden("this host name is not served here (hosts)");
+            return forbidden("this host name is not served here");
         }
         if headers.contains_key(ORIGIN) {
             match single(headers, ORIGIN.as_str()) {
                 Some(origin) if self.is_our_origin(origin) => {}
-                _ => return forbidden("pages of this origin are not let in (origins)"),
+                _ => return forbidden("pages of this origin are not let in (front.origins)"),
             }
         }
         Ok(())

@@ -1,6 +1,5 @@
 //! The front over Streamable HTTP: one endpoint, `/mcp`, for clients of all revisions.
 
-pub(in crate::front) mod budget;
 mod headers;
 mod post;
 mod reply;
@@ -22,11 +21,11 @@ use hyper::service::service_fn;
 use ostrom_http::{Bounds, Connections, Lanes};
 use serde::Deserialize;
 
-use self::budget::{Account, Budgets};
 use self::headers::Doors;
 use self::reply::Refused;
 use self::sessions::Sessions;
 use super::auth::{self, AuthError, Authenticator, Identity};
+use super::budget::{self, Account, Budgets};
 use super::dispatch::Core;
 use super::{Handler, Limits, Log};
 use crate::wire::{Revision, RpcError};
@@ -299,8 +298,11 @@ impl<H: Handler> App<H> {
             refused
         })?;
         let account = self.budgets.take(&identity.principal, Instant::now()).map_err(|wait| {
-            Refused::new(StatusCode::TOO_MANY_REQUESTS, "too many messages in a short time (limits.rate)")
-                .retry_after(wait)
+            Refused::new(
+                StatusCode::TOO_MANY_REQUESTS,
+                "too many messages in a short time (limits.calls-per-second)",
+            )
+            .retry_after(wait)
         })?;
         Ok((identity, account))
     }
@@ -362,7 +364,7 @@ impl<H: Handler> App<H> {
 
     fn stream_place(&self, account: &Arc<Account>) -> Result<budget::Lease, Box<Refused>> {
         self.budgets.stream(account).ok_or_else(|| {
-            Refused::new(StatusCode::TOO_MANY_REQUESTS, "too many streams at the same time (limits.streams)")
+            Refused::new(StatusCode::TOO_MANY_REQUESTS, "too many streams at the same time")
                 .retry_after(Duration::from_secs(1))
         })
     }
@@ -371,7 +373,7 @@ impl<H: Handler> App<H> {
         self.budgets.call(account).ok_or_else(|| {
             Refused::new(
                 StatusCode::TOO_MANY_REQUESTS,
-                "too many requests at the same time (limits.concurrent)",
+                "too many requests at the same time (limits.concurrent-calls)",
             )
             .retry_after(Duration::from_secs(1))
         })

@@ -11,11 +11,11 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri};
 use hyper::body::{Body as _, Incoming};
 use serde_json::Value;
 
-use super::budget::Account;
 use super::headers::{accepts, check_mirrored, check_standard, is_json, single};
 use super::reply::{self, EVENTS, Events, Refused};
 use super::{App, status_of};
 use crate::front::auth::Identity;
+use crate::front::budget::Account;
 use crate::front::dispatch::{Reply, cancel, same_id};
 use crate::front::exchange::{Exchange, Step};
 use crate::front::session::Session;
@@ -69,7 +69,7 @@ impl<H: Handler> App<H> {
     async fn body(&self, headers: &HeaderMap, body: Incoming) -> Result<Bytes, Box<Refused>> {
         let limit = self.core.limits.bytes;
         let too_large = || {
-            let what = format!("a message of more than {limit} bytes (limits.bytes)");
+            let what = format!("a message of more than {limit} bytes (limits.message-bytes)");
             Refused::new(StatusCode::PAYLOAD_TOO_LARGE, what)
         };
         let announced =
@@ -82,9 +82,7 @@ impl<H: Handler> App<H> {
             Ok(Some(bytes)) => Ok(bytes),
             // If the client has gone instead, nobody reads this.
             Ok(None) => Err(too_large()),
-            Err(_elapsed) => {
-                Err(Refused::new(StatusCode::REQUEST_TIMEOUT, "the body took too long (limits.body-seconds)"))
-            }
+            Err(_elapsed) => Err(Refused::new(StatusCode::REQUEST_TIMEOUT, "the body took too long")),
         }
     }
 
@@ -169,7 +167,7 @@ impl<H: Handler> App<H> {
         let begun = self.core.initialize(&identity.principal, run(headers)?, request.params).await;
         let (caller, result) =
             begun.map_err(|error| Refused::rpc(StatusCode::BAD_REQUEST, Some(id.clone()), error))?;
-        let session = Session::new(caller, Arc::default(), Arc::clone(&self.core.log));
+        let session = Session::new(caller, &result, Arc::default(), Arc::clone(&self.core.log));
         let name = self.sessions.begin(session, Instant::now());
         let name =
             name.map_err(|error| Refused::rpc(StatusCode::SERVICE_UNAVAILABLE, Some(id.clone()), error))?;

@@ -13,9 +13,9 @@ use http::header::{ALLOW, CACHE_CONTROL, CONTENT_TYPE, HeaderName, RETRY_AFTER};
 use http::{HeaderValue, StatusCode};
 use tokio::time::{Instant, timeout_at};
 
-use super::budget::Lease;
 use super::post::SESSION;
 use crate::front::Limits;
+use crate::front::budget::Lease;
 use crate::front::changes::Changes;
 use crate::front::dispatch::TOO_MANY;
 use crate::front::exchange::{Exchange, Step};

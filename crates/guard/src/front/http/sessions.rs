@@ -65,8 +65,7 @@ impl Sessions {
         }
         let own = entries.values().filter(|entry| own(entry)).count();
         if own >= self.per_principal || entries.len() >= self.limit {
-            let error =
-                "too many sessions (limits.sessions, limits.sessions-per-principal); end some with DELETE";
+            let error = "too many sessions; end some with DELETE";
             return Err(RpcError::new(TOO_MANY, error));
         }
         entries.insert(key, Entry { session, used: now });
@@ -126,7 +125,7 @@ mod unit {
             capabilities: Map::new(),
             client: None,
         };
-        Session::new(Arc::new(caller), Arc::default(), Arc::new(|_| {}))
+        Session::new(Arc::new(caller), &serde_json::Map::new(), Arc::default(), Arc::new(|_| {}))
     }
 
     fn sessions() -> Sessions {

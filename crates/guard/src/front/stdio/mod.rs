@@ -7,6 +7,7 @@ mod lines;
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use futures_util::stream::FuturesUnordered;
 use futures_util::{FutureExt as _, StreamExt as _};
@@ -15,6 +16,7 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt as _};
 use tokio::sync::mpsc;
 
 use self::lines::{Line, Lines};
+use super::budget::{Account, Budgets, Lease};
 use super::dispatch::{Core, Reply, TOO_MANY, cancel, same_id};
 use super::exchange::Step;
 use super::inflight::InFlight;
@@ -61,6 +63,7 @@ where
     let Settings { principal, run, limits, log } = settings;
     let bytes = limits.bytes;
     let client = Client {
+        budgets: Budgets::new(&limits),
         core: Arc::new(Core::new(handler, limits, log)),
         principal,
         run,
@@ -92,6 +95,7 @@ type Running = FuturesUnordered<Pin<Box<dyn Future<Output = ()> + Send>>>;
 
 struct Client<H> {
     core: Arc<Core<H>>,
+    budgets: Budgets,
     principal: Arc<str>,
     run: Option<String>,
     in_flight: Arc<InFlight>,
@@ -132,11 +136,18 @@ impl<H: Handler> Client<H> {
     }
 
     async fn message(&mut self, message: Message, running: &mut Running) {
+        // All messages count, but only a request can be told that there are too many: an answer or a cancellation that was dropped would leave
+        // somebody waiting.
+        let account = self.budgets.take(&self.principal, Instant::now());
         match message {
             Message::Request(request) => {
                 // What is refused is answered here, so that a client that does not read its answers is not read from either.
                 let id = request.id.clone();
-                match self.request(request, running).await {
+                let begun = match account {
+                    Ok(account) => self.request(request, &account, running).await,
+                    Err(wait) => Err(too_often(wait)),
+                };
+                match begun {
                     Ok(None) => {}
                     Ok(Some(result)) => self.output.answer(Response::ok(id, result)).await,
                     Err(error) => self.output.answer(Response::failed(Some(id), error)).await,
@@ -164,23 +175,34 @@ impl<H: Handler> Client<H> {
         }
     }
 
+    /// A place among the requests under way, or among the open streams. The stream of the session, which it has by itself, takes none.
+    fn place(&self, account: &Arc<Account>, is_stream: bool) -> Result<Lease, RpcError> {
+        let (lease, error) = if is_stream {
+            (self.budgets.stream(account), "too many streams at the same time; end some")
+        } else {
+            let error = "too many requests at the same time (limits.concurrent-calls); wait for answers";
+            (self.budgets.call(account), error)
+        };
+        lease.ok_or_else(|| RpcError::new(TOO_MANY, error))
+    }
+
     /// Starts on a request, or gives its result. What takes time does not keep the next line waiting.
     async fn request(
         &mut self,
         mut request: Request,
+        account: &Arc<Account>,
         running: &mut Running,
     ) -> Result<Option<Map<String, Value>>, RpcError> {
-        if running.len() >= self.core.limits.concurrent {
-            let error = "too many requests at the same time (limits.concurrent); wait for answers";
-            return Err(RpcError::new(TOO_MANY, error));
-        }
         let run = self.run.as_deref();
         // Here and not later, so that a cancellation on the next line finds it.
         let ticket = self.in_flight.enter(&request.id).ok_or_else(same_id)?;
         let (core, output) = (Arc::clone(&self.core), self.output.clone());
         if metadata::version(&request.params).is_some() {
             let (caller, about) = self.core.caller(&self.principal, run, &mut request)?;
+            let is_stream = request.method == "subscriptions/listen";
+            let lease = self.place(account, is_stream)?;
             running.push(Box::pin(async move {
+                let _until_answered = lease;
                 let reply = core.stateless(caller, about, request, Some(ticket)).await;
                 output.play(reply).await;
             }));
@@ -188,7 +210,9 @@ impl<H: Handler> Client<H> {
         }
         if let Some(session) = &self.session {
             let (session, caller) = (Arc::clone(session), self.core.caller_of(session, run)?);
+            let lease = self.place(account, false)?;
             running.push(Box::pin(async move {
+                let _until_answered = lease;
                 let reply = core.in_session(&session, caller, request, ticket).await;
                 output.play(reply).await;
             }));
@@ -197,7 +221,8 @@ impl<H: Handler> Client<H> {
         match request.method.as_str() {
             "initialize" => {
                 let (caller, result) = self.core.initialize(&self.principal, run, request.params).await?;
-                let session = Session::new(caller, Arc::clone(&self.in_flight), Arc::clone(&self.core.log));
+                let session =
+                    Session::new(caller, &result, Arc::clone(&self.in_flight), Arc::clone(&self.core.log));
                 self.session = Some(session);
                 Ok(Some(result))
             }
@@ -211,6 +236,15 @@ impl<H: Handler> Client<H> {
             )),
         }
     }
+}
+
+/// The error about messages that come too fast.
+fn too_often(wait: Duration) -> RpcError {
+    let error = format!(
+        "too many messages in a short time (limits.calls-per-second); try again in {} ms",
+        wait.as_millis().saturating_add(1)
+    );
+    RpcError::new(TOO_MANY, error)
 }
 
 /// Lines to the client.

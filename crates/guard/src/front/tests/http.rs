@@ -265,6 +265,7 @@ async fn what_takes_too_long_is_cut_off() {
     let served = serve(limited(Limits { call_seconds: 0, body_seconds: 0, ..Limits::default() })).await;
     let (status, body) = Ask::modern("tools/call", json!({"name": "wait"})).json(&served).await;
     assert_eq!((status, &body["error"]["code"]), (200, &json!(-32603)));
+    assert!(body["error"]["message"].as_str().unwrap().contains("may have run"), "{body}");
     served.fake.dropped.notified().await;
     let mut stream = TcpStream::connect(served.address).await.unwrap();
     stream.write_all(b"POST /mcp HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\ncontent-length: 5\r\n\r\n{").await.unwrap();

@@ -171,7 +171,12 @@ async fn parked_calls_are_bounded_and_so_is_how_often_one_asks() {
     let served = serve(Settings { limits, ..Settings::default() }).await;
     let first = ask(&served, call("ask-for-ever", json!({}))).await;
     assert_eq!(ask(&served, call("ask", json!({}))).await["result"]["resultType"], "input_required");
-    assert_eq!(ask(&served, call("ask", json!({}))).await["error"]["code"], -32603);
+    // Each was dispatched before it asked, and is not told as if it had not been.
+    let may_have_run = |answer: &Value| {
+        assert_eq!(answer["error"]["code"], -32603);
+        assert!(answer["error"]["message"].as_str().unwrap().contains("may have run"), "{answer}");
+    };
+    may_have_run(&ask(&served, call("ask", json!({}))).await);
     let mut state = first["result"]["requestState"].clone();
     for round in 1..=2 {
         let next = ask(
@@ -183,7 +188,7 @@ async fn parked_calls_are_bounded_and_so_is_how_often_one_asks() {
         assert!(state.is_string(), "{next}");
     }
     let over = ask(&served, retry("ask-for-ever", &state, json!({"question-3": {"action": "accept"}}))).await;
-    assert_eq!(over["error"]["code"], -32603);
+    may_have_run(&over);
 }
 
 #[tokio::test]

@@ -260,12 +260,44 @@ async fn what_was_asked_before_the_end_of_input_is_answered_if_it_takes_no_waiti
 
 #[tokio::test]
 async fn too_many_requests_at_once_are_refused_and_answers_still_read() {
-    let limits = Limits { concurrent: 2, ..Limits::default() };
+    let limits = Limits { concurrent: 1, ..Limits::default() };
     let mut pipe = pipe_with(limits, None).legacy("2025-11-25").await;
-    // The stream of changes takes one place.
+    // The stream of changes takes no place.
     pipe.send(request(1, "tools/call", json!({"name": "ask"}))).await;
     let question = pipe.receive().await;
     assert_eq!(pipe.ask(request(2, "tools/list", json!({}))).await["error"]["code"], 429);
+    pipe.send(json!({"jsonrpc": "2.0", "id": question["id"], "result": {"action": "accept"}})).await;
+    assert_eq!(pipe.receive().await["id"], 1);
+    assert_eq!(pipe.ask(request(3, "tools/list", json!({}))).await["id"], 3);
+}
+
+#[tokio::test]
+async fn streams_have_places_of_their_own() {
+    let limits = Limits { concurrent: 1, streams: 1, ..Limits::default() };
+    let mut pipe = pipe_with(limits, None);
+    let listen =
+        |id| modern(id, "subscriptions/listen", json!({"notifications": {"toolsListChanged": true}}));
+    assert_eq!(pipe.ask(listen(1)).await["method"], "notifications/subscriptions/acknowledged");
+    assert_eq!(pipe.ask(listen(2)).await["error"]["code"], 429);
+    assert_eq!(
+        pipe.ask(modern(3, "tools/call", json!({"name": "echo"}))).await["result"]["resultType"],
+        "complete"
+    );
+}
+
+#[tokio::test]
+async fn requests_that_come_too_fast_are_refused_and_answers_still_read() {
+    let limits = Limits { rate: 1, burst: 4, ..Limits::default() };
+    // Which takes two.
+    let mut pipe = pipe_with(limits, None).legacy("2025-11-25").await;
+    pipe.send(request(1, "tools/call", json!({"name": "ask"}))).await;
+    let question = pipe.receive().await;
+    let mut refused = Value::Null;
+    for id in 2..5 {
+        refused = pipe.ask(request(id, "ping", json!({}))).await;
+    }
+    assert_eq!(refused["error"]["code"], 429, "{refused}");
+    assert!(refused["error"]["message"].as_str().unwrap().contains("limits.calls-per-second"), "{refused}");
     pipe.send(json!({"jsonrpc": "2.0", "id": question["id"], "result": {"action": "accept"}})).await;
     assert_eq!(pipe.receive().await["id"], 1);
 }
@@ -393,6 +425,8 @@ async fn changes_come_to_those_who_asked_and_to_sessions() {
     let mut pipe = pipe.legacy("2025-11-25").await;
     assert_eq!(pipe.ask(request(1, "ping", json!({}))).await["id"], 1);
     assert!(pipe.fake.watching.lock().unwrap().is_empty());
+    // What the answer to `initialize` said that there is not has no changes either.
+    changes.send(note("notifications/prompts/list_changed", json!({}))).unwrap();
     changes.send(note("notifications/tools/list_changed", json!({}))).unwrap();
     assert_eq!(pipe.receive().await, json!({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"}));
     pipe.ask(request(2, "resources/subscribe", json!({"uri": "file:///x"}))).await;

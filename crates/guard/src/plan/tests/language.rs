@@ -42,6 +42,13 @@ fn members_are_reached_by_pointer_and_by_name() {
 }
 
 #[test]
+fn a_get_without_its_pointer_is_told_what_is_missing() {
+    let plan = json!({"plan": [{"let": "x", "be": {"get": {"from": [1]}}}, {"return": {"x": x()}}]});
+    let problem = refused(plan);
+    assert!(problem.contains("the key \"at\" is missing: it has a pointer"), "{problem}");
+}
+
+#[test]
 fn numbers_are_exact() {
     check(json!({"+": [x(), 0.2]}), json!(0.1), json!(0.3));
     check(

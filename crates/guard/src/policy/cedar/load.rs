@@ -1,6 +1,6 @@
 //! From texts to policies, with all problems found.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use cedar_policy::{Policy, PolicyId, PolicySet, ValidationMode, Validator};
 use miette::Diagnostic;
@@ -224,9 +224,13 @@ fn validate(placed: &[Placed<'_>], problems: &mut Problems) {
     let errors = result.validation_errors().map(|error| (error.policy_id(), error as &dyn Diagnostic));
     let warnings =
         result.validation_warnings().map(|warning| (warning.policy_id(), warning as &dyn Diagnostic));
-    for (id, diagnostic) in errors.chain(warnings) {
+    let found = errors.chain(warnings).map(|(id, diagnostic)| {
         let (offset, message) = described(diagnostic);
-        match places.get(&id.to_string()) {
+        (id.to_string(), offset, message)
+    });
+    // Cedar gives them in another order each time.
+    for (id, offset, message) in found.collect::<BTreeSet<_>>() {
+        match places.get(&id) {
             Some(placed) => problems.push(placed.problem(offset, &message)),
             None => problems.push(Problem::new("policies", None, message)),
         }

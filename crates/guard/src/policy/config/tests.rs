@@ -466,3 +466,33 @@ fn a_configurations_files_are_all_that_it_names() {
     let names: BTreeSet<_> = files.iter().map(|file| file.file_name().unwrap().to_str().unwrap()).collect();
     assert_eq!(names, ["guard.toml", "more.toml", "p.cedar"].into_iter().collect());
 }
+
+/// The limits that this program's sentences name, with the files that do.
+fn named_limits(folder: &std::path::Path, found: &mut BTreeSet<(String, String)>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            named_limits(&path, found);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            let text = std::fs::read_to_string(&path).unwrap();
+            let lines = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+            // What is between quotes.
+            let texts = lines.flat_map(|line| line.split('"').skip(1).step_by(2));
+            for rest in texts.flat_map(|text| text.split("limits.").skip(1)) {
+                let key: String = rest.chars().take_while(|c| c.is_ascii_lowercase() || *c == '-').collect();
+                found.insert((key, path.display().to_string()));
+            }
+        }
+    }
+}
+
+#[test]
+fn sentences_name_no_limit_that_nobody_can_set() {
+    let mut named = BTreeSet::new();
+    named_limits(&std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut named);
+    assert!(named.iter().any(|(key, _)| key == "calls-per-second"), "{named:?}");
+    for (key, file) in named.iter().filter(|(key, _)| !key.is_empty()) {
+        let set: Result<schema::Limits, _> = toml::from_str(&format!("{key} = 1000"));
+        assert!(set.is_ok(), "{file} names limits.{key}");
+    }
+}

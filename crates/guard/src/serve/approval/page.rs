@@ -16,7 +16,6 @@ use super::session::Sessions;
 use super::view::{Everything, Notice, One};
 use crate::flow::{Event, Scope};
 use crate::gateway::{Gateway, now};
-use crate::pin::rendering;
 use crate::serve::intervene::{self, Named, Unheard};
 
 /// Bytes of a form. They hold digests and tokens.
@@ -212,11 +211,9 @@ impl Page {
 
     async fn pin(&self, form: &Form) -> Result<&'static str, Unheard> {
         let digest: Digest = form.get("digest").parse().map_err(|_| Unheard::Changed)?;
-        let read = form.get("rendered") == "yes";
         // The digest names the definition whose rendering, with its marks, was on the page.
-        let rendered = |definition: &serde_json::Value| read.then(|| rendering(definition));
         let named = Named { server: form.get("server"), name: None, digest };
-        intervene::pin(&self.gateway, named, rendered, BY).await?;
+        intervene::pin(&self.gateway, named, BY).await?;
         Ok("pinned")
     }
 

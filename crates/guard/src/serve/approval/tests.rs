@@ -32,7 +32,7 @@ impl Journal for Memory {
 
     fn append(&self, event: &Event) -> Result<u64, JournalError> {
         if *self.full.lock().unwrap() {
-            return Err(JournalError("no space left on device".to_owned()));
+            return Err(JournalError::new("no space left on device".to_owned()));
         }
         let mut events = self.events.lock().unwrap();
         events.push(event.clone());
@@ -410,20 +410,26 @@ async fn held_definitions_are_approved_as_they_were_shown() {
         |offered: &[Value]| house.gateway.catalogue.take(&"mail".into(), Kind::Tool, offered, 1).unwrap();
     take(&[plain.clone(), hidden.clone()]);
     let browser = house.enter().await;
-    let pin = async |definition: &Value, rendered: &str| {
+    let pin = async |definition: &Value| {
         let digest = ostrom_trust::digest_of(definition).unwrap().to_string();
-        let fields =
-            [("csrf", &*browser.csrf), ("server", "mail"), ("digest", &*digest), ("rendered", rendered)];
+        let fields = [("csrf", &*browser.csrf), ("server", "mail"), ("digest", &*digest)];
         let path = format!("{}pin", browser.base);
         house.post_with(&path, &fields, &[("cookie", &browser.cookie)]).await.status().as_u16()
     };
-    assert_eq!(pin(&json!({"name": "read", "description": "other"}), "").await, 409);
-    assert_eq!(pin(&plain, "").await, 303);
-    assert_eq!(pin(&hidden, "").await, 500);
-    assert_eq!(pin(&hidden, "yes").await, 303);
+    assert_eq!(pin(&json!({"name": "read", "description": "other"})).await, 409);
+    let mut changes =
+        crate::front::Handler::changes(&*house.gateway, &crate::gateway::house::caller("ana", None));
+    assert_eq!(pin(&plain).await, 303);
+    // Which lists have changed is told, once.
+    assert_eq!(changes.try_recv().unwrap().method, "notifications/tools/list_changed");
+    assert!(changes.try_recv().is_err());
+    assert_eq!(pin(&hidden).await, 500);
     let changed = json!({"name": "read", "description": "reads & tells"});
-    assert_eq!(take(&[changed, hidden]).0.len(), 1);
+    assert_eq!(take(&[changed, hidden]).0.len(), 0);
     let page = house.page(&browser).await;
+    // What hides something has no button.
+    assert_eq!(page.matches("Approve definition").count(), 1);
+    assert!(page.contains("cannot be approved: have the server"));
     assert!(page.contains("<del>") && page.contains("<ins>") && page.contains("/description"), "{page}");
 }
 

@@ -7,7 +7,7 @@ use askama::Template;
 use ostrom_core::Digest;
 use serde_json::Value;
 
-use crate::flow::Scope;
+use crate::flow::{Scope, clauses};
 use crate::gateway::{Gateway, Held, Request};
 use crate::label::{Integrity, Label, Names, Readers};
 use crate::pin::{Reason, Standing, escape, rendering};
@@ -62,7 +62,7 @@ struct Definition {
     reasons: Vec<String>,
     changes: Vec<Change>,
     pieces: Vec<Piece>,
-    hidden: bool,
+    /// What it can be approved by, if it can.
     digest: Option<Digest>,
     obstacle: &'static str,
 }
@@ -168,7 +168,7 @@ impl Call {
             })
             .collect();
         let mut because: Vec<String> =
-            request.violations.iter().map(|violation| sentence(&violation.to_string())).collect();
+            clauses(&request.violations).iter().map(|clause| sentence(clause)).collect();
         because.extend(
             request.forbidden_by.iter().map(|policy| sentence(&format!("the policy {policy} forbids it"))),
         );
@@ -214,6 +214,7 @@ fn definition(held: &Held) -> Definition {
         Reason::Changed(_) => "It has changed since it was approved".to_owned(),
         other => sentence(other.to_string().trim_end_matches(';')),
     };
+    let hides = reasons.iter().any(|reason| matches!(reason, Reason::Hidden(_)));
     Definition {
         server: escape(&held.server),
         name: escape(&held.checked.name),
@@ -225,9 +226,12 @@ fn definition(held: &Held) -> Definition {
             .as_ref()
             .map(|value| pieces(&readable(value), usize::MAX))
             .unwrap_or_default(),
-        hidden: reasons.iter().any(|reason| matches!(reason, Reason::Hidden(_))),
-        digest: held.checked.digest,
-        obstacle: "This is no definition within the bounds, so it cannot be approved.",
+        digest: held.checked.digest.filter(|_| !hides),
+        obstacle: if hides {
+            "It has text that people do not see, marked here, so it cannot be approved: have the server's maker take it out."
+        } else {
+            "This is no definition within the bounds, so it cannot be approved."
+        },
     }
 }
 
@@ -281,9 +285,13 @@ fn pieces(text: &str, max: usize) -> Vec<Piece> {
     found
 }
 
-/// With hidden characters written out, and a capital.
+/// With hidden characters written out, and a capital, unless it begins with a name: `git/git_log` is not `Git/git_log`.
 fn sentence(text: &str) -> String {
     let text = escape(text);
+    let first = text.split_whitespace().next().unwrap_or_default();
+    if !first.chars().all(char::is_alphabetic) {
+        return text;
+    }
     let mut rest = text.chars();
     match rest.next() {
         Some(first) => first.to_uppercase().chain(rest).collect(),
@@ -356,6 +364,14 @@ mod tests {
             pieces(&readable(&value), usize::MAX).into_iter().map(|piece| piece.text).collect();
         let back = shown.replace("\\n\n", "\\n").replace(r"\u{200b}", r"\u200b");
         assert_eq!(serde_json::from_str::<Value>(&back).unwrap(), value);
+    }
+
+    #[test]
+    fn a_sentence_begins_with_a_capital_and_a_name_stays_as_it_is() {
+        assert_eq!(sentence("its run has ended"), "Its run has ended");
+        assert_eq!(sentence("git/git_log may be influenced"), "git/git_log may be influenced");
+        assert_eq!(sentence("\u{200b}a"), "\\u{200b}a");
+        assert_eq!(sentence(""), "");
     }
 
     #[test]

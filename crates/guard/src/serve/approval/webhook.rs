@@ -223,7 +223,7 @@ impl Webhook {
     }
 
     fn question(&self, request: &Request, id: &str, arguments: Option<Value>, ends: u64) -> Value {
-        let because: Vec<String> = request.violations.iter().map(ToString::to_string).collect();
+        let because: Vec<String> = crate::flow::clauses(&request.violations);
         json!({
             "version": 1,
             "question": id,

@@ -12,7 +12,7 @@ const REMEMBERED: usize = 4096;
 
 /// The accounts of all principals.
 #[derive(Debug)]
-pub(in crate::front) struct Budgets {
+pub(super) struct Budgets {
     accounts: Mutex<HashMap<Arc<str>, Arc<Account>>>,
     rate: f64,
     burst: f64,
@@ -22,7 +22,7 @@ pub(in crate::front) struct Budgets {
 
 /// A principal's account.
 #[derive(Debug)]
-pub(in crate::front) struct Account {
+pub(super) struct Account {
     bucket: Mutex<Bucket>,
     calls: AtomicUsize,
     streams: AtomicUsize,
@@ -36,7 +36,7 @@ struct Bucket {
 
 /// The place of a call or a stream; it is free again when this is dropped.
 #[derive(Debug)]
-pub(in crate::front) struct Lease {
+pub(super) struct Lease {
     account: Arc<Account>,
     is_stream: bool,
 }
@@ -47,7 +47,7 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 impl Budgets {
-    pub(in crate::front) fn new(limits: &Limits) -> Self {
+    pub(super) fn new(limits: &Limits) -> Self {
         Self {
             accounts: Mutex::default(),
             rate: f64::from(limits.rate),
@@ -61,11 +61,7 @@ impl Budgets {
     ///
     /// # Errors
     /// After how long there will be enough for one.
-    pub(in crate::front) fn take(
-        &self,
-        principal: &Arc<str>,
-        now: Instant,
-    ) -> Result<Arc<Account>, Duration> {
+    pub(super) fn take(&self, principal: &Arc<str>, now: Instant) -> Result<Arc<Account>, Duration> {
         let account = {
             let mut accounts = lock(&self.accounts);
             match accounts.get(principal) {
@@ -110,12 +106,12 @@ impl Budgets {
     }
 
     /// A place for a call, if there is one.
-    pub(in crate::front) fn call(&self, account: &Arc<Account>) -> Option<Lease> {
+    pub(super) fn call(&self, account: &Arc<Account>) -> Option<Lease> {
         Self::lease(account, &account.calls, self.concurrent, false)
     }
 
     /// A place for a stream, if there is one.
-    pub(in crate::front) fn stream(&self, account: &Arc<Account>) -> Option<Lease> {
+    pub(super) fn stream(&self, account: &Arc<Account>) -> Option<Lease> {
         Self::lease(account, &account.streams, self.streams, true)
     }
 
