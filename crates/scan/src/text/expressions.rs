@@ -31,10 +31,12 @@ const WORDS: [&str; 12] = [
     "breakpoint",
 ];
 
-/// The most expressions that are read, the longest in YAML, what all of them take there, and what the imports among them do.
+/// The most expressions that are read, the longest in YAML, what all texts take that could be one, what those that are read do, and
+/// what the imports among them do.
 const MOST: usize = 500;
 const LONGEST: usize = 16 << 10;
-const ROOM: usize = 16 << 20;
+const ROOM: usize = 4 << 20;
+const READ: usize = 1 << 20;
 const IMPORTS: usize = 2000;
 
 /// The most values of `download` and `activation`, and the longest.
@@ -42,7 +44,7 @@ const VALUES: usize = 16;
 const CODE: usize = 16 << 10;
 
 /// The expressions in the strings of a JSON document.
-pub(super) fn in_texts<'t>(texts: impl Iterator<Item = &'t str> + Clone, found: &mut Found<'_>) {
+pub(super) fn in_texts<'t>(texts: impl Iterator<Item = &'t str>, found: &mut Found<'_>) {
     evaluated(texts.filter_map(|text| Some((0, text.strip_prefix('$')?))), found);
 }
 
@@ -52,9 +54,9 @@ pub(super) fn in_yaml(text: &str, nodes: &Nodes<'_>, found: &mut Found<'_>) {
     let expressions = starts.filter_map(|(at, _)| {
         let rest = text.get(at + 1..)?;
         // It may go on in the next lines.
-        let ends = rest.char_indices().take(LONGEST).filter(|(_, c)| ends_yaml(*c)).map(|(end, _)| end);
-        let long = || rest.char_indices().nth(LONGEST).map_or(rest.len(), |(end, _)| end);
-        Some((at, rest.get(..ends.clone().nth(2).unwrap_or_else(long))?))
+        let long = rest.get(..rest.floor_char_boundary(LONGEST)).unwrap_or(rest);
+        let end = long.match_indices(ends_yaml).nth(2).map_or(long.len(), |(end, _)| end);
+        Some((at, long.get(..end)?))
     });
     evaluated(expressions, found);
     for (at, value) in nodes.values("download").take(VALUES) {
@@ -87,36 +89,39 @@ fn begins(before: &str) -> bool {
 }
 
 /// Reads those that could reach anything.
-fn evaluated<'t>(expressions: impl Iterator<Item = (usize, &'t str)> + Clone, found: &mut Found<'_>) {
+fn evaluated<'t>(expressions: impl Iterator<Item = (usize, &'t str)>, found: &mut Found<'_>) {
     let is_import = |text: &str| text.starts_with("import ") || text.starts_with("from ");
-    let mut too_much = |at, what: &str| {
+    let too_much = |at, what: &str, found: &mut Found<'_>| {
         found(Some(Severity::High), CONFIG_OBJECT, at, format!("{what} for its expressions than is read"));
     };
+    // Work is bounded by what is taken here: in one long line, every text goes on to its end.
+    let (mut taken, mut room) = (Vec::new(), ROOM);
+    for (at, text) in expressions {
+        taken.push((at, text));
+        room = room.saturating_sub(text.len());
+        if room == 0 {
+            too_much(at, "has more", found);
+            break;
+        }
+    }
     let mut given = GIVEN.to_owned();
-    for (at, text) in expressions.clone().filter(|(_, text)| is_import(text.trim_start())) {
+    for (at, text) in taken.iter().filter(|(_, text)| is_import(text.trim_start())) {
         let line = text.trim_start().split(ends_yaml).next().unwrap_or("").trim_end_matches(['"', '\'']);
         if given.len() + line.len() > GIVEN.len() + IMPORTS {
-            return too_much(at, "imports more");
+            return too_much(*at, "imports more", found);
         }
         given.push_str(line);
         given.push('\n');
     }
     let names: HashSet<&str> = words(&given).chain(WORDS).filter(|word| *word != "as").collect();
     let reaches = |text: &str| text.contains("__") || words(text).any(|word| names.contains(word));
-    let (mut left, mut room) = (MOST, ROOM);
-    let mut worth = Vec::new();
-    for (at, text) in expressions {
-        room = room.saturating_sub(text.len());
-        if reaches(text) {
-            left -= 1;
-            worth.push((at, text));
+    let (mut left, mut room) = (MOST, READ);
+    for (at, text) in taken.into_iter().filter(|(_, text)| reaches(text)) {
+        if left == 0 || room < text.len() {
+            return too_much(at, "has more", found);
         }
-        if left == 0 || room == 0 {
-            too_much(at, "has more");
-            break;
-        }
-    }
-    for (at, text) in worth {
+        left -= 1;
+        room -= text.len();
         let line: String = text.trim().chars().map(|c| if ends_yaml(c) { ' ' } else { c }).collect();
         read(&format!("{given}{line}"), given.len(), at, found);
     }
