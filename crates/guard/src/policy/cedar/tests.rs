@@ -382,13 +382,12 @@ fn what_is_wrong_with_a_policy_is_said_with_its_line() {
 
 #[test]
 fn problems_of_one_line_come_in_the_same_order_each_time() {
-    let policies: String = ["a", "b", "c", "d", "e"]
-        .map(|name| format!("permit(principal, action, resource) when {{ context.no{name} }}; "))
-        .concat();
-    let first = problems(&policies);
-    assert_eq!(first.lines().count(), 5, "{first}");
+    // One for each action.
+    let policies = "permit(principal, action, resource) when { context.nothing };";
+    let first = problems(policies);
+    assert!(first.lines().count() > 3, "{first}");
     for _ in 0..20 {
-        assert_eq!(problems(&policies), first);
+        assert_eq!(problems(policies), first);
     }
 }
 
