@@ -61,12 +61,12 @@ def install(work):
 class Guard:
     """A guard on standard input and output, and the agent that talks to it."""
 
-    def __init__(self, place, state, arguments):
+    def __init__(self, place, state, arguments, folder=None):
         self.place, self.state, self.last = place, state, 0
         self.errors = open(place.folder / "errors", "a+")
         self.process = subprocess.Popen(
             [place.ostrom, "guard", *map(str, arguments[:1]), "--state", str(state), *map(str, arguments[1:])],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True, env=place.environment,
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.errors, text=True, env=place.environment, cwd=folder,
         )
         client = {"name": "check", "version": "1"}
         self.ask("initialize", {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": client})
@@ -135,8 +135,8 @@ class Place:
         run(git + ["add", "a.txt"])
         run(git + ["commit", "--quiet", "-m", "A stranger wrote this message"])
 
-    def wrap(self, name, *command, options=()):
-        return Guard(self, self.folder / f"state-{name}", ["wrap", *options, "--", *command])
+    def wrap(self, name, *command, options=(), folder=None):
+        return Guard(self, self.folder / f"state-{name}", ["wrap", *options, "--", *command], folder)
 
 
 def wrapped(place, servers):
@@ -150,6 +150,16 @@ def wrapped(place, servers):
         check("filesystem: a file is written", text == "The call succeeded." and (folder / "notes/new.txt").read_text() == "new", text)
         text = guard.call("read_text_file", path=str(folder / "repository/a.txt"))
         check("filesystem: nothing else is read", "denied" in text.lower() or "outside" in text.lower(), text)
+    npx = ["npx", "-y", "@modelcontextprotocol/server-filesystem", folder / "notes"]
+    with place.wrap("npx", *npx, folder=servers) as guard:
+        text = guard.call("read_text_file", path=str(folder / "notes/mine.txt"))
+        check("npx: what it means is started where it is installed", text.strip() == "mine", text)
+    with place.wrap("memory", bins / "mcp-server-memory") as guard:
+        text = guard.call("create_entities", entities=[{"name": "a", "entityType": "note", "observations": ["b"]}])
+        check("memory: it is written without anything being said", text == "The call succeeded.", text)
+    with place.wrap("memory", bins / "mcp-server-memory") as guard:
+        text = guard.call("read_graph")
+        check("memory: it is there the next time", '"a"' in text and '"b"' in text, text)
     with place.wrap("everything", bins / "mcp-server-everything") as guard:
         text = guard.call("echo", message="hello")
         check("everything: it echoes", "hello" in text, text)
@@ -165,6 +175,14 @@ def wrapped(place, servers):
         text = guard.call("git_log", repo_path=str(repository))
         check("git: the log is shown", "A stranger wrote" in text, text)
         check("git: its log influences", "server:" in guard.influencers() or "anyone" in guard.influencers(), guard.influencers())
+        (repository / "b.txt").write_text("b\n")
+        guard.call("git_add", repo_path=str(repository), files=["b.txt"])
+        text = guard.call("git_commit", repo_path=str(repository), message="By the agent")
+        subject = run(["git", "-C", repository, "log", "-1", "--format=%s"]).strip()
+        check("git: it commits", subject == "By the agent", text + subject)
+        text = guard.call("git_create_branch", repo_path=str(repository), branch_name="side")
+        branches = run(["git", "-C", repository, "branch", "--format=%(refname:short)"]).split()
+        check("git: it makes a branch", "side" in branches and "not permitted" not in text.lower(), text)
     with place.wrap("time", venv / "mcp-server-time") as guard:
         text = guard.call("get_current_time", timezone="Etc/UTC")
         check("time: it tells the time", "datetime" in text, text)

@@ -14,11 +14,11 @@ use std::sync::Arc;
 use ostrom_core::Digest;
 use ostrom_guard::audit;
 use ostrom_guard::flow::CallId;
-use ostrom_guard::policy::config::{Config, Mode, Network, NewDefinitions};
+use ostrom_guard::policy::config::{Config, Mode};
 use ostrom_guard::policy::{InForce, Policy};
 use ostrom_guard::sandbox;
 use ostrom_guard::serve::control::{Command, ask};
-use ostrom_guard::serve::{self, Guard, Log, Protected};
+use ostrom_guard::serve::{self, Guard, Log, Protected, Wrap};
 use ostrom_trust::PublicKey;
 use serde_json::{Value, json};
 
@@ -192,47 +192,41 @@ async fn ended() -> std::io::Result<()> {
 }
 
 fn start_wrapped(options: GuardCommand) -> Result<ExitCode, Failure> {
-    let GuardCommand::Wrap { read, write, network, require_sandbox, no_sandbox, observe, state, command } =
-        options
+    let GuardCommand::Wrap {
+        read,
+        write,
+        network,
+        env,
+        require_sandbox,
+        no_sandbox,
+        observe,
+        state,
+        command,
+    } = options
     else {
         return Err(Failure::new("not a command to wrap"));
     };
-    let mut config = Config::wrap(&command)?;
-    config.guard.new_definitions = NewDefinitions::TrustOnFirstUse;
-    if observe {
-        config.guard.mode = Mode::Observe;
-    }
-    for server in config.servers.values_mut() {
-        let given = &mut server.server.sandbox;
-        given.off = no_sandbox;
-        given.require = require_sandbox;
-        // A path that stands in the command is meant to be worked with.
-        let named = server.server.command.iter().skip(1).map(PathBuf::from);
-        let named: Vec<PathBuf> =
-            named.filter(|path| path.is_absolute()).filter_map(|path| path.canonicalize().ok()).collect();
-        match server.server.profile.as_deref() {
-            Some("filesystem" | "git") => given.write.extend(named.into_iter().filter(|path| path.is_dir())),
-            _ => given.read.extend(named),
-        }
-        given.read.extend(absolute(&read)?);
-        given.write.extend(absolute(&write)?);
-        if network {
-            given.network = Network::All;
-        }
-    }
-    let config = config.renamed()?;
-    let state = match state {
-        Some(state) => state,
-        None => {
-            let name = Digest::of(command.join("\u{0}").as_bytes()).short();
-            states()?.join(format!("wrap-{name}"))
+    let short = |bytes: &[u8]| Digest::of(bytes).short();
+    let name = match &state {
+        None => short(command.join("\u{0}").as_bytes()),
+        // Who keeps guards apart keeps what their servers store apart, too.
+        Some(state) => {
+            let whole = std::path::absolute(state).map_err(io(state.display()))?;
+            short(whole.as_os_str().as_encoded_bytes())
         }
     };
+    let name = format!("wrap-{name}");
+    let own = paths::servers()?.join(&name);
+    let wrap =
+        Wrap { command, read, write, network, environment: env, require_sandbox, no_sandbox, observe, own };
+    let folder = std::env::current_dir().map_err(io("the current folder"))?;
+    let search = std::env::var_os("PATH").unwrap_or_default();
+    let config = wrap.config((folder.as_path(), search.as_os_str()), &log())?;
+    let state = match state {
+        Some(state) => state,
+        None => states()?.join(name),
+    };
     serve(Policy::new(config)?, &state, Vec::new())
-}
-
-fn absolute(paths: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
-    paths.iter().map(|path| path.canonicalize().map_err(io(path.display()))).collect()
 }
 
 fn observe(options: ObserveOptions) -> Result<ExitCode, Failure> {

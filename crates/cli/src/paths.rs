@@ -35,6 +35,11 @@ pub fn guards() -> Result<PathBuf, Failure> {
     Ok(data()?.join("guard"))
 }
 
+/// What servers keep that `ostrom guard wrap` starts: not with the guards' states, which no server may reach.
+pub fn servers() -> Result<PathBuf, Failure> {
+    Ok(data()?.join("servers"))
+}
+
 /// What a node keeps.
 pub fn node() -> Result<PathBuf, Failure> {
     Ok(data()?.join("node"))

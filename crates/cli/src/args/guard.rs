@@ -30,11 +30,15 @@ pub enum GuardCommand {
     },
     /// Stand before one server, with safe defaults: one line in an agent's MCP configuration.
     #[command(after_help = "Examples:
-  ostrom guard wrap -- npx -y @modelcontextprotocol/server-filesystem /data
+  ostrom guard wrap -- servers/node_modules/.bin/mcp-server-filesystem /data
   ostrom guard wrap --read /data --write /data/out -- mcp-server-git --repository /data
+  ostrom guard wrap --env LOG_LEVEL=info --env TOKEN -- ./my-server
 
-The server runs in a sandbox: it may read --read and the absolute paths in its command, change --write (a file system or git
-server also the folders in its command), and has no network without --network. What it defines when it is first seen is pinned; what changes later is held: ostrom guard pin.")]
+The server runs in a sandbox: it may read --read and the absolute paths in its command, change --write (a file system or git server also the folders in its command), and has no network without --network. Where a git server changes modes of files, that is ignored. A memory server keeps its graph in a folder of its own (data/servers beside the guards' states), unless --env MEMORY_FILE_PATH=FILE and --write say where.
+
+Install servers first (npm install --prefix servers PACKAGE): what npx PACKAGE means is started where it is installed in the current folder or for everybody; what would have to be fetched is refused, with what to do instead.
+
+What the server defines when it is first seen is pinned; what changes later is held: ostrom guard pin.")]
     Wrap {
         /// A file or folder that the server may read.
         #[arg(long)]
@@ -45,6 +49,9 @@ server also the folders in its command), and has no network without --network. W
         /// Let the server use the network.
         #[arg(long)]
         network: bool,
+        /// A variable for the server: NAME=VALUE for what is no secret, or NAME for the guard's own value.
+        #[arg(long, value_name = "NAME[=VALUE]")]
+        env: Vec<String>,
         /// Refuse to start the server where the kernel cannot enforce its sandbox.
         #[arg(long)]
         require_sandbox: bool,
@@ -87,8 +94,7 @@ Nothing is asked then: an approval takes --hash.")]
   ostrom guard unpin mail send_email      # take it out of the agent's list
   ostrom guard unpin mail --all           # everything of a server that is gone
 
-What is taken away is in no list and cannot be called. If its server offers it now or later, it is held until somebody approves
-it (ostrom guard pin), whatever new-definitions says.
+What is taken away is in no list and cannot be called. If its server offers it now or later, it is held until somebody approves it (ostrom guard pin), whatever new-definitions says.
 
 --json: {\"unpinned\": [PIN…], \"pinned\": [PIN…] what is left, \"running\": whether a guard runs; if not, it holds from the next start on}
 PIN: {\"server\", \"kind\", \"name\", \"digest\", \"by\", \"at\", \"offered\": true, false, or null if the server has not been asked}")]
@@ -143,8 +149,7 @@ holds from the next start on, \"states\": [FOLDER…] where several guards are m
     #[command(after_help = "Example:
   ostrom guard status --json
 
---json: {\"policy\": its hash, \"contexts\": [{\"context\": {\"principal\", \"run\"}, \"label\"}], \"stopped\": [SCOPE…],
-         \"unresolved\": [CALL…], \"waiting\": how many calls, \"held\": how many definitions}")]
+--json: {\"policy\": its hash, \"contexts\": [{\"context\": {\"principal\", \"run\"}, \"label\"}], \"stopped\": [SCOPE…], \"unresolved\": [CALL…], \"waiting\": how many calls, \"held\": how many definitions}")]
     Status(StatusOptions),
     /// Say in one sentence why a call was decided as it was.
     #[command(after_help = "Example:

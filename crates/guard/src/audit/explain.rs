@@ -234,6 +234,13 @@ fn ways_out(decision: &Decision, violations: &[Violation], askable: bool) -> Vec
     }
     let mut told = std::collections::BTreeSet::new();
     ways.retain(|way| told.insert(way.clone()));
+    if ways.iter().any(|way| way.contains(&key)) {
+        // The log does not say which of the two it is.
+        ways.push(format!(
+            "what stands in {key} is in guard.toml; a server behind ostrom guard wrap has none yet: write one with its command \
+             (docs/guard-config.md) and start that with ostrom guard run"
+        ));
+    }
     ways
 }
 

@@ -82,4 +82,6 @@ mod tests;
 #[cfg(test)]
 mod tests_ahead;
 #[cfg(test)]
+mod tests_observed;
+#[cfg(test)]
 mod tests_restart;

@@ -491,12 +491,14 @@ impl Table {
             return Err(RpcError::new(RpcError::METHOD_NOT_FOUND, format!("no method {method} here")));
         }
         let mut state = self.lock();
-        let unclear = || {
-            RpcError::new(
-                RpcError::INVALID_REQUEST,
-                "it is not clear which request this question belongs to, so nobody is asked",
-            )
+        // An empty list of roots would be believed: servers that ask at their start do not ask again in a call, when there is a client.
+        let nobody = !state.open.values().any(|entry| !entry.caller.guard) && state.ghosts.is_empty();
+        let text = if nobody {
+            "no client is calling now, so there is nobody to ask; ask during a call (docs/guard.md, Servers' questions)"
+        } else {
+            "it is not clear which request this question belongs to, so nobody is asked"
         };
+        let unclear = || RpcError::new(RpcError::INVALID_REQUEST, text);
         let id = self.owner(&state, channel).ok_or_else(unclear)?;
         let entry = state.open.get_mut(&id).ok_or_else(unclear)?;
         entry.caller.abilities.check(method, params)?;

@@ -76,6 +76,27 @@ fn only_what_was_sent_is_cancelled() {
     assert_eq!(table.counters.read().stray, 1);
 }
 
+#[test]
+fn a_question_outside_of_every_call_is_answered_by_what_is_so() {
+    let (table, _) = table(Kind::Legacy);
+    let ask = || {
+        let params = Map::new();
+        let roots = Request { id: Id::Number(1), method: "roots/list".to_owned(), params };
+        match table.receive(Channel::Shared, Message::Request(roots)).unwrap() {
+            Received::Reply(reply) => reply.outcome.unwrap_err().message,
+            _ => panic!("it is not answered"),
+        }
+    };
+    assert!(ask().contains("no client is calling now"), "{}", ask());
+    // The guard's own requests are no client's.
+    let guards = table.open(Caller { guard: true, ..Caller::default() }).unwrap();
+    table.sending(guards.id);
+    assert!(ask().contains("no client is calling now"), "{}", ask());
+    let calls = [table.open(Caller::default()).unwrap(), table.open(Caller::default()).unwrap()];
+    calls.iter().for_each(|call| assert!(table.sending(call.id)));
+    assert!(ask().contains("not clear which request"), "{}", ask());
+}
+
 proptest! {
     #[test]
     fn every_request_gets_its_first_answer_and_no_other(

@@ -24,7 +24,8 @@ pub use cedar::Policies;
 pub use config::Config;
 pub use in_force::{InForce, read_snapshot};
 pub use problem::{Problem, Problems};
-pub use profile::profile_for;
+pub(crate) use profile::npm_name;
+pub use profile::{Fetched, Registry, Wanted, fetched, profile_for};
 
 /// Everything that decides what is permitted.
 #[derive(Debug)]

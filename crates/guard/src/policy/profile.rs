@@ -16,7 +16,8 @@ mod detect;
 #[cfg(test)]
 mod tests;
 
-pub use detect::profile_for;
+pub(crate) use detect::npm_name;
+pub use detect::{Fetched, Registry, Wanted, fetched, profile_for};
 
 /// The shipped files.
 const FILES: [(&str, &str); 9] = [

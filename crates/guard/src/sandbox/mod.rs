@@ -37,4 +37,4 @@ pub use enter::{EnterError, enter_and_exec, keep_to_ourselves};
 pub use family::kill_family;
 pub use prepare::{Launcher, Prepared, SandboxError, code_of, command};
 pub use report::{Enforcement, Report};
-pub use spec::{EnvironmentValue, Grants, Limits, Network, Spec};
+pub use spec::{EnvironmentValue, Grants, Limits, Modes, Network, Spec};

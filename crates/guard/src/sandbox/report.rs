@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::spec::{Network, Spec};
+use super::spec::{Modes, Network, Spec};
 
 /// How much of one part is enforced.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -108,7 +108,7 @@ pub(super) fn enforced(
         lacks(sockets && version < 9, "Unix sockets outside the granted folders can be reached"),
         lacks(sockets && version < 6, "abstract Unix sockets can be reached"),
         lacks(
-            !spec.modes && !filtered,
+            spec.modes != Modes::Allowed && !filtered,
             "modes, owners and attributes of all the user's files can be changed",
         ),
     ];
@@ -153,7 +153,7 @@ mod tests {
             home: "/h".into(),
             network,
             unix_sockets: false,
-            modes: false,
+            modes: Modes::Refused,
             limits: Limits::default(),
             require: true,
             report: "/r".into(),
@@ -210,7 +210,7 @@ mod tests {
 
     #[test]
     fn grants_that_landlock_cannot_confine_are_named() {
-        let granted = Spec { unix_sockets: true, modes: true, ..spec(Network::None) };
+        let granted = Spec { unix_sockets: true, modes: Modes::Allowed, ..spec(Network::None) };
         check(&granted, Landlock::Version(8), Ok(()), &["Unix sockets outside"]);
         check(&granted, Landlock::Version(9), Ok(()), &[]);
     }

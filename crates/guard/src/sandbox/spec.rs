@@ -23,7 +23,7 @@ pub struct Grants {
     pub unix_sockets: bool,
     /// Whether it may change the modes, owners and extended attributes of all files that the user may: Landlock does
     /// not restrict these to the granted folders. Installers such as `npx` need it.
-    pub modes: bool,
+    pub modes: Modes,
     /// Environment variables to pass, beside `PATH`, `LANG`, `HOME` and `TMPDIR`.
     pub environment: BTreeMap<String, EnvironmentValue>,
     /// The folder to start in; by default the guard's own working folder.
@@ -72,6 +72,20 @@ pub enum Network {
     All,
 }
 
+/// What becomes of a change of a file's mode, owner or extended attributes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Modes {
+    /// It fails.
+    #[default]
+    Refused,
+    /// A change of a mode seems to succeed, and changes nothing; the others fail. For programs that give up over it, such as
+    /// GitPython: nothing that they write is lost, it only keeps the mode that it was made with.
+    Ignored,
+    /// It is done.
+    Allowed,
+}
+
 /// Bounds of a process and what it starts (each process on its own; see `setrlimit(2)`).
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields, rename_all = "kebab-case")]
@@ -118,7 +132,7 @@ pub struct Spec {
     /// Unix sockets by name.
     pub unix_sockets: bool,
     /// Modes, owners and extended attributes.
-    pub modes: bool,
+    pub modes: Modes,
     /// Bounds.
     pub limits: Limits,
     /// Whether to refuse where the kernel cannot enforce everything.

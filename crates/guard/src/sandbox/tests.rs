@@ -261,7 +261,18 @@ fn a_grant_gives_what_it_says_and_no_more() {
     );
     let grants = Grants { execute: vec![data.clone()], ..Grants::default() };
     check(&grants, &[("run", &at(&data, "run"), "exit status: 0"), ("write", &at(&data, "new"), "refused")]);
-    let grants = Grants { modes: true, read: vec![data.clone()], ..Grants::default() };
+    let grants = Grants { modes: Modes::Ignored, write: vec![data.clone()], ..Grants::default() };
+    let before = fs::metadata(data.join("file")).unwrap().permissions();
+    check(
+        &grants,
+        &[
+            ("chmod", &at(&data, "file"), "done"),
+            ("fchmod", &at(&data, "file"), "done"),
+            ("fchown", &at(&data, "file"), "refused"),
+        ],
+    );
+    assert_eq!(fs::metadata(data.join("file")).unwrap().permissions(), before);
+    let grants = Grants { modes: Modes::Allowed, read: vec![data.clone()], ..Grants::default() };
     check(&grants, &[("chmod", &at(&data, "file"), "done"), ("fchmod", &at(&data, "file"), "done")]);
     let missing = Grants { read: vec![outside.path().join("typo")], ..Grants::default() };
     let error = Prepared::new(&missing, false, "sh".as_ref(), &[]).unwrap_err().to_string();

@@ -2,11 +2,15 @@
 
 mod approval;
 pub mod control;
+mod installed;
 mod intervene;
 mod meant;
 mod protect;
 mod servers;
+#[cfg(test)]
+mod tests;
 mod unpin;
+mod wrap;
 
 use std::collections::BTreeMap;
 use std::future::Future;
@@ -15,11 +19,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use ostrom_trust::SecretKey;
+use ostrom_trust::log::LogError;
 use sha2::{Digest as _, Sha256};
 
 pub use protect::Protected;
 pub use servers::Log;
 pub use unpin::{pinned, unpin};
+pub use wrap::Wrap;
 
 use crate::audit::{self, AuditError, AuditLog, Mode as AuditMode, Policies};
 use crate::flow::Event;
@@ -54,6 +60,17 @@ pub enum ServeError {
     /// The audit log.
     #[error(transparent)]
     Audit(#[from] AuditError),
+    /// Another guard writes the audit log.
+    #[error(
+        "another guard with the state {} runs already, and what is known of an agent's context has one keeper: connect both clients to that \
+         one over HTTP (docs/guard-client-http.md), or give this one a state of its own with --state FOLDER, where nothing is known of what the \
+         other has seen",
+        state.display()
+    )]
+    Running {
+        /// Its state.
+        state: PathBuf,
+    },
     /// The pins.
     #[error(transparent)]
     Pins(#[from] crate::pin::StoreError),
@@ -157,7 +174,11 @@ impl Guard {
             config.audit.openings_days,
             &mut policies,
             (&rules, &snapshot),
-        )?;
+        )
+        .map_err(|error| match error {
+            AuditError::Log(LogError::Busy(_)) => ServeError::Running { state: state.to_owned() },
+            error => error.into(),
+        })?;
         let recovery = opened.log.recovery();
         if !recovery.is_clean() {
             log(&format!(

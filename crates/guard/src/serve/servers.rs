@@ -14,12 +14,14 @@ use super::protect::Protected;
 use crate::back::{Auth, BackError, Connection, Era, OAuth, Registration, Secret, Server, Settings};
 use crate::gateway::{Boxed, Unanswered, Upstream};
 use crate::policy::config::{
-    BackOauth, Config as EffectiveConfig, Limits as ConfigLimits, Network as ConfigNetwork, Server as Config,
+    BackOauth, Config as EffectiveConfig, Limits as ConfigLimits, Modes as ConfigModes,
+    Network as ConfigNetwork, Server as Config,
 };
+use crate::policy::fetched;
 use crate::relay::Relay;
 use crate::sandbox::{
-    EnvironmentValue, Grants, Launcher, Limits as SandboxLimits, Network, Prepared, code_of,
-    keep_to_ourselves,
+    Enforcement, EnvironmentValue, Grants, Launcher, Limits as SandboxLimits, Modes, Network, Prepared,
+    code_of, keep_to_ourselves,
 };
 use crate::wire::{self, Notification, Revision, RpcError};
 
@@ -60,13 +62,41 @@ pub(super) async fn start(
     };
     let (said, whose) = (log.clone(), name.to_owned());
     settings.stderr = Some(Arc::new(move |line| said(&format!("{whose}: {line}"))));
-    let server = Server::start(name, connection, settings).await.map_err(|error| fail(error.to_string()))?;
+    let server = Server::start(name, connection, settings).await.map_err(|error| {
+        let why = prepared.as_ref().map_or_else(String::new, |prepared| confined(config, prepared));
+        fail(format!("{error}{why}"))
+    })?;
     if let Some(report) = prepared.as_ref().and_then(|prepared| prepared.report()) {
         for shortfall in report.shortfalls() {
             log(&format!("{name}: the sandbox is not complete: {shortfall}"));
         }
     }
     Ok(Arc::new(Running { server: Arc::new(server), _prepared: prepared }))
+}
+
+/// What a person should know of a server that did not start in its sandbox: mostly that is the reason, and its own words do not say so.
+fn confined(config: &Config, prepared: &Prepared) -> String {
+    let network = match config.sandbox.network {
+        ConfigNetwork::All => "",
+        _ if prepared.spec().network == Network::None => " without network",
+        _ => " with the granted network only",
+    };
+    // Version managers put scripts in the place of programs, which look for the real ones all over the home.
+    let shim =
+        prepared.spec().code.iter().find(|path| path.components().any(|part| part.as_os_str() == "shims"));
+    let what = match (fetched(&config.command), shim) {
+        (Some(fetched), _) => format!(
+            "{} gets what it runs from the network: install the server and start the program that was installed, or grant network = \"all\" and \
+             modes = true",
+            fetched.launcher
+        ),
+        (None, Some(shim)) => format!(
+            "{} only looks for the real program, which the sandbox does not show it: give that one's path (pyenv which, asdf which)",
+            shim.display()
+        ),
+        (None, None) => "what it needs besides its own code has to be granted".to_owned(),
+    };
+    format!(". It runs in a sandbox{network}: {what} (docs/guard-config.md, sandbox)")
 }
 
 /// What runs without a sandbox: the guard itself, and servers with `sandbox.off`.
@@ -134,7 +164,11 @@ fn child(
             ConfigNetwork::All => Network::All,
         },
         unix_sockets: given.unix_sockets,
-        modes: given.modes,
+        modes: match given.modes {
+            ConfigModes::Refused => Modes::Refused,
+            ConfigModes::Ignored => Modes::Ignored,
+            ConfigModes::Allowed => Modes::Allowed,
+        },
         environment,
         folder: config.cwd.clone(),
         limits: SandboxLimits {
@@ -320,6 +354,32 @@ mod tests {
         // What is started is the program that runs, whatever is under its name by then.
         let launcher = format!("{:?}", Launcher::this_program().unwrap());
         assert_eq!(launcher.contains("/proc/self/exe"), cfg!(target_os = "linux"), "{launcher}");
+    }
+
+    #[test]
+    fn a_server_that_does_not_start_in_its_sandbox_is_told_of_with_what_to_do() {
+        let folder = tempfile::tempdir().unwrap();
+        let base = folder.path().canonicalize().unwrap();
+        std::fs::create_dir_all(base.join("shims")).unwrap();
+        for name in ["shims/python3", "npx", "serve"] {
+            std::fs::write(base.join(name), "#!/bin/sh\n").unwrap();
+            let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+            std::fs::set_permissions(base.join(name), mode).unwrap();
+        }
+        let check = |program: &str, network: ConfigNetwork, expect: &[&str]| {
+            let mut config =
+                Config { command: vec![base.join(program).display().to_string()], ..Config::default() };
+            config.command.push("x".to_owned());
+            config.sandbox.network = network;
+            let log: Log = Arc::new(|_: &str| {});
+            let (_, prepared) =
+                child("s", &config, (&base.join("state"), &Protected::default()), &log).unwrap();
+            let said = confined(&config, &prepared.unwrap());
+            assert!(expect.iter().all(|text| said.contains(text)), "{said}");
+        };
+        check("npx", ConfigNetwork::None, &["sandbox without network: npx gets", "install the server"]);
+        check("shims/python3", ConfigNetwork::None, &["shims/python3 only looks for the real program"]);
+        check("serve", ConfigNetwork::All, &["in a sandbox: what it needs"]);
     }
 
     #[test]

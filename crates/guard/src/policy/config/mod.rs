@@ -24,8 +24,8 @@ pub use rules::{
 };
 pub use schema::{
     Approval, Audit, AuditMode, Auth, BackOauth, Budgets, CedarFiles, Channel, Front, FrontOauth, Guard,
-    GuardFile, IncludedFile, Limits, Mode, Network, NewDefinitions, Plans, Run, Sandbox, SandboxLimits,
-    Server, Webhook,
+    GuardFile, IncludedFile, Limits, Mode, Modes, Network, NewDefinitions, Plans, Run, Sandbox,
+    SandboxLimits, Server, Webhook,
 };
 
 use super::cedar::Policies;
@@ -127,7 +127,12 @@ impl Config {
         let folder = path.parent().unwrap_or(Path::new(""));
         let text = read(path).map_err(|error| {
             let mut problems = Problems::default();
-            problems.push(Problem::new(&name, None, format!("cannot be read: {error}")));
+            let hint = if error.kind() == io::ErrorKind::NotFound {
+                "; name the file with --config, or begin with the one of docs/guard-tutorial.md"
+            } else {
+                ""
+            };
+            problems.push(Problem::new(&name, None, format!("cannot be read: {error}{hint}")));
             problems
         })?;
         Self::read_all(&name, &text, folder, read)

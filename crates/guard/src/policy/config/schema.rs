@@ -248,8 +248,8 @@ pub struct Sandbox {
     pub network: Network,
     /// Whether it may use Unix sockets by name.
     pub unix_sockets: bool,
-    /// Whether it may change modes, owners and extended attributes of files.
-    pub modes: bool,
+    /// What becomes of a change of modes, owners and extended attributes of files.
+    pub modes: Modes,
     /// Whether to refuse to start it where the kernel cannot enforce all of this.
     pub require: bool,
     /// Bounds on what it uses.
@@ -296,6 +296,53 @@ impl<'de> Deserialize<'de> for Network {
                     ports.push(port);
                 }
                 Ok(Network::Ports(ports))
+            }
+        }
+        reader.deserialize_any(Visitor)
+    }
+}
+
+/// What becomes of a change of a file's mode, owner or extended attributes: `false`, `true` or `"ignored"`.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Modes {
+    /// It fails.
+    #[default]
+    Refused,
+    /// A change of a mode seems to succeed and changes nothing; the others fail.
+    Ignored,
+    /// It is done, whichever of the user's files it is about.
+    Allowed,
+}
+
+impl Serialize for Modes {
+    fn serialize<S: serde::Serializer>(&self, writer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Refused => writer.serialize_bool(false),
+            Self::Ignored => writer.serialize_str("ignored"),
+            Self::Allowed => writer.serialize_bool(true),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Modes {
+    fn deserialize<D: serde::Deserializer<'de>>(reader: D) -> Result<Self, D::Error> {
+        struct Visitor;
+        impl serde::de::Visitor<'_> for Visitor {
+            type Value = Modes;
+
+            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+                f.write_str("true, false or \"ignored\"")
+            }
+
+            fn visit_bool<E: serde::de::Error>(self, allowed: bool) -> Result<Modes, E> {
+                Ok(if allowed { Modes::Allowed } else { Modes::Refused })
+            }
+
+            fn visit_str<E: serde::de::Error>(self, text: &str) -> Result<Modes, E> {
+                match text {
+                    "ignored" => Ok(Modes::Ignored),
+                    other => Err(E::invalid_value(serde::de::Unexpected::Str(other), &self)),
+                }
             }
         }
         reader.deserialize_any(Visitor)

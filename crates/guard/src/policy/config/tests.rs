@@ -293,6 +293,23 @@ fn a_wrapped_command_gets_its_profile_and_the_shipped_policy() {
 }
 
 #[test]
+fn modes_are_refused_ignored_or_allowed() {
+    let modes = |text: &str| {
+        read(&format!("{ONE}sandbox = {{ modes = {text} }}\n"))
+            .map(|config| config.servers["s"].server.sandbox.modes)
+    };
+    assert_eq!(modes("false").unwrap(), Modes::Refused);
+    assert_eq!(modes("\"ignored\"").unwrap(), Modes::Ignored);
+    assert_eq!(modes("true").unwrap(), Modes::Allowed);
+    assert!(modes("\"all\"").unwrap_err().to_string().contains("true, false or \"ignored\""));
+    // A log of before has a boolean in its policies.
+    for modes in [Modes::Refused, Modes::Ignored, Modes::Allowed] {
+        assert_eq!(serde_json::from_str::<Modes>(&serde_json::to_string(&modes).unwrap()).unwrap(), modes);
+    }
+    assert_eq!(serde_json::to_string(&Modes::Allowed).unwrap(), "true");
+}
+
+#[test]
 fn files_are_read_from_the_folder_of_the_configuration() {
     let folder = tempfile::tempdir().unwrap();
     let path = |name: &str| folder.path().join(name).to_str().unwrap().to_owned();

@@ -35,13 +35,72 @@ impl Started<'_> {
     }
 }
 
-fn what_runs<'a>(program: &'a str, arguments: &[&'a str]) -> Option<Started<'a>> {
+/// Where a launcher gets a package that is not there.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Registry {
+    /// npm's, for JavaScript.
+    Npm,
+    /// PyPI, for Python.
+    Pypi,
+}
+
+/// A command line of which the program is a launcher: it gets what it is to run from a registry.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Fetched<'a> {
+    /// The launcher's name: `npx`.
+    pub launcher: &'a str,
+    /// Where it looks.
+    pub registry: Registry,
+    /// What it is to run; `None` where it has options that we do not know.
+    pub wanted: Option<Wanted<'a>>,
+}
+
+/// What a launcher is to run.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Wanted<'a> {
+    /// The package as it is written, with its version.
+    pub package: &'a str,
+    /// Which of its programs; by default the one that is called like it.
+    pub program: Option<&'a str>,
+    /// How many words of the command line are the program's own arguments: the last ones.
+    pub arguments: usize,
+}
+
+/// What `command` gets from a registry, if its program is a launcher that does so.
+#[must_use]
+pub fn fetched(command: &[String]) -> Option<Fetched<'_>> {
+    let words: Vec<&str> = command.iter().map(String::as_str).collect();
+    let (program, arguments) = words.split_first()?;
+    let launcher = base_name(program);
+    let (registry, rest) = launched(launcher, arguments)?;
+    let wanted = match registry {
+        Registry::Npm => npm(rest),
+        Registry::Pypi => pypi(rest),
+    };
+    Some(Fetched { launcher, registry, wanted })
+}
+
+/// The registry of a launcher, and the words that say what it is to run.
+fn launched<'a, 'b>(program: &str, arguments: &'b [&'a str]) -> Option<(Registry, &'b [&'a str])> {
     match (program, arguments) {
         ("npx" | "bunx" | "pnpx", rest)
         | ("pnpm" | "yarn", ["dlx", rest @ ..])
         | ("npm", ["exec", rest @ ..])
-        | ("bun", ["x", rest @ ..]) => npm(rest),
-        ("uvx", rest) | ("uv", ["tool", "run", rest @ ..]) | ("pipx", ["run", rest @ ..]) => pypi(rest),
+        | ("bun", ["x", rest @ ..]) => Some((Registry::Npm, rest)),
+        ("uvx", rest) | ("uv", ["tool", "run", rest @ ..]) | ("pipx", ["run", rest @ ..]) => {
+            Some((Registry::Pypi, rest))
+        }
+        _ => None,
+    }
+}
+
+fn what_runs<'a>(program: &'a str, arguments: &[&'a str]) -> Option<Started<'a>> {
+    match launched(program, arguments) {
+        Some((Registry::Npm, rest)) => return npm(rest).map(|wanted| Started::Npm(npm_name(wanted.package))),
+        Some((Registry::Pypi, rest)) => return pypi_name(pypi(rest)?.package).map(Started::Pypi),
+        None => {}
+    }
+    match (program, arguments) {
         ("docker" | "podman", ["run", rest @ ..]) => image(rest),
         ("node" | "bun", [script, ..]) => script_package(script).map(Started::Npm),
         (python, ["-m", module, ..]) if is_python(python) => Some(Started::Pypi(module.replace('_', "-"))),
@@ -50,26 +109,34 @@ fn what_runs<'a>(program: &'a str, arguments: &[&'a str]) -> Option<Started<'a>>
 }
 
 /// The package that npx runs.
-fn npm<'a>(arguments: &[&'a str]) -> Option<Started<'a>> {
+fn npm<'a>(arguments: &[&'a str]) -> Option<Wanted<'a>> {
     let mut package = None;
     let mut rest = arguments.iter();
     loop {
         let word = *rest.next()?;
         match word {
             "-y" | "--yes" | "-q" | "--quiet" | "--offline" | "--prefer-offline" => {}
-            "--" => return package.or_else(|| rest.next().copied()).map(npm_name).map(Started::Npm),
+            "--" => {
+                let word = rest.next().copied();
+                let program = package.and(word);
+                return package.or(word).map(|package| wanted(package, program, rest.as_slice()));
+            }
             "-p" | "--package" if package.is_none() => package = Some(*rest.next()?),
             _ => match word.strip_prefix("--package=") {
                 Some(name) if package.is_none() => package = Some(name),
                 _ if word.starts_with('-') => return None,
-                _ => return Some(Started::Npm(npm_name(package.unwrap_or(word)))),
+                _ => return Some(wanted(package.unwrap_or(word), package.and(Some(word)), rest.as_slice())),
             },
         }
     }
 }
 
+fn wanted<'a>(package: &'a str, program: Option<&'a str>, rest: &[&'a str]) -> Wanted<'a> {
+    Wanted { package, program, arguments: rest.len() }
+}
+
 /// `@scope/name@1.2` without the version.
-fn npm_name(package: &str) -> &str {
+pub(crate) fn npm_name(package: &str) -> &str {
     match package.char_indices().skip(1).find(|(_, character)| *character == '@') {
         Some((at, _)) => package.get(..at).unwrap_or(package),
         None => package,
@@ -77,7 +144,7 @@ fn npm_name(package: &str) -> &str {
 }
 
 /// The package that uvx runs.
-fn pypi<'a>(arguments: &[&str]) -> Option<Started<'a>> {
+fn pypi<'a>(arguments: &[&'a str]) -> Option<Wanted<'a>> {
     let mut package = None;
     let mut rest = arguments.iter();
     loop {
@@ -89,7 +156,7 @@ fn pypi<'a>(arguments: &[&str]) -> Option<Started<'a>> {
             }
             "--from" | "--spec" if package.is_none() => package = Some(*rest.next()?),
             _ if word.starts_with('-') => return None,
-            _ => return pypi_name(package.unwrap_or(word)).map(Started::Pypi),
+            _ => return Some(wanted(package.unwrap_or(word), package.and(Some(word)), rest.as_slice())),
         }
     }
 }

@@ -303,6 +303,28 @@ fn a_command_line_finds_its_profile_only_when_the_program_is_certain() {
 }
 
 #[test]
+fn a_launcher_says_what_it_would_fetch_and_which_words_are_the_programs_own() {
+    for (line, registry, expected) in [
+        ("npx -y @a/b@1 x y", Registry::Npm, Some(("@a/b@1", None, 2))),
+        ("npx --package=a c --flag", Registry::Npm, Some(("a", Some("c"), 1))),
+        ("npx -- a", Registry::Npm, Some(("a", None, 0))),
+        ("npx -p a -- c d", Registry::Npm, Some(("a", Some("c"), 1))),
+        ("npx --unknown a", Registry::Npm, None),
+        ("/usr/bin/uvx --from a==1 c d", Registry::Pypi, Some(("a==1", Some("c"), 1))),
+        ("pipx run a", Registry::Pypi, Some(("a", None, 0))),
+    ] {
+        let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        let found = fetched(&words).unwrap();
+        let wanted = found.wanted.map(|wanted| (wanted.package, wanted.program, wanted.arguments));
+        assert_eq!((found.registry, wanted), (registry, expected), "{line}");
+    }
+    for line in ["node x.js", "uv run x", "npm install x", "servers/node_modules/.bin/x", ""] {
+        let words: Vec<String> = line.split_whitespace().map(str::to_owned).collect();
+        assert_eq!(fetched(&words), None, "{line}");
+    }
+}
+
+#[test]
 fn names_are_folded_and_globs_match_as_whole_names() {
     assert_eq!(fold_name("sendEmail"), "send_email");
     assert_eq!(fold_name("GMAIL_SEND_EMAIL"), "gmail_send_email");

@@ -10,7 +10,7 @@ use seccompiler::{
     apply_filter, sock_filter,
 };
 
-use super::super::spec::{Network, Spec};
+use super::super::spec::{Modes, Network, Spec};
 
 /// The newest call that was looked at (`removexattrat`). Both processors number alike since 424. On x86_64 the bound
 /// also keeps out the x32 variants, whose numbers have a high bit and would pass by every rule.
@@ -136,6 +136,13 @@ pub(super) const MODES_HERE: &[c_long] = &[libc::SYS_chmod, libc::SYS_chown, lib
 #[cfg(target_arch = "aarch64")]
 pub(super) const MODES_HERE: &[c_long] = &[];
 
+/// Of these what [`Modes::Ignored`] answers as if it had been done: modes alone, since whoever changes owners or attributes relies on it.
+pub(super) const IGNORED: &[c_long] = &[libc::SYS_fchmod, libc::SYS_fchmodat, FCHMODAT2];
+#[cfg(target_arch = "x86_64")]
+pub(super) const IGNORED_HERE: &[c_long] = &[libc::SYS_chmod];
+#[cfg(target_arch = "aarch64")]
+pub(super) const IGNORED_HERE: &[c_long] = &[];
+
 /// Answered as by a kernel without them, so that programs fall back: `clone3` has its flags where no filter can read
 /// them, and `io_uring` does work that no filter sees.
 pub(super) const MISSING: &[c_long] =
@@ -173,17 +180,31 @@ pub(in super::super) fn restrict(spec: &Spec, network: &Network) -> Result<(), S
 }
 
 /// The filters, in the order in which they are put in force.
-pub(super) fn programs(spec: &Spec, network: &Network) -> Result<[BpfProgram; 3], BackendError> {
+pub(super) fn programs(spec: &Spec, network: &Network) -> Result<Vec<BpfProgram>, BackendError> {
     let mut forbidden: Rules = all(FORBIDDEN).chain(all(FORBIDDEN_HERE)).collect();
-    if !spec.modes {
+    let mut ignored = Rules::new();
+    if spec.modes != Modes::Allowed {
         forbidden.extend(all(MODES).chain(all(MODES_HERE)));
+        if spec.modes == Modes::Ignored {
+            ignored.extend(all(IGNORED).chain(all(IGNORED_HERE)));
+            forbidden.retain(|call, _| !ignored.contains_key(call));
+        }
         for request in FLAGS {
             forbid(&mut forbidden, libc::SYS_ioctl, &[(1, Eq, request)])?;
         }
     }
     conditional(&mut forbidden)?;
     sockets(&mut forbidden, spec, network)?;
-    Ok([newer_than_known(), compile(all(MISSING).collect(), libc::ENOSYS)?, compile(forbidden, libc::EPERM)?])
+    let mut programs = vec![
+        newer_than_known(),
+        compile(all(MISSING).collect(), libc::ENOSYS)?,
+        compile(forbidden, libc::EPERM)?,
+    ];
+    if !ignored.is_empty() {
+        // To fail with error 0 is to succeed without having done anything.
+        programs.push(compile(ignored, 0)?);
+    }
+    Ok(programs)
 }
 
 /// Forbids without looking at arguments.

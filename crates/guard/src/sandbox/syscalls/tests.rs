@@ -4,8 +4,10 @@ use libc::{c_int, c_long};
 use proptest::prelude::*;
 use seccompiler::{BpfProgram, sock_filter};
 
-use super::super::spec::{Limits, Network, Spec};
-use super::filter::{FLAGS, FORBIDDEN, FORBIDDEN_HERE, KNOWN, MISSING, MODES, MODES_HERE, programs};
+use super::super::spec::{Limits, Modes, Network, Spec};
+use super::filter::{
+    FLAGS, FORBIDDEN, FORBIDDEN_HERE, IGNORED, IGNORED_HERE, KNOWN, MISSING, MODES, MODES_HERE, programs,
+};
 
 #[cfg(target_arch = "x86_64")]
 const ARCH: u32 = 0xc000_003e;
@@ -65,7 +67,7 @@ fn spec(network: Network) -> Spec {
         home: "/h".into(),
         network,
         unix_sockets: false,
-        modes: false,
+        modes: Modes::Refused,
         limits: Limits::default(),
         require: true,
         report: "/r".into(),
@@ -158,10 +160,25 @@ fn what_is_forbidden_is_so_whatever_the_arguments() {
             }
         }
     }
-    let granted = Spec { modes: true, ..spec(Network::None) };
+    let granted = Spec { modes: Modes::Allowed, ..spec(Network::None) };
     for call in MODES.iter().chain(MODES_HERE) {
         assert_eq!(answer(&granted, *call, &[]), ALLOWED, "{call}");
     }
+}
+
+#[test]
+fn modes_that_are_ignored_seem_to_change_and_nothing_else_does() {
+    let ignoring = Spec { modes: Modes::Ignored, ..spec(Network::None) };
+    for call in MODES.iter().chain(MODES_HERE) {
+        let ignored = IGNORED.contains(call) || IGNORED_HERE.contains(call);
+        // Error 0: the kernel skips the call and says that it went well.
+        let expect = if ignored { libc::SECCOMP_RET_ERRNO } else { DENIED };
+        assert_eq!(answer(&ignoring, *call, &[]), expect, "{call}");
+    }
+    for flags in FLAGS {
+        assert_eq!(answer(&ignoring, libc::SYS_ioctl, &[3, flags]), DENIED);
+    }
+    assert_eq!(answer(&ignoring, libc::SYS_socket, &[0; 6]), DENIED);
 }
 
 #[test]
@@ -183,7 +200,7 @@ fn some_calls_are_forbidden_for_some_arguments() {
     check(libc::SYS_ioctl, &[0, 0x5412 | 1 << 40], DENIED);
     for flags in FLAGS {
         check(libc::SYS_ioctl, &[3, flags], DENIED);
-        let granted = Spec { modes: true, ..spec(Network::None) };
+        let granted = Spec { modes: Modes::Allowed, ..spec(Network::None) };
         assert_eq!(answer(&granted, libc::SYS_ioctl, &[3, flags]), ALLOWED);
     }
     check(libc::SYS_prlimit64, &[0, 7], ALLOWED);
