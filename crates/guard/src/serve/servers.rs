@@ -20,8 +20,8 @@ use crate::policy::config::{
 use crate::policy::fetched;
 use crate::relay::Relay;
 use crate::sandbox::{
-    Enforcement, EnvironmentValue, Grants, Launcher, Limits as SandboxLimits, Modes, Network, Prepared,
-    code_of, keep_to_ourselves,
+    EnvironmentValue, Grants, Launcher, Limits as SandboxLimits, Modes, Network, Prepared, code_of,
+    keep_to_ourselves,
 };
 use crate::wire::{self, Notification, Revision, RpcError};
 
