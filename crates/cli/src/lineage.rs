@@ -6,8 +6,8 @@ use std::process::ExitCode;
 
 use ostrom_core::Digest;
 use ostrom_scan::lineage::{
-    self, Basis, Charset, Claims, Comparison, Direction, Edge, Graph, Lineage, Options as CompareOptions,
-    Reached, Relation, Sample, Store, Verdict, svg, tree,
+    self, Artifact, Basis, Charset, Claims, Comparison, Direction, Edge, Graph, Lineage,
+    Options as CompareOptions, Reached, Relation, Sample, Store, Verdict, copied, svg, tree,
 };
 use ostrom_scan::revocation::{Reinstatement, Revocation, Revocations};
 use ostrom_trust::{Envelope, PublicKey};
@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::args::{LineageCommand, RevokeOptions, ShowOptions, WalkOptions};
 use crate::eval::now;
 use crate::fail::{Failure, io};
-use crate::records::{self, Records, artifact, record};
+use crate::records::{self, Records, artifact, record, record_file};
 use crate::{paths, show};
 
 /// The largest record that is taken in, in bytes.
@@ -38,7 +38,7 @@ pub fn run(command: LineageCommand) -> Result<ExitCode, Failure> {
 }
 
 fn came_from(child: &str, from: &[String], relation: Relation, evidence: bool) -> Result<Lineage, Failure> {
-    let basis = if evidence { compared(child, from)? } else { Basis::signer_says() };
+    let basis = if evidence { compared(child, from, relation)? } else { Basis::signer_says() };
     let children = vec![artifact(child)?];
     let parents = from.iter().map(|parent| artifact(parent)).collect::<Result<Vec<_>, _>>()?;
     Ok(Lineage { children, parents, relation, basis, recorded_unix: now() })
@@ -48,24 +48,32 @@ fn add(lineage: &Lineage, sign_key: Option<&Path>, json: bool) -> Result<ExitCod
     let id = record(&lineage.to_statement()?, sign_key)?;
     if json {
         let all = |of: &[(String, Digest)]| of.iter().map(named_json).collect::<Vec<_>>();
-        show::json(
-            &json!({"record": id, "relation": lineage.relation.name(), "children": all(&lineage.children),
-                           "parents": all(&lineage.parents), "basis": lineage.basis}),
-        )?;
+        show::json(&json!({"record": id, "file": record_file(id)?, "relation": lineage.relation.name(),
+                           "children": all(&lineage.children),
+                           "parents": all(&lineage.parents), "basis": lineage.basis}))?;
         return Ok(ExitCode::SUCCESS);
     }
     for (name, digest) in &lineage.children {
         for (parent, parent_digest) in &lineage.parents {
             println!(
-                "{name} ({}): {} {parent} ({})",
+                "{} ({}): {} {} ({})",
+                show::one_line(name),
                 digest.short(),
                 lineage.relation.phrase(),
+                show::one_line(parent),
                 parent_digest.short()
             );
         }
     }
-    println!("{}\nrecord  sha256:{id}", lineage.basis.describe());
+    println!("{}", show::one_line(&lineage.basis.describe()));
+    recorded(id)?;
     Ok(ExitCode::SUCCESS)
+}
+
+/// Says where a record lies, for whoever gives it to others.
+fn recorded(id: Digest) -> Result<(), Failure> {
+    println!("record  sha256:{id}\nfile    {}", record_file(id)?.display());
+    Ok(())
 }
 
 fn named_json((name, digest): &(String, Digest)) -> Value {
@@ -77,16 +85,32 @@ fn edge_json(edge: &Edge) -> Value {
            "trusted": edge.trusted, "record": edge.record})
 }
 
-/// Compares tensors; without a likeness nothing is recorded.
-fn compared(child: &str, from: &[String]) -> Result<Basis, Failure> {
+/// Compares, for a copy the digests first, then tensors. What does not show the relation is not recorded.
+fn compared(child: &str, from: &[String], relation: Relation) -> Result<Basis, Failure> {
     let [parent] = from else {
         return Err(Failure::new("--evidence compares with one parent; record the others without it"));
     };
+    let (child, parent) = (Path::new(child), Path::new(parent));
+    let mut digests = "";
+    if relation == Relation::Copy {
+        let (copy, original) = (Artifact::read(child)?, Artifact::read(parent)?);
+        if copy.digest == original.digest {
+            return Err(Failure::new(format!(
+                "they are one artifact, sha256:{}: whatever is on record about either holds for both, and nothing needs to be recorded",
+                copy.digest
+            )));
+        }
+        if let Some(evidence) = copied(&copy, &original) {
+            return Ok(Basis::Evidence(evidence));
+        }
+        digests = "the digests differ, and ";
+    }
+    let none = |why: String| {
+        Failure::new(format!("no evidence for {relation}: {digests}{why}; nothing was recorded"))
+    };
     let options = CompareOptions { seed: random_seed()?, ..CompareOptions::default() };
-    let comparison = Comparison::of_paths(Path::new(child), Path::new(parent), options)?;
-    comparison.evidence().map(Basis::Evidence).ok_or_else(|| {
-        Failure::new(format!("the tensors are no evidence: {}; nothing was recorded", comparison.summary()))
-    })
+    let comparison = Comparison::of_paths(child, parent, options).map_err(|error| none(error.to_string()))?;
+    comparison.evidence_for(relation).map(Basis::Evidence).ok_or_else(|| none(comparison.summary()))
 }
 
 /// Rows to compare that nobody could foresee.
@@ -112,7 +136,7 @@ fn show_tree(options: &ShowOptions) -> Result<ExitCode, Failure> {
     if records.graph.knows(digest) {
         show::text_out(format_args!("{}", tree(&records.graph, digest, direction, &marks, charset)));
     } else {
-        println!("{name} sha256:{digest}\nnothing is on record about it");
+        println!("{} sha256:{digest}\nnothing is on record about it", show::one_line(&name));
     }
     if let Some(out) = &options.svg {
         println!("wrote   {}", out.display());
@@ -175,7 +199,9 @@ fn affected_by(options: &WalkOptions) -> Result<ExitCode, Failure> {
     }
     if known {
         let part = if parts.len() > 1 { " or a part of it" } else { "" };
-        println!("{} artifacts descend from {name} (sha256:{}){part}", reached.len(), digest.short());
+        let (artifacts, name) = (show::count(reached.len(), "artifact"), show::one_line(&name));
+        let verb = if reached.len() == 1 { "descends" } else { "descend" };
+        println!("{artifacts} {verb} from {name} (sha256:{}){part}", digest.short());
     }
     for reached in reached {
         let unverified = if reached.trusted { "" } else { "  (by records of keys that are not trusted)" };
@@ -200,6 +226,7 @@ fn complain_unless(known: bool, name: &str, records: &Records) -> Result<ExitCod
     if known {
         return broken;
     }
+    let name = show::one_line(name);
     let mut what = format!("no lineage is on record about {name}, so nobody knows what descends from it");
     if let Err(broken) = broken {
         what.push_str(&format!("; {broken}"));
@@ -318,7 +345,8 @@ struct Revoking {
 
 impl Revoking {
     fn json(&self, records: &Records, artifact: &(String, Digest)) -> Value {
-        json!({"artifact": named_json(artifact), "record": self.record, "reinstated": self.reinstated,
+        json!({"artifact": named_json(artifact), "record": self.record, "file": record_file(self.record).ok(),
+               "reinstated": self.reinstated,
                "revoked": records.revocations.check(artifact.1).is_some(), "revocation": self.revocation,
                "affected": descendants(&records.graph, artifact.1)})
     }
@@ -329,17 +357,27 @@ pub fn revoke(options: &RevokeOptions) -> Result<ExitCode, Failure> {
     let artifacts = vec![artifact(&options.artifact)?];
     let sign_key = options.sign_key.as_deref();
     let (name, digest) = artifacts.first().cloned().unwrap_or_else(|| (String::new(), Digest::of(b"")));
+    // Whoever revoked with another key than the default one reinstates with it.
+    let mut trust = Vec::new();
+    trust.extend(options.sign_key.clone().filter(|key| key.exists()));
     if let Some(revocation) = options.reinstate {
+        if Records::load(&trust)?.revocations.check(digest).is_none() {
+            return Err(Failure::new(format!(
+                "nothing to lift: no revocation of {} (sha256:{digest}) itself holds here; nothing was recorded",
+                show::one_line(&name)
+            )));
+        }
         let lifted =
             Reinstatement { artifacts, revocation, reason: options.reason.clone(), recorded_unix: now() };
         let id = record(&lifted.to_statement()?, sign_key)?;
-        let records = Records::load(&[])?;
+        let records = Records::load(&trust)?;
         let still = records.revocations.check(digest).is_some();
         if options.json {
             let lifted = Revoking { record: id, reinstated: true, revocation: Some(revocation) };
             show::json(&lifted.json(&records, &(name, digest)))?;
         } else {
-            println!("reinstated {name} (sha256:{digest})\nrecord  sha256:{id}");
+            println!("reinstated {} (sha256:{digest})", show::one_line(&name));
+            recorded(id)?;
         }
         if still {
             return Err(Failure::new(
@@ -357,8 +395,7 @@ pub fn revoke(options: &RevokeOptions) -> Result<ExitCode, Failure> {
         recorded_unix: now(),
     };
     let id = record(&revocation.to_statement()?, sign_key)?;
-    let mut trust = Vec::new();
-    trust.extend(options.sign_key.clone());
+    trust = options.sign_key.clone().into_iter().collect();
     let records = Records::load(&trust)?;
     let statement = records.revocations.check(digest).map(|revoked| revoked.statement);
     if options.json {
@@ -366,19 +403,23 @@ pub fn revoke(options: &RevokeOptions) -> Result<ExitCode, Failure> {
         show::json(&made.json(&records, &(name, digest)))?;
         return complain(&records);
     }
-    println!("revoked {name} (sha256:{digest})");
+    println!("revoked {} (sha256:{digest})", show::one_line(&name));
+    recorded(id)?;
     if Path::new(&options.artifact).is_dir() {
         println!(
             "a copy of the folder in which any file was added or changed has another digest: revoke the files that carry the harm as well"
         );
     }
     if let Some(statement) = statement {
-        println!("to lift it: ostrom revoke {} --reinstate {statement} --reason …", options.artifact);
+        let artifact = show::one_line(&options.artifact);
+        println!("to lift it: ostrom revoke {artifact} --reinstate {statement} --reason …");
     }
     let affected = descendants(&records.graph, digest);
     if affected > 0 {
+        let verb = if affected == 1 { "descends" } else { "descend" };
         println!(
-            "{affected} artifacts on record descend from it: ostrom lineage affected-by {}",
+            "{} on record {verb} from it: ostrom lineage affected-by {}",
+            show::count(affected, "artifact"),
             digest.short()
         );
     }

@@ -12,14 +12,14 @@ use ostrom_scan::passport::{
 };
 use ostrom_scan::revocation::Standing;
 use ostrom_scan::{Options, Report, rules_digest, scan};
-use ostrom_trust::Envelope;
 use ostrom_trust::oms::{self, EcPublicKey, Trust};
+use ostrom_trust::{Envelope, PublicKey};
 use serde_json::{Value, json};
 
 use crate::args::PassportOptions;
 use crate::eval::{now, signing_key};
 use crate::fail::{Failure, io};
-use crate::records::{Records, refuse_unless_clear, standing_json, trusted};
+use crate::records::{Records, against, refuse_unless_clear, standing_json, trusted};
 use crate::show;
 use crate::sign::{default_signature, read_signature, replace, signer};
 
@@ -30,17 +30,41 @@ const MODEL_SIGNING: &str = "model-signing";
 
 /// Runs the command.
 pub fn run(options: &PassportOptions) -> Result<ExitCode, Failure> {
-    let out = options.out.clone().unwrap_or_else(|| default_place(&options.path));
+    let out = options.out.clone().map_or_else(|| default_place(&options.path, options.verify), Ok)?;
     if options.verify { check(options, &out) } else { make(options, &out) }
 }
 
-fn default_place(model: &Path) -> PathBuf {
-    if model.is_dir() {
-        return model.join(FILE_NAME);
-    }
-    let mut name = model.as_os_str().to_owned();
+/// Where a passport lies if nobody says: beside the model, since in a folder that is signed already it would be a file that nobody
+/// signed. `existing` ones may have come with a folder, in it.
+fn default_place(model: &Path, existing: bool) -> Result<PathBuf, Failure> {
+    // `.` and `..` have no name of their own.
+    let named = match model.file_name() {
+        Some(_) => model.to_owned(),
+        None => model.canonicalize().map_err(io(model.display()))?,
+    };
+    let Some(name) = named.file_name() else {
+        return Err(Failure::new(format!(
+            "{} has no name: say with --out where the passport is",
+            model.display()
+        )));
+    };
+    let mut name = name.to_owned();
     name.push(".passport.json");
-    PathBuf::from(name)
+    let beside = named.with_file_name(name);
+    let within = model.join(FILE_NAME);
+    Ok(if existing && !beside.exists() && within.is_file() { within } else { beside })
+}
+
+/// Warns if the passport lies in a folder that is signed: its signature does not have that file.
+fn warn_if_signed(model: &Path, out: &Path) {
+    let full = |path: &Path| path.canonicalize().ok();
+    let within = full(model).zip(full(out)).is_some_and(|(model, out)| out.starts_with(model));
+    if model.is_dir() && within && default_signature(model).exists() {
+        eprintln!(
+            "warning: {} lies in a folder that is signed already: `ostrom verify` will refuse it. Sign again, or write it elsewhere",
+            out.display()
+        );
+    }
 }
 
 fn make(options: &PassportOptions, out: &Path) -> Result<ExitCode, Failure> {
@@ -53,6 +77,13 @@ fn make(options: &PassportOptions, out: &Path) -> Result<ExitCode, Failure> {
     let problems: Vec<String> =
         claims.problems.iter().map(|problem| format!("{}: {}", problem.name, problem.what)).collect();
     let records = Records::load(&options.trust)?;
+    // Nobody takes a revoked model for a sound one because it has a passport. Records that could not be read are told below.
+    let standing = records.standing_at(&options.path, &artifact)?;
+    if standing != Standing::Clear
+        && let Some(against) = against(&records, &standing)
+    {
+        return Err(Failure::new(format!("no passport was made: {against}")));
+    }
     let formats: BTreeMap<String, Vec<String>> =
         report.files.iter().map(|file| (file.path.clone(), file.formats.clone())).collect();
     let inputs = Inputs {
@@ -66,10 +97,12 @@ fn make(options: &PassportOptions, out: &Path) -> Result<ExitCode, Failure> {
     let key = signing_key(options.sign_key.as_deref())?;
     let envelope = Envelope::sign(&passport.to_statement()?, &key)?;
     replace(out, &envelope.to_json()?)?;
+    warn_if_signed(&options.path, out);
     if let Some(bom) = &options.cyclonedx {
         let text = serde_json::to_vec_pretty(&cyclonedx(&passport)?)
             .map_err(|error| Failure::new(error.to_string()))?;
         replace(bom, &text)?;
+        warn_if_signed(&options.path, bom);
     }
     if options.json {
         show::json(&json!({"passport": out, "digest": passport.digest, "files": passport.files.len(),
@@ -141,7 +174,7 @@ fn check_signature(
         return Err(Failure::new(format!("--key was given, but there is no {}", place.display())));
     }
     let trust = Trust::Key(EcPublicKey::load(key)?);
-    // The passport is written after the signature and lies in the folder: that one file need not be signed.
+    // Of a passport that was written into the folder after the signature: that one file need not be signed.
     let settings = oms::VerifyOptions { ignore_unsigned: true, ..oms::VerifyOptions::default() };
     let bundle = read_signature(place)?;
     let verified = oms::verify(model, Some(place), &bundle, &trust, &settings, &|_| ())?;
@@ -175,7 +208,7 @@ fn one_line(name: &str) -> String {
 
 /// `verified` says what a signature that was checked for the passport means to who reads this.
 fn table(passport: &Passport, ignored: &[String], verified: &str) {
-    println!("{}  sha256:{}", show::printable(&passport.name), passport.digest);
+    println!("{}  sha256:{}", show::one_line(&passport.name), passport.digest);
     let bytes = passport.files.iter().map(|file| file.size).sum();
     println!("files     {}, {}", passport.files.len(), indicatif::HumanBytes(bytes));
     for licence in &passport.licences {
@@ -232,6 +265,13 @@ fn check(options: &PassportOptions, place: &Path) -> Result<ExitCode, Failure> {
     let envelope = Envelope::from_slice(&bytes)?;
     let keys = trusted(&options.trust)?;
     let Some(signed) = keys.iter().find_map(|key| envelope.verify(key).ok()) else {
+        if let Some(key) = keys.iter().map(PublicKey::id).find(|key| envelope.names(key)) {
+            return Err(Failure::new(format!(
+                "{}: the signature does not hold: the passport names the trusted key {} as its signer, and was changed after it signed",
+                place.display(),
+                key.short()
+            )));
+        }
         return Err(Failure::new(format!(
             "{}: not signed by a key that is trusted here; give it with --trust KEY, or put it into {}",
             place.display(),

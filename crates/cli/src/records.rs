@@ -1,15 +1,16 @@
 //! The user's records of lineage and revocation, and the keys whose word counts.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use ostrom_core::{Digest, Statement};
 use ostrom_scan::lineage::{Artifact, Edge, Graph, Store};
 use ostrom_scan::revocation::{Revocations, Revoked, Standing};
-use ostrom_trust::{Envelope, PublicKey};
+use ostrom_trust::{Envelope, KeyError, PublicKey};
 use serde_json::{Value, json};
 
 use crate::eval::signing_key;
-use crate::fail::{Failure, io};
+use crate::fail::Failure;
 use crate::paths;
 
 /// What is on record.
@@ -112,22 +113,19 @@ pub fn record(statement: &Statement, sign_key: Option<&Path>) -> Result<Digest, 
     Ok(Store::new(paths::records()?).add(&Envelope::sign(statement, &key)?)?)
 }
 
+/// The file of a record: what somebody else takes in with `ostrom lineage import`.
+pub fn record_file(id: Digest) -> Result<PathBuf, Failure> {
+    Ok(paths::records()?.join(format!("{id}.json")))
+}
+
 /// The keys whose records count.
 pub fn trusted(more: &[PathBuf]) -> Result<Vec<PublicKey>, Failure> {
-    let mut keys = Vec::new();
-    let own = paths::key()?;
-    if own.exists() {
-        keys.push(PublicKey::load(&own)?);
-    }
-    let folder = paths::trusted_keys()?;
-    if folder.exists() {
-        for entry in std::fs::read_dir(&folder).map_err(io(folder.display()))? {
-            let path = entry.map_err(io(folder.display()))?.path();
-            if path.extension().is_some_and(|extension| extension == "pem") {
-                keys.push(PublicKey::load(&path)?);
-            }
-        }
-    }
+    // Only a key that is not there is passed over: one that cannot be read may have revoked what is asked about.
+    let mut keys = match PublicKey::load(&paths::key()?) {
+        Err(KeyError::File { source, .. }) if source.kind() == ErrorKind::NotFound => Vec::new(),
+        own => vec![own?],
+    };
+    keys.extend(PublicKey::load_folder(&paths::trusted_keys()?)?);
     for path in more {
         keys.push(PublicKey::load(path)?);
     }
@@ -157,24 +155,30 @@ fn explain(graph: &Graph, revoked: &Revoked, chain: &[Edge]) -> String {
 /// Fails for everything that is on record against an artifact, and for records that could not be read. `but` says what else is
 /// known of it: that its signature holds.
 pub fn refuse_unless_clear(records: &Records, standing: &Standing, but: &str) -> Result<(), Failure> {
+    match against(records, standing) {
+        None => Ok(()),
+        Some(what) => Err(Failure::new(format!("{but}, but {what}"))),
+    }
+}
+
+/// Everything that is on record against an artifact, and records that could not be read, in lines for people.
+pub fn against(records: &Records, standing: &Standing) -> Option<String> {
     let graph = &records.graph;
-    Err(Failure::new(match standing {
-        Standing::Clear if records.problems.is_empty() => return Ok(()),
+    Some(match standing {
+        Standing::Clear if records.problems.is_empty() => return None,
         Standing::Clear => format!(
-            "{but}, but records could not be read, and any of them may be a revocation:\n  {}",
+            "records could not be read, and any of them may be a revocation:\n  {}",
             records.problems.join("\n  ")
         ),
-        Standing::Revoked(revoked) => {
-            format!("{but}, but it must not be used: {}", explain(graph, revoked, &[]))
-        }
+        Standing::Revoked(revoked) => format!("it must not be used: {}", explain(graph, revoked, &[])),
         Standing::Affected(revoked, chain) => {
-            format!("{but}, but it descends from something revoked: {}", explain(graph, revoked, chain))
+            format!("it descends from something revoked: {}", explain(graph, revoked, chain))
         }
         Standing::Suspected(revoked, chain) => format!(
-            "{but}, but somebody whose key is not trusted here says: {}\nTrust their key with --trust, or remove the record",
+            "somebody whose key is not trusted here says: {}\nTrust their key with --trust, or remove the record",
             explain(graph, revoked, chain)
         ),
-    }))
+    })
 }
 
 /// A standing as JSON.

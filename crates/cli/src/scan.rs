@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use indicatif::{ProgressBar, ProgressStyle};
 use ostrom_core::{Finding, Severity};
-use ostrom_scan::{Options, Progress, Report, judge, rule, sarif, scan};
+use ostrom_scan::{Options, Progress, Report, Rule, always_fails, judge, rule, sarif, scan};
 use serde::Serialize;
 
 use crate::args::ScanOptions;
@@ -40,7 +40,8 @@ pub fn run(options: &ScanOptions) -> Result<ExitCode, Failure> {
         show::json(&sarif(&report))?;
     } else if options.json {
         let undecided = report.undecided().count();
-        show::json(&Told { fails, counts: report.counts(), undecided, report: &report })?;
+        let told = Told { fails, counts: report.counts(), undecided, rules: report.rules(), report: &report };
+        show::json(&told)?;
     } else {
         table(&report, options.quiet, started.elapsed());
     }
@@ -53,13 +54,17 @@ struct Told<'a> {
     fails: bool,
     counts: BTreeMap<Severity, u64>,
     undecided: usize,
+    /// What the findings' rules mean, what to do, and their CWE and ATLAS techniques.
+    rules: BTreeMap<&'a str, &'static Rule>,
     report: &'a Report,
 }
 
 /// Findings in full, most severe first, then one line that sums up.
 fn table(report: &Report, quiet: bool, elapsed: Duration) {
     let least = if quiet { Severity::Medium } else { Severity::Info };
-    let mut findings: Vec<&Finding> = report.findings().filter(|finding| finding.severity >= least).collect();
+    // What fails the scan is always told, however mild it is called.
+    let told = |finding: &&Finding| finding.severity >= least || always_fails(finding);
+    let mut findings: Vec<&Finding> = report.findings().filter(told).collect();
     findings.sort_by(|a, b| {
         b.severity.cmp(&a.severity).then_with(|| a.place.cmp(&b.place)).then(a.offset.cmp(&b.offset))
     });
@@ -69,7 +74,7 @@ fn table(report: &Report, quiet: bool, elapsed: Duration) {
         let Some(rule) = rule(finding.rule.as_str()) else { continue };
         println!("          {} [{}]", rule.title, rule.id);
         println!("{}", show::wrapped(&finding.message, "          "));
-        if finding.severity >= Severity::Medium {
+        if finding.severity >= Severity::Medium || always_fails(finding) {
             println!("{}", show::wrapped(&format!("Attacker gains: {}", rule.gain), "          "));
             println!("{}", show::wrapped(&format!("Do: {}", rule.advice), "          "));
         }

@@ -51,6 +51,16 @@ pub fn printable(text: &str) -> String {
     out
 }
 
+/// A name as [`printable`], in one line: nothing in it can pass for a line of ours.
+pub fn one_line(text: &str) -> String {
+    printable(text).replace('\n', "\\n").replace('\t', "\\t")
+}
+
+/// A number of things: `1 artifact`, `2 artifacts`.
+pub fn count(number: usize, thing: &str) -> String {
+    format!("{number} {thing}{}", if number == 1 { "" } else { "s" })
+}
+
 /// Prints a value as JSON, as it is made: a report of a great many files is never held as text.
 pub fn json<T: Serialize>(value: &T) -> Result<(), Failure> {
     use std::io::Write as _;
@@ -217,5 +227,6 @@ mod tests {
             "a\\u{1b}[2J\\u{202e}b\\u{d}\n\tc \\u{9b}"
         );
         assert_eq!(printable("Grüße, 日本"), "Grüße, 日本");
+        assert_eq!(one_line("a\nrecord\tb\u{1b}ü"), "a\\nrecord\\tb\\u{1b}ü");
     }
 }

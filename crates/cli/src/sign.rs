@@ -8,16 +8,20 @@ use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 use ostrom_scan::lineage::Artifact;
+use ostrom_scan::passport::FILE_NAME;
 use ostrom_scan::revocation::Standing;
 use ostrom_trust::oms::{
-    self, CertificateTime, CertificateTrust, Curve, EcPublicKey, EcSecretKey, FastCache, HashAlgorithm,
-    Method, Passphrase, Progress, SignedBy, Signer, SigstoreTrust, Trust, TrustedRoot, Verified,
+    self, CertificateTime, CertificateTrust, Curve, EcKeyError, EcPublicKey, EcSecretKey, FastCache,
+    HashAlgorithm, Method, OmsError, Passphrase, Progress, SignedBy, Signer, SigstoreTrust, Trust,
+    TrustedRoot, UNFINISHED, Verified,
 };
+use ostrom_trust::{PublicKey, SecretKey};
 use serde_json::json;
 
 use crate::args::{CurveName, KeyCommand, SignOptions, VerifyModelOptions};
+use crate::eval::signing_key;
 use crate::fail::{Failure, io};
-use crate::records::{Records, refuse_unless_clear, standing_json};
+use crate::records::{Records, against, refuse_unless_clear, standing_json};
 use crate::{paths, show};
 
 /// The largest signature that is read, in bytes.
@@ -25,24 +29,70 @@ const MAX_SIGNATURE: u64 = 256 << 20;
 
 /// `ostrom key`.
 pub fn key(command: &KeyCommand) -> Result<ExitCode, Failure> {
-    let KeyCommand::New { file, curve, passphrase_env, json } = command;
-    let curve = match curve {
-        CurveName::P256 => Curve::P256,
-        CurveName::P384 => Curve::P384,
-        CurveName::P521 => Curve::P521,
-    };
+    match command {
+        KeyCommand::New { file, curve, passphrase_env, json } => {
+            new_key(file, *curve, passphrase_env.as_deref(), *json)
+        }
+        KeyCommand::Public { file, json } => public_key(file.as_deref(), *json),
+    }
+}
+
+/// What the curve of the keys is called that sign records, passports and results.
+const ED25519: &str = "Ed25519";
+
+fn new_key(
+    file: &Path,
+    curve: CurveName,
+    passphrase_env: Option<&str>,
+    json: bool,
+) -> Result<ExitCode, Failure> {
     let public = file.with_extension("pub.pem");
     if public.exists() {
         return Err(Failure::new(format!("{} exists; keys are never overwritten", public.display())));
     }
-    let key = EcSecretKey::generate(curve)?;
-    key.save(file, passphrase(passphrase_env.as_deref())?.as_ref())?;
-    replace(&public, key.public().to_pem().as_bytes())?;
-    let id = key.public().id();
-    if *json {
-        show::json(&json!({"secret": file, "public": public, "curve": curve.to_string(), "key": id}))?;
+    let curve = match curve {
+        CurveName::P256 => Some(Curve::P256),
+        CurveName::P384 => Some(Curve::P384),
+        CurveName::P521 => Some(Curve::P521),
+        CurveName::Ed25519 => None,
+    };
+    let (pem, curve, id) = match curve {
+        Some(curve) => {
+            let key = EcSecretKey::generate(curve)?;
+            key.save(file, passphrase(passphrase_env)?.as_ref())?;
+            (key.public().to_pem(), curve.to_string(), key.public().id())
+        }
+        None if passphrase_env.is_some() => {
+            return Err(Failure::new(
+                "Ed25519 keys are kept without a passphrase: leave --passphrase-env out, and keep the file where only you can read it",
+            ));
+        }
+        None => {
+            let key = SecretKey::generate()?;
+            key.save(file)?;
+            (key.public().to_pem()?, ED25519.to_owned(), key.public().id().to_string())
+        }
+    };
+    replace(&public, pem.as_bytes())?;
+    if json {
+        show::json(&json!({"secret": file, "public": public, "curve": curve, "key": id}))?;
     } else {
         println!("secret  {}\npublic  {}\n{curve} key {id}", file.display(), public.display());
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Prints the public half of a key, by default of the one that signs records, passports and results.
+fn public_key(file: Option<&Path>, json: bool) -> Result<ExitCode, Failure> {
+    let key = match file {
+        Some(file) => PublicKey::load(file)?,
+        None => signing_key(None)?.public(),
+    };
+    let pem = key.to_pem()?;
+    if json {
+        show::json(&json!({"pem": pem, "curve": ED25519, "key": key.id().to_string()}))?;
+    } else {
+        show::text_out(format_args!("{pem}"));
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -67,7 +117,15 @@ pub fn default_signature(model: &Path) -> PathBuf {
 
 /// `ostrom sign`.
 pub fn sign(options: &SignOptions) -> Result<ExitCode, Failure> {
-    let key = EcSecretKey::load(&options.key, passphrase(options.passphrase_env.as_deref())?.as_ref())?;
+    all_there_to_ignore(&options.path, &options.ignore)?;
+    let key = EcSecretKey::load(&options.key, passphrase(options.passphrase_env.as_deref())?.as_ref());
+    let key = key.map_err(|error| match error {
+        EcKeyError::PassphraseNeeded => Failure::new(format!(
+            "{}: {error}: put it into an environment variable and name that with --passphrase-env",
+            options.key.display()
+        )),
+        other => other.into(),
+    })?;
     let signer = match &options.certificate {
         None => Signer::key(key),
         Some(certificate) => {
@@ -95,12 +153,23 @@ pub fn sign(options: &SignOptions) -> Result<ExitCode, Failure> {
                            "ignored": signed.ignored, "uncovered": signed.uncovered, "key": signer.public().id()}),
         )?;
     } else {
-        println!("signed  {} files, {}", signed.files, indicatif::HumanBytes(signed.bytes));
+        println!("signed  {}, {}", show::count(signed.files, "file"), indicatif::HumanBytes(signed.bytes));
         list("left out", &signed.ignored);
         list("empty, not covered by shards", &signed.uncovered);
         println!("root    sha256:{}\nwrote   {}", signed.root, out.display());
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// Refuses names to leave out that name nothing: the file that somebody meant would be signed.
+fn all_there_to_ignore(model: &Path, names: &[String]) -> Result<(), Failure> {
+    match names.iter().find(|name| fs::symlink_metadata(model.join(name)).is_err()) {
+        None => Ok(()),
+        Some(name) => Err(Failure::new(format!(
+            "--ignore {name}: there is no such path in {}; paths are relative to the model",
+            model.display()
+        ))),
+    }
 }
 
 /// `ostrom verify`.
@@ -131,18 +200,15 @@ pub fn verify(options: &VerifyModelOptions) -> Result<ExitCode, Failure> {
         oms::verify(&options.path, Some(&signature), &bundle, &trust, &settings, &on_progress)
     };
     bar.clear();
-    let verified = verified?;
-    let records = Records::load(&options.trust)?;
-    let standing = if records.is_empty() {
-        Standing::Clear
-    } else {
-        let artifact = Artifact::read(&options.path)?;
-        let mut digests = artifact.digests();
-        // What is no part of the artifact by its name (`model.sig`, `.git`) is there all the same, signed or not.
-        digests.extend(artifact.digests_beside(&options.path)?);
-        digests.extend(signed_sha256(&verified));
-        records.standing(&digests)
+    if let Err(warning) = all_there_to_ignore(&options.path, &options.ignore) {
+        eprintln!("warning: {warning}");
+    }
+    let verified = match verified {
+        Ok(verified) => verified,
+        Err(error) => return refuse(options, &error),
     };
+    let records = Records::load(&options.trust)?;
+    let standing = standing(options, &records, Some(&verified))?;
     let clear = standing == Standing::Clear && records.problems.is_empty();
     if options.json {
         let files: Vec<_> = verified
@@ -166,6 +232,59 @@ pub fn verify(options: &VerifyModelOptions) -> Result<ExitCode, Failure> {
         println!("holds: every file is what was signed, and nothing on record is revoked");
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// What is on record against the model, and against anything that lies in its folder.
+fn standing(
+    options: &VerifyModelOptions,
+    records: &Records,
+    verified: Option<&Verified>,
+) -> Result<Standing, Failure> {
+    if records.is_empty() {
+        return Ok(Standing::Clear);
+    }
+    let artifact = Artifact::read(&options.path)?;
+    let mut digests = artifact.digests();
+    // What is no part of the artifact by its name (`model.sig`, `.git`) is there all the same, signed or not.
+    digests.extend(artifact.digests_beside(&options.path)?);
+    digests.extend(verified.into_iter().flat_map(signed_sha256));
+    Ok(records.standing(&digests))
+}
+
+/// Says why a model does not verify, and what is on record against it all the same: who revoked it matters more than which file
+/// differs.
+fn refuse(options: &VerifyModelOptions, error: &OmsError) -> Result<ExitCode, Failure> {
+    let mut why = error.to_string();
+    let differences = if let OmsError::Differs(differences) = error { Some(differences) } else { None };
+    if differences.is_some_and(|differences| differences.extra.iter().any(|name| name == FILE_NAME)) {
+        why.push_str(&format!(
+            "\n{FILE_NAME} was made after signing: write it elsewhere (`ostrom passport` does, or --out), or --ignore it"
+        ));
+    }
+    let looked_up = Records::load(&options.trust)
+        .and_then(|records| standing(options, &records, None).map(|standing| (records, standing)));
+    let against = match &looked_up {
+        Ok((records, standing)) => against(records, standing),
+        Err(failure) => Some(format!("revocations could not be looked up: {failure}")),
+    };
+    if options.json {
+        let differences = differences.map(|differences| {
+            let changed = differences.changed.iter().map(|changed| &changed.path).collect::<Vec<_>>();
+            let unexamined = differences.unexamined.iter().map(ToString::to_string).collect::<Vec<_>>();
+            json!({"extra": differences.extra, "missing": differences.missing, "changed": changed,
+                   "unexamined": unexamined})
+        });
+        let looked_up = looked_up.as_ref().ok();
+        show::json(&json!({
+            "holds": false, "error": why, "differences": differences,
+            "revocation": looked_up.map(|(_, standing)| standing_json(standing)),
+            "unusableRecords": looked_up.map(|(records, _)| &records.problems),
+        }))?;
+    }
+    if let Some(against) = against {
+        why.push_str(&format!("\nand {against}"));
+    }
+    Err(Failure::new(why))
 }
 
 /// The SHA-256 digests of signed files, where the signature has them.
@@ -276,7 +395,9 @@ pub fn read_signature(path: &Path) -> Result<Vec<u8>, Failure> {
 /// Writes a file wholly or not at all.
 pub fn replace(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut file = tempfile::NamedTempFile::new_in(folder).map_err(io(folder.display()))?;
+    // What a kill leaves behind has a name that `sign` knows and refuses.
+    let file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(folder);
+    let mut file = file.map_err(io(folder.display()))?;
     file.write_all(bytes).and_then(|()| file.as_file().sync_all()).map_err(io(path.display()))?;
     #[cfg(unix)]
     {

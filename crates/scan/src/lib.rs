@@ -29,7 +29,7 @@ mod walk;
 
 pub use bytes::{scan_bytes, scan_bytes_as};
 pub use limits::Limits;
-pub use report::{FileReport, Report, is_undecided};
+pub use report::{FileReport, Report, always_fails, is_undecided};
 pub use rules::{Rule, rule, rules, rules_digest};
 pub use sarif::sarif;
 pub use standing::judge;

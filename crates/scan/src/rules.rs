@@ -19,6 +19,10 @@ pub struct Rule {
     /// Whether a finding of it says that something could not be decided. Such findings always count as failures.
     #[serde(default)]
     pub undecided: bool,
+    /// Whether a finding of it fails a scan however mild it is called: somebody whose word counts has said that the file must
+    /// not be used, and how bad that is decides nothing.
+    #[serde(default)]
+    pub fails: bool,
     /// The weakness in the Common Weakness Enumeration, where one fits.
     #[serde(default)]
     pub cwe: Option<u32>,

@@ -50,13 +50,16 @@ fn result(finding: &Finding) -> Value {
     {
         region.insert("region".to_owned(), json!({"byteOffset": offset, "byteLength": 0}));
     }
+    // SARIF has a kind "open" for what was not decided, but only with the level "none" (3.27.10), which whatever goes by levels
+    // passes over. What was not decided fails a scan, so it is a failure here too, and its properties say which it is.
     json!({
         "ruleId": finding.rule,
         "level": level(finding.severity),
-        "kind": if is_undecided(finding) { "open" } else { "fail" },
+        "kind": "fail",
         "message": {"text": text},
         "locations": [{"physicalLocation": physical}],
-        "properties": {"severity": finding.severity, "place": finding.place, "offset": finding.offset},
+        "properties": {"severity": finding.severity, "place": finding.place, "offset": finding.offset,
+                       "undecided": is_undecided(finding)},
     })
 }
 
@@ -118,7 +121,9 @@ mod tests {
         let run = &log["runs"][0];
         let result = &run["results"][0];
         assert_eq!(result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"], "a%20b/%C3%BC.zip");
-        assert_eq!((&result["message"]["text"], &result["kind"]), (&"x.pkl: broken".into(), &"open".into()));
+        assert_eq!(result["message"]["text"], "x.pkl: broken");
+        assert_eq!((&result["kind"], &result["level"]), (&"fail".into(), &"error".into()));
+        assert_eq!(result["properties"]["undecided"], true);
         assert_eq!(run["tool"]["driver"]["rules"][0]["id"], "malformed");
         assert_eq!(run["invocations"][0]["executionSuccessful"], false);
     }

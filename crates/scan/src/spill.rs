@@ -74,7 +74,10 @@ impl Spill {
 fn cannot_keep(error: &io::Error) -> Trouble {
     Trouble::Read(io::Error::new(
         error.kind(),
-        format!("a temporary file for unpacked bytes failed: {error}"),
+        format!(
+            "a temporary file for unpacked bytes failed ({error}): make room in {}, or name another folder with TMPDIR",
+            std::env::temp_dir().display()
+        ),
     ))
 }
 
@@ -98,6 +101,13 @@ mod tests {
             let view = spill.finish().unwrap();
             assert_eq!(view.bytes(0, size + 1).unwrap(), bytes);
         }
+    }
+
+    #[test]
+    fn whoever_has_no_room_is_told_where_it_is_needed() {
+        let said = cannot_keep(&io::ErrorKind::StorageFull.into()).to_string();
+        let folder = std::env::temp_dir();
+        assert!(said.contains("TMPDIR") && said.contains(&*folder.to_string_lossy()), "{said}");
     }
 
     #[test]

@@ -71,7 +71,9 @@ fn finding(place: &str, standing: &Standing) -> Vec<Finding> {
         Standing::Clear => Vec::new(),
         Standing::Revoked(revoked) => one(place, REVOKED, Some(revoked.severity), &say(revoked)),
         Standing::Affected(revoked, chain) => {
-            let what = format!("{} steps from {}", chain.len(), say(revoked));
+            let steps =
+                if chain.len() == 1 { "one step".to_owned() } else { format!("{} steps", chain.len()) };
+            let what = format!("{steps} from {}", say(revoked));
             one(place, DESCENDS, Some(revoked.severity), &what)
         }
         Standing::Suspected(revoked, _) => one(place, SUSPECTED, None, &say(revoked)),

@@ -116,6 +116,13 @@ impl Envelope {
         self.signatures.iter().all(|signature| signature.keyid == key)
     }
 
+    /// Whether a signature says that it is by `key`: where [`Envelope::verify`] fails all the same, something was changed.
+    #[must_use]
+    pub fn names(&self, key: &KeyId) -> bool {
+        let key = key.to_string();
+        self.signatures.iter().any(|signature| signature.keyid == key)
+    }
+
     /// Checks that `key` signed the payload and reads the statement from the signed bytes.
     ///
     /// # Errors
@@ -167,6 +174,7 @@ mod tests {
         let read = Envelope::from_slice(&envelope.to_json().unwrap()).unwrap();
         assert_eq!(read.verify(&ours.public()).unwrap().statement, statement());
         assert!(matches!(read.verify(&other.public()), Err(EnvelopeError::BadSignature(_))));
+        assert!(read.names(&ours.public().id()) && !read.names(&other.public().id()));
 
         // Every single-character change of the payload is noticed.
         for position in 0..read.payload.len() {

@@ -2,10 +2,14 @@
 
 use std::fmt;
 use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
-use ed25519_dalek::pkcs8::{DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey};
+use ed25519_dalek::pkcs8::{
+    DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey, KeypairBytes,
+};
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 use ostrom_core::Digest;
 
@@ -47,6 +51,29 @@ pub enum KeyError {
         /// `secret` or `public`.
         expected: &'static str,
     },
+    /// The secret key is encrypted, and no passphrase is ever asked for here.
+    #[error(
+        "{} is encrypted with a passphrase, which Ed25519 keys are read without here: write it out in the clear for its \
+         owner only (openssl pkey -in FILE -out NEW), or make another key (ostrom key new NEW --curve ed25519)",
+        path.display()
+    )]
+    Encrypted {
+        /// The key file.
+        path: PathBuf,
+    },
+    /// Something else lies among the trusted keys. It may have been meant as one, and what it would say against a model stays
+    /// unsaid.
+    #[error(
+        "{} lies among the trusted keys and cannot be used as one: {why}. Every file there is read: put an Ed25519 public \
+         key in PEM form there (`ostrom key public` prints one), or take the file away",
+        path.display()
+    )]
+    AmongTrusted {
+        /// The file.
+        path: PathBuf,
+        /// Why it is no key that could be trusted.
+        why: String,
+    },
     /// The text is not a public key.
     #[error("not an Ed25519 public key in PEM form")]
     NotPublic,
@@ -82,8 +109,14 @@ impl SecretKey {
     pub fn load(path: &Path) -> Result<Self, KeyError> {
         let pem =
             fs::read_to_string(path).map_err(|source| KeyError::File { path: path.to_owned(), source })?;
-        let key = SigningKey::from_pkcs8_pem(&pem)
-            .map_err(|_| KeyError::NotAKey { path: path.to_owned(), expected: "secret" })?;
+        let key = SigningKey::from_pkcs8_pem(&pem).map_err(|_| {
+            let path = path.to_owned();
+            if pem.contains("-----BEGIN ENCRYPTED PRIVATE KEY-----") {
+                KeyError::Encrypted { path }
+            } else {
+                KeyError::NotAKey { path, expected: "secret" }
+            }
+        })?;
         Ok(Self(key))
     }
 
@@ -95,14 +128,29 @@ impl SecretKey {
         match Self::load(path) {
             Err(KeyError::File { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => {
                 let key = Self::generate()?;
-                key.save(path)?;
-                Ok((key, true))
+                match key.save(path) {
+                    Err(KeyError::File { source, .. }) if source.kind() == io::ErrorKind::AlreadyExists => {
+                        Ok((Self::made_meanwhile(path)?, false))
+                    }
+                    saved => saved.map(|()| (key, true)),
+                }
             }
             loaded => Ok((loaded?, false)),
         }
     }
 
-    /// Writes the key as PKCS#8 PEM, readable by its owner only. An existing file is never overwritten.
+    /// The key that another process has just made at `path`, and may still be writing.
+    fn made_meanwhile(path: &Path) -> Result<Self, KeyError> {
+        for _ in 0..50 {
+            if let Ok(key) = Self::load(path) {
+                return Ok(key);
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        Self::load(path)
+    }
+
+    /// Writes the key as PKCS#8 PEM (version 1, without the public half: OpenSSL 3.0 reads no other), readable by its owner only. An existing file is never overwritten.
     ///
     /// # Errors
     /// If the file exists or cannot be written.
@@ -111,8 +159,7 @@ impl SecretKey {
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(file_error)?;
         }
-        let pem = self
-            .0
+        let pem = KeypairBytes { secret_key: self.0.to_bytes(), public_key: None }
             .to_pkcs8_pem(LineEnding::LF)
             .map_err(|_| KeyError::NotAKey { path: path.to_owned(), expected: "secret" })?;
         private_file::write_new(path, pem.as_bytes()).map_err(file_error)
@@ -151,6 +198,42 @@ impl PublicKey {
         Self::from_pem(&pem)
             .or_else(|_| SecretKey::load(path).map(|key| key.public()))
             .map_err(|_| KeyError::NotAKey { path: path.to_owned(), expected: "public" })
+    }
+
+    /// Reads every file of a folder of trusted keys, whatever its name. A folder that does not exist has none.
+    ///
+    /// # Errors
+    /// If the folder cannot be read, or if anything in it is not one Ed25519 key. A key that is passed over is trusted by
+    /// nobody, and what it revoked would be taken for sound.
+    pub fn load_folder(folder: &Path) -> Result<Vec<Self>, KeyError> {
+        let fail = |source| KeyError::File { path: folder.to_owned(), source };
+        let entries = match fs::read_dir(folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries.map_err(fail)?,
+        };
+        let mut keys = Vec::new();
+        for entry in entries {
+            let path = entry.map_err(fail)?.path();
+            keys.push(Self::load_trusted(&path).map_err(|why| KeyError::AmongTrusted { path, why })?);
+        }
+        Ok(keys)
+    }
+
+    fn load_trusted(path: &Path) -> Result<Self, String> {
+        // What is no file (a pipe, say) would be waited for, or give an error that says less.
+        if !fs::metadata(path).map_err(|error| error.to_string())?.is_file() {
+            return Err("it is not a regular file".to_owned());
+        }
+        let pem = fs::read_to_string(path).map_err(|error| error.to_string())?;
+        if pem.matches("-----BEGIN ").count() > 1 {
+            return Err("it holds several keys; each needs a file of its own".to_owned());
+        }
+        if crate::oms::EcPublicKey::from_pem(&pem).is_ok() {
+            return Err(
+                "it is a key on a NIST curve, which signs models (`verify --key`) and no records".to_owned()
+            );
+        }
+        Self::load(path).map_err(|error| error.to_string())
     }
 
     /// SubjectPublicKeyInfo PEM.
@@ -216,6 +299,74 @@ mod tests {
         let path = folder.path().join("x.pem");
         fs::write(&path, "hello").unwrap();
         assert!(SecretKey::load_or_create(&path).unwrap_err().to_string().contains("x.pem"));
+    }
+
+    #[test]
+    fn processes_that_begin_at_once_get_one_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("keys/default.pem");
+        let keys: Vec<PublicKey> = std::thread::scope(|scope| {
+            let all: Vec<_> = (0..8)
+                .map(|_| scope.spawn(|| SecretKey::load_or_create(&path).unwrap().0.public()))
+                .collect();
+            all.into_iter().map(|one| one.join().unwrap()).collect()
+        });
+        assert!(keys.iter().all(|key| *key == keys[0]));
+    }
+
+    #[test]
+    fn both_versions_of_pkcs8_are_read_and_the_first_is_written() {
+        let folder = tempfile::tempdir().unwrap();
+        let key = SecretKey::generate().unwrap();
+        let (one, two) = (folder.path().join("one"), folder.path().join("two"));
+        key.save(&one).unwrap();
+        // What `openssl genpkey -algorithm ed25519` writes begins like this too.
+        assert!(fs::read_to_string(&one).unwrap().contains("\nMC4CAQAwBQYDK2VwBCIEI"));
+        fs::write(&two, key.0.to_pkcs8_pem(LineEnding::LF).unwrap().as_bytes()).unwrap();
+        assert!(fs::read_to_string(&two).unwrap().contains("\nMFECAQE"));
+        for path in [one, two] {
+            assert_eq!(SecretKey::load(&path).unwrap().public(), key.public());
+        }
+    }
+
+    #[test]
+    fn an_encrypted_key_is_called_that() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("k.pem");
+        fs::write(
+            &path,
+            "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
+        )
+        .unwrap();
+        assert!(matches!(SecretKey::load(&path), Err(KeyError::Encrypted { .. })));
+        assert!(matches!(SecretKey::load_or_create(&path), Err(KeyError::Encrypted { .. })));
+    }
+
+    #[test]
+    fn every_file_among_the_trusted_keys_is_a_key_or_an_error() {
+        let folder = tempfile::tempdir().unwrap();
+        assert!(PublicKey::load_folder(&folder.path().join("absent")).unwrap().is_empty());
+        let (one, two) = (SecretKey::generate().unwrap().public(), SecretKey::generate().unwrap().public());
+        for (name, key) in [("one.pub", &one), ("two", &two)] {
+            fs::write(folder.path().join(name), key.to_pem().unwrap()).unwrap();
+        }
+        let keys = PublicKey::load_folder(folder.path()).unwrap();
+        assert!(keys.len() == 2 && keys.contains(&one) && keys.contains(&two));
+
+        let ec = crate::oms::EcSecretKey::generate(crate::oms::Curve::P256).unwrap().public().to_pem();
+        let both = one.to_pem().unwrap() + &two.to_pem().unwrap();
+        for (content, why) in
+            [("hello", "not an Ed25519 public key"), (&ec, "NIST curve"), (&both, "a file of its own")]
+        {
+            let odd = folder.path().join(".odd.txt");
+            fs::write(&odd, content).unwrap();
+            let message = PublicKey::load_folder(folder.path()).unwrap_err().to_string();
+            assert!(message.contains(".odd.txt") && message.contains(why), "{message}");
+            fs::remove_file(odd).unwrap();
+        }
+        fs::create_dir(folder.path().join("folder")).unwrap();
+        let message = PublicKey::load_folder(folder.path()).unwrap_err().to_string();
+        assert!(message.contains("not a regular file"), "{message}");
     }
 
     #[test]

@@ -77,13 +77,19 @@ Exit status: 0 nothing at or above --fail-on and everything was decided, 1 findi
     #[command(after_help = "Examples:
   ostrom key new model-key.pem
   ostrom sign ./model-folder --key model-key.pem
-  ostrom sign ./model-folder --key leaf.pem --certificate leaf.crt --chain ca.crt")]
+  ostrom sign ./model-folder --key leaf.pem --certificate leaf.crt --chain ca.crt
+
+Exit status: 0 it is signed, 1 nothing was signed.")]
     Sign(SignOptions),
     /// Check a model against its signature, and against revocations.
     #[command(after_help = "Examples:
   ostrom verify ./model-folder --key model-key.pub.pem
   ostrom verify ./model-folder --root ca.crt
   ostrom verify ./model-folder --trusted-root trusted_root.json --identity lab@example.org --issuer https://issuer.example
+
+--json: {\"holds\", \"signer\", \"root\", \"files\"…, \"revocation\", \"unusableRecords\"}; where the signature does not hold or files
+         differ {\"holds\": false, \"error\", \"differences\": null or {\"extra\", \"missing\", \"changed\", \"unexamined\"},
+         \"revocation\", \"unusableRecords\"}
 
 Exit status: 0 it is what was signed and nothing is revoked, 1 it is not.")]
     Verify(VerifyModelOptions),
@@ -98,7 +104,7 @@ Exit status: 0 it is what was signed and nothing is revoked, 1 it is not.")]
          \"digest\", \"differences\", \"ignored\": what is there and no part of it, \"takenOnTrust\", \"signature\": null without --key, or
          {\"holds\", \"file\", \"signer\", \"notCovered\"} or {\"holds\", \"error\"}, \"revocation\", \"unusableRecords\"}
 
-Exit status: 0 it was written, or it holds and nothing is revoked, 1 it does not hold, or something could not be read.")]
+Exit status: 0 it was written, or it holds and nothing is revoked, 1 it does not hold, it is revoked, or something could not be read.")]
     Passport(PassportOptions),
     /// Record and follow what came from what.
     #[command(after_help = "Example:\n  ostrom lineage affected-by 9f86d081884c7d65…")]
@@ -111,10 +117,12 @@ Exit status: 0 it was written, or it holds and nothing is revoked, 1 it does not
   ostrom revoke ./model --reinstate 5994471abb01… --reason \"false alarm\"
 
 --json: {\"artifact\": {\"name\", \"digest\"}, \"record\", \"reinstated\": whether this lifts a revocation, \"revoked\": whether it is
-         revoked now, \"revocation\": what --reinstate takes, or null, \"affected\": how many artifacts descend from it}")]
+         revoked now, \"revocation\": what --reinstate takes, or null, \"affected\": how many artifacts descend from it, \"file\"}
+
+Exit status: 0 it is revoked, or no longer, 1 it is not, or a record could not be used.")]
     Revoke(RevokeOptions),
-    /// Make keys for signing models.
-    #[command(after_help = "Example:\n  ostrom key new model-key.pem")]
+    /// Make keys, and show their public halves.
+    #[command(after_help = "Examples:\n  ostrom key new model-key.pem\n  ostrom key public > alice.pem")]
     #[command(subcommand)]
     Key(KeyCommand),
     /// Run a node: share vulnerabilities and incidents with the right people, and only them.

@@ -39,21 +39,37 @@ pub struct ScanOptions {
 /// `ostrom key …`.
 #[derive(Debug, Subcommand)]
 pub enum KeyCommand {
-    /// Make a key for signing models: FILE, which only you can read, and FILE's public half beside it.
+    /// Make a key: FILE, which only you can read, and FILE's public half beside it.
     #[command(after_help = "Examples:
   ostrom key new model-key.pem                                  # and model-key.pub.pem
   PASS=… ostrom key new model-key.pem --passphrase-env PASS
+  ostrom key new records.pem --curve ed25519                    # for --sign-key
 
---json: {\"secret\": FILE, \"public\": FILE, \"curve\", \"key\": its id}")]
+--json: {\"secret\": FILE, \"public\": FILE, \"curve\", \"key\": its id}
+
+Exit status: 0 it was made, 1 it was not: a file of that name exists, or cannot be written.")]
     New {
         /// Where to put the secret key. An existing file is never overwritten.
         file: PathBuf,
-        /// The curve.
+        /// The curve: a NIST curve for `ostrom sign`; ed25519 for --sign-key (records, passports, results).
         #[arg(long, value_enum, default_value_t = CurveName::P256)]
         curve: CurveName,
-        /// The environment variable with a passphrase to encrypt it with.
+        /// The environment variable with a passphrase to encrypt it with. Not for ed25519.
         #[arg(long)]
         passphrase_env: Option<String>,
+        /// Print the result as JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the public half of an Ed25519 key: what others need to check your records, passports and results.
+    #[command(after_help = "Examples:
+  ostrom key public > alice.pem                # of the default key
+  ostrom key public records.pem
+
+--json: {\"pem\", \"curve\", \"key\": its id}")]
+    Public {
+        /// The key's file; the default key otherwise, which is made if there is none yet.
+        file: Option<PathBuf>,
         /// Print the result as JSON.
         #[arg(long)]
         json: bool,
@@ -69,6 +85,8 @@ pub enum CurveName {
     P384,
     /// NIST P-521.
     P521,
+    /// Ed25519: signs records, passports and results; model signatures have no place for it.
+    Ed25519,
 }
 
 /// `ostrom sign`.
@@ -100,7 +118,7 @@ pub struct SignOptions {
     /// Follow symbolic links to files.
     #[arg(long)]
     pub allow_symlinks: bool,
-    /// Leave this out, with all that is below it.
+    /// Leave this out, with all that is below it: a path relative to the model, which must be there.
     #[arg(long)]
     pub ignore: Vec<String>,
     /// Print the result as JSON.
@@ -140,7 +158,7 @@ pub struct VerifyModelOptions {
     /// Follow symbolic links to files.
     #[arg(long)]
     pub allow_symlinks: bool,
-    /// Leave this out, besides what the signer left out.
+    /// Leave this out, besides what the signer left out: a path relative to the model.
     #[arg(long)]
     pub ignore: Vec<String>,
     /// Accept files that are not in the signature, and list them.
@@ -162,7 +180,8 @@ pub struct VerifyModelOptions {
 pub struct PassportOptions {
     /// The model: a folder, or one file.
     pub path: PathBuf,
-    /// Where to write it; ostrom-passport.json in the folder, or FILE.passport.json, by default.
+    /// Where to write it; FOLDER.passport.json or FILE.passport.json, beside the model, by default. Of a folder that
+    /// has none beside it, --verify reads the ostrom-passport.json in it.
     #[arg(long)]
     pub out: Option<PathBuf>,
     /// Write the CycloneDX 1.6 bill of materials here too.
@@ -194,8 +213,10 @@ pub enum LineageCommand {
   ostrom lineage add quant.gguf --from ./base --relation quantisation --evidence
   ostrom lineage add ./model --from 9f86d081884c7d65… --relation trained-on
 
---json: {\"record\", \"relation\", \"children\": [{\"name\", \"digest\"}…], \"parents\": [{\"name\", \"digest\"}…],
-         \"basis\": {\"claim\": …} or {\"evidence\": {\"method\", \"result\", \"figures\"}}}")]
+--json: {\"record\", \"file\", \"relation\", \"children\": [{\"name\", \"digest\"}…], \"parents\": [{\"name\", \"digest\"}…],
+         \"basis\": {\"claim\": …} or {\"evidence\": {\"method\", \"result\", \"figures\"}}}
+
+Exit status: 0 it is on record, 1 nothing was recorded.")]
     Add {
         /// What came into being: a path, or a SHA-256 digest.
         child: String,
@@ -205,7 +226,8 @@ pub enum LineageCommand {
         /// fine-tune, adapter, merge, quantisation, conversion, trained-on or copy.
         #[arg(long)]
         relation: Relation,
-        /// Compare the tensors, and record the result as evidence. Both must be paths.
+        /// Compare, and record the result as evidence: digests for a copy, tensors otherwise. Both must be paths. What
+        /// does not show the relation is not recorded.
         #[arg(long)]
         evidence: bool,
         /// The Ed25519 key to sign with; the default key otherwise.
@@ -235,6 +257,9 @@ pub enum LineageCommand {
 Exit status: 0 what descends from it is listed, 1 error, or nothing is on record about it.")]
     AffectedBy(WalkOptions),
     /// Show what a model's own files say of its parents, data sets and licence.
+    #[command(after_help = "Example:\n  ostrom lineage claims ./model
+
+Exit status: 0 all that is claimed is shown, 1 something could not be read.")]
     Claims {
         /// A model's folder or file.
         path: PathBuf,
@@ -243,6 +268,9 @@ Exit status: 0 what descends from it is listed, 1 error, or nothing is on record
         json: bool,
     },
     /// Compare the tensors of two models: the same, derived, or unrelated.
+    #[command(after_help = "Example:\n  ostrom lineage compare ./fine-tune ./base --all
+
+Exit status: 0 the comparison says which, 1 too little could be compared, or something could not be read.")]
     Compare {
         /// A model's folder or file (safetensors, GGUF).
         a: PathBuf,
@@ -263,6 +291,7 @@ Exit status: 0 what descends from it is listed, 1 error, or nothing is on record
 What was taken in before a file that cannot be used is told all the same.")]
     Import {
         /// Files with one DSSE envelope each.
+        #[arg(required = true)]
         files: Vec<PathBuf>,
         /// Print the result as JSON.
         #[arg(long)]
@@ -313,7 +342,8 @@ pub struct RevokeOptions {
     /// Why.
     #[arg(long)]
     pub reason: String,
-    /// How bad it is to go on using it.
+    /// How bad it is to go on using it. It is told, and decides nothing: `scan` and `verify` fail for a revocation of any
+    /// severity.
     #[arg(long, default_value = "critical")]
     pub severity: Severity,
     /// What to use instead: a digest or a path.

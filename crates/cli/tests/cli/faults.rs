@@ -64,7 +64,7 @@ fn a_full_disk_is_said_and_leaves_what_was_there() {
     after(&place, full, &["sign", "model", "--key", "k.pem"]).exits(1).complains("too large");
     assert_eq!(place.read("model/model.sig"), before, "the old signature stays whole");
     after(&place, full, &["passport", "model"]).exits(1);
-    assert!(!place.path("model/ostrom-passport.json").exists());
+    assert!(!place.path("model.passport.json").exists());
     after(&place, full, &["key", "new", "half.pem"]).exits(1).complains("too large");
     assert!(!place.path("half.pem").exists(), "half a key is left");
     // What is unpacked beyond some megabytes lies in a temporary file.

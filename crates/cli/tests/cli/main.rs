@@ -20,6 +20,7 @@ mod hub;
 mod local;
 mod nodes;
 mod place;
+mod records;
 mod runs;
 mod sharing;
 mod supply;

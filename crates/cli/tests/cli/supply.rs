@@ -45,6 +45,11 @@ fn a_clean_model_passes_and_a_pickle_with_a_call_does_not() {
     assert!(found.out.contains("echo inert"), "the arguments are told:\n{}", found.out);
     let json = place.ostrom(&["scan", "model", "--json"]).exits(1).json();
     assert_eq!((&json["fails"], json["report"]["files"].as_array().unwrap().len()), (&true.into(), 5));
+    let first =
+        json["report"]["files"].as_array().unwrap().iter().find_map(|file| file["findings"].get(0)).unwrap();
+    let rule = &json["rules"][first["rule"].as_str().unwrap()];
+    assert!(rule["gain"].is_string() && rule["advice"].is_string() && rule["atlas"].is_array(), "{rule}");
+    assert!(json["rules"].as_object().unwrap().values().any(|rule| rule["cwe"] == 502), "{}", json["rules"]);
     let sarif = place.ostrom(&["scan", "model", "--sarif"]).exits(1).json();
     assert_eq!(sarif["version"], "2.1.0");
     assert_eq!(sarif["runs"][0]["results"][0]["level"], "error");
@@ -175,13 +180,15 @@ fn a_revocation_reaches_what_descends_from_the_revoked() {
         .exits(0)
         .says("fine-tune of base");
     place.ostrom(&["lineage", "show", "model"]).exits(0).says("base");
-    place.ostrom(&["lineage", "affected-by", "base"]).exits(0).says("1 artifacts descend");
+    place.ostrom(&["lineage", "affected-by", "base"]).exits(0).says("1 artifact descends");
     place.ostrom(&["lineage", "show", "model", "--svg", "tree.svg"]).exits(0);
     assert!(String::from_utf8(place.read("tree.svg")).unwrap().starts_with("<svg"));
     place.ostrom(&["verify", "model", "--key", "k.pub.pem"]).exits(0);
 
-    let revoked =
-        place.ostrom(&["revoke", "base", "--reason", "poisoned corpus"]).exits(0).says("1 artifacts");
+    let revoked = place
+        .ostrom(&["revoke", "base", "--reason", "poisoned corpus"])
+        .exits(0)
+        .says("1 artifact on record");
     assert!(
         revoked.out.contains("revoke the files"),
         "a folder's digest is not its files':\n{}",

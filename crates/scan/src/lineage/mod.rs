@@ -3,6 +3,7 @@
 mod artifact;
 mod claims;
 mod compare;
+mod copy;
 mod edge;
 mod graph;
 mod inner;
@@ -19,6 +20,7 @@ pub use claims::{Claims, DataSet, Licence, Parent};
 pub use compare::{
     CompareError, Comparison, Embeddings, Options, Sample, TensorComparison, TensorVerdict, Verdict, compare,
 };
+pub use copy::copied;
 pub use edge::{Basis, Claim, Evidence, Lineage, LineageError, Method, Relation};
 pub use graph::{Direction, Edge, Graph, Reached, Walk};
 pub(crate) use inner::inner_folders;

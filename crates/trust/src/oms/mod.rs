@@ -26,7 +26,7 @@ pub use error::{Change, Changed, Differences, OmsError, Problem, Why};
 pub use hash::HashAlgorithm;
 pub use key::{Curve, EcKeyError, EcPublicKey, EcSecretKey, Passphrase};
 pub use manifest::{DEFAULT_SHARD_SIZE, Method};
-pub use sign::{SignOptions, Signed, Signer, sign};
+pub use sign::{SignOptions, Signed, Signer, UNFINISHED, sign};
 pub use sigstore::{SigstoreSigner, SigstoreTrust, TrustedRoot};
 pub use verify::{
     Authenticated, Fast, SignedBy, SignedFile, Trust, Verified, VerifyOptions, authenticate, verify,

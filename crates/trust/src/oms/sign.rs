@@ -18,6 +18,10 @@ use crate::dsse::{IN_TOTO_PAYLOAD_TYPE, pre_authentication_encoding};
 /// What `model_signing` ignores by default: version control says nothing about a model.
 const GIT_PATHS: [&str; 4] = [".git", ".gitattributes", ".github", ".gitignore"];
 
+/// Beginning of the names of files that a command is writing beside or in a model. What was killed leaves one behind, and nobody
+/// means it to be part of the model, so [`sign`] refuses it.
+pub const UNFINISHED: &str = ".ostrom-unfinished-";
+
 /// Who signs.
 #[derive(Debug)]
 pub struct Signer {
@@ -135,6 +139,7 @@ pub fn sign(
     ignored.dedup();
     let set: HashSet<String> = ignored.iter().cloned().collect();
     let mut tree = walk(model, &set, options.allow_symlinks);
+    tree.refuse_unfinished();
     let method = if options.hash == HashAlgorithm::Blake3 { Method::Files } else { options.method };
     if method != Method::Files {
         tree.refuse_colons();
@@ -206,6 +211,17 @@ pub fn sign(
 }
 
 impl Tree {
+    fn refuse_unfinished(&mut self) {
+        let unfinished =
+            |name: &str| name.rsplit('/').next().is_some_and(|last| last.starts_with(UNFINISHED));
+        for entry in self.files.iter().filter(|entry| unfinished(&entry.name)) {
+            let why = Why::Name(
+                "was left behind by a command that was stopped, or is being written by one; remove it if none is running",
+            );
+            self.problems.push(Problem { path: entry.name.clone(), why });
+        }
+    }
+
     /// `model_signing` cannot read back a shard of such a file.
     fn refuse_colons(&mut self) {
         for entry in self.files.iter().filter(|entry| entry.name.contains(':')) {

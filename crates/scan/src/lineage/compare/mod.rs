@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
-use super::edge::{Evidence, Method};
+use super::edge::{Evidence, Method, Relation};
 use super::weights::Weights;
 
 /// How closely to look.
@@ -212,6 +212,7 @@ impl Comparison {
         let all = self.tensors.len();
         let cosine = self.median_cosine().map_or(String::new(), |c| format!(", median cosine {c:.4}"));
         match self.verdict {
+            Verdict::Identical if all == 1 => "the one tensor has the same bytes".to_owned(),
             Verdict::Identical => format!("all {all} tensors have the same bytes"),
             Verdict::Same => format!(
                 "all {all} tensors are the same after rounding ({} in the same bytes{})",
@@ -241,6 +242,20 @@ impl Comparison {
                 self.coverage * 100.0
             ),
         }
+    }
+
+    /// As the basis of an edge of this relation; `None` if what came out does not show it. A copy has the same bytes; a
+    /// quantisation and a conversion have the same numbers up to rounding; and no tensor says which data a model saw.
+    pub fn evidence_for(&self, relation: Relation) -> Option<Evidence> {
+        let shows = match relation {
+            Relation::Copy => self.verdict == Verdict::Identical,
+            Relation::Quantisation | Relation::Conversion => {
+                matches!(self.verdict, Verdict::Identical | Verdict::Same)
+            }
+            Relation::FineTune | Relation::Adapter | Relation::Merge => true,
+            Relation::TrainedOn => false,
+        };
+        if shows { self.evidence() } else { None }
     }
 
     /// As the basis of an edge; `None` if nothing was found that would make one.

@@ -224,6 +224,25 @@ fn the_same_bytes_are_identical() {
     let (a, b) = (place.safetensors("a", &base, Type::Bf16), place.safetensors("b", &base, Type::Bf16));
     let found = check(&a, &b, Verdict::Identical);
     assert!(found.evidence().unwrap().result.contains("same bytes"));
+    for relation in Relation::ALL {
+        assert_eq!(found.evidence_for(relation).is_some(), relation != Relation::TrainedOn, "{relation}");
+    }
+}
+
+#[test]
+fn evidence_shows_the_relation_that_is_named() {
+    let shows = |verdict, relation| {
+        let (place, base) = (Place::new(), model(1));
+        let (a, b) = (place.safetensors("a", &base, Type::Bf16), place.safetensors("b", &base, Type::Bf16));
+        let found = Comparison { verdict, ..check(&a, &b, Verdict::Identical) };
+        found.evidence_for(relation).is_some()
+    };
+    assert!(!shows(Verdict::Same, Relation::Copy) && shows(Verdict::Same, Relation::Quantisation));
+    for relation in [Relation::Copy, Relation::Quantisation, Relation::Conversion] {
+        assert!(!shows(Verdict::Derived, relation) && !shows(Verdict::Partial, relation), "{relation}");
+    }
+    assert!(shows(Verdict::Derived, Relation::FineTune) && shows(Verdict::Partial, Relation::Merge));
+    assert!(!shows(Verdict::Unrelated, Relation::FineTune));
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 use crate::oms::{
     Change, Changed, Curve, Differences, EcSecretKey, FastCache, HashAlgorithm, Method, OmsError, Problem,
-    SignOptions, Signed, SignedBy, Signer, Trust, Verified, VerifyOptions, Why, authenticate, sign, verify,
-    verify_fast,
+    SignOptions, Signed, SignedBy, Signer, Trust, UNFINISHED, Verified, VerifyOptions, Why, authenticate,
+    sign, verify, verify_fast,
 };
 
 struct World {
@@ -291,6 +291,19 @@ fn nothing_cannot_be_signed() {
     world.write("empty", b"");
     assert!(matches!(signs(options(HashAlgorithm::Sha256, shards(10))), Err(OmsError::Nothing(_))));
     assert!(signs(SignOptions::default()).is_ok());
+}
+
+#[test]
+fn what_a_killed_command_left_behind_is_never_signed() {
+    let world = world();
+    let name = format!("weights/{UNFINISHED}a1b2");
+    world.write(&name, b"half a signature");
+    let error = sign(&world.model(), None, &world.signer, &SignOptions::default(), &|_| ()).unwrap_err();
+    assert!(error.to_string().contains(&name) && error.to_string().contains("remove it"), "{error}");
+    fs::remove_file(world.path(&name)).unwrap();
+    let signed = world.sign(&SignOptions::default());
+    world.write(&name, b"half a signature");
+    assert_eq!(world.differences(&signed).extra, [name]);
 }
 
 #[test]
