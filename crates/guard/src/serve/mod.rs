@@ -390,14 +390,3 @@ fn limits(config: &Config) -> front::Limits {
         ..front::Limits::default()
     }
 }
-
-#[cfg(test)]
-mod tests {
-    #[test]
-    fn tokens_that_can_be_guessed_are_refused() {
-        for short in ["", "secret", "é23456789012345"] {
-            assert!(super::long_enough(short).unwrap_err().contains("openssl"), "{short}");
-        }
-        super::long_enough("0123456789abcdef").unwrap();
-    }
-}

@@ -30,3 +30,11 @@ async fn a_second_guard_with_a_state_says_what_to_do_instead() {
         assert!(error.contains(text), "{error}");
     }
 }
+
+#[test]
+fn tokens_that_can_be_guessed_are_refused() {
+    for short in ["", "secret", "é23456789012345"] {
+        assert!(super::long_enough(short).unwrap_err().contains("openssl"), "{short}");
+    }
+    super::long_enough("0123456789abcdef").unwrap();
+}
