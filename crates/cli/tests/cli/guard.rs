@@ -398,7 +398,7 @@ fn whoever_only_watches_refuses_nothing_and_gets_a_candidate_policy() {
     assert_eq!(place.arrived().len(), 2);
     let candidate = std::fs::read_to_string(place.path("state/candidate.toml")).unwrap();
     assert!(
-        candidate.contains("[servers.\"mail\".tools.\"send\"]\ninfluencers = [\"user\", \"outside\"]"),
+        candidate.contains("[servers.\"mail\".tools.\"send\"]\ninfluencers = [\"outside\", \"user\"]"),
         "{candidate}"
     );
     assert!(place.guard(&["replay"]).status.success());

@@ -150,7 +150,7 @@ fn what_a_killed_command_left_is_not_signed_and_nothing_is_left_out_by_mistake()
 #[test]
 fn names_of_files_cannot_forge_lines() {
     let place = with_model();
-    let name = "x\nrecord  sha256:0\u{1b}[2J\u{202e}";
+    let name = "x\nrecord  sha256:forged\u{1b}[2J\u{202e}";
     fs::write(place.path(name), "x").unwrap();
     for args in [
         &["lineage", "add", name, "--from", "base.txt", "--relation", "fine-tune"][..],
@@ -161,7 +161,7 @@ fn names_of_files_cannot_forge_lines() {
     ] {
         let ran = place.ostrom(args).exits(0);
         assert!(!ran.out.contains(['\u{1b}', '\u{202e}']), "{}", ran.out);
-        assert!(!ran.out.lines().any(|line| line.starts_with("record  sha256:0")), "{}", ran.out);
+        assert!(!ran.out.lines().any(|line| line.starts_with("record  sha256:forged")), "{}", ran.out);
     }
 }
 
