@@ -105,9 +105,8 @@ pub fn pin(options: &PinOptions) -> Result<ExitCode, Failure> {
             as_shown(&picked, options)?;
         }
         for one in &picked {
-            let rendered = (!one.only_new()).then(|| one.definition.clone());
             let (server, name, digest) = (one.server.clone(), one.name.clone(), one.digest);
-            running(&options.place, &Command::Pin { server, name, digest, rendered })?;
+            running(&options.place, &Command::Pin { server, name, digest })?;
             if !options.json {
                 println!("approved {}: {} ({})", one.server, one.name, one.digest.short());
             }

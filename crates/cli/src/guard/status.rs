@@ -68,10 +68,19 @@ impl Status {
     /// For people.
     fn lines(&self) -> Vec<String> {
         let hint = |count: u64, hint: &str| if count == 0 { String::new() } else { format!(": {hint}") };
+        let counted = |number, thing| show::count(usize::try_from(number).unwrap_or(usize::MAX), thing);
         let mut lines = vec![
             format!("policy      {}", self.policy),
-            format!("waiting     {} calls{}", self.waiting, hint(self.waiting, "ostrom guard approve")),
-            format!("held        {} definitions{}", self.held, hint(self.held, "ostrom guard pin")),
+            format!(
+                "waiting     {}{}",
+                counted(self.waiting, "call"),
+                hint(self.waiting, "ostrom guard approve")
+            ),
+            format!(
+                "held        {}{}",
+                counted(self.held, "definition"),
+                hint(self.held, "ostrom guard pin")
+            ),
         ];
         lines.extend(self.stopped.iter().map(|scope| format!("stopped     {scope}")));
         lines.extend(
@@ -120,7 +129,7 @@ mod tests {
         });
         let status: Status = serde_json::from_value(told).unwrap();
         let expected = "policy      abc
-waiting     1 calls: ostrom guard approve
+waiting     1 call: ostrom guard approve
 held        0 definitions
 stopped     tool mail/send
 unresolved  call 7 went out, and its outcome is not on record

@@ -242,6 +242,17 @@ fn reply(events: &mut [Event]) -> &mut Reply {
 
 type Lie = (&'static str, fn(&mut Vec<Event>));
 
+/// A guard that starts.
+fn started(mode: &str) -> Event {
+    Event::Started {
+        policy: policy(POLICY).version(),
+        version: "1".into(),
+        mode: mode.into(),
+        readers: Readers::Everyone,
+        at: 1,
+    }
+}
+
 const LIES: &[Lie] = &[
     ("a refused call went out", |events| {
         decision(events, |decision| decision.request.is_some()).dispatched = true;
@@ -366,13 +377,7 @@ const LIES: &[Lie] = &[
         reply(events).matched = Readers::Only(["x"].into_iter().collect());
     }),
     ("the guard only watched", |events| {
-        events.push(Event::Started {
-            policy: policy(POLICY).version(),
-            version: "1".into(),
-            mode: "observe".into(),
-            readers: Readers::Everyone,
-            at: 1,
-        });
+        events.push(started("observe"));
     }),
 ];
 
@@ -497,13 +502,7 @@ async fn an_explanation_says_when_nobody_knows_what_came_of_a_call_or_what_its_a
     assert!(ways.starts_with("look at what"), "{ways}");
     let restarted = log_of(&house, |events| {
         events.truncate(index + 1);
-        events.push(Event::Started {
-            policy: policy(POLICY).version(),
-            version: "1".into(),
-            mode: "enforce".into(),
-            readers: Readers::Everyone,
-            at: 1,
-        });
+        events.push(started("enforce"));
     });
     let (sentence, _) = said(&restarted);
     assert!(sentence.contains("nobody knows, since the guard ended"), "{sentence}");

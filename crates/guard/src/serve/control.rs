@@ -90,8 +90,6 @@ pub enum Command {
         name: String,
         /// As it was shown.
         digest: Digest,
-        /// Of no use any more: what has hidden text cannot be approved.
-        rendered: Option<String>,
     },
     /// Definitions of a server that were approved.
     Pinned {
@@ -308,7 +306,7 @@ async fn carry_out(
             let found = found.ok_or("nothing that waits has a digest beginning so, or more than one does")?;
             intervene::answer(gateway, found.digest, None, approve, &by).await
         }
-        Command::Pin { server, name, digest, rendered: _ } => {
+        Command::Pin { server, name, digest } => {
             let named = Named { server: &server, name: Some(&name), digest };
             intervene::pin(gateway, named, &by).await
         }
