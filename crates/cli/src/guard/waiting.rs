@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use ostrom_guard::flow::{Violation, clauses};
 use ostrom_guard::serve::control::Command;
 use serde_json::{Value, json};
 
@@ -88,9 +89,12 @@ fn show_request(request: &Value) {
             println!("  {:<8} {}", show::printable(name), ostrom_guard::pin::rendering(value));
         }
     }
-    for violation in request.get("violations").and_then(Value::as_array).into_iter().flatten() {
-        if let Ok(violation) = serde_json::from_value::<ostrom_guard::flow::Violation>(violation.clone()) {
-            println!("{}", show::wrapped(&format!("because {violation}"), "  "));
-        }
+    let violations = request.get("violations").cloned().unwrap_or_else(|| json!([]));
+    let because = match serde_json::from_value::<Vec<Violation>>(violations) {
+        Ok(violations) => clauses(&violations),
+        Err(_) => vec!["of what only an ostrom of the guard's own version can tell".to_owned()],
+    };
+    for clause in because {
+        println!("{}", show::wrapped(&format!("because {clause}"), "  "));
     }
 }
