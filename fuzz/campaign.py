@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Runs targets in turns, one process at a time, until each has had its executions; adds up the figures of all turns.
+"""Runs targets in turns, one or several at a time, until each has had its executions; adds up the figures of all turns.
 
-    fuzz/campaign.py BINARIES SEEDS WORK [TARGET...] [--seconds N] [--executions N] [--hours H] [--length BYTES]
+    fuzz/campaign.py BINARIES SEEDS WORK [TARGET...] [--seconds N] [--executions N] [--hours H] [--length BYTES] [--jobs N]
 
 BINARIES is where `cargo fuzz build` left them, SEEDS what seeds.py gathered. WORK keeps corpora, what failed, and figures.tsv:
 run it again to go on. Stands back for everything else on the machine (nice 19).
@@ -14,6 +14,7 @@ import os
 import re
 import subprocess
 import tempfile
+import threading
 import time
 from pathlib import Path
 
@@ -84,27 +85,41 @@ def main() -> None:
     parser.add_argument("--seconds", type=int, default=60, help="of one turn")
     parser.add_argument("--executions", type=int, default=10_000_000, help="per target")
     parser.add_argument("--length", type=int, default=65536, help="of the longest input, in bytes")
+    parser.add_argument("--jobs", type=int, default=1, help="processes at a time")
     parser.add_argument("--hours", type=float, default=24.0, help="at most")
     arguments = parser.parse_args()
     os.nice(19 - os.nice(0))
     arguments.work.mkdir(parents=True, exist_ok=True)
     path = arguments.work / "figures.tsv"
+    figures = read(path)
     end = time.monotonic() + arguments.hours * 3600
-    targets = arguments.targets or TARGETS
-    while True:
-        figures = read(path)
-        empty = dict.fromkeys(COLUMNS[1:], 0)
-        left = {name: arguments.executions - figures.get(name, empty)["runs"] for name in targets}
-        left = {name: runs for name, runs in left.items() if runs > 0}
-        if not left:
-            break
-        for name, runs in left.items():
-            if time.monotonic() > end:
-                return
-            row = figures.setdefault(name, dict(empty))
-            turn(name, arguments, runs, row)
-            write(path, figures)
-            print(name, row, flush=True)
+    lock = threading.Lock()
+    # Whose turn it is next; what runs is in nobody's turn.
+    turns = list(arguments.targets or TARGETS)
+
+    def left(name: str) -> int:
+        return arguments.executions - figures[name]["runs"] if name in figures else arguments.executions
+
+    def work() -> None:
+        while True:
+            with lock:
+                name = next((name for name in turns if left(name) > 0), None)
+                if name is None or time.monotonic() > end:
+                    return
+                turns.remove(name)
+                row = dict(figures.get(name, dict.fromkeys(COLUMNS[1:], 0)))
+            turn(name, arguments, left(name), row)
+            with lock:
+                figures[name] = row
+                turns.append(name)
+                write(path, figures)
+                print(name, row, flush=True)
+
+    jobs = [threading.Thread(target=work) for _ in range(arguments.jobs)]
+    for job in jobs:
+        job.start()
+    for job in jobs:
+        job.join()
 
 
 if __name__ == "__main__":

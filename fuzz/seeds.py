@@ -235,7 +235,7 @@ def federation_pages() -> list[bytes]:
 
 
 def main() -> None:
-    if len(sys.argv) < 3:
+    if len(sys.argv) < 3 or sys.argv[1].startswith("-"):
         raise SystemExit(__doc__)
     out, folders = Path(sys.argv[1]), [Path(folder) for folder in sys.argv[2:]]
     found = sorted(gather(folders))

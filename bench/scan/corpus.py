@@ -27,7 +27,7 @@ def write(folder: Path, files: dict[str, bytes]) -> int:
 
 
 def main() -> None:
-    if len(sys.argv) != 2:
+    if len(sys.argv) != 2 or sys.argv[1].startswith("-"):
         raise SystemExit(__doc__)
     folder = Path(sys.argv[1])
     if folder.exists() and any(folder.iterdir()):
