@@ -78,12 +78,7 @@ fn table(report: &Report, quiet: bool, elapsed: Duration) {
             println!("{}", show::wrapped(&format!("Attacker gains: {}", rule.gain), "          "));
             println!("{}", show::wrapped(&format!("Do: {}", rule.advice), "          "));
         }
-        let mut names: Vec<String> = rule.cwe.iter().map(|cwe| format!("CWE-{cwe}")).collect();
-        names.extend(rule.atlas.iter().cloned());
-        if !names.is_empty() {
-            println!("          {}", names.join("  "));
-        }
-        println!();
+        println!("          CWE-{}  {}\n", rule.cwe, rule.atlas.join("  "));
     }
     let counts: Vec<String> =
         report.counts().iter().rev().map(|(severity, count)| format!("{count} {severity}")).collect();

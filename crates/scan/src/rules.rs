@@ -23,10 +23,9 @@ pub struct Rule {
     /// not be used, and how bad that is decides nothing.
     #[serde(default)]
     pub fails: bool,
-    /// The weakness in the Common Weakness Enumeration, where one fits.
-    #[serde(default)]
-    pub cwe: Option<u32>,
-    /// MITRE ATLAS techniques.
+    /// The weakness in the Common Weakness Enumeration that comes nearest.
+    pub cwe: u32,
+    /// MITRE ATLAS techniques, at least one.
     pub atlas: Vec<String>,
     /// What an attacker gains.
     pub gain: String,
@@ -149,6 +148,7 @@ mod tests {
             for text in [&rule.title, &rule.gain, &rule.advice] {
                 assert!(text.len() > 8 && text.len() < 400, "{}: {text:?}", rule.id);
             }
+            assert!(rule.cwe > 0 && !rule.atlas.is_empty(), "{}", rule.id);
             for id in &rule.atlas {
                 assert!(TaxonomyId::new(Framework::Atlas, id).is_ok(), "{}: {id}", rule.id);
             }

@@ -27,8 +27,7 @@ pub fn sarif(report: &Report) -> Value {
 }
 
 fn descriptor(rule: &Rule) -> Value {
-    let mut tags = vec!["security".to_owned()];
-    tags.extend(rule.cwe.map(|cwe| format!("external/cwe/cwe-{cwe:03}")));
+    let mut tags = vec!["security".to_owned(), format!("external/cwe/cwe-{:03}", rule.cwe)];
     tags.extend(rule.atlas.iter().map(|id| format!("external/atlas/{id}")));
     json!({
         "id": rule.id,
