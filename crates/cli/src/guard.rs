@@ -3,6 +3,7 @@
 mod held;
 mod intervene;
 mod pinned;
+mod record;
 mod status;
 mod waiting;
 
@@ -13,13 +14,11 @@ use std::sync::Arc;
 
 use ostrom_core::Digest;
 use ostrom_guard::audit;
-use ostrom_guard::flow::CallId;
 use ostrom_guard::policy::config::{Config, Mode};
 use ostrom_guard::policy::{InForce, Policy};
 use ostrom_guard::sandbox;
 use ostrom_guard::serve::control::{Command, ask};
 use ostrom_guard::serve::{self, Guard, Log, Protected, Wrap};
-use ostrom_trust::PublicKey;
 use serde_json::{Value, json};
 
 use crate::args::{GuardCommand, ObserveOptions, Place};
@@ -49,10 +48,10 @@ pub fn run(command: GuardCommand) -> Result<ExitCode, Failure> {
         GuardCommand::Reset(options) => intervene::reset(options),
         GuardCommand::Mint(options) => status::mint(&options),
         GuardCommand::Status(options) => status::status(&options),
-        GuardCommand::Explain { call, json, place } => explain(call, json, &place),
-        GuardCommand::Replay { log, redacted, json, place } => replay(log, redacted, json, &place),
+        GuardCommand::Explain(options) => record::explain(&options),
+        GuardCommand::Replay { log, redacted, json, place } => record::replay(log, redacted, json, &place),
         GuardCommand::Verify { log, key, checkpoint, origin, json, place } => {
-            verify(log, key.as_deref(), (&checkpoint, origin), json, &place)
+            record::verify(log, key.as_deref(), (&checkpoint, origin), json, &place)
         }
         GuardCommand::Sandboxed { spec, command } => sandboxed(&spec, &command),
     }
@@ -279,118 +278,6 @@ fn confirmed(question: &str, json: bool, instead: &str) -> Result<bool, Failure>
     let mut line = String::new();
     std::io::stdin().read_line(&mut line).map_err(|error| Failure::new(error.to_string()))?;
     Ok(matches!(line.trim(), "y" | "Y" | "yes"))
-}
-
-fn audit_folder(place: &Place, state: &Path) -> Result<PathBuf, Failure> {
-    Ok(match &place.config {
-        Some(file) => serve::audit_folder(&ostrom_guard::policy::load(file)?.config, state),
-        None => state.join("audit"),
-    })
-}
-
-fn explain(call: u64, json: bool, place: &Place) -> Result<ExitCode, Failure> {
-    let state = state(place)?;
-    let found = audit::explain(&audit_folder(place, &state)?, CallId(call))?;
-    if json {
-        show::json(&found)?;
-        return Ok(ExitCode::SUCCESS);
-    }
-    println!(
-        "call {}: {} by {}, {}",
-        found.call,
-        found.tool,
-        found.principal,
-        if found.dispatched { "went out" } else { "did not go out" }
-    );
-    println!("{}", show::wrapped(&found.sentence, "  "));
-    for because in &found.because {
-        println!("{}", show::wrapped(&format!("because {because}"), "    "));
-    }
-    for (name, value) in &found.arguments {
-        println!("  {name} = {}", ostrom_guard::pin::rendering(value));
-    }
-    println!("  ways out:");
-    for way in &found.ways {
-        println!("{}", show::wrapped(&format!("- {way}"), "    "));
-    }
-    Ok(ExitCode::SUCCESS)
-}
-
-fn replay(log: Option<PathBuf>, redacted: bool, json: bool, place: &Place) -> Result<ExitCode, Failure> {
-    let folder = match log {
-        Some(folder) => folder,
-        None => audit_folder(place, &state(place)?)?,
-    };
-    let found = audit::replay(&folder, &mut serve::policies(&folder))?;
-    if json {
-        show::json(&found)?;
-    } else {
-        println!(
-            "{} events: {} decisions and {} labels of results came out as they are on record",
-            found.events, found.same, found.outcomes
-        );
-        if found.without_values > 0 {
-            println!(
-                "{} decisions could be derived only in part: their arguments are gone",
-                found.without_values
-            );
-        }
-        if found.without_results > 0 {
-            println!(
-                "{} outcomes could be derived only in part: what the servers answered is gone",
-                found.without_results
-            );
-        }
-        if found.plans_not_followed > 0 {
-            println!("{} plans could not be followed to their end", found.plans_not_followed);
-        }
-        if !found.is_whole() && !redacted {
-            println!(
-                "What is not derived does not count as right; --redacted accepts that openings are gone."
-            );
-        }
-        for call in &found.unresolved {
-            println!("call {call} went out and its outcome is not on record");
-        }
-        for difference in &found.differences {
-            println!("event {}: {}", difference.index, difference.what);
-        }
-    }
-    let holds = found.differences.is_empty() && (redacted || found.is_whole());
-    Ok(if holds { ExitCode::SUCCESS } else { ExitCode::FAILURE })
-}
-
-fn verify(
-    log: Option<PathBuf>,
-    key: Option<&Path>,
-    (checkpoints, origin): (&[PathBuf], Option<String>),
-    json: bool,
-    place: &Place,
-) -> Result<ExitCode, Failure> {
-    let mut origins = Vec::from_iter(origin);
-    let folder = match log {
-        Some(folder) => folder,
-        None => {
-            let state = state(place)?;
-            origins.extend(audit::kept_origin(&state)?);
-            audit_folder(place, &state)?
-        }
-    };
-    let key = match key {
-        Some(path) => PublicKey::from_pem(&std::fs::read_to_string(path).map_err(io(path.display()))?)?,
-        None => signing_key(None)?.public(),
-    };
-    let kept = checkpoints.iter().map(|path| std::fs::read(path).map_err(io(path.display())));
-    let kept: Vec<Vec<u8>> = kept.collect::<Result<_, _>>()?;
-    let older: Vec<&[u8]> = kept.iter().map(Vec::as_slice).collect();
-    let origins: Vec<&str> = origins.iter().map(String::as_str).collect();
-    let report = audit::verify(&folder, &key, &older, &origins)?;
-    if json {
-        show::json(&report)?;
-    } else {
-        println!("{}", show::printable(&report.text));
-    }
-    Ok(if report.sound { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn sandboxed(spec: &str, command: &[std::ffi::OsString]) -> Result<ExitCode, Failure> {

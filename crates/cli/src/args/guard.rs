@@ -149,21 +149,20 @@ holds from the next start on, \"states\": [FOLDER…] where several guards are m
     #[command(after_help = "Example:
   ostrom guard status --json
 
---json: {\"policy\": its hash, \"contexts\": [{\"context\": {\"principal\", \"run\"}, \"label\"}], \"stopped\": [SCOPE…], \"unresolved\": [CALL…], \"waiting\": how many calls, \"held\": how many definitions}")]
+--json: {\"policy\": its hash, \"contexts\": [{\"context\": {\"principal\", \"run\"}, \"label\"}], \"stopped\": [SCOPE…], \"unresolved\": [CALL…], \"waiting\": how many calls, \"held\": how many definitions, \"unwritten\": why the audit log cannot be written, or null}")]
     Status(StatusOptions),
-    /// Say in one sentence why a call was decided as it was.
-    #[command(after_help = "Example:
-  ostrom guard explain 12")]
-    Explain {
-        /// The number of the call.
-        call: u64,
-        /// Print the explanation as JSON.
-        #[arg(long)]
-        json: bool,
-        /// Which guard.
-        #[command(flatten)]
-        place: Place,
-    },
+    /// Say in one sentence why a call was decided as it was; without its number, list the latest calls.
+    #[command(after_help = "Examples:
+  ostrom guard explain         # the latest calls, with their numbers
+  ostrom guard explain 12
+
+What came of a call: answered, failed, refused, asked (refused until a person
+approves it), unknown (it went out, and no answer is on record).
+
+--json: {\"calls\": [{\"call\", \"at\": seconds since 1970, \"tool\", \"principal\",
+\"run\", \"outcome\", \"request\"}…], \"of\": how many there are}; with a number
+{\"call\", \"tool\", \"principal\", \"dispatched\", \"sentence\", \"because\", \"arguments\", \"ways\"}")]
+    Explain(ExplainOptions),
     /// Derive every decision of an audit log again, offline.
     #[command(
         after_help = "Exit status: 0 everything came out as it is on record, 1 it did not, or could not be derived."
@@ -230,6 +229,22 @@ pub struct Place {
     /// The folder of its state.
     #[arg(long)]
     pub state: Option<PathBuf>,
+}
+
+/// `ostrom guard explain`.
+#[derive(Debug, Args)]
+pub struct ExplainOptions {
+    /// The number of the call.
+    pub call: Option<u64>,
+    /// How many calls to list.
+    #[arg(long, value_name = "N", default_value_t = 20, conflicts_with = "call")]
+    pub last: usize,
+    /// Print the explanation as JSON.
+    #[arg(long)]
+    pub json: bool,
+    /// Which guard.
+    #[command(flatten)]
+    pub place: Place,
 }
 
 /// `ostrom guard stop`.

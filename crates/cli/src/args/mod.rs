@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 pub use guard::{
-    ApproveOptions, GuardCommand, MintOptions, ObserveOptions, PinOptions, Place, ResetOptions,
-    RevokeSourceOptions, StatusOptions, StopOptions, UnpinOptions,
+    ApproveOptions, ExplainOptions, GuardCommand, MintOptions, ObserveOptions, PinOptions, Place,
+    ResetOptions, RevokeSourceOptions, StatusOptions, StopOptions, UnpinOptions,
 };
 pub use node::{BackupOptions, CheckOptions, NodePlace, RestoreOptions, ServeOptions};
 pub use peer::{AddOptions, Giving, Here, OpenOptions, PeerCommand, SealKeyCommand};
@@ -82,7 +82,9 @@ Exit status: 0 nothing at or above --fail-on and everything was decided, 1 findi
 Exit status: 0 it is signed, 1 nothing was signed.")]
     Sign(SignOptions),
     /// Check a model against its signature, and against revocations.
-    #[command(after_help = "Examples:
+    #[command(
+        override_usage = "ostrom verify [OPTIONS] <--key KEY | --root PEM | --trusted-root JSON> PATH",
+        after_help = "Examples:
   ostrom verify ./model-folder --key model-key.pub.pem
   ostrom verify ./model-folder --root ca.crt
   ostrom verify ./model-folder --trusted-root trusted_root.json --identity lab@example.org --issuer https://issuer.example
@@ -91,7 +93,8 @@ Exit status: 0 it is signed, 1 nothing was signed.")]
          differ {\"holds\": false, \"error\", \"differences\": null or {\"extra\", \"missing\", \"changed\", \"unexamined\"},
          \"revocation\", \"unusableRecords\"}
 
-Exit status: 0 it is what was signed and nothing is revoked, 1 it is not.")]
+Exit status: 0 it is what was signed and nothing is revoked, 1 it is not."
+    )]
     Verify(VerifyModelOptions),
     /// Write one signed statement of what a model is: files, digests, licence, parents, scan, signatures.
     #[command(after_help = "Examples:

@@ -22,6 +22,8 @@ struct Held {
     digest: Digest,
     reasons: Vec<String>,
     definition: String,
+    /// Whether a person may approve it at all.
+    approvable: bool,
     /// All of it, as the guard said it.
     told: Value,
 }
@@ -33,7 +35,17 @@ impl Held {
         let digest = text("digest").parse().unwrap_or_else(|_| Digest::of(b""));
         let reasons = value.get("reasons").map(texts).unwrap_or_default();
         let (server, kind, name) = (text("server"), text("kind"), text("name"));
-        Self { server, kind, name, digest, reasons, definition: text("definition"), told: value.clone() }
+        let approvable = value.get("approvable").and_then(Value::as_bool).unwrap_or(true);
+        Self {
+            server,
+            kind,
+            name,
+            digest,
+            reasons,
+            definition: text("definition"),
+            approvable,
+            told: value.clone(),
+        }
     }
 
     /// Whether nothing speaks against it but that nobody has looked at it.
@@ -125,9 +137,13 @@ pub fn pin(options: &PinOptions) -> Result<ExitCode, Failure> {
 
 fn list(left: &[&Held]) {
     left.iter().for_each(|one| one.show());
-    match left.len() {
-        0 => println!("Nothing is held."),
-        count => println!("{count} held. Approve with: ostrom guard pin NAME --hash HASH"),
+    let approvable = left.iter().filter(|one| one.approvable).count();
+    match (left.len(), approvable) {
+        (0, _) => println!("Nothing is held."),
+        (count, 0) => {
+            println!("{count} held. Nobody can approve hidden text: the server has to leave it out.")
+        }
+        (count, _) => println!("{count} held. Approve with: ostrom guard pin NAME --hash HASH"),
     }
     if let (new, Some(hash)) = only_new(left) {
         println!(

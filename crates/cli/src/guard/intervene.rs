@@ -8,7 +8,8 @@ use ostrom_guard::serve::control::{Command, ask};
 use ostrom_guard::serve::write_down;
 use serde_json::{Value, json};
 
-use super::{audit_folder, meant, state};
+use super::record::audit_folder;
+use super::{meant, state};
 use crate::args::{Place, ResetOptions, RevokeSourceOptions, StopOptions};
 use crate::eval::signing_key;
 use crate::fail::Failure;

@@ -8,7 +8,8 @@ use ostrom_guard::serve;
 use ostrom_guard::serve::control::{Command, ask};
 use serde_json::{Value, json};
 
-use super::{audit_folder, state};
+use super::record::audit_folder;
+use super::state;
 use crate::args::UnpinOptions;
 use crate::eval::signing_key;
 use crate::fail::Failure;

@@ -21,6 +21,7 @@ struct Status {
     unresolved: Vec<u64>,
     waiting: u64,
     held: u64,
+    unwritten: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -82,6 +83,7 @@ impl Status {
                 hint(self.held, "ostrom guard pin")
             ),
         ];
+        lines.extend(self.unwritten.iter().map(|why| format!("calls stop  {why}")));
         lines.extend(self.stopped.iter().map(|scope| format!("stopped     {scope}")));
         lines.extend(
             self.unresolved
@@ -126,11 +128,13 @@ mod tests {
                 {"context": {"principal": "alice", "run": "r1"}, "label": {"integrity": "anyone", "readers": {"only": []}}},
             ],
             "stopped": ["tool mail/send"], "unresolved": [7], "waiting": 1, "held": 0,
+            "unwritten": "the audit log cannot be written",
         });
         let status: Status = serde_json::from_value(told).unwrap();
         let expected = "policy      abc
 waiting     1 call: ostrom guard approve
 held        0 definitions
+calls stop  the audit log cannot be written
 stopped     tool mail/send
 unresolved  call 7 went out, and its outcome is not on record
 context     local

@@ -189,6 +189,19 @@ fn a_refused_call_is_explained_approved_once_and_replayed() {
     assert_eq!(place.arrived().len(), 3);
     agent.end();
 
+    // Where there is no number at hand.
+    let listed = place.said(&["explain"]);
+    for (line, words) in listed.lines().zip([
+        vec!["0  ", "  answered  local  mail/send"],
+        vec!["1  ", "  answered  local  mail/read"],
+        vec!["2  ", "  asked     local  mail/send  (request ", request],
+    ]) {
+        assert!(words.iter().all(|words| line.contains(words)), "{words:?}: {listed}");
+    }
+    assert!(listed.ends_with("6 calls. ostrom guard explain CALL tells more of one.\n"), "{listed}");
+    let latest = place.guard(&["explain", "--last", "1", "--json"]).stdout;
+    let latest: Value = serde_json::from_slice(&latest).unwrap();
+    assert_eq!((&latest["of"], &latest["calls"][0]["call"]), (&json!(6), &json!(5)), "{latest}");
     let explained = place.said(&["explain", "2"]);
     for words in
         ["did not go out", "may be influenced by user only", "read (call 1) was shown", "to = \"eve\""]
@@ -340,6 +353,8 @@ fn with_no_room_for_the_log_calls_stop_and_none_is_made_unrecorded() {
     }
     let last = answers.last().unwrap();
     assert!(last.contains("audit log cannot be written"), "{last}");
+    let status = place.said(&["status"]);
+    assert!(status.contains("calls stop  the audit log cannot be written"), "{status}");
     let made = answers.iter().filter(|answer| *answer == "The call succeeded.").count();
     assert!(made > 3, "{:?}", answers.first());
     drop(agent);
@@ -529,7 +544,7 @@ fn what_the_guard_tells_people_it_tells_programs() {
     );
     assert_eq!(status["contexts"][0]["context"], json!({"principal": "local"}));
     let people = place.said(&["status"]);
-    for words in ["1 calls: ostrom guard approve", "context     local", "influenced by outside and user"] {
+    for words in ["1 call: ostrom guard approve", "context     local", "influenced by outside and user"] {
         assert!(people.contains(words), "{words}: {people}");
     }
     let stranger = place.guard(&["mint", "--principal", "alice"]);

@@ -11,6 +11,7 @@
 
 mod ahead;
 mod asked;
+mod called;
 mod explain;
 mod landed;
 mod log;
@@ -23,6 +24,7 @@ mod rules;
 mod verify;
 
 pub use asked::Waiting;
+pub use called::{Became, Called, Calls, calls};
 pub use explain::{Explanation, explain};
 pub use log::{AuditLog, Mode, Opened, events};
 pub use observed::{Observed, observed};

@@ -25,7 +25,7 @@ use super::meant;
 use super::unpin;
 use crate::flow::{ContextKey, Event, Scope};
 use crate::gateway::{Gateway, now};
-use crate::pin::Kind;
+use crate::pin::{Kind, Reason, Standing};
 
 /// Bytes of a question.
 const MAX_LINE: u64 = 1 << 20;
@@ -325,6 +325,7 @@ async fn intervened(gateway: &Gateway, event: Event, what: &str) -> Result<Value
 fn status(gateway: &Gateway) -> Value {
     let mut state = gateway.shared.lock();
     let waiting = state.approvals.waiting(now()).len();
+    let unwritten = gateway.shared.written(&state).err().map(|error| error.to_string());
     let contexts: Vec<Value> =
         state.engine.contexts().map(|(key, label)| json!({"context": key, "label": label})).collect();
     json!({
@@ -335,6 +336,7 @@ fn status(gateway: &Gateway) -> Value {
         "unresolved": state.engine.unresolved().collect::<Vec<_>>(),
         "waiting": waiting,
         "held": gateway.catalogue.held().len(),
+        "unwritten": unwritten,
     })
 }
 
@@ -350,6 +352,7 @@ fn held(gateway: &Gateway) -> Vec<Value> {
                 "name": held.checked.name,
                 "digest": held.checked.digest,
                 "reasons": reasons(&held.checked.standing),
+                "approvable": !is_hidden(&held.checked.standing),
                 "definition": held.definition.as_ref().map(|definition| {
                     crate::pin::rendering(definition)
                 }),
@@ -358,11 +361,16 @@ fn held(gateway: &Gateway) -> Vec<Value> {
         .collect()
 }
 
+/// Whether a definition has hidden text: nobody can approve that.
+fn is_hidden(standing: &Standing) -> bool {
+    matches!(standing, Standing::Held(reasons) if reasons.iter().any(|reason| matches!(reason, Reason::Hidden(_))))
+}
+
 /// Why a definition is held, in sentences.
-fn reasons(standing: &crate::pin::Standing) -> Vec<String> {
+fn reasons(standing: &Standing) -> Vec<String> {
     match standing {
-        crate::pin::Standing::Held(reasons) => reasons.iter().map(ToString::to_string).collect(),
-        crate::pin::Standing::Pinned | crate::pin::Standing::Removed => Vec::new(),
+        Standing::Held(reasons) => reasons.iter().map(ToString::to_string).collect(),
+        Standing::Pinned | Standing::Removed => Vec::new(),
     }
 }
 
