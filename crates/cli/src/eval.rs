@@ -16,7 +16,7 @@ use ostrom_lab::run::{Ended, Run, RunPlan, SCHEMA, Watch};
 use ostrom_lab::suite::Suite;
 use ostrom_lab::{export, report};
 use ostrom_models::{Model, ModelIdentity};
-use ostrom_trust::{PublicKey, SecretKey};
+use ostrom_trust::{KeyError, Passphrase, PublicKey, SecretKey};
 use serde::Deserialize;
 use serde_json::json;
 use tempfile::TempDir;
@@ -171,11 +171,28 @@ async fn start(options: RunOptions) -> Result<ExitCode, Failure> {
 /// The key that signs; made on first use.
 pub fn signing_key(path: Option<&Path>) -> Result<SecretKey, Failure> {
     let path = path.map_or_else(paths::key, |path| Ok(path.to_owned()))?;
-    let (key, made) = SecretKey::load_or_create(&path)?;
+    let (key, made) = match SecretKey::load_or_create(&path) {
+        Err(KeyError::Encrypted { .. }) => (unlocked(&path)?, false),
+        loaded => loaded?,
+    };
     if made {
         eprintln!("made the signing key {} ({})", key.public().id().short(), path.display());
     }
     Ok(key)
+}
+
+/// Where the passphrase of an encrypted key is looked for: one place for every command that signs.
+const PASSPHRASE: &str = "OSTROM_KEY_PASSPHRASE";
+
+/// The encrypted key at `path`.
+pub fn unlocked(path: &Path) -> Result<SecretKey, Failure> {
+    match std::env::var(PASSPHRASE) {
+        Ok(text) if !text.is_empty() => Ok(SecretKey::load_encrypted(path, &Passphrase::new(text))?),
+        _ => Err(Failure::new(format!(
+            "{} is encrypted: put its passphrase into the environment variable {PASSPHRASE}",
+            path.display()
+        ))),
+    }
 }
 
 /// A run to be started.

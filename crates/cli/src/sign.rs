@@ -12,14 +12,14 @@ use ostrom_scan::passport::FILE_NAME;
 use ostrom_scan::revocation::Standing;
 use ostrom_trust::oms::{
     self, CertificateTime, CertificateTrust, Curve, EcKeyError, EcPublicKey, EcSecretKey, FastCache,
-    HashAlgorithm, Method, OmsError, Passphrase, Progress, SignedBy, Signer, SigstoreTrust, Trust,
-    TrustedRoot, UNFINISHED, Verified,
+    HashAlgorithm, Method, OmsError, Progress, SignedBy, Signer, SigstoreTrust, Trust, TrustedRoot,
+    UNFINISHED, Verified,
 };
-use ostrom_trust::{PublicKey, SecretKey};
+use ostrom_trust::{KeyError, Passphrase, PublicKey, SecretKey};
 use serde_json::json;
 
 use crate::args::{CurveName, KeyCommand, SignOptions, VerifyModelOptions};
-use crate::eval::signing_key;
+use crate::eval::{signing_key, unlocked};
 use crate::fail::{Failure, io};
 use crate::records::{Records, against, refuse_unless_clear, standing_json};
 use crate::{paths, show};
@@ -62,14 +62,12 @@ fn new_key(
             key.save(file, passphrase(passphrase_env)?.as_ref())?;
             (key.public().to_pem(), curve.to_string(), key.public().id())
         }
-        None if passphrase_env.is_some() => {
-            return Err(Failure::new(
-                "Ed25519 keys are kept without a passphrase: leave --passphrase-env out, and keep the file where only you can read it",
-            ));
-        }
         None => {
             let key = SecretKey::generate()?;
-            key.save(file)?;
+            match passphrase(passphrase_env)? {
+                Some(passphrase) => key.save_encrypted(file, &passphrase)?,
+                None => key.save(file)?,
+            }
             (key.public().to_pem()?, ED25519.to_owned(), key.public().id().to_string())
         }
     };
@@ -85,7 +83,10 @@ fn new_key(
 /// Prints the public half of a key, by default of the one that signs records, passports and results.
 fn public_key(file: Option<&Path>, json: bool) -> Result<ExitCode, Failure> {
     let key = match file {
-        Some(file) => PublicKey::load(file)?,
+        Some(file) => match PublicKey::load(file) {
+            Err(KeyError::Encrypted { .. }) => unlocked(file)?.public(),
+            loaded => loaded?,
+        },
         None => signing_key(None)?.public(),
     };
     let pem = key.to_pem()?;
@@ -131,7 +132,10 @@ pub fn sign(options: &SignOptions) -> Result<ExitCode, Failure> {
         Some(certificate) => {
             let read = |path: &PathBuf| fs::read_to_string(path).map_err(io(path.display()));
             let chain = options.chain.iter().map(read).collect::<Result<Vec<_>, _>>()?;
-            Signer::certificate(key, &read(certificate)?, chain.iter().map(String::as_str))?
+            let signer = Signer::certificate(key, &read(certificate)?, chain.iter().map(String::as_str))?;
+            // Verifiers look at the time of day unless they are told not to, and `sign` has no other to offer.
+            signer.check_time(std::time::SystemTime::now())?;
+            signer
         }
     };
     let settings = oms::SignOptions {

@@ -10,10 +10,11 @@ use std::process::ExitCode;
 use std::time::Instant;
 use std::{env, fs};
 
+use ostrom_trust::Passphrase;
 use ostrom_trust::oms::{
     CertificateTime, CertificateTrust, Curve, DEFAULT_SHARD_SIZE, EcPublicKey, EcSecretKey, FastCache,
-    Method, Passphrase, Progress, SignOptions, Signer, SigstoreTrust, Trust, TrustedRoot, VerifyOptions,
-    authenticate, sign, verify, verify_fast,
+    Method, Progress, SignOptions, Signer, SigstoreTrust, Trust, TrustedRoot, VerifyOptions, authenticate,
+    sign, verify, verify_fast,
 };
 
 use sha2::{Digest as _, Sha256};

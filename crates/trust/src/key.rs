@@ -6,14 +6,14 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use ed25519_dalek::pkcs8::spki::der::pem::LineEnding;
-use ed25519_dalek::pkcs8::{
-    DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey, KeypairBytes,
-};
+use ed25519_dalek::pkcs8::KeypairBytes;
 use ed25519_dalek::{Signer as _, SigningKey, VerifyingKey};
 use ostrom_core::Digest;
+use pkcs8::der::pem::LineEnding;
+use pkcs8::{DecodePrivateKey, DecodePublicKey, EncodePrivateKey, EncodePublicKey};
+use zeroize::Zeroizing;
 
-use crate::private_file;
+use crate::{Passphrase, private_file};
 
 /// The SHA-256 digest of a public key's SubjectPublicKeyInfo (DER), which names the key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -51,13 +51,15 @@ pub enum KeyError {
         /// `secret` or `public`.
         expected: &'static str,
     },
-    /// The secret key is encrypted, and no passphrase is ever asked for here.
-    #[error(
-        "{} is encrypted with a passphrase, which Ed25519 keys are read without here: write it out in the clear for its \
-         owner only (openssl pkey -in FILE -out NEW), or make another key (ostrom key new NEW --curve ed25519)",
-        path.display()
-    )]
+    /// The secret key is encrypted: [`SecretKey::load_encrypted`] opens it.
+    #[error("{} is encrypted with a passphrase", path.display())]
     Encrypted {
+        /// The key file.
+        path: PathBuf,
+    },
+    /// The passphrase is another, or what it protects is no Ed25519 key.
+    #[error("the passphrase does not open {}, or what is in it is not an Ed25519 key", path.display())]
+    WrongPassphrase {
         /// The key file.
         path: PathBuf,
     },
@@ -120,6 +122,18 @@ impl SecretKey {
         Ok(Self(key))
     }
 
+    /// Reads an encrypted PKCS#8 PEM file (PBES2).
+    ///
+    /// # Errors
+    /// If the file cannot be read, or the passphrase does not open it.
+    pub fn load_encrypted(path: &Path, passphrase: &Passphrase) -> Result<Self, KeyError> {
+        let pem =
+            fs::read_to_string(path).map_err(|source| KeyError::File { path: path.to_owned(), source })?;
+        SigningKey::from_pkcs8_encrypted_pem(&pem, passphrase.as_bytes())
+            .map(Self)
+            .map_err(|_| KeyError::WrongPassphrase { path: path.to_owned() })
+    }
+
     /// Reads the key at `path`, or makes one there (mode 0600) and says so in the second value.
     ///
     /// # Errors
@@ -155,12 +169,27 @@ impl SecretKey {
     /// # Errors
     /// If the file exists or cannot be written.
     pub fn save(&self, path: &Path) -> Result<(), KeyError> {
+        self.write(path, |key| key.to_pkcs8_pem(LineEnding::LF))
+    }
+
+    /// The same, encrypted (PBES2 with scrypt and AES-256-CBC).
+    ///
+    /// # Errors
+    /// If the file exists or cannot be written.
+    pub fn save_encrypted(&self, path: &Path, passphrase: &Passphrase) -> Result<(), KeyError> {
+        self.write(path, |key| key.to_pkcs8_encrypted_pem(passphrase.as_bytes(), LineEnding::LF))
+    }
+
+    fn write(
+        &self,
+        path: &Path,
+        encode: impl FnOnce(&KeypairBytes) -> pkcs8::Result<Zeroizing<String>>,
+    ) -> Result<(), KeyError> {
         let file_error = |source| KeyError::File { path: path.to_owned(), source };
         if let Some(folder) = path.parent() {
             fs::create_dir_all(folder).map_err(file_error)?;
         }
-        let pem = KeypairBytes { secret_key: self.0.to_bytes(), public_key: None }
-            .to_pkcs8_pem(LineEnding::LF)
+        let pem = encode(&KeypairBytes { secret_key: self.0.to_bytes(), public_key: None })
             .map_err(|_| KeyError::NotAKey { path: path.to_owned(), expected: "secret" })?;
         private_file::write_new(path, pem.as_bytes()).map_err(file_error)
     }
@@ -195,9 +224,12 @@ impl PublicKey {
     pub fn load(path: &Path) -> Result<Self, KeyError> {
         let pem =
             fs::read_to_string(path).map_err(|source| KeyError::File { path: path.to_owned(), source })?;
-        Self::from_pem(&pem)
-            .or_else(|_| SecretKey::load(path).map(|key| key.public()))
-            .map_err(|_| KeyError::NotAKey { path: path.to_owned(), expected: "public" })
+        Self::from_pem(&pem).or_else(|_| SecretKey::load(path).map(|key| key.public())).map_err(|error| {
+            match error {
+                KeyError::Encrypted { path } => KeyError::Encrypted { path },
+                _ => KeyError::NotAKey { path: path.to_owned(), expected: "public" },
+            }
+        })
     }
 
     /// Reads every file of a folder of trusted keys, whatever its name. A folder that does not exist has none.
@@ -330,16 +362,25 @@ mod tests {
     }
 
     #[test]
-    fn an_encrypted_key_is_called_that() {
+    fn an_encrypted_key_is_opened_by_its_passphrase_alone() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("k.pem");
-        fs::write(
-            &path,
-            "-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n",
-        )
-        .unwrap();
+        let key = SecretKey::generate().unwrap();
+        let passphrase = Passphrase::new("correct horse");
+        key.save_encrypted(&path, &passphrase).unwrap();
+        assert!(fs::read_to_string(&path).unwrap().starts_with("-----BEGIN ENCRYPTED PRIVATE KEY-----\n"));
         assert!(matches!(SecretKey::load(&path), Err(KeyError::Encrypted { .. })));
         assert!(matches!(SecretKey::load_or_create(&path), Err(KeyError::Encrypted { .. })));
+        assert!(matches!(PublicKey::load(&path), Err(KeyError::Encrypted { .. })));
+        assert_eq!(SecretKey::load_encrypted(&path, &passphrase).unwrap().public(), key.public());
+        let wrong = SecretKey::load_encrypted(&path, &Passphrase::new("battery staple"));
+        assert!(matches!(wrong, Err(KeyError::WrongPassphrase { .. })));
+        // Keys of the other kind are no keys here, whatever opens them.
+        let other = folder.path().join("p256.pem");
+        let ec = crate::oms::EcSecretKey::generate(crate::oms::Curve::P256).unwrap();
+        ec.save(&other, Some(&passphrase)).unwrap();
+        let found = SecretKey::load_encrypted(&other, &passphrase);
+        assert!(matches!(found, Err(KeyError::WrongPassphrase { .. })));
     }
 
     #[test]

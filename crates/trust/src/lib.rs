@@ -8,8 +8,10 @@ mod dsse;
 mod key;
 pub mod log;
 pub mod oms;
+mod passphrase;
 mod private_file;
 
 pub use canonical::{CanonicalError, canonical_json, digest_of};
 pub use dsse::{Envelope, EnvelopeError, IN_TOTO_PAYLOAD_TYPE, Verified};
 pub use key::{KeyError, KeyId, PublicKey, SecretKey};
+pub use passphrase::Passphrase;

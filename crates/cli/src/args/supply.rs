@@ -54,7 +54,8 @@ Exit status: 0 it was made, 1 it was not: a file of that name exists, or cannot 
         /// The curve: a NIST curve for `ostrom sign`; ed25519 for --sign-key (records, passports, results).
         #[arg(long, value_enum, default_value_t = CurveName::P256)]
         curve: CurveName,
-        /// The environment variable with a passphrase to encrypt it with. Not for ed25519.
+        /// The environment variable with a passphrase to encrypt it with. What signs with an encrypted ed25519 key takes the passphrase from
+        /// OSTROM_KEY_PASSPHRASE.
         #[arg(long)]
         passphrase_env: Option<String>,
         /// Print the result as JSON.

@@ -160,14 +160,7 @@ pub(super) fn path(
     time: u64,
 ) -> Result<Vec<u8>, String> {
     let name = || show(&leaf.subject_name());
-    if !leaf.is_valid_at(time) {
-        return Err(format!(
-            "{} is valid from {} to {} (seconds since 1970), but the time that counts is {time}",
-            name(),
-            leaf.not_before,
-            leaf.not_after
-        ));
-    }
+    leaf.check_time(time)?;
     // A signer's certificate that the user trusts by itself needs no path.
     if roots.iter().any(|root| root.der == leaf.der) {
         return Ok(leaf.der.clone());
@@ -185,13 +178,15 @@ pub(super) fn path(
     }
     let mut anchors: Vec<TrustAnchor<'_>> = Vec::new();
     for (_, der) in &valid {
-        anchors
-            .push(anchor_from_trusted_cert(der).map_err(|error| format!("a root cannot be used: {error}"))?);
+        anchors.push(
+            anchor_from_trusted_cert(der)
+                .map_err(|error| format!("a root cannot be used: {}", in_words(&error)))?,
+        );
     }
     let helpers: Vec<CertificateDer<'_>> = helpers.iter().map(|der| CertificateDer::from(*der)).collect();
     let der = CertificateDer::from(leaf.der.as_slice());
-    let end_entity =
-        EndEntityCert::try_from(&der).map_err(|error| format!("{} cannot be used: {error}", name()))?;
+    let end_entity = EndEntityCert::try_from(&der)
+        .map_err(|error| format!("{} cannot be used: {}", name(), in_words(&error)))?;
     let root_of = |anchor: &TrustAnchor<'_>| {
         let mut pairs = valid.iter().zip(&anchors);
         pairs.find(|(_, candidate)| std::ptr::eq(*candidate, anchor)).map(|((root, _), _)| *root)
@@ -226,11 +221,51 @@ pub(super) fn path(
             None,
             Some(&authorities_may_sign),
         )
-        .map_err(|error| format!("no valid path from {} to a trusted root: {error}{left_out}", name()))?;
+        .map_err(|error| {
+            format!("no valid path from {} to a trusted root: {}{left_out}", name(), in_words(&error))
+        })?;
     if let Some(issuer) = path.intermediate_certificates().next() {
         return Ok(issuer.der().to_vec());
     }
     root_of(path.anchor())
         .map(|root| root.der.clone())
         .ok_or_else(|| "the root of the path is not among the roots".to_owned())
+}
+
+/// What webpki found, which shows itself only as a programmer would write it.
+fn in_words(error: &webpki::Error) -> String {
+    use webpki::Error;
+    let date = |time: &UnixTime| date(time.as_secs());
+    match error {
+        Error::CertExpired { time, not_after } => {
+            format!("a certificate of the path was valid until {}, and the time that counts is {}", date(not_after), date(time))
+        }
+        Error::CertNotValidYet { time, not_before } => {
+            format!("a certificate of the path is valid from {} on, and the time that counts is {}", date(not_before), date(time))
+        }
+        Error::UnknownIssuer => {
+            "whoever issued it, or one of the path, is not among the certificates given, or may not issue any (UnknownIssuer)".to_owned()
+        }
+        Error::PathLenConstraintViolated => {
+            "more certificates lie between it and an authority than that one allows (PathLenConstraintViolated)".to_owned()
+        }
+        Error::NameConstraintViolation => {
+            "its name lies outside of what an authority may vouch for (NameConstraintViolation)".to_owned()
+        }
+        Error::InvalidSignatureForPublicKey => {
+            "a signature of the path does not hold (InvalidSignatureForPublicKey)".to_owned()
+        }
+        Error::RequiredEkuNotFoundContext(_) => {
+            "a certificate of the path is not meant for signing code (RequiredEkuNotFound)".to_owned()
+        }
+        // The rest are names that say what is wrong, and rare.
+        other => format!("{other:?}"),
+    }
+}
+
+/// A time in seconds since 1970, for people.
+pub(super) fn date(seconds: u64) -> String {
+    let micros = i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000);
+    let time = ostrom_core::Timestamp::from_micros(micros).unwrap_or(ostrom_core::Timestamp::MAX).to_string();
+    format!("{} UTC", time.get(..19).unwrap_or(&time).replace('T', " "))
 }

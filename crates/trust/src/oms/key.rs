@@ -16,7 +16,7 @@ use zeroize::Zeroizing;
 
 use super::pem;
 use super::show::hex;
-use crate::private_file;
+use crate::{Passphrase, private_file};
 
 /// What is wrong with an elliptic-curve key or its file.
 #[derive(Debug, thiserror::Error)]
@@ -42,23 +42,6 @@ pub enum EcKeyError {
     /// The system gave no random bytes.
     #[error("the system gave no random bytes")]
     NoEntropy,
-}
-
-/// A passphrase. Prints masked and is wiped when dropped.
-#[derive(Clone)]
-pub struct Passphrase(Zeroizing<String>);
-
-impl Passphrase {
-    /// Takes hold of a passphrase.
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(Zeroizing::new(text.into()))
-    }
-}
-
-impl fmt::Debug for Passphrase {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Passphrase(…)")
-    }
 }
 
 /// A curve. Each goes with one hash function: SHA-256, SHA-384, SHA-512.
@@ -177,7 +160,7 @@ impl EcSecretKey {
                     let info = EncryptedPrivateKeyInfoRef::try_from(block.der.as_slice())
                         .map_err(|_| EcKeyError::NotAKey("its encryption is not PBES2".to_owned()))?;
                     let opened =
-                        info.decrypt(passphrase.0.as_bytes()).map_err(|_| EcKeyError::WrongPassphrase)?;
+                        info.decrypt(passphrase.as_bytes()).map_err(|_| EcKeyError::WrongPassphrase)?;
                     return Self::from_pkcs8(opened.as_bytes());
                 }
                 _ => {}
@@ -210,7 +193,7 @@ impl EcSecretKey {
         let pem = match passphrase {
             None => each_secret!(self, key => key.to_pkcs8_pem(LineEnding::LF)),
             Some(passphrase) => each_secret!(self, key => {
-                key.to_pkcs8_encrypted_pem(passphrase.0.as_bytes(), LineEnding::LF)
+                key.to_pkcs8_encrypted_pem(passphrase.as_bytes(), LineEnding::LF)
             }),
         };
         pem.map_err(|_| EcKeyError::NoEntropy)

@@ -24,7 +24,7 @@ pub use cache::FastCache;
 pub use certificate::{CertificateTime, CertificateTrust};
 pub use error::{Change, Changed, Differences, OmsError, Problem, Why};
 pub use hash::HashAlgorithm;
-pub use key::{Curve, EcKeyError, EcPublicKey, EcSecretKey, Passphrase};
+pub use key::{Curve, EcKeyError, EcPublicKey, EcSecretKey};
 pub use manifest::{DEFAULT_SHARD_SIZE, Method};
 pub use sign::{SignOptions, Signed, Signer, UNFINISHED, sign};
 pub use sigstore::{SigstoreSigner, SigstoreTrust, TrustedRoot};

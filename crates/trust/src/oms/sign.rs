@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Component, Path};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::bundle::{MAX_BUNDLE, Named, write};
 use super::error::{OmsError, Problem, Why};
@@ -63,6 +64,17 @@ impl Signer {
             ders.extend(pem::certificates(text).map_err(OmsError::Certificate)?);
         }
         Ok(Self { key, chain: ders })
+    }
+
+    /// Checks that the signer's certificate is valid at `time`. A bare key always is.
+    ///
+    /// # Errors
+    /// If it has expired by then, or is not valid yet: whoever verifies would refuse what it signs.
+    pub fn check_time(&self, time: SystemTime) -> Result<(), OmsError> {
+        let Some(leaf) = self.chain.first() else { return Ok(()) };
+        let leaf = Certificate::from_der(leaf).map_err(OmsError::Certificate)?;
+        let time = time.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_secs());
+        leaf.check_time(time).map_err(OmsError::Certificate)
     }
 
     /// The public key that verifiers need, or that the certificate is for.

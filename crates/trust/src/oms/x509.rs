@@ -3,7 +3,9 @@
 use der::asn1::{AnyRef, BitStringRef, ObjectIdentifier, OctetStringRef};
 use der::{DateTime, Decode as _, Encode as _, Tag, TagNumber, Tagged as _};
 
+use super::certificate::date;
 use super::key::EcPublicKey;
+use super::show::show;
 
 const KEY_USAGE: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.15");
 const BASIC_CONSTRAINTS: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.29.19");
@@ -119,6 +121,20 @@ impl Certificate {
             fields: fields.iter().map(AnyRef::to_der).collect::<Parsed<_>>()?,
             extensions,
         })
+    }
+
+    /// Checks that this time, in seconds since 1970, lies within its validity.
+    pub(super) fn check_time(&self, time: u64) -> Result<(), String> {
+        if self.is_valid_at(time) {
+            return Ok(());
+        }
+        Err(format!(
+            "{} is valid from {} to {}, but the time that counts is {}",
+            show(&self.subject_name()),
+            date(self.not_before),
+            date(self.not_after),
+            date(time)
+        ))
     }
 
     /// Whether this time, in seconds since 1970, lies within its validity.

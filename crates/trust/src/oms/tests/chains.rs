@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, UNIX_EPOCH};
 
 use super::pki::{
     CODE_SIGNING, Chain, DAY, DIGITAL_SIGNATURE, Draft, KEY_CERT_SIGN, SERVER, START, authority, extension,
@@ -92,6 +93,16 @@ fn validity_counts_at_the_time_that_the_caller_chose() {
     assert_refused(&chain, CertificateTime::At(START + 3 * DAY), "valid from");
     assert_refused(&chain, CertificateTime::At(START), "valid from");
     assert_refused(&chain, CertificateTime::Now, "valid from");
+    // Nobody signs with it unawares, either.
+    let signer =
+        Signer::certificate(copy(&chain.leaf_key), &to_pem(&chain.leaf_der()), std::iter::empty()).unwrap();
+    let at = |seconds| signer.check_time(UNIX_EPOCH + Duration::from_secs(seconds));
+    at(START + DAY).unwrap();
+    for seconds in [START, START + 3 * DAY] {
+        let error = at(seconds).unwrap_err().to_string();
+        assert!(error.contains(" UTC, but the time that counts is "), "{error}");
+    }
+    Signer::key(copy(&chain.leaf_key)).check_time(UNIX_EPOCH).unwrap();
 }
 
 #[test]
@@ -102,6 +113,11 @@ fn expired_authorities_are_not_trusted() {
     let mut expired = chain();
     expired.middle.to = START + DAY;
     assert_refused(&expired, CertificateTime::At(START + 2 * DAY), "no valid path");
+    assert_refused(
+        &expired,
+        CertificateTime::At(START + 2 * DAY),
+        "a certificate of the path was valid until 20",
+    );
 }
 
 #[test]
