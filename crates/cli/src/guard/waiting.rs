@@ -38,7 +38,8 @@ pub fn approve(options: &ApproveOptions) -> Result<ExitCode, Failure> {
         waiting.into_iter().partition(|(_, one)| digest(one).starts_with(start));
     let [(place, one)] = found.as_slice() else {
         return Err(Failure::new(format!(
-            "not exactly one request that waits begins with {start}: ostrom guard approve lists them"
+            "not exactly one request that waits begins with {start}: it was answered, has expired, or made room for newer ones \
+             of its principal; or several begin so. ostrom guard approve lists what waits"
         )));
     };
     if !options.json {
@@ -81,7 +82,13 @@ fn told(waiting: impl Iterator<Item = Value>, answered: Option<Value>) -> Result
 fn show_request(request: &Value) {
     let text = |key: &str| request.get(key).and_then(Value::as_str).unwrap_or_default();
     let short: String = text("digest").chars().take(12).collect();
-    println!("{short}  {}/{}", text("server"), text("tool"));
+    let prompt = show::one_line(text("prompt"));
+    println!(
+        "{short}  {}/{}{}{prompt}",
+        text("server"),
+        text("tool"),
+        if prompt.is_empty() { "" } else { " " }
+    );
     let context = request.get("context").cloned().unwrap_or_default();
     println!("  for      {}", context.get("principal").and_then(Value::as_str).unwrap_or_default());
     if let Some(arguments) = request.get("arguments").and_then(Value::as_object) {

@@ -140,7 +140,8 @@ impl Asked {
 impl One {
     /// As it waits in a gateway; `None` if its arguments were redacted.
     fn waiting(self, name: Digest, openings: &Openings, policy: Digest) -> Option<Waiting> {
-        let Decision { context, server, tool, arguments, flow, forbidden_by, at, .. } = *self.decision;
+        let Decision { context, server, tool, prompt, arguments, flow, forbidden_by, at, .. } =
+            *self.decision;
         let arguments: BTreeMap<_, _> = arguments
             .into_iter()
             .map(|(name, record)| Some((name, openings.get(&record.commitment)?.clone())))
@@ -150,13 +151,20 @@ impl One {
             Verdict::Allow { .. } => Vec::new(),
         };
         // Without handles, what was passed is what would have been dispatched.
-        let binding = binding(&context, (&server, &tool), (&arguments, &arguments), &self.label, policy);
+        let binding = binding(
+            &context,
+            (&server, &tool, prompt.as_deref()),
+            (&arguments, &arguments),
+            &self.label,
+            policy,
+        );
         let request = Request {
             digest: name,
             binding,
             context,
             server,
             tool,
+            prompt,
             arguments,
             label: self.label,
             violations,

@@ -201,6 +201,12 @@ impl Engine {
         self.runs.is_open(run)
     }
 
+    /// Whether anybody's run that is open is called so.
+    #[must_use]
+    pub fn is_run(&self, name: &str) -> bool {
+        self.runs.names().any(|run| run == name)
+    }
+
     /// The run that was minted first of those that are open, and how many are.
     #[must_use]
     pub fn open_runs(&self) -> (Option<&ContextKey>, usize) {

@@ -43,6 +43,10 @@ impl Runs {
         self.open.contains(context)
     }
 
+    pub(super) fn names(&self) -> impl Iterator<Item = &str> {
+        self.open.iter().filter_map(|context| context.run.as_deref())
+    }
+
     pub(super) fn oldest(&self) -> Option<&ContextKey> {
         self.order.front().map(|(_, context)| context)
     }

@@ -34,6 +34,9 @@ pub struct Request {
     pub server: Arc<str>,
     /// The tool.
     pub tool: Arc<str>,
+    /// Which prompt, for `prompts/get`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt: Option<Arc<str>>,
     /// The arguments, as they would be dispatched.
     pub arguments: BTreeMap<String, Value>,
     /// Of control and arguments.
@@ -57,6 +60,7 @@ struct Bound<'a> {
     context: &'a ContextKey,
     server: &'a str,
     tool: &'a str,
+    prompt: Option<&'a str>,
     arguments: &'a BTreeMap<String, Value>,
     /// As the agent passed them, letter by letter. Two handles of equal values are two questions: one name for both would tell
     /// that the values are equal.
@@ -71,14 +75,14 @@ struct Bound<'a> {
 #[must_use]
 pub fn binding(
     context: &ContextKey,
-    (server, tool): (&str, &str),
+    (server, tool, prompt): (&str, &str, Option<&str>),
     (passed, arguments): (&BTreeMap<String, Value>, &BTreeMap<String, Value>),
     label: &Label,
     policy: Digest,
 ) -> Digest {
     let text = |arguments| serde_json::to_string(arguments).unwrap_or_default();
     let (passed, exact) = (text(passed), text(arguments));
-    let bound = Bound { context, server, tool, arguments, passed, label, policy, exact };
+    let bound = Bound { context, server, tool, prompt, arguments, passed, label, policy, exact };
     // Strings, numbers that were JSON, and maps with string keys: always canonical JSON.
     ostrom_trust::digest_of(&bound).unwrap_or(Digest::of(b""))
 }
@@ -188,14 +192,29 @@ impl Approvals {
         while !self.waiting.is_empty()
             && (self.waiting.len() >= MAX_WAITING || self.bytes.saturating_add(bytes) > MAX_BYTES)
         {
-            let oldest = self.waiting.values().min_by_key(|waiting| waiting.request.at);
-            let Some(oldest) = oldest.map(|waiting| waiting.request.digest) else { break };
-            self.remove(&oldest);
+            let Some(digest) = self.makes_room() else { break };
+            self.remove(&digest);
         }
         self.bytes = self.bytes.saturating_add(bytes);
         self.names.insert(request.binding, request.digest);
         self.waiting.insert(request.digest, Waiting { request: Arc::new(request), bytes });
         self.news.notify_one();
+    }
+
+    /// The oldest question of the principal whose questions take most room: nobody can push out somebody else's by asking a lot.
+    fn makes_room(&self) -> Option<Digest> {
+        let mut room: BTreeMap<&str, (usize, usize)> = BTreeMap::new();
+        for waiting in self.waiting.values() {
+            let (count, bytes) = room.entry(&waiting.request.context.principal).or_default();
+            *count = count.saturating_add(1);
+            *bytes = bytes.saturating_add(waiting.bytes);
+        }
+        let is_full = self.waiting.len() >= MAX_WAITING;
+        let most =
+            room.into_iter().max_by_key(|(_, (count, bytes))| if is_full { *count } else { *bytes })?.0;
+        let of_principal =
+            self.waiting.values().filter(|waiting| *waiting.request.context.principal == *most);
+        of_principal.min_by_key(|waiting| waiting.request.at).map(|waiting| waiting.request.digest)
     }
 
     /// Tells its one listener that something new waits.
@@ -280,13 +299,14 @@ mod tests {
         let arguments = BTreeMap::from([("to".to_owned(), json!(text))]);
         let label = Label::user(Readers::Everyone);
         let both = (&arguments, &arguments);
-        let binding = binding(&context, ("mail", "send"), both, &label, Digest::of(b"policy"));
+        let binding = binding(&context, ("mail", "send", None), both, &label, Digest::of(b"policy"));
         Request {
             digest: Digest::of(binding.to_string().as_bytes()),
             binding,
             context,
             server: "mail".into(),
             tool: "send".into(),
+            prompt: None,
             arguments,
             label,
             violations: Vec::new(),
@@ -358,23 +378,44 @@ mod tests {
         let one = request("bob", 1);
         let of = |tool: &str, to: &str, label: &Label, policy: &[u8]| {
             let arguments = BTreeMap::from([("to".to_owned(), json!(to))]);
-            binding(&one.context, ("mail", tool), (&arguments, &arguments), label, Digest::of(policy))
+            binding(&one.context, ("mail", tool, None), (&arguments, &arguments), label, Digest::of(policy))
         };
         assert_eq!(of("send", "bob", &one.label, b"policy"), one.binding);
         let amount = |number: i64| {
             let arguments = BTreeMap::from([("amount".to_owned(), json!(number))]);
             let both = (&arguments, &arguments);
-            binding(&one.context, ("bank", "pay"), both, &one.label, Digest::of(b"policy"))
+            binding(&one.context, ("bank", "pay", None), both, &one.label, Digest::of(b"policy"))
         };
         assert_ne!(amount(9_007_199_254_740_992), amount(9_007_199_254_740_993));
         for other in [
             of("send", "eve", &one.label, b"policy"),
             of("draft", "bob", &one.label, b"policy"),
+            binding(
+                &one.context,
+                ("mail", "send", Some("send")),
+                (&one.arguments, &one.arguments),
+                &one.label,
+                Digest::of(b"policy"),
+            ),
             of("send", "bob", &Label::constant(), b"policy"),
             of("send", "bob", &one.label, b"other"),
         ] {
             assert_ne!(other, one.binding);
         }
+    }
+
+    #[test]
+    fn who_asks_most_pushes_out_nobody_elses_question() {
+        let mut approvals = Approvals::default();
+        approvals.terms.seconds = u64::MAX;
+        let mut first = request("first", 0);
+        first.context.principal = "bob".into();
+        approvals.wait(first.clone());
+        for n in 1..=2 * MAX_WAITING as u64 {
+            approvals.wait(request(&n.to_string(), n));
+        }
+        assert_eq!(approvals.waiting(1).len(), MAX_WAITING);
+        assert!(approvals.get(&first.digest, 1).is_some());
     }
 
     #[test]

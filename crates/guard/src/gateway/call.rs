@@ -358,7 +358,7 @@ impl Gateway {
         if !askable {
             return Ok(None);
         }
-        let place = (&*decision.server, &*decision.tool);
+        let place = (&*decision.server, &*decision.tool, decision.prompt.as_deref());
         let version = self.shared.rules.version();
         let binding = approvals::binding(&decision.context, place, (passed, values), label, version);
         if let Some(request) = state.approvals.take(&binding, decision.at) {
@@ -377,6 +377,7 @@ impl Gateway {
             context: decision.context.clone(),
             server: decision.server.clone(),
             tool: decision.tool.clone(),
+            prompt: decision.prompt.clone(),
             arguments: values.clone(),
             label: label.clone(),
             violations,
@@ -409,7 +410,7 @@ impl Gateway {
             "The handles in the arguments stand for more than {} bytes together: pass fewer on, or parts of them.",
             self.bounds.expanded
         );
-        Ok(Some(Done::Refused { shown: text_result(&text, true), label }))
+        Ok(Some(Done::Refused { shown: unusable(&text), label }))
     }
 
     /// Replaces handles by what they stand for. A part that is not there tells something about the whole, which then joins.
@@ -462,7 +463,7 @@ impl Gateway {
                     } else {
                         format!("The value of the handle in {name} has no {}.", missing.pointer)
                     };
-                    return Ok(Err(Done::Refused { shown: text_result(&text, true), label }));
+                    return Ok(Err(Done::Refused { shown: unusable(&text), label }));
                 }
             };
             records.insert(name.clone(), argument(proposed, name, &value, found, &mut commitments));
@@ -582,7 +583,7 @@ impl Gateway {
                 if label.readers != Readers::Everyone {
                     outcome.seen = Engine::strings(&super::present::value(&result));
                 }
-                result
+                unsigned(result)
             }
         };
         let result = match outcome.content.filter(|_| reads(facts) && proposed.step.is_none()) {
@@ -671,6 +672,14 @@ pub(crate) fn looked_at(rules: &dyn Rules, decision: &Decision) -> Vec<String> {
     with_handles.map(|(name, _)| name).filter(looks).cloned().collect()
 }
 
+/// A server's result without what only the guard may say.
+fn unsigned(mut result: Map<String, Value>) -> Map<String, Value> {
+    if let Some(Value::Object(meta)) = result.get_mut("_meta") {
+        meta.retain(|name, _| !name.starts_with(super::OWN));
+    }
+    result
+}
+
 fn fresh() -> Result<Commitments, JournalError> {
     Commitments::new().map_err(|error| JournalError::new(error.to_string()))
 }
@@ -702,6 +711,16 @@ fn argument(
         label: proposed.step.as_ref().and_then(|(_, labels)| labels.get(name).cloned()),
         matched: Readers::Everyone,
     }
+}
+
+/// What the agent is told about handles that stand for nothing that can be passed on.
+fn unusable(text: &str) -> Map<String, Value> {
+    let mut result = text_result(text, true);
+    result.insert(
+        "_meta".to_owned(),
+        json!({ super::REFUSED: {"code": "unusable-handle", "reasons": [text]} }),
+    );
+    result
 }
 
 /// What the agent is told about a call that does not go out. The text is made of the policy and of names, never of values.

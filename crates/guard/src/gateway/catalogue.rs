@@ -241,6 +241,32 @@ impl Catalogue {
         Ok(true)
     }
 
+    /// Takes back a first use that could not be recorded: as if the server had never offered anything of this kind.
+    ///
+    /// # Errors
+    /// If the pins cannot be saved.
+    pub fn forget(&self, server: &str, kind: Kind) -> Result<(), crate::pin::StoreError> {
+        let mut contents = self.lock();
+        contents.pins.forget(server, kind);
+        if let Some(kinds) = contents.approved.get_mut(server) {
+            kinds.remove(&kind);
+        }
+        if kind == Kind::Tool {
+            contents.mirrored.remove(server);
+        }
+        self.file.as_ref().map_or(Ok(()), |file| contents.pins.save(file))
+    }
+
+    /// Takes back an approval that could not be recorded: the definition is held again.
+    ///
+    /// # Errors
+    /// If the pins cannot be saved.
+    pub fn disapprove(&self, held: Held) -> Result<(), crate::pin::StoreError> {
+        self.unpin(&held.server, held.checked.kind, &held.checked.name)?;
+        self.lock().held.push(held);
+        Ok(())
+    }
+
     /// What waits for a person.
     #[must_use]
     pub fn held(&self) -> Vec<Held> {

@@ -13,6 +13,7 @@ use super::state::now;
 use super::{Gateway, catalogue, context, own};
 use crate::flow::{ContextKey, Event, Reveal, ToolFacts, Violation};
 use crate::front::Caller;
+use crate::label::Label;
 use crate::pin::Kind;
 use crate::relay::Relay;
 use crate::wire::RpcError;
@@ -134,8 +135,12 @@ impl Gateway {
             let what = format!("{kind} {name}");
             let event =
                 Event::Pinned { server: server.clone(), what, digest, by: "first use".to_owned(), at };
-            let _written =
-                self.shared.record(&mut self.shared.lock(), &event, None).map_err(|error| error.to_rpc())?;
+            let recorded = self.shared.record(&mut self.shared.lock(), &event, None);
+            if let Err(error) = recorded {
+                // What is not on record is not in force: the next list is the first that this server gives.
+                self.catalogue.forget(server, kind).map_err(|error| internal(error.to_string()))?;
+                return Err(error.to_rpc());
+            }
         }
         Ok(())
     }
@@ -193,7 +198,18 @@ impl Gateway {
 
     /// The context learns something that a server has chosen, and that is no result of a call.
     pub(super) fn told_by(&self, context: &ContextKey, server: &str, what: &str) -> Result<(), JournalError> {
-        let label = ToolFacts::unknown(server).result.label(server, what);
+        self.told_by_under(context, server, what, &Label::constant())
+    }
+
+    /// The same where `why` decided that it is told.
+    pub(super) fn told_by_under(
+        &self,
+        context: &ContextKey,
+        server: &str,
+        what: &str,
+        why: &Label,
+    ) -> Result<(), JournalError> {
+        let label = ToolFacts::unknown(server).result.label(server, what).join(why);
         let what = format!("that {server} does not offer what was approved");
         let event = Event::Revealed { context: context.clone(), what, label, handle: None, at: now() };
         let mut state = self.shared.lock();

@@ -26,6 +26,8 @@ mod tests;
 #[cfg(test)]
 mod tests_ahead;
 #[cfg(test)]
+mod tests_bound;
+#[cfg(test)]
 mod tests_gaps;
 #[cfg(test)]
 mod tests_lists;
@@ -70,6 +72,8 @@ use crate::relay::Relay;
 use crate::wire::{Notification, Request as RpcRequest, RpcError};
 use call::{Proposed, Route};
 
+/// Members of `_meta` that begin so are the guard's, and taken out of what servers say.
+const OWN: &str = "org.ostrom/";
 /// The member of `_meta` in which a server may claim a label for its result.
 pub const LABEL: &str = "org.ostrom/label";
 /// The member of `_meta` that says why a call was refused.
@@ -322,8 +326,16 @@ impl Gateway {
             under: Some("arguments"),
             relay,
         };
-        let result = self.call(proposed, route).await.map_err(|error| error.to_rpc())?.into_result()?;
+        let mut result = self.call(proposed, route).await.map_err(|error| error.to_rpc())?.into_result()?;
         refused_as_error(&result)?;
+        if !result.contains_key("messages")
+            && let Some(kept) = result.remove("content")
+        {
+            // By reference: a prompt has messages, and a text of the guard's is one.
+            let text = kept.pointer("/0/text").cloned().unwrap_or_default();
+            let message = json!({"role": "user", "content": {"type": "text", "text": text}});
+            result.insert("messages".to_owned(), json!([message]));
+        }
         Ok(result)
     }
 
@@ -343,6 +355,7 @@ impl Gateway {
         let server = if let Some(Value::String(outer)) = reference.get("name").cloned() {
             let (server, name) = self.names.inner(&outer).ok_or_else(unknown)?;
             reference["name"] = json!(name);
+            self.offered(caller, &server, Kind::Prompt, (name, &outer)).await?;
             server
         } else if let Some(Value::String(outer)) = reference.get("uri").cloned() {
             let (server, uri) = self.names.inner_uri(&outer).ok_or_else(unknown)?;

@@ -299,6 +299,14 @@ impl Gateway {
                 Next::Call { step, tool, arguments, pc } => {
                     let call = (&*tool, arguments, pc);
                     let answer = self.step(caller, &context, parent, call, relay.clone(), has_left).await?;
+                    let Some(answer) = answer else {
+                        break text_result(
+                            &format!(
+                                "The plan ended: {tool} is not offered any more as a person has approved it."
+                            ),
+                            true,
+                        );
+                    };
                     if let Err(error) = interpreter.answer(&step, answer) {
                         break text_result(&format!("The plan ended: {error}"), true);
                     }
@@ -323,23 +331,25 @@ impl Gateway {
     }
 
     /// Reads a plan.
-    fn parsed(
-        &self,
-        context: &ContextKey,
-        submitted: &Value,
-    ) -> Result<Result<Plan, PlanError>, JournalError> {
+    fn parsed(&self, context: &ContextKey, submitted: &Value) -> Result<Result<Plan, String>, JournalError> {
         let known = Known { gateway: self, told: RefCell::default() };
-        let parsed = Plan::parse(submitted, &known);
+        let mut parsed = Plan::parse(submitted, &known).map_err(|error: PlanError| error.to_string());
         for server in known.told.into_inner() {
             // One that a person has stopped was not asked, and said nothing.
             if self.barred(context, &server, "tools/list").is_none() {
                 self.told_by(context, &server, "tools/list")?;
+                parsed = parsed.map_err(|error| {
+                    format!(
+                        "{error}; {server} does not offer a tool as it was approved: it is held until a person approves what it is now \
+                         (ostrom guard pin)"
+                    )
+                });
             }
         }
         Ok(parsed)
     }
 
-    /// One call of a plan: of which tool, with what, and what decided that it is made.
+    /// One call of a plan: of which tool, with what, and what decided that it is made. `None` ends the plan: the tool cannot be called any more.
     async fn step(
         &self,
         caller: &Caller,
@@ -348,11 +358,16 @@ impl Gateway {
         (tool, arguments, pc): (&str, BTreeMap<String, Labelled>, Label),
         relay: Relay,
         has_left: &mut bool,
-    ) -> Result<Answer, JournalError> {
+    ) -> Result<Option<Answer>, JournalError> {
         let Some((server, inner)) = self.names.inner(tool) else {
             let why = Tree::new(&json!(format!("there is no tool {tool}")), pc.clone());
-            return Ok(Answer { outcome: Err(why), status: None });
+            return Ok(Some(Answer { outcome: Err(why), status: None }));
         };
+        if self.catalogue.tool(&server, inner).is_none() {
+            // A person has taken the pin back, or the server changed the tool, since the plan was read. That it is told here says that the plan came so far.
+            self.told_by_under(context, &server, "tools/list", &pc)?;
+            return Ok(None);
+        }
         let inner: Arc<str> = inner.into();
         let mut values = BTreeMap::new();
         let mut labels = BTreeMap::new();
@@ -380,7 +395,7 @@ impl Gateway {
         let facts = self.shared.rules.facts(&server, &inner);
         let done = self.call(proposed, route).await?;
         *has_left |= !matches!(done, Done::Refused { .. });
-        Ok(match done {
+        Ok(Some(match done {
             Done::Held { whole, failed } => answered(&facts, (&server, &inner), whole, failed),
             // A step's answer is held; should one be shown all the same, it is what the agent sees of it.
             Done::Answered { shown } => {
@@ -394,7 +409,7 @@ impl Gateway {
             Done::Failed { error, label } => {
                 Answer { outcome: Err(Tree::new(&json!(error.message), label)), status: None }
             }
-        })
+        }))
     }
 
     /// The label of a value of a plan that is to be endorsed: better than its own only if each source of it says so.

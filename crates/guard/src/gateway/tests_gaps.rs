@@ -263,7 +263,7 @@ async fn the_name_of_a_request_tells_nothing_about_what_handles_stand_for() {
     let waiting = house.gateway.shared.lock().approvals.waiting(now());
     let request = waiting.iter().find(|request| request.digest.to_string().starts_with(&one)).unwrap();
     let values = &request.arguments;
-    let place = ("mail", "send");
+    let place = ("mail", "send", None);
     let version = house.gateway.shared.rules.version();
     for passed in
         [values.clone(), BTreeMap::from([("to".into(), json!(handles[0])), ("body".into(), json!("x"))])]

@@ -352,6 +352,13 @@ impl PinStore {
         Ok(())
     }
 
+    /// Forgets that a server was ever seen to offer anything of this kind.
+    pub fn forget(&mut self, server: &str, kind: Kind) {
+        if let Some(kinds) = self.contents.servers.get_mut(server) {
+            kinds.remove(&kind);
+        }
+    }
+
     /// Takes a pin away, so that the definition is new again, and says whether there was one. The server stays known:
     /// nothing is trusted on first use again.
     pub fn revoke(&mut self, server: &str, kind: Kind, name: &str) -> bool {

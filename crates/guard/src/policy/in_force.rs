@@ -113,7 +113,16 @@ impl InForce {
         let mut facts = match tool {
             operation::READ | operation::SUBSCRIBE => facts(&known.server.resources.as_tool(), server),
             operation::PROMPT => facts(&known.server.prompts.as_tool(), server),
-            operation::COMPLETE => ToolFacts { critical: false, ..ToolFacts::unknown(server) },
+            operation::COMPLETE => {
+                // A completion is made of what prompts and resources are made of.
+                let mut all = ToolFacts { critical: false, ..ToolFacts::unknown(server) };
+                for source in [&known.server.resources, &known.server.prompts] {
+                    let of = facts(&source.as_tool(), server).result;
+                    all.result.influencers = all.result.influencers.join(&of.influencers);
+                    all.result.readers = all.result.readers.join(&of.readers);
+                }
+                all
+            }
             _ => facts(known.tool(tool), server),
         };
         if config.guard.mode == Mode::Observe {

@@ -31,11 +31,27 @@ const MARKERS: [&str; 8] = [
     "composer.json",
 ];
 
-/// Programs whose first argument that is a file is the real program.
-const INTERPRETERS: [&str; 14] = [
-    "node", "nodejs", "deno", "bun", "tsx", "python", "pypy", "ruby", "perl", "php", "sh", "bash", "dash",
-    "zsh",
+/// A program that runs other people's code.
+struct Interpreter {
+    names: &'static [&'static str],
+    /// Short options after which there is no script: what they are given, or name, is the code.
+    code: &'static str,
+    /// Short options whose value may follow in the same word.
+    values: &'static str,
+}
+
+/// Programs whose first argument that is a file and no option is the real program.
+const INTERPRETERS: [Interpreter; 6] = [
+    Interpreter { names: &["node", "nodejs", "deno", "bun", "tsx"], code: "ep", values: "rC" },
+    Interpreter { names: &["python", "pypy"], code: "cm", values: "WX" },
+    Interpreter { names: &["ruby"], code: "e", values: "CEFIKTWrx" },
+    Interpreter { names: &["perl"], code: "eE", values: "CDFIMVimx" },
+    Interpreter { names: &["php"], code: "BERr", values: "cdfz" },
+    Interpreter { names: &["sh", "bash", "dash", "zsh"], code: "c", values: "Oo" },
 ];
+
+/// Options of any of them, written out, after which there is no script.
+const CODE_OPTIONS: [&str; 2] = ["--eval", "--print"];
 
 /// A program and what belongs to it.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -48,18 +64,19 @@ pub(super) struct Located {
     pub(super) folders: Vec<PathBuf>,
 }
 
-/// Finds `program` as a shell would, in `search`, with what belongs to it. `None` if there is no such program.
+/// Finds `program` as a shell would, in `search`, with what belongs to it. `None` if there is no such program. Arguments are seen from `folder`, if it
+/// starts there.
 pub(super) fn locate(
     program: &OsStr,
-    arguments: &[OsString],
+    (arguments, folder): (&[OsString], Option<&Path>),
     search: &OsStr,
     home: Option<&Path>,
 ) -> Option<Located> {
     let mut found = Located { program: find(program, search)?, ..Located::default() };
     let file = found.program.clone();
     found.take_program(&file, search, home, DEPTH);
-    if is_interpreter(&file)
-        && let Some(script) = arguments.iter().map(Path::new).find(|path| path.is_file())
+    if let Some(interpreter) = interpreter(&file)
+        && let Some(script) = interpreter.script(arguments, folder)
         && let Ok(script) = std::path::absolute(script)
     {
         found.take_code(&script, home);
@@ -87,10 +104,42 @@ fn runs(path: &Path) -> bool {
     path.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
-fn is_interpreter(path: &Path) -> bool {
+fn interpreter(path: &Path) -> Option<&'static Interpreter> {
     let name = path.file_name().and_then(OsStr::to_str).unwrap_or_default();
     let base = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
-    INTERPRETERS.contains(&base)
+    INTERPRETERS.iter().find(|interpreter| interpreter.names.contains(&base))
+}
+
+impl Interpreter {
+    /// The script among the arguments, as seen from `folder`. Where they carry or name the code themselves, there is none: a file among them is
+    /// then somebody's data, and must not open the project that it lies in.
+    fn script(&self, arguments: &[OsString], folder: Option<&Path>) -> Option<PathBuf> {
+        for argument in arguments {
+            let word = argument.to_string_lossy();
+            if self.is_code(&word) {
+                return None;
+            }
+            let path = folder.map_or_else(|| PathBuf::from(argument), |folder| folder.join(argument));
+            if !word.starts_with('-') && path.is_file() {
+                return Some(path);
+            }
+        }
+        None
+    }
+
+    fn is_code(&self, word: &str) -> bool {
+        if word.starts_with("--") {
+            return CODE_OPTIONS.contains(&word.split('=').next().unwrap_or(word));
+        }
+        let Some(letters) = word.strip_prefix('-') else {
+            // Deno has it as a command.
+            return word == "eval" && self.names.contains(&"deno");
+        };
+        letters
+            .chars()
+            .take_while(|letter| !self.values.contains(*letter))
+            .any(|letter| self.code.contains(letter))
+    }
 }
 
 impl Located {
@@ -252,7 +301,8 @@ mod tests {
         fn check(&self, program: &Path, arguments: &[&Path], expect: &[&str]) {
             let arguments: Vec<OsString> = arguments.iter().map(|path| path.as_os_str().to_owned()).collect();
             let search = std::env::join_paths([self.path("bin")]).unwrap();
-            let found = locate(program.as_os_str(), &arguments, &search, Some(&self.path(""))).unwrap();
+            let found =
+                locate(program.as_os_str(), (&arguments, None), &search, Some(&self.path(""))).unwrap();
             let mut trees: Vec<_> = found.trees.clone();
             trees.sort();
             let mut expect: Vec<_> = expect.iter().map(|path| self.path(path)).collect();
@@ -313,6 +363,38 @@ mod tests {
     }
 
     #[test]
+    fn data_that_code_in_the_arguments_is_given_brings_nothing() {
+        let home = Home::new();
+        home.file("project/package.json", "{}");
+        home.file("project/.env", "");
+        let data = home.file("project/sub/data.txt", "");
+        let script = home.file("project/sub/main.py", "");
+        for (program, before, project) in [
+            ("python3.12", &["-c", "code"][..], false),
+            ("python3", &["-Im", "server"], false),
+            ("node", &["--eval=code"], false),
+            ("node", &["-pe", "code"], false),
+            ("deno", &["eval", "code"], false),
+            ("bash", &["-ec", "code"], false),
+            ("perl", &["-lane", "code"], false),
+            ("ruby", &["-e", "code"], false),
+            ("php", &["-r", "code"], false),
+            // What is no code is passed over.
+            ("python3", &["-Wignore::m", "-X", "frozen_modules"], true),
+            ("node", &["--import=x", "-r", "esm"], true),
+            ("bash", &["-o", "pipefail", "-e"], true),
+            ("perl", &["-MData::Dumper"], true),
+        ] {
+            let program = home.file(&format!("tools/{program}"), "\x7fELF");
+            let tool = program.strip_prefix(home.path("")).unwrap().to_str().unwrap().to_owned();
+            let before = before.iter().map(Path::new);
+            let with_script = before.clone().chain([script.as_path(), &data]).collect::<Vec<_>>();
+            let all: &[&str] = if project { &["project", "project/sub/main.py", &tool] } else { &[&tool] };
+            home.check(&program, &with_script, all);
+        }
+    }
+
+    #[test]
     fn a_virtual_environment_brings_the_python_it_is_made_of() {
         let home = Home::new();
         let base = home.file("pythons/3.12/bin/python3", "\x7fELF");
@@ -353,14 +435,15 @@ mod tests {
     fn what_is_not_there_is_not_found() {
         let home = Home::new();
         let missing = home.path("nowhere");
-        assert_eq!(locate(missing.as_os_str(), &[], OsStr::new(""), None), None);
-        assert_eq!(locate(OsStr::new(""), &[], OsStr::new("/usr/bin"), None), None);
-        assert_eq!(locate(OsStr::new("sh"), &[], OsStr::new("usr/bin:."), None), None);
+        let locate = |program: &OsStr, search: &str| locate(program, (&[], None), OsStr::new(search), None);
+        assert_eq!(locate(missing.as_os_str(), ""), None);
+        assert_eq!(locate(OsStr::new(""), "/usr/bin"), None);
+        assert_eq!(locate(OsStr::new("sh"), "usr/bin:."), None);
         let plain = home.file("plain", "");
         fs::set_permissions(&plain, fs::Permissions::from_mode(0o644)).unwrap();
-        assert_eq!(locate(plain.as_os_str(), &[], OsStr::new(""), None), None);
+        assert_eq!(locate(plain.as_os_str(), ""), None);
         let endless = home.file("loop", "");
         fs::write(&endless, format!("#!{}\n", endless.display())).unwrap();
-        assert!(locate(endless.as_os_str(), &[], OsStr::new(""), None).is_some());
+        assert!(locate(endless.as_os_str(), "").is_some());
     }
 }

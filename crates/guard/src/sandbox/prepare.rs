@@ -180,8 +180,8 @@ impl Prepared {
     ) -> Result<Self, SandboxError> {
         let search = std::env::var_os("PATH").unwrap_or_else(|| PATH.into());
         let user_home = std::env::home_dir();
-        let seen = from(grants.folder.as_deref(), arguments);
-        let located = locate(program, &seen, &search, user_home.as_deref())
+        let seen = (arguments, grants.folder.as_deref());
+        let located = locate(program, seen, &search, user_home.as_deref())
             .ok_or_else(|| SandboxError::NoProgram(program.into()))?;
         let folder = private_folder(place).map_err(SandboxError::Folder)?;
         // Resolved, since Landlock's rules are about the folder and programs compare paths.
@@ -255,19 +255,11 @@ impl Prepared {
     }
 }
 
-/// Arguments as a program that starts in `folder` takes them where they are paths.
-fn from(folder: Option<&Path>, arguments: &[OsString]) -> Vec<OsString> {
-    let seen =
-        |argument: &OsString| folder.map_or_else(|| argument.clone(), |folder| folder.join(argument).into());
-    arguments.iter().map(seen).collect()
-}
-
 /// The files of a program that runs without a sandbox, started in `folder`: itself, and what belongs to it. Whoever may change one of
 /// them runs unconfined.
 pub fn code_of(program: &OsStr, arguments: &[OsString], folder: Option<&Path>) -> Vec<PathBuf> {
     let search = std::env::var_os("PATH").unwrap_or_else(|| PATH.into());
-    let arguments = &from(folder, arguments);
-    let found = locate(program, arguments, &search, std::env::home_dir().as_deref());
+    let found = locate(program, (arguments, folder), &search, std::env::home_dir().as_deref());
     found.map_or_else(Vec::new, |found| found.trees.into_iter().chain([found.program]).collect())
 }
 

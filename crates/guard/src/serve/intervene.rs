@@ -83,12 +83,17 @@ pub(super) async fn pin(gateway: &Gateway, named: Named<'_>, by: &str) -> Result
             && held.checked.digest == Some(named.digest)
     };
     let held = gateway.catalogue.held().into_iter().find(is_it).ok_or(Unheard::Changed)?;
-    let at = now();
+    let (at, kind) = (now(), held.checked.kind);
     gateway.catalogue.approve(&held, by, at).map_err(Unheard::Failed)?;
-    let what = format!("{} {}", held.checked.kind, held.checked.name);
-    let event = Event::Pinned { server: held.server, what, digest: named.digest, by: by.to_owned(), at };
-    written(gateway, event).await?;
-    gateway.list_changed(held.checked.kind);
+    let what = format!("{kind} {}", held.checked.name);
+    let event =
+        Event::Pinned { server: held.server.clone(), what, digest: named.digest, by: by.to_owned(), at };
+    if let Err(error) = written(gateway, event).await {
+        // What is not on record is not in force.
+        gateway.catalogue.disapprove(held).map_err(failed)?;
+        return Err(error);
+    }
+    gateway.list_changed(kind);
     Ok(())
 }
 

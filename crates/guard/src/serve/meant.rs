@@ -73,7 +73,9 @@ pub(super) fn context(gateway: &Gateway, context: &ContextKey) -> Result<(), Str
     principal(gateway, &context.principal)?;
     let Some(name) = &context.run else { return Ok(()) };
     run(gateway, name)?;
-    let is_known = gateway.shared.lock().engine.contexts().any(|(known, _)| known == context);
+    let state = gateway.shared.lock();
+    let is_known =
+        state.engine.is_open(context) || state.engine.contexts().any(|(known, _)| known == context);
     if is_known { Ok(()) } else { Err(format!("run {name} is not one of principal {}", context.principal)) }
 }
 
@@ -90,7 +92,8 @@ pub(super) fn principal(gateway: &Gateway, name: &str) -> Result<(), String> {
 fn run(gateway: &Gateway, name: &str) -> Result<(), String> {
     let state = gateway.shared.lock();
     let mut runs = state.engine.contexts().filter_map(|(context, _)| context.run.as_deref());
-    if runs.any(|run| run == name) {
+    // One that began anew has no label yet, and is open all the same.
+    if runs.any(|run| run == name) || state.engine.is_run(name) {
         Ok(())
     } else {
         Err(format!("no run is called {name}; ostrom guard status shows them"))
@@ -208,6 +211,20 @@ mod tests {
             context(&gateway, &ContextKey { principal: "alice".into(), run: run.map(Into::into) })
         };
         assert!(reset(None).is_ok() && reset(Some("nix")).is_err());
+    }
+
+    #[test]
+    fn a_run_that_began_anew_is_stopped_and_reset_like_any_other() {
+        let gateway = gateway();
+        let (run, _) = gateway.mint("alice").unwrap();
+        let key = ContextKey { principal: "alice".into(), run: Some(run.clone()) };
+        for _ in 0..2 {
+            context(&gateway, &key).unwrap();
+            let event = Event::Reset { context: key.clone(), by: "x".to_owned(), at: 0 };
+            let _written = gateway.shared.record(&mut gateway.shared.lock(), &event, None).unwrap();
+        }
+        assert_eq!(stopped(&gateway, Scope::Run(run.clone()), false), Ok(Scope::Run(run)));
+        assert!(context(&gateway, &ContextKey { principal: "bob".into(), ..key }).is_err());
     }
 
     #[test]

@@ -103,6 +103,17 @@ impl Check<'_, '_> {
     }
 
     fn tool(&mut self, path: &[&str], rules: &ToolRules, servers: &[&str]) {
+        if let [_, server, "tools", name] = path
+            && crate::gateway::operation::is(name)
+        {
+            let source = if *name == crate::gateway::operation::PROMPT { "prompts" } else { "resources" };
+            self.fail(
+                path,
+                format!(
+                    "{name} is no tool, and nothing said here would count; write [servers.{server}.{source}]"
+                ),
+            );
+        }
         self.names(&join(path, &["influencers"]), rules.influencers.as_ref(), servers);
         self.names(&join(path, &["audience"]), rules.audience.as_ref(), servers);
         self.result(&join(path, &["result"]), &rules.result, servers);

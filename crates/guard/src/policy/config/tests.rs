@@ -156,6 +156,8 @@ fn each_rule_about_a_configuration_says_where_it_is_broken() {
         (server("sandbox = { network = [0] }"), "ports from 1"),
         (server("sandbox = { network = \"internet\" }"), "\"none\", \"loopback\""),
         (server("tools.a.influencers = [\"server:x\"]"), "no server `x`"),
+        (server("tools.\"prompts/get\".critical = true"), "write [servers.s.prompts]"),
+        (server("tools.\"resources/read\".critical = true"), "write [servers.s.resources]"),
         (server("tools.a.influencers = [\"two words\"]"), "not a name"),
         (server("tools.a.influencers = [\"us\u{202e}er\"]"), "not a name"),
         (server("tools.a.arguments.b.endorse = { range = [2, 1] }"), "LOWEST"),

@@ -135,6 +135,7 @@ fn waiting(arguments: Value, at: u64) -> Waiting {
         context: ContextKey { principal: "ana".into(), run: None },
         server: "mail".into(),
         tool: "send".into(),
+        prompt: None,
         arguments,
         label: Label::user(Readers::Everyone),
         violations: vec![violation],
@@ -417,6 +418,11 @@ async fn held_definitions_are_approved_as_they_were_shown() {
         house.post_with(&path, &fields, &[("cookie", &browser.cookie)]).await.status().as_u16()
     };
     assert_eq!(pin(&json!({"name": "read", "description": "other"})).await, 409);
+    // What cannot be recorded has no effect, and waits as before.
+    *house.journal.full.lock().unwrap() = true;
+    assert_eq!(pin(&plain).await, 500);
+    *house.journal.full.lock().unwrap() = false;
+    assert!(!house.gateway.catalogue.is_pinned("mail", Kind::Tool, "read"));
     let mut changes =
         crate::front::Handler::changes(&*house.gateway, &crate::gateway::house::caller("ana", None));
     assert_eq!(pin(&plain).await, 303);

@@ -178,7 +178,10 @@ impl Call {
             short: request.digest.to_string().chars().take(12).collect(),
             asked: request.at,
             server: escape(&request.server),
-            tool: escape(&request.tool),
+            tool: match &request.prompt {
+                Some(prompt) => format!("{} {}", escape(&request.tool), escape(prompt)),
+                None => escape(&request.tool),
+            },
             principal: escape(&format!("{}{run}", request.context.principal)),
             age: format!(
                 "asked {} ago, ends in {}",

@@ -230,6 +230,7 @@ impl Webhook {
             "request": request.digest,
             "server": request.server,
             "tool": request.tool,
+            "prompt": request.prompt,
             "principal": request.context.principal,
             "run": request.context.run,
             "arguments-left-out": arguments.is_none(),
