@@ -417,6 +417,10 @@ def everyday() -> dict[str, bytes]:
         "hyperparams.yaml": b"seed: !apply:speechbrain.utils.seed_everything [1]\nopt: !name:torch.optim.Adam\n  lr: !ref <lr>\n",
         "bundle/train.json": b'{"imports": ["$import glob"], "device": "$torch.device(\'cuda\')", "network": "$@net.to(@device)", "price": "$5.99"}',
         "coco.yaml": b"path: coco\nnames: {0: person}\ndownload: https://example.org/coco.zip\n",
+        "equals.yaml": b"tokens: {\"=\": 5, '==': 6}\na: b=c\ncheck: x == y\nrun: |\n  a=1; b = 2\n",
+        "interpolated.yaml": b"lr: ${optimizer.lr}\nport: ${oc.decode:${oc.env:PORT,80}}\ndir: ${now:%Y}/${oc.env:HOME,${root}}\n",
+        "lightning.yaml": b"model.class_path: torch.optim.Adam\nmodel:\n  class_path: torch.optim.Adam\n  init_args: {lr: 0.1}\n",
+        "paths.json": b'{"network": {"_target_": "torch.optim.Adam"}, "network::lr": "@rate", "labels::file": "%labels.json", "target": "labels.txt"}',
         "m.mlpackage/Manifest.json": b'{"itemInfoEntries": {"A": {"path": "com.apple.CoreML/model.mlmodel"}}, "rootModelIdentifier": "A"}',
     }
 

@@ -33,7 +33,7 @@ def files() -> dict[str, bytes]:
         )
     for name, data in pickles.techniques().items():
         found[f"techniques/{name}.pkl"] = data
-    for group in (containers, numpy_files, templates, safetensors, graphs, keras, hdf5, configurations, others, disguises, readings, memories, names, states, loaders):
+    for group in (containers, numpy_files, templates, safetensors, graphs, keras, hdf5, configurations, others, disguises, readings, memories, names, states, loaders, spellings):
         for name, data in group().items():
             found[f"{group.__name__}/{name}"] = data
     return found
@@ -320,6 +320,47 @@ def loaders() -> dict[str, bytes]:
         "operations/config.pbtxt": b'model_operations { op_library_filename: [ "/tmp/x.so" ] }\n',
         "strategy/config.pbtxt": strategy.encode(),
     }
+
+
+def spellings() -> dict[str, bytes]:
+    """What a fifth review got past the scanner: keys, names and code that loaders read although they do not stand there as such."""
+    called = "command: echo"
+    texts = {
+        # PyYAML takes the `=` of a mapping for the text that is asked for.
+        "value/flow": "m:\n  _target_: !!str {=: os.system}\n",
+        "value/block": "m:\n  _target_: !!str\n    =: os.system\n",
+        "value/explicit": "m:\n  _target_: !!str {? = : os.system}\n",
+        "value/tag": "m:\n  _target_: !!str {!!value x: os.system}\n",
+        "value/anchor": "v: &v !!str {=: os.system}\nm:\n  _target_: *v\n",
+        "value/verbatim": "m:\n  _target_: !<tag:yaml.org,2002:str> {=: os.system}\n",
+        "value/key": "m:\n  !!str {=: class_path}: os.system\n",
+        "value/merged": "m:\n  <<: {!!str {=: _target_}: os.system}\n",
+        "value/code": "download: !!str {=: \"import os; os.system('echo ran')\"}\n",
+        "made/create": 'x: _tar\ny: get_\nt: posixpath.join\nz: ${oc.create:${oc.decode:"{${x}${y}:${t},_args_:[A,B]}"}}\n',
+        "made/decode": 'x: _tar\nz: ${oc.decode:"{${x}get_: os.system}"}\n',
+        "logging/ext": f"filters:\n  f:\n    (): ext://os.system\n    {called}\n",
+        "logging/class": f"formatters:\n  f:\n    class: ext://os.system\n    {called}\n",
+        "logging/cfg": f"x: {{fn: os.system}}\nfilters:\n  f:\n    (): cfg://x.fn\n    {called}\n",
+        "monai/reference": f'fn: os.system\nx: {{_target_: "@fn", {called}}}\n',
+        "monai/macro": f'fn: os.system\nx: {{_target_: "%fn", {called}}}\n',
+        "path/lightning": "m.class_path: os.system\n",
+        "path/argument": "m.class_path: calendar.Calendar\nm.init_args.firstweekday: 3\n",
+        "file/tar": 't:\n  _target_: sh.tar\n  _args_: ["--checkpoint=1", "--checkpoint-action=exec=echo"]\n',
+        "file/zip": "t:\n  _target_: plumbum.cmd.zip\n",
+    }
+    documents = {
+        "logging/ext": {"handlers": {"h": {"()": "ext://os.system", "command": "echo"}}},
+        "monai/reference": {"fn": "os.system", "x": {"_target_": "@fn", "command": "echo"}},
+        "monai/macro": {"fn": "os.system", "x": {"_target_": "%fn", "command": "echo"}},
+        "path/colons": {"network": {}, "network::_target_": "os.system", "network::command": "echo"},
+        "path/hash": {"+network#_target_": "os.system"},
+        "path/far": {"rows": ["x" * (5 << 20)], "network::_target_": "os.system"},
+        "made/create": {"z": '${oc.create:${oc.decode:"{${x}${y}:os.system}"}}'},
+        "jsonpickle/repr": {"py/repr": "os/os.system('echo')"},
+        "long": {"_target_": "a." + "_" * 1_000_000},
+    }
+    found = {f"{name}.yaml": text.encode() for name, text in texts.items()}
+    return found | {f"{name}.json": json.dumps(document).encode() for name, document in documents.items()}
 
 
 def zipped(members: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes:
@@ -642,6 +683,8 @@ def suspicious() -> dict[str, bytes]:
         "mkdocs.yml": b"a: !!python/object/apply:pymdownx.slugs.slugify {kwds: {case: lower}}\n",
         "lm-eval/task.yaml": b"process_docs: !function utils.process_docs\n",
         "dense/config.json": b'{"activation_function": "own_package.Act"}',
+        "hyphen/config.yaml": b"model:\n  _target_: own-package.make\n",
+        "hyphen/tag.yaml": b"model: !!python/object/apply:own-package.make []\n",
         "served/MANIFEST.json": b'{"model": {"handler": "service:handle"}}',
     }
 

@@ -10,7 +10,8 @@ use super::json::{Json, Next, Node};
 use super::objects::{Key, Verdict};
 use super::{
     CONFIG_OBJECT, CONFIG_PATH, CONFIG_REGEX, JSON_BROKEN, JSON_DUPLICATE, REMOTE_CODE,
-    REMOTE_CODE_ELSEWHERE, base_name, escapes, expressions, hidden, objects, pattern, python, text_of, yaml,
+    REMOTE_CODE_ELSEWHERE, base_name, escapes, expressions, hidden, interpolations, objects, pattern, python,
+    text_of, yaml,
 };
 use crate::examination::{Examination, escape};
 use crate::folder::fact;
@@ -140,8 +141,8 @@ fn is_read_by_loaders(name: &str) -> bool {
 fn skim(json: &mut Json, scan: &mut Examination<'_>) -> Result<(), Trouble> {
     match json.next()? {
         Next::Map => json.map(|json, key| {
-            let called = lists().object_keys.contains(&key)
-                && (Key::of(&key) != Key::Faint || json.next()? == Next::Text);
+            let called = lists().object_keys.contains(meant(&key))
+                && (Key::of(meant(&key)) != Key::Faint || json.next()? == Next::Text);
             if called || KEYS.contains(&key.as_str()) {
                 let node = json.node()?;
                 pair(&key, &node, scan);
@@ -205,10 +206,12 @@ fn document(name: &str, node: &Node, scan: &mut Examination<'_>) {
     }
     weights_manifest(node, scan);
     let texts = node.texts();
-    expressions::in_texts(texts.iter().copied(), &mut |severity, rule, _, what| match severity {
+    let mut found = |severity: Option<Severity>, rule: &str, _: usize, what: String| match severity {
         Some(severity) => scan.report_as(severity, rule, None, what),
         None => scan.report(rule, None, what),
-    });
+    };
+    texts.iter().for_each(|text| interpolations::examine(text, &mut found));
+    expressions::in_texts(texts.iter().copied(), &mut found);
     // Components of a diffusers pipeline under another name.
     if name != "model_index.json"
         && node.get("_diffusers_version").is_some()
@@ -243,9 +246,14 @@ fn walk(node: &Node, scan: &mut Examination<'_>) {
 
 /// Whether an object says by its name what loads a model.
 fn loads(node: &Node) -> bool {
-    let called = |key: &String| lists().object_keys.contains(key) && Key::of(key) != Key::Faint;
+    let called = |key: &str| lists().object_keys.contains(meant(key)) && Key::of(meant(key)) != Key::Faint;
     let mut names = node.pairs().iter().filter(|(key, _)| called(key)).filter_map(|(_, name)| name.as_text());
     names.any(|name| objects::judge(name) == Verdict::Loads)
+}
+
+/// The key that is meant: MONAI takes a path with `::` or `#` and a `+` in front for one, Lightning a path with dots.
+fn meant(key: &str) -> &str {
+    key.rsplit([':', '#', '.']).next().unwrap_or(key).trim_start_matches('+')
 }
 
 /// One key and what it has.
@@ -307,7 +315,8 @@ pub(super) fn pair(key: &str, value: &Node, scan: &mut Examination<'_>) {
                 imported(key, name, scan);
             }
         }
-        key if lists().object_keys.contains(key) => {
+        key if lists().object_keys.contains(meant(key)) => {
+            let key = meant(key);
             if let Some(name) = value.as_text() {
                 objects::examine(key, name, false, None, scan);
                 return;
@@ -317,7 +326,7 @@ pub(super) fn pair(key: &str, value: &Node, scan: &mut Examination<'_>) {
             }
             // What else than a name means, lists of answers among it, says less.
             for name in value.texts() {
-                let verdict = objects::judge(name);
+                let verdict = Key::of(key).judge(name);
                 let strong = Key::of(key) == Key::Strong && verdict >= Verdict::Doubtful;
                 if let Some((severity, what)) =
                     objects::said(key, name, verdict).filter(|_| strong || python::names_danger(name))

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use ostrom_core::Severity;
 
 use super::lines::{ends_yaml, lines};
-use super::nodes::{Nodes, Value};
+use super::nodes::{Nodes, Value, begins};
 use super::yaml::Found;
 use super::{CONFIG_OBJECT, PYTHON_UNREAD, python};
 use crate::examination::escape;
@@ -74,18 +74,6 @@ pub(super) fn in_yaml(text: &str, nodes: &Nodes<'_>, found: &mut Found<'_>) {
             read(&format!("{GIVEN}{code}"), GIVEN.len(), at, found);
         }
     }
-}
-
-/// Whether a text of its own may begin behind `before`.
-fn begins(before: &str) -> bool {
-    let trimmed = before.trim_end_matches([' ', '\t']);
-    let Some(last) = trimmed.chars().next_back().filter(|c| !ends_yaml(*c)) else { return true };
-    let blank = trimmed.len() < before.len();
-    // Behind a tag, an anchor or the mark of a block.
-    let marked = || {
-        trimmed.rsplit(char::is_whitespace).next().is_some_and(|word| word.starts_with(['!', '&', '|', '>']))
-    };
-    matches!(last, '"' | '\'' | '[' | '{' | ',') || blank && (matches!(last, ':' | '-' | '?') || marked())
 }
 
 /// Reads those that could reach anything.

@@ -6,6 +6,7 @@ mod expressions;
 mod front_matter;
 mod hidden;
 mod instructions;
+mod interpolations;
 mod json;
 mod kind;
 mod lines;

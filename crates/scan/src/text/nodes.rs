@@ -54,7 +54,8 @@ impl<'t> Nodes<'t> {
     /// The values of `key`, wherever and in whatever style it stands: in a block or between braces, in quotes, in the line after.
     pub(super) fn values(&self, key: &str) -> impl Iterator<Item = (usize, Value<'t>)> {
         self.text.match_indices(key).filter_map(|(at, _)| {
-            let longer = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/');
+            // Behind a dot it is the last part of a key: `model.class_path`, as LightningCLI takes it.
+            let longer = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '/');
             if self.text.get(..at).is_some_and(|before| before.ends_with(longer)) {
                 return None;
             }
@@ -62,6 +63,17 @@ impl<'t> Nodes<'t> {
             let rest = self.text.get(at + key.len()..).unwrap_or("");
             let colon = self.skip(self.text.len() - rest.trim_start_matches(['"', '\'']).len());
             self.text.get(colon..)?.starts_with(':').then(|| (at, self.node(colon + 1)))
+        })
+    }
+
+    /// Where `=` is a key. YAML 1.1 calls it the value of a mapping, and PyYAML takes such a mapping for the value itself wherever a
+    /// text is asked for: `!!str {=: os.system}`.
+    pub(super) fn value_key(&self) -> Option<usize> {
+        self.text.match_indices('=').map(|(at, _)| at).find(|at| {
+            let before = self.text.get(..*at).unwrap_or("");
+            let colon = || self.text.get(self.skip(at + 1)..).is_some_and(|rest| rest.starts_with(':'));
+            // In quotes it is a text like any other.
+            begins(before) && !before.ends_with(['"', '\'']) && colon()
         })
     }
 
@@ -104,7 +116,8 @@ impl<'t> Nodes<'t> {
                 let quote = first.filter(|c| matches!(c, '"' | '\''));
                 return Value { rest: rest.get(quote.map_or(0, char::len_utf8)..).unwrap_or(""), quote };
             }
-            match rest.char_indices().take(LONG).find(|(_, c)| c.is_whitespace()) {
+            // Other blanks than YAML's own are characters of a name.
+            match rest.char_indices().take(LONG).find(|(_, c)| matches!(c, ' ' | '\t') || ends_yaml(*c)) {
                 Some((end, _)) => at += end,
                 // What goes on for so long could hide anything: an alias of nothing.
                 None if rest.len() > LONG => return Value { rest: "*", quote: None },
@@ -174,6 +187,18 @@ impl<'t> Value<'t> {
         }
         Some(self.rest.trim_end())
     }
+}
+
+/// Whether a text of its own may begin behind `before`.
+pub(super) fn begins(before: &str) -> bool {
+    let trimmed = before.trim_end_matches([' ', '\t']);
+    let Some(last) = trimmed.chars().next_back().filter(|c| !ends_yaml(*c)) else { return true };
+    let blank = trimmed.len() < before.len();
+    // Behind a tag, an anchor or the mark of a block.
+    let marked = || {
+        trimmed.rsplit(char::is_whitespace).next().is_some_and(|word| word.starts_with(['!', '&', '|', '>']))
+    };
+    matches!(last, '"' | '\'' | '[' | '{' | ',') || blank && (matches!(last, ':' | '-' | '?') || marked())
 }
 
 /// The name at the beginning of `rest`, as PyYAML and libyaml end those of aliases and anchors; ruamel takes nearly everything for

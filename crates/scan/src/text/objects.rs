@@ -49,8 +49,15 @@ static DANGERS: LazyLock<Dangers> =
     // INVARIANT: as above.
     LazyLock::new(|| toml::from_str(include_str!("../../allow/dangerous.toml")).unwrap_or_default());
 
-/// The most parts that a name has.
+/// The key under which jsonpickle evaluates what it has.
+const EVALUATED: &str = "py/repr";
+
+/// The most parts that a name has, and the most bytes.
 const PARTS: usize = 12;
+const LONGEST: usize = 300;
+
+/// How many beginnings of the last part of a name are looked up; a test holds that the lists have none beyond them.
+const OPEN: usize = 6;
 
 /// What it means that a name is called.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -89,6 +96,12 @@ impl Key {
         }
     }
 
+    /// What it means that the key has `value`. Under those that have something else more often, `labels.txt` is a file, and what no
+    /// name looks like is none.
+    pub(super) fn judge(self, value: &str) -> Verdict {
+        if self != Self::Strong && (is_file(value) || !is_name(value)) { Verdict::Fine } else { judge(value) }
+    }
+
     /// Whether it is worth a word that such a key names `value`. In data sets (`sure` is false) `target` is an answer more often:
     ///
     /// | | strong | weak, sure | weak, not sure | faint |
@@ -118,11 +131,23 @@ impl Key {
 /// something else.
 pub(super) fn meaning(key: &str, value: &str, sure: bool) -> Option<(Severity, String)> {
     let kind = Key::of(key);
-    if value.contains('$') && kind != Key::Faint && (kind == Key::Strong && sure || is_pieced(value)) {
-        let what = format!("{key} has {}, which is put together while loading", escape(value, 200));
-        return Some((Severity::High, what));
+    let undecided = |what: &str| Some((Severity::High, format!("{key} has {}, {what}", escape(value, 200))));
+    if key == EVALUATED {
+        return Some((Severity::Critical, format!("{key} has {} evaluated as Python", escape(value, 200))));
     }
-    let verdict = judge(value);
+    // As logging has it: what the rest names, and what stands elsewhere in the file.
+    let value = value.strip_prefix("ext://").unwrap_or(value);
+    if value.starts_with("cfg://") {
+        return undecided("which stands elsewhere in the file");
+    }
+    // As MONAI has it.
+    if kind == Key::Strong && value.starts_with(['$', '@', '%']) {
+        return undecided("which stands for what is elsewhere");
+    }
+    if value.contains('$') && kind != Key::Faint && (kind == Key::Strong && sure || is_pieced(value)) {
+        return undecided("which is put together while loading");
+    }
+    let verdict = kind.judge(value);
     kind.counts(value, verdict, sure).then(|| said(key, value, verdict)).flatten()
 }
 
@@ -168,6 +193,10 @@ fn is_class(path: &str) -> bool {
 /// What it means to have `path` called. Loaders that find names as `pydoc.locate` does pass over empty parts, and take a name
 /// without a dot for one of Python's own.
 pub(super) fn judge(path: &str) -> Verdict {
+    // What follows looks at every beginning of a name, so its length bounds the work.
+    if path.len() > LONGEST {
+        return Verdict::Unlisted;
+    }
     let tidy = || path.split('.').filter(|part| !part.is_empty()).collect::<Vec<_>>().join(".");
     let whole = if path.split('.').any(str::is_empty) { Cow::Owned(tidy()) } else { Cow::Borrowed(path) };
     if whole.contains('.') {
@@ -179,17 +208,19 @@ pub(super) fn judge(path: &str) -> Verdict {
     }
 }
 
-fn judge_dotted(path: &str) -> Verdict {
-    let part = |part: &str| {
+/// Whether all its parts are names of Python.
+fn is_name(path: &str) -> bool {
+    path.split('.').all(|part| {
         !part.starts_with(|c: char| c.is_ascii_digit())
             && part.chars().all(|c| c == '_' || c.is_alphanumeric())
+    })
+}
+
+fn judge_dotted(path: &str) -> Verdict {
+    // Modules may have names that Python itself does not take: `evil-pkg`.
+    let (Some((_, last)), true) = (path.rsplit_once('.'), is_name(path)) else {
+        return Verdict::Foreign;
     };
-    let (Some((_, last)), true) = (path.rsplit_once('.'), path.split('.').all(part)) else {
-        return Verdict::Fine;
-    };
-    if is_file(path) {
-        return Verdict::Fine;
-    }
     // Honest names are shorter; the longer ones lead through many modules to somewhere else.
     if path.split('.').count() > PARTS {
         return Verdict::Unlisted;
@@ -231,7 +262,7 @@ fn judge_dotted(path: &str) -> Verdict {
 }
 
 /// Whether it looks like the name of a file: `labels.txt`.
-pub(super) fn is_file(path: &str) -> bool {
+fn is_file(path: &str) -> bool {
     path.rsplit('.').next().is_some_and(|last| LISTS.file_endings.contains(last))
 }
 
@@ -239,7 +270,7 @@ pub(super) fn is_file(path: &str) -> bool {
 fn is_open(list: &BTreeSet<String>, path: &str) -> bool {
     let start = path.rfind('.').unwrap_or(0);
     let ends = path.match_indices(['.', '_']).map(|(at, _)| at).filter(|at| *at >= start);
-    ends.into_iter().any(|at| list.contains(&format!("{}*", path.get(..=at).unwrap_or(""))))
+    ends.take(OPEN).any(|at| list.contains(&format!("{}*", path.get(..=at).unwrap_or(""))))
 }
 
 /// Whether it goes through a module that others import to something dangerous: `torchvision.models.resnet.torch.save`.
@@ -308,6 +339,16 @@ mod tests {
     }
 
     #[test]
+    fn long_names_take_no_time() {
+        // Where a name is too long, nothing else is looked at.
+        assert_eq!(judge(&format!("a.{}", "_".repeat(1 << 20))), Verdict::Unlisted);
+        assert_eq!(judge(&format!("torch.nn.{}", "A".repeat(LONGEST))), Verdict::Unlisted);
+        for open in LISTS.names.iter().chain(&LISTS.loads).filter_map(|name| name.strip_suffix("_*")) {
+            assert!(open.rsplit('.').next().unwrap().matches('_').count() + 2 <= OPEN, "{open}");
+        }
+    }
+
+    #[test]
     fn keys_that_mean_something_else_say_less() {
         let severity = |key, value, sure| meaning(key, value, sure).map(|(severity, _)| severity);
         use Severity::{Critical, High, Medium};
@@ -361,6 +402,8 @@ mod tests {
                 "requests.get",
                 "shutil.rmtree",
                 "sh.rm",
+                "sh.tar",
+                "plumbum.cmd.tar",
                 "torch.ops.load_library",
                 "torch.ops.aten.from_file.default",
                 "os..system",
@@ -413,7 +456,15 @@ mod tests {
         );
         all(
             Verdict::Foreign,
-            &["torch.ops.mine.op", "evilpkg.Model", "src.models.build", "my_code.net.Net", "__main__.Net"],
+            &[
+                "evil-pkg.make",
+                "v1.0",
+                "torch.ops.mine.op",
+                "evilpkg.Model",
+                "src.models.build",
+                "my_code.net.Net",
+                "__main__.Net",
+            ],
         );
         all(
             Verdict::Loads,
@@ -448,8 +499,6 @@ mod tests {
                 "_operator.getitem",
                 "pathlib.Path",
                 "builtins.dict",
-                "sh.txt",
-                "signal.wav",
                 "builtins.len",
                 "scipy.stats.loguniform",
                 "pathlib.Path.cwd",
@@ -459,7 +508,6 @@ mod tests {
                 "hydra._internal.core_plugins.basic_sweeper.BasicSweeper",
                 "len",
                 "...",
-                "v1.0",
                 "os",
                 "",
             ],

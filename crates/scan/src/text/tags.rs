@@ -25,6 +25,14 @@ pub(super) fn examine(line: &str, offset: u64, scan: &mut Examination<'_>) {
             of_python(&tag, offset.saturating_add(at as u64), scan);
         }
     }
+    for (at, mark) in line.match_indices("value") {
+        let before = line.get(..at).unwrap_or("");
+        let ends = line.get(at + mark.len()..).is_some_and(|rest| !rest.starts_with(char::is_alphanumeric));
+        if ends && (before.ends_with("!!") || before.ends_with("tag:yaml.org,2002:")) {
+            let what = "has a tag by which a mapping stands for a text that hides in it";
+            scan.report_as(Severity::High, CONFIG_OBJECT, Some(offset.saturating_add(at as u64)), what);
+        }
+    }
     for (at, _) in line.match_indices('!') {
         let before = line.get(..at).unwrap_or("");
         if before.is_empty() || before.ends_with(|c: char| c.is_whitespace() || "<[{,".contains(c)) {
@@ -51,8 +59,6 @@ fn of_python(tag: &str, offset: u64, scan: &mut Examination<'_>) {
     let verdict = match path.contains('.') {
         false if kind == "module" => Verdict::Foreign,
         false => objects::judge(&format!("builtins.{path}")),
-        // No tag names a file.
-        true if objects::is_file(path) => objects::judge(path).max(Verdict::Foreign),
         true => objects::judge(path),
     };
     let severity = match verdict {
@@ -87,9 +93,7 @@ fn of_loader(rest: &str, offset: u64, scan: &mut Examination<'_>) {
     let path = path.trim_end_matches(['"', '\'']);
     let verdict = match objects::judge(path) {
         // The file of this name beside the text.
-        Verdict::Fine if (kind == "function" || objects::is_file(path)) && path.contains('.') => {
-            Verdict::Foreign
-        }
+        Verdict::Fine if kind == "function" && path.contains('.') => Verdict::Foreign,
         verdict => verdict,
     };
     if let Some((severity, what)) = objects::said(&format!("!{kind}"), path, verdict) {

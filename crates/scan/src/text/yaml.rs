@@ -12,8 +12,8 @@ use super::lines::{ends_python, ends_yaml, lines};
 use super::nodes::{Nodes, Value};
 use super::objects::{Key, Verdict};
 use super::{
-    CONFIG_OBJECT, CONFIG_PATH, REMOTE_CODE, base_name, escapes, expressions, hidden, objects, requirements,
-    tags, text_of,
+    CONFIG_OBJECT, CONFIG_PATH, REMOTE_CODE, base_name, escapes, expressions, hidden, interpolations,
+    objects, requirements, tags, text_of,
 };
 use crate::examination::{Examination, escape};
 use crate::source::View;
@@ -100,6 +100,11 @@ fn values(text: &str, found: &mut Found<'_>) {
         let what = format!("gives a key by its alias, {}, which hides what is built", escape(name, 100));
         found(Some(Severity::High), CONFIG_OBJECT, at, what);
     }
+    if let Some(at) = nodes.value_key() {
+        let what = "has `=` as a key, by which a mapping stands for a text that hides in it".to_owned();
+        found(Some(Severity::High), CONFIG_OBJECT, at, what);
+    }
+    interpolations::examine(text, found);
     for (at, value) in nodes.values("trust_remote_code") {
         let off = ["", "false", "no", "off", "null", "none", "~", "0", "n"];
         let text = value.scalar().unwrap_or("?").to_lowercase();
