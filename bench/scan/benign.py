@@ -402,6 +402,53 @@ HYDRA_RUN = """hydra:
 """
 
 
+# A data set of Ultralytics with a script that fetches it.
+ULTRALYTICS = """path: ../datasets/coco
+names: {0: person}
+download: |
+  from ultralytics.utils.downloads import download
+  from pathlib import Path
+
+  # Download labels ('segments' too)
+  segments = True
+  dir = Path(yaml['path'])  # dataset root dir
+  url = 'https://github.com/ultralytics/assets/releases/download/v0.0.0/'
+  urls = [url + ('coco2017labels-segments.zip' if segments else 'coco2017labels.zip')]
+  download(urls, dir=dir.parent)
+"""
+
+# A bundle of MONAI, in YAML and in JSON.
+MONAI = """imports:
+  - $import glob
+  - $import os
+  - "$from pathlib import Path"
+dataset_dir: /workspace/data
+images: "$list(sorted(glob.glob(@dataset_dir + '/imagesTr/*.nii.gz')))"
+device: "$torch.device('cuda:0' if torch.cuda.is_available() else 'cpu')"
+network_def:
+  _target_: torch.nn.Linear
+  in_features: 2
+network: $@network_def.to(@device)
+optimizer: {_target_: torch.optim.Adam, params: $@network.parameters(), lr: 0.001}
+ckpt: "$os.path.join(@dataset_dir, 'model.pt')"
+run:
+  - $@trainer.run()
+  - >-
+    $[x for x in
+    @images
+    if x.endswith('gz')]
+"""
+REFERS = {
+    "imports": ["$import glob", "$import os", "$from monai.utils import set_determinism"],
+    "network_def": {"_target_": "torch.nn.Linear", "in_features": 2},
+    "network": "$@network_def.to(@device)",
+    "optimizer": {"_target_": "torch.optim.Adam", "params": "$@network.parameters()"},
+    "files": "$[{'image': i} for i in sorted(glob.glob(os.path.join(@data, '*.gz')))]",
+    "initialize": ["$set_determinism(seed=123)", "$setattr(torch.backends.cudnn, 'benchmark', True)"],
+    "run": ["$@train::trainer.run()", "$@evaluator.state.metrics.copy()", "$print(@network#0.weight)"],
+}
+
+
 def everyday() -> dict[str, bytes]:
     """Configurations that a fourth review found to fail a scan, or that stand next to what it got through."""
     thought = "Let's think step by step. " * 20
@@ -417,6 +464,12 @@ def everyday() -> dict[str, bytes]:
         "hyperparams.yaml": b"seed: !apply:speechbrain.utils.seed_everything [1]\nopt: !name:torch.optim.Adam\n  lr: !ref <lr>\n",
         "bundle/train.json": b'{"imports": ["$import glob"], "device": "$torch.device(\'cuda\')", "network": "$@net.to(@device)", "price": "$5.99"}',
         "coco.yaml": b"path: coco\nnames: {0: person}\ndownload: https://example.org/coco.zip\n",
+        "coco-script.yaml": ULTRALYTICS.encode(),
+        "yolo.yaml": b"nc: 80\nactivation: torch.nn.LeakyReLU(0.1)\nbackbone:\n  - [-1, 1, Conv, [64, 3, 2]]\n",
+        "bundle/train.yaml": MONAI.encode(),
+        "bundle/refers.json": json.dumps(REFERS).encode(),
+        "shell.yaml": b"steps:\n  - run: |\n      $PYTHON -m torch.distributed.launch\n      open $HOME/x; exec \"$@\"\n      echo \"$HOME/os\" '$x'\n  - run: |\n      $ python -c 'import os'\n      $ os\n",
+        "prices.json": json.dumps([{"problem": "$f(x)$ is open. What does it import?", "price": "$5 os"}] * 50).encode(),
         "equals.yaml": b"tokens: {\"=\": 5, '==': 6}\na: b=c\ncheck: x == y\nrun: |\n  a=1; b = 2\n",
         "interpolated.yaml": b"lr: ${optimizer.lr}\nport: ${oc.decode:${oc.env:PORT,80}}\ndir: ${now:%Y}/${oc.env:HOME,${root}}\n",
         "lightning.yaml": b"model.class_path: torch.optim.Adam\nmodel:\n  class_path: torch.optim.Adam\n  init_args: {lr: 0.1}\n",

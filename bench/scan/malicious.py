@@ -322,6 +322,36 @@ def loaders() -> dict[str, bytes]:
     }
 
 
+RUN = "os.system('echo')"
+
+# What MONAI and Ultralytics evaluate, as YAML may write it.
+CODE = {
+    "lines": f'b: "$[1,\n  1,\n  1,\n  1,\n  __import__(\'os\').{RUN[3:]}]"\n',
+    "escaped": f'b: "$(1,\\n__import__(\'os\').{RUN[3:]})"\n',
+    "escaped-comment": f'b: "$(1, #\\n__import__(\'os\').{RUN[3:]})"\n',
+    "escaped-mark": f'b: "\\x24__import__(\'os\').{RUN[3:]}"\n',
+    "literal": f"b: |-\n  $(1,\n  1,\n  # c\n  1,\n  __import__('os').{RUN[3:]})\n",
+    "folded": f"b: >- # c\n  $(1,\n  1,\n  1,\n  __import__('os').{RUN[3:]})\n",
+    "flow": f"b: [$1 or\n1 or\n1 or\n__import__('os').{RUN[3:]}]\n",
+    "long": f"b: $[{'0, ' * 8000}__import__('os').{RUN[3:]}]\n",
+    "longer": f"b: $[{'0, ' * 40000}__import__('os').{RUN[3:]}]\n",
+    "left": f'download: "x = 1\n\n  import os\n\n  {RUN}"\n',
+    "further-left": f'download:\n  "x = 1\n\n import os\n\n {RUN}"\n',
+    "return": f'download: "x = 1 #\\rimport os; {RUN}"\n',
+    "quotes": f"download: |\n  x = '''\n  # '''; import os; {RUN}\n  y = 1 #'''\n",
+    "far": f"download: |\n  x=1 {'#' * 17000}\n  import os; {RUN}\n",
+    "farther": f"download: |\n  x=1 {'#' * 70000}\n  import os; {RUN}\n",
+    "sixteenth": "".join(f"d{number}:\n  download: https://x\n" for number in range(16)) + f"download: import os; {RUN}\n",
+    "quoted": f"text: '{chr(32).join(['download:', chr(39) * 2 + 'http' + chr(39) * 2] * 17)}'\ndownload: import os; {RUN}\n",
+    "alias": f'c: &c "import os; {RUN}"\ndownload: *c\n',
+    "alias-of-block": f"c: &c |\n  import os\n  {RUN}\ndownload: *c\n",
+    "key": f'"downlo\\x61d": "import os; {RUN}"\n',
+    "no-address": f"download: http=__import__('os').{RUN[3:]}\n",
+    "activation-lines": f"activation: max(\n  1, __import__('os').{RUN[3:]})\n",
+    "activation-return": f'activation: "max(1, #\\r 1, __import__(\'os\').{RUN[3:]})"\n',
+}
+
+
 def spellings() -> dict[str, bytes]:
     """What a fifth review got past the scanner: keys, names and code that loaders read although they do not stand there as such."""
     called = "command: echo"
@@ -348,6 +378,7 @@ def spellings() -> dict[str, bytes]:
         "file/tar": 't:\n  _target_: sh.tar\n  _args_: ["--checkpoint=1", "--checkpoint-action=exec=echo"]\n',
         "file/zip": "t:\n  _target_: plumbum.cmd.zip\n",
     }
+    texts |= {f"code/{name}": text for name, text in CODE.items()}
     documents = {
         "logging/ext": {"handlers": {"h": {"()": "ext://os.system", "command": "echo"}}},
         "monai/reference": {"fn": "os.system", "x": {"_target_": "@fn", "command": "echo"}},
@@ -358,6 +389,18 @@ def spellings() -> dict[str, bytes]:
         "made/create": {"z": '${oc.create:${oc.decode:"{${x}${y}:os.system}"}}'},
         "jsonpickle/repr": {"py/repr": "os/os.system('echo')"},
         "long": {"_target_": "a." + "_" * 1_000_000},
+        "code/value": {"imports": ["$import os"], "a": "$os", "b": "$@a.system('echo')"},
+        "code/handed": {"z": "$torch.os", "b": "$(lambda f: f('echo'))(@z.system)"},
+        "code/path": {"imports": ["$from os import path"], "a": "$path", "b": "$@a.os.system('echo')"},
+        "code/import": {"imports": ["$import os"], "b": "$@imports::0.system('echo')"},
+        "code/tab": {"imports": ["$import\tos as q"], "b": "$q.system('echo')"},
+        "code/continued": {"imports": ["$\\\nimport os as q"], "b": "$q.system('echo')"},
+        "code/commented": {"imports": ["$#c\nimport os as q"], "b": "$q.system('echo')"},
+        "code/unclosed": {"imports": ["$import os, '''x"], "b": "$__import__('os').system('echo')"},
+        "code/comment": {"b": "$(1, #\n__import__('os').system('echo'))"},
+        "code/hub": {"b": "$torch.hub.load('a/b', 'c')"},
+        "code/classes": {"b": "$[c for c in ().__class__.__base__.__subclasses__()]"},
+        "code/skimmed": {"rows": ["x" * (5 << 20)], "b": "$__import__('os').system('echo')"},
     }
     found = {f"{name}.yaml": text.encode() for name, text in texts.items()}
     return found | {f"{name}.json": json.dumps(document).encode() for name, document in documents.items()}

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 
 use ostrom_core::Severity;
 
+use super::expressions::Taken;
 use super::hidden::Sort;
 use super::instructions::lists;
 use super::json::{Json, Next, Node};
@@ -43,6 +44,21 @@ const KEYS: [&str; 11] = [
 ];
 
 pub(super) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Trouble> {
+    let mut taken = Taken::default();
+    let result = values(view, &mut taken, scan);
+    taken.evaluate(&mut |severity, rule, _, what| report(severity, rule, what, scan));
+    result
+}
+
+fn report(severity: Option<Severity>, rule: &str, what: String, scan: &mut Examination<'_>) {
+    match severity {
+        Some(severity) => scan.report_as(severity, rule, None, what),
+        None => scan.report(rule, None, what),
+    }
+}
+
+/// All values. Texts that could be expressions are left in `taken`: what one imports, the others may use.
+fn values(view: &View, taken: &mut Taken, scan: &mut Examination<'_>) -> Result<(), Trouble> {
     let name = base_name(scan.name()).into_owned();
     let room = scan.limits().held;
     let index = name.ends_with(".index.json");
@@ -54,9 +70,9 @@ pub(super) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Tro
         match json.node() {
             Ok(node) => {
                 repeated(&json, scan);
-                document(&name, &node, scan);
+                document(&name, &node, taken, scan);
                 // Values on lines of their own: a data set, whatever the file is called.
-                return lines(view, &mut json, &name, scan);
+                return lines(view, &mut json, &name, taken, scan);
             }
             Err(Trouble::Limit(_)) => {}
             Err(Trouble::Malformed { offset, what }) => return broken(view, &name, offset, what, scan),
@@ -64,7 +80,7 @@ pub(super) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Tro
         }
     }
     let mut json = Json::new(view, room)?;
-    let result = if index { skim_index(&mut json, scan) } else { skim(&mut json, scan) };
+    let result = if index { skim_index(&mut json, taken, scan) } else { skim(&mut json, taken, scan) };
     match result {
         Err(Trouble::Malformed { offset, what }) => return broken(view, &name, offset, what, scan),
         other => other?,
@@ -74,7 +90,7 @@ pub(super) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Tro
         let what = format!("JSON of {} bytes, too large to be looked at as a whole", view.len());
         scan.settle(Err(Trouble::Limit(what)));
     }
-    lines(view, &mut json, &name, scan)
+    lines(view, &mut json, &name, taken, scan)
 }
 
 /// Keys that come twice in one object.
@@ -86,12 +102,18 @@ fn repeated(json: &Json, scan: &mut Examination<'_>) {
 }
 
 /// The values that follow the first.
-fn lines(view: &View, json: &mut Json, name: &str, scan: &mut Examination<'_>) -> Result<(), Trouble> {
+fn lines(
+    view: &View,
+    json: &mut Json,
+    name: &str,
+    taken: &mut Taken,
+    scan: &mut Examination<'_>,
+) -> Result<(), Trouble> {
     let mut further = None;
     let result = (|| {
         while json.more()? {
             further = further.or(Some(json.position()));
-            skim(json, scan)?;
+            skim(json, taken, scan)?;
         }
         Ok(())
     })();
@@ -138,7 +160,7 @@ fn is_read_by_loaders(name: &str) -> bool {
 }
 
 /// Goes through a value that is not held, with an eye on the keys that count wherever they stand.
-fn skim(json: &mut Json, scan: &mut Examination<'_>) -> Result<(), Trouble> {
+fn skim(json: &mut Json, taken: &mut Taken, scan: &mut Examination<'_>) -> Result<(), Trouble> {
     match json.next()? {
         Next::Map => json.map(|json, key| {
             let called = lists().object_keys.contains(meant(&key))
@@ -147,25 +169,36 @@ fn skim(json: &mut Json, scan: &mut Examination<'_>) -> Result<(), Trouble> {
                 let node = json.node()?;
                 pair(&key, &node, scan);
                 walk(&node, scan);
+                node.texts().into_iter().for_each(|text| in_text(text, taken, scan));
                 Ok(())
             } else {
-                skim(json, scan)
+                skim(json, taken, scan)
             }
         }),
-        Next::List => json.list(|json| skim(json, scan)),
-        _ => json.skip(),
+        Next::List => json.list(|json| skim(json, taken, scan)),
+        Next::Text => {
+            in_text(&json.text()?, taken, scan);
+            Ok(())
+        }
+        Next::Other => json.skip(),
     }
 }
 
+/// What a text is for loaders that evaluate some.
+fn in_text(text: &str, taken: &mut Taken, scan: &mut Examination<'_>) {
+    interpolations::examine(text, &mut |severity, rule, _, what| report(severity, rule, what, scan));
+    expressions::in_text(text, taken);
+}
+
 /// An index of shards that is too large to be held: only the names of the shards are.
-fn skim_index(json: &mut Json, scan: &mut Examination<'_>) -> Result<(), Trouble> {
+fn skim_index(json: &mut Json, taken: &mut Taken, scan: &mut Examination<'_>) -> Result<(), Trouble> {
     if json.next()? != Next::Map {
-        return skim(json, scan);
+        return skim(json, taken, scan);
     }
     let mut shards = BTreeSet::new();
     json.map(|json, key| {
         if key != "weight_map" || json.next()? != Next::Map {
-            return skim(json, scan);
+            return skim(json, taken, scan);
         }
         json.map(|json, _| match json.next()? {
             Next::Text => {
@@ -185,7 +218,7 @@ fn skim_index(json: &mut Json, scan: &mut Examination<'_>) -> Result<(), Trouble
 }
 
 /// A whole document.
-fn document(name: &str, node: &Node, scan: &mut Examination<'_>) {
+fn document(name: &str, node: &Node, taken: &mut Taken, scan: &mut Examination<'_>) {
     walk(node, scan);
     match name {
         "modules.json" => sentence_modules(node, scan),
@@ -206,12 +239,7 @@ fn document(name: &str, node: &Node, scan: &mut Examination<'_>) {
     }
     weights_manifest(node, scan);
     let texts = node.texts();
-    let mut found = |severity: Option<Severity>, rule: &str, _: usize, what: String| match severity {
-        Some(severity) => scan.report_as(severity, rule, None, what),
-        None => scan.report(rule, None, what),
-    };
-    texts.iter().for_each(|text| interpolations::examine(text, &mut found));
-    expressions::in_texts(texts.iter().copied(), &mut found);
+    texts.iter().for_each(|text| in_text(text, taken, scan));
     // Components of a diffusers pipeline under another name.
     if name != "model_index.json"
         && node.get("_diffusers_version").is_some()

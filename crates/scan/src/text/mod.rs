@@ -17,6 +17,7 @@ mod objects;
 mod pattern;
 mod python;
 mod requirements;
+mod scalars;
 mod script;
 mod shell;
 mod stream;

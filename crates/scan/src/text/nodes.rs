@@ -31,7 +31,9 @@ pub(super) struct Nodes<'t> {
 pub(super) struct Value<'t> {
     /// After its quote, if it has one.
     pub(super) rest: &'t str,
-    quote: Option<char>,
+    pub(super) quote: Option<char>,
+    /// Where the mark of a block stands that it has in front: its lines begin in the next.
+    pub(super) block: Option<usize>,
 }
 
 impl<'t> Nodes<'t> {
@@ -49,6 +51,10 @@ impl<'t> Nodes<'t> {
             }
         }
         Self { text, anchors, comment: Cell::default() }
+    }
+
+    pub(super) fn text(&self) -> &'t str {
+        self.text
     }
 
     /// The values of `key`, wherever and in whatever style it stands: in a block or between braces, in quotes, in the line after.
@@ -108,23 +114,29 @@ impl<'t> Nodes<'t> {
     /// What a node begins with, without what may stand in front of it: its tag and anchor, the mark of a block.
     fn node(&self, at: usize) -> Value<'t> {
         let mut at = at;
+        let mut block = None;
         for _ in 0..PROPERTIES {
             at = self.skip(at);
             let rest = self.text.get(at..).unwrap_or("");
             let first = rest.chars().next();
             if !matches!(first, Some('&' | '!' | '|' | '>')) {
                 let quote = first.filter(|c| matches!(c, '"' | '\''));
-                return Value { rest: rest.get(quote.map_or(0, char::len_utf8)..).unwrap_or(""), quote };
+                return Value {
+                    rest: rest.get(quote.map_or(0, char::len_utf8)..).unwrap_or(""),
+                    quote,
+                    block,
+                };
             }
+            block = block.or_else(|| matches!(first, Some('|' | '>')).then_some(at));
             // Other blanks than YAML's own are characters of a name.
             match rest.char_indices().take(LONG).find(|(_, c)| matches!(c, ' ' | '\t') || ends_yaml(*c)) {
                 Some((end, _)) => at += end,
                 // What goes on for so long could hide anything: an alias of nothing.
-                None if rest.len() > LONG => return Value { rest: "*", quote: None },
-                None => return Value { rest: "", quote: None },
+                None if rest.len() > LONG => return Value { rest: "*", quote: None, block },
+                None => return Value { rest: "", quote: None, block },
             }
         }
-        Value { rest: "*", quote: None }
+        Value { rest: "*", quote: None, block }
     }
 
     /// Where something follows that is neither blank nor a comment.

@@ -66,7 +66,8 @@ pub(super) fn examine_text(text: &str, scan: &mut Examination<'_>) {
     }
     // What the first reading said is not said again by the second.
     let mut said = HashSet::new();
-    for text in readings(text) {
+    let mut quoted_keys = None;
+    for reading in readings(text) {
         let mut found = |severity: Option<Severity>, rule: &str, at: usize, what: String| {
             let mut hasher = DefaultHasher::new();
             (rule, &what).hash(&mut hasher);
@@ -78,7 +79,18 @@ pub(super) fn examine_text(text: &str, scan: &mut Examination<'_>) {
                 None => scan.report(rule, Some(at as u64), what),
             }
         };
-        values(&text, &mut found);
+        let nodes = Nodes::new(&reading);
+        values(&reading, &nodes, &mut found);
+        let keys = expressions::quoted_keys(&nodes);
+        match quoted_keys.replace(keys) {
+            // Places in the first reading are those of the text.
+            None => expressions::in_yaml(text, &nodes, &mut found),
+            Some(before) if keys > before => {
+                let what = "spells a key that has code with escapes, which hides it".to_owned();
+                found(Some(Severity::High), CONFIG_OBJECT, 0, what);
+            }
+            Some(_) => {}
+        }
         said = said.into_iter().map(|(hash, _)| (hash, true)).collect();
     }
 }
@@ -87,12 +99,11 @@ pub(super) fn examine_text(text: &str, scan: &mut Examination<'_>) {
 pub(super) type Found<'f> = dyn FnMut(Option<Severity>, &str, usize, String) + 'f;
 
 /// What a text without comments has called.
-fn values(text: &str, found: &mut Found<'_>) {
-    let nodes = Nodes::new(text);
+fn values(text: &str, nodes: &Nodes<'_>, found: &mut Found<'_>) {
     let mut loads = false;
     for key in &lists().object_keys {
         for (at, value) in nodes.values(key) {
-            loads |= object(key, value, at, &nodes, found);
+            loads |= object(key, value, at, nodes, found);
         }
     }
     let is_key = |text: &str| lists().object_keys.contains(text) && Key::of(text) != Key::Faint;
@@ -114,7 +125,6 @@ fn values(text: &str, found: &mut Found<'_>) {
             found(loads.then_some(Severity::High), REMOTE_CODE, at, what);
         }
     }
-    expressions::in_yaml(text, &nodes, found);
 }
 
 /// What `key` has called, by its name or by an alias of that. Says whether that loads a model.

@@ -151,6 +151,19 @@ pub(crate) fn names_danger(path: &str) -> bool {
     listed || path.strip_prefix("builtins.").is_some_and(|name| !PLAIN.contains(&name))
 }
 
+/// Whether no Python takes `source` as a whole, for it has a `$` or `?` outside of texts and comments.
+pub(crate) fn is_refused(source: &str) -> bool {
+    source.contains(['$', '?'])
+        && lexer::lex(source)
+            .iter()
+            .any(|token| token.kind == lexer::Kind::Bad && matches!(token.text(source), "$" | "?"))
+}
+
+/// Whether the module `path` has names that code has no need of.
+pub(crate) fn leads(path: &str) -> bool {
+    danger::lists().is_none_or(|lists| lists.has_names_of(path))
+}
+
 /// The encoding that the first two lines declare, if it is one in which the text says something else than it shows. As
 /// CPython, it takes the first `coding` with a colon or an equals sign and a name behind it, wherever in a comment that is.
 pub(crate) fn odd_encoding(bytes: &[u8]) -> Option<String> {

@@ -38,6 +38,13 @@ pub(crate) struct Gathered {
     pub(super) spent: usize,
 }
 
+impl Gathered {
+    /// Whether a module that can run anything is handed around as a value.
+    pub(crate) fn hands_on(&self) -> bool {
+        self.loose > 0
+    }
+}
+
 pub(super) enum ScopeKind {
     Module,
     Class,
