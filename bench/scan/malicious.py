@@ -378,6 +378,10 @@ def spellings() -> dict[str, bytes]:
         "file/tar": 't:\n  _target_: sh.tar\n  _args_: ["--checkpoint=1", "--checkpoint-action=exec=echo"]\n',
         "file/zip": "t:\n  _target_: plumbum.cmd.zip\n",
     }
+    namespace = "!!python/object/new:easydict.EasyDict\nstate: {extend: !!python/name:evil.act }\nlistitems: x\n"
+    texts |= {f"called/{name}": f"m:\n  _target_: {name}\n" for name in ("sarge.run", "delegator.run", "anyio.run_process")}
+    texts |= {"anchor": "m:\n  _target_: &a\u00a0b os.system\n", "extended": namespace}
+    config = "m:\n  _target_: os.system\n"
     texts |= {f"code/{name}": text for name, text in CODE.items()}
     documents = {
         "logging/ext": {"handlers": {"h": {"()": "ext://os.system", "command": "echo"}}},
@@ -403,6 +407,8 @@ def spellings() -> dict[str, bytes]:
         "code/skimmed": {"rows": ["x" * (5 << 20)], "b": "$__import__('os').system('echo')"},
     }
     found = {f"{name}.yaml": text.encode() for name, text in texts.items()}
+    found |= {f"name/{name}": config.encode() for name in ("cfg.conf", "cfg.yaml.bak", "cfg")}
+    found |= {f"wide/{code}.json": '{"_target_": "os.system"}'.encode(code) for code in ("utf-16", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32")}
     return found | {f"{name}.json": json.dumps(document).encode() for name, document in documents.items()}
 
 

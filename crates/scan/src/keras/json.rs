@@ -85,7 +85,7 @@ impl<'a> Json<'a> {
 }
 
 /// Bytes as text, in the encoding that Python's `json.loads` would take them to be in.
-pub(super) fn decode(bytes: &[u8]) -> Cow<'_, str> {
+pub(crate) fn decode(bytes: &[u8]) -> Cow<'_, str> {
     let zero = |at: usize| bytes.get(at) == Some(&0);
     let (width, big) = match bytes {
         [0xef, 0xbb, 0xbf, rest @ ..] => return String::from_utf8_lossy(rest),

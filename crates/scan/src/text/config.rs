@@ -16,6 +16,7 @@ use super::{
 };
 use crate::examination::{Examination, escape};
 use crate::folder::fact;
+use crate::keras::json::decode;
 use crate::source::View;
 use crate::trouble::Trouble;
 
@@ -45,9 +46,25 @@ const KEYS: [&str; 11] = [
 
 pub(super) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Trouble> {
     let mut taken = Taken::default();
-    let result = values(view, &mut taken, scan);
+    let result = match in_utf8(view, scan)? {
+        Some(decoded) => values(&decoded, &mut taken, scan),
+        None => values(view, &mut taken, scan),
+    };
     taken.evaluate(&mut |severity, rule, _, what| report(severity, rule, what, scan));
     result
+}
+
+/// What is in UTF-16 or UTF-32, with a mark or without, in UTF-8: Python takes JSON in all of these.
+fn in_utf8(view: &View, scan: &Examination<'_>) -> Result<Option<View>, Trouble> {
+    let head = view.bytes(0, 4)?;
+    if !(head.contains(&0) || matches!(head.as_slice(), [0xff, 0xfe, ..] | [0xfe, 0xff, ..])) {
+        return Ok(None);
+    }
+    let held = scan.limits().held;
+    if view.len() > held as u64 {
+        return Err(Trouble::Limit(format!("JSON of {} bytes that is not in UTF-8", view.len())));
+    }
+    Ok(Some(View::new(decode(&view.bytes(0, held)?).into_owned().into_bytes())))
 }
 
 fn report(severity: Option<Severity>, rule: &str, what: String, scan: &mut Examination<'_>) {

@@ -8,7 +8,7 @@ use super::lines::ends_yaml;
 /// The longest tag, and the longest text that is taken for a name.
 const LONG: usize = 400;
 
-/// The most characters of a name that only ruamel takes for one.
+/// The most characters of a name that only ruamel takes for one, and of a path in front of a key.
 const ODD: usize = 64;
 
 /// The most marks in front of a node: its tag, its anchor, that of a block, and one more for what has several.
@@ -70,6 +70,16 @@ impl<'t> Nodes<'t> {
             let colon = self.skip(self.text.len() - rest.trim_start_matches(['"', '\'']).len());
             self.text.get(colon..)?.starts_with(':').then(|| (at, self.node(colon + 1)))
         })
+    }
+
+    /// Whether a key may begin where the last part of one stands.
+    pub(super) fn may_begin(&self, at: usize) -> bool {
+        let before = self.text.get(..at).unwrap_or("");
+        let near = before.get(before.floor_char_boundary(at.saturating_sub(ODD))..).unwrap_or("");
+        let rest =
+            near.trim_end_matches(|c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | ':' | '#' | '+'));
+        // What goes on for longer is no prose.
+        rest.is_empty() || before.get(..before.len() - (near.len() - rest.len())).is_some_and(begins)
     }
 
     /// Where `=` is a key. YAML 1.1 calls it the value of a mapping, and PyYAML takes such a mapping for the value itself wherever a
@@ -208,7 +218,8 @@ pub(super) fn begins(before: &str) -> bool {
     let blank = trimmed.len() < before.len();
     // Behind a tag, an anchor or the mark of a block.
     let marked = || {
-        trimmed.rsplit(char::is_whitespace).next().is_some_and(|word| word.starts_with(['!', '&', '|', '>']))
+        let word = trimmed.rsplit(|c| matches!(c, ' ' | '\t') || ends_yaml(c)).next();
+        word.is_some_and(|word| word.starts_with(['!', '&', '|', '>']))
     };
     matches!(last, '"' | '\'' | '[' | '{' | ',') || blank && (matches!(last, ':' | '-' | '?') || marked())
 }

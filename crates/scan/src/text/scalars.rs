@@ -149,7 +149,7 @@ fn plain(rest: &str, base: usize) -> String {
 }
 
 /// Whether a line begins what no text without quotes goes on with: an entry of a list or mapping, a document, a comment.
-fn is_entry(line: &str) -> bool {
+pub(super) fn is_entry(line: &str) -> bool {
     let line = line.trim();
     let head = line.split([',', '[', ']', '{', '}']).next().unwrap_or(line);
     let colon = head.ends_with(':') || head.contains(": ") || head.contains(":\t");

@@ -4,6 +4,7 @@ use ostrom_core::Severity;
 
 use super::CONFIG_OBJECT;
 use super::instructions::lists;
+use super::nodes::begins;
 use super::objects::{self, Verdict};
 use crate::examination::{Examination, escape};
 
@@ -35,7 +36,8 @@ pub(super) fn examine(line: &str, offset: u64, scan: &mut Examination<'_>) {
     }
     for (at, _) in line.match_indices('!') {
         let before = line.get(..at).unwrap_or("");
-        if before.is_empty() || before.ends_with(|c: char| c.is_whitespace() || "<[{,".contains(c)) {
+        // In prose something else stands in front; behind `<` it is a tag that is spelt out, or part of a reference of HyperPyYAML.
+        if before.ends_with('<') || begins(before) && !before.ends_with(['"', '\'']) {
             of_loader(line.get(at + 1..).unwrap_or(""), offset.saturating_add(at as u64), scan);
         }
     }

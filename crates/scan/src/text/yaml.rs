@@ -13,7 +13,7 @@ use super::nodes::{Nodes, Value};
 use super::objects::{Key, Verdict};
 use super::{
     CONFIG_OBJECT, CONFIG_PATH, REMOTE_CODE, base_name, escapes, expressions, hidden, interpolations,
-    objects, requirements, tags, text_of,
+    objects, requirements, scalars, tags, text_of,
 };
 use crate::examination::{Examination, escape};
 use crate::source::View;
@@ -50,6 +50,18 @@ pub(super) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Tro
         }
     }
     Ok(())
+}
+
+/// Whether a text under another name is YAML that has something called: loaders do not go by the name of the file that they are given.
+pub(super) fn is_one(text: &str) -> bool {
+    let calls = |key: &&String| Key::of(key) == Key::Strong && text.contains(key.as_str());
+    let mut keys = lists().object_keys.iter().filter(calls).peekable();
+    let first = text.trim_start_matches('\u{feff}').lines().find(|line| !line.trim().is_empty());
+    if keys.peek().is_none() || !first.is_some_and(scalars::is_entry) {
+        return false;
+    }
+    let nodes = Nodes::new(text);
+    keys.any(|key| nodes.values(key).next().is_some())
 }
 
 /// Tags, keys and values that make loaders call or evaluate what is named.
@@ -102,7 +114,9 @@ pub(super) type Found<'f> = dyn FnMut(Option<Severity>, &str, usize, String) + '
 fn values(text: &str, nodes: &Nodes<'_>, found: &mut Found<'_>) {
     let mut loads = false;
     for key in &lists().object_keys {
-        for (at, value) in nodes.values(key) {
+        // Prose has words with another use before a colon, but hardly where a key may stand.
+        let stands = |at: usize| Key::of(key) == Key::Strong || nodes.may_begin(at);
+        for (at, value) in nodes.values(key).filter(|(at, _)| stands(*at)) {
             loads |= object(key, value, at, nodes, found);
         }
     }
@@ -116,6 +130,14 @@ fn values(text: &str, nodes: &Nodes<'_>, found: &mut Found<'_>) {
         found(Some(Severity::High), CONFIG_OBJECT, at, what);
     }
     interpolations::examine(text, found);
+    if let Some((at, _)) = nodes.values("listitems").next().filter(|_| text.contains("python/object"))
+        && nodes.values("extend").next().is_some()
+    {
+        let what =
+            "builds an object whose method `extend`, which is called for its items, the file may replace"
+                .to_owned();
+        found(Some(Severity::High), CONFIG_OBJECT, at, what);
+    }
     for (at, value) in nodes.values("trust_remote_code") {
         let off = ["", "false", "no", "off", "null", "none", "~", "0", "n"];
         let text = value.scalar().unwrap_or("?").to_lowercase();
