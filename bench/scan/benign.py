@@ -470,6 +470,8 @@ def everyday() -> dict[str, bytes]:
         "bundle/refers.json": json.dumps(REFERS).encode(),
         "shell.yaml": b"steps:\n  - run: |\n      $PYTHON -m torch.distributed.launch\n      open $HOME/x; exec \"$@\"\n      echo \"$HOME/os\" '$x'\n  - run: |\n      $ python -c 'import os'\n      $ os\n",
         "prices.json": json.dumps([{"problem": "$f(x)$ is open. What does it import?", "price": "$5 os"}] * 50).encode(),
+        "operators.yaml": b"versions:\n  =: 5\n  '>': 6\n",
+        "workflow.yml": b"steps:\n  - if: ${{ matrix.tls != 'none' }}\n    run: |\n      docker exec x sh -c 'eval y'\n  - run: $CONDA/bin/conda install x\n",
         "prose.yaml": b"- q: \"What is the target: os.system or subprocess.run?\"\n  a: 'see !apply:os.system'\n  text: >-\n    The class: os.path docs\n",
         "train.conf": b"model:\n  _target_: torch.nn.Linear\n  in_features: 2\n",
         "notes.txt": b"notes: how _target_ works\nIt names what is called, such as os.path.join.\n",

@@ -127,13 +127,11 @@ fn code(text: &str, nodes: &Nodes<'_>, key: usize, value: Value<'_>) -> Vec<Opti
     values.iter().map(whole).collect()
 }
 
-/// How far right the line stands that `at` is in; 0 if that is far.
+/// How far right the key stands that is at `at`; 0 if its line is long.
 fn base(text: &str, at: usize) -> usize {
     let before = text.get(text.floor_char_boundary(at.saturating_sub(LINE))..at).unwrap_or("");
-    before
-        .rfind(ends_yaml)
-        .and_then(|end| before.get(end..))
-        .map_or(0, |line| scalars::indent(line.trim_start_matches(ends_yaml)))
+    let line = before.rfind(ends_yaml).and_then(|end| before.get(end..)).or((at < LINE).then_some(before));
+    line.map_or(0, |line| scalars::column(&format!("{}x", line.trim_start_matches(ends_yaml))))
 }
 
 /// Reads what Ultralytics does with the value of `key`.

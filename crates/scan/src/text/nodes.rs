@@ -83,8 +83,11 @@ impl<'t> Nodes<'t> {
     }
 
     /// Where `=` is a key. YAML 1.1 calls it the value of a mapping, and PyYAML takes such a mapping for the value itself wherever a
-    /// text is asked for: `!!str {=: os.system}`.
+    /// text is asked for, which a tag does: `!!str {=: os.system}`.
     pub(super) fn value_key(&self) -> Option<usize> {
+        if !self.text.match_indices('!').any(|(at, _)| self.text.get(..at).is_some_and(begins)) {
+            return None;
+        }
         self.text.match_indices('=').map(|(at, _)| at).find(|at| {
             let before = self.text.get(..*at).unwrap_or("");
             let colon = || self.text.get(self.skip(at + 1)..).is_some_and(|rest| rest.starts_with(':'));

@@ -46,6 +46,25 @@ pub(super) fn indent(line: &str) -> usize {
     line.len() - line.trim_start_matches(' ').len()
 }
 
+/// How far right stands what a line holds, of lists in lists the innermost: its key, or the dash in front of a text.
+pub(super) fn column(line: &str) -> usize {
+    let mut at = indent(line);
+    loop {
+        let rest = line.get(at..).unwrap_or("");
+        let Some(item) = rest.strip_prefix(['-', '?', ':']).filter(|item| item.starts_with([' ', '\t']))
+        else {
+            return at;
+        };
+        let item = item.trim_start_matches([' ', '\t']);
+        // A text of the list itself, with its tag or without, and no key.
+        if item.is_empty() || item.split_whitespace().all(|word| word.starts_with(['!', '&', '|', '>', '#']))
+        {
+            return at;
+        }
+        at = line.len() - item.len();
+    }
+}
+
 /// Up to the closing quote, or a little more than is taken.
 fn quoted(mut rest: &str, quote: char) -> String {
     let mut out = String::new();
@@ -198,7 +217,7 @@ struct Above<'t> {
 impl<'t> Above<'t> {
     fn then(self, line: &'t str) -> Self {
         let properties = line.split_whitespace().all(|word| word.starts_with(['!', '&', '|', '>']));
-        let base = if properties { indent(line).min(self.base) } else { indent(line) };
+        let base = if properties { column(line).min(self.base) } else { column(line) };
         Self { line, base }
     }
 
@@ -240,6 +259,8 @@ pub(super) fn dollars(text: &str, mut each: impl FnMut(usize, Style) -> bool) {
         rest = after;
         let first = next.len() - next.trim_start_matches([' ', '\t']).len();
         let marks = ["$", "\\x24", "\\u0024", "\\U00000024"];
+        // Of the first in the line; what comes later lies in the same list or mapping, or between brackets.
+        let mut base = None;
         let places = marks.iter().flat_map(|mark| next.match_indices(mark));
         for (at, mark) in places {
             let before = next.get(..at).unwrap_or("");
@@ -253,7 +274,7 @@ pub(super) fn dollars(text: &str, mut each: impl FnMut(usize, Style) -> bool) {
             } else if before.ends_with('\'') {
                 vec![Style::Single]
             } else {
-                vec![Style::Plain { base: indent(next) }]
+                vec![Style::Plain { base: *base.get_or_insert_with(|| column(before)) }]
             };
             for style in styles {
                 let escaped = mark.starts_with('\\') && style != Style::Double;
@@ -296,6 +317,9 @@ mod tests {
             ("- $a b\n  c # d\n- e\n", "$a b c # d"),
             ("a: $b\nc: d", "$b"),
             ("a:\n      !!str\n    $b\n  - c\n\n  d\ne: f", "$b - c\nd"),
+            ("- a: $b\n   c\n  d: e\n", "$b c"),
+            ("- - a: b\n    c:\n      $b\n     - c\n    d: e\n", "$b - c"),
+            ("- !x $b\n c\n- d", "$b c"),
             ("x: [$b or\nc, d: e]\n", "$b or c, d: e]"),
             ("a: |-\n  $b(\n\n    c\n  # d\n  )\ne: f\n", "$b(\n  c\n# d\n)"),
             ("a: >- # c\n  $b\n  c\n\n  d\n   e\n  f\r\n  g\n h\n", "$b c\nd\n e\nf g"),
