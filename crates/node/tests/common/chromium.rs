@@ -16,6 +16,8 @@ const ELEMENT: &str = "element-6066-11e4-a52e-4f735466cecf";
 /// How often it is looked whether something has happened, and how long between.
 const LOOKS: usize = 600;
 const PAUSE: Duration = Duration::from_millis(100);
+/// How often the driver is started at most.
+const STARTS: usize = 5;
 
 /// Chromium, led by its driver.
 pub struct Chromium {
@@ -25,13 +27,10 @@ pub struct Chromium {
     http: reqwest::Client,
 }
 
-impl Chromium {
-    /// Starts it; `None` where somebody has said that there is none.
-    pub async fn start() -> Option<Self> {
-        if std::env::var_os("OSTROM_NO_BROWSER").is_some() {
-            eprintln!("left out: OSTROM_NO_BROWSER is set");
-            return None;
-        }
+/// The driver, and the port that it listens on.
+async fn driver() -> (Child, u16) {
+    // It takes a free port of IPv4 and then the same of IPv6, and ends if that is somebody else's.
+    for _ in 0..STARTS {
         let mut driver = Command::new("chromedriver")
             .arg("--port=0")
             .stdout(Stdio::piped())
@@ -40,14 +39,25 @@ impl Chromium {
             .spawn()
             .expect("chromedriver is needed for this test (apt-get install chromium-driver), or OSTROM_NO_BROWSER=1");
         let mut lines = BufReader::new(driver.stdout.take().unwrap()).lines();
-        let port: u16 = loop {
-            let line = lines.next_line().await.unwrap().expect("chromedriver ended");
-            if let Some(rest) = line.split("successfully on port ").nth(1) {
-                break rest.trim_end_matches('.').parse().unwrap();
-            }
-        };
-        // Nobody reads the rest, and a full pipe would hold it up.
-        tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+        while let Some(line) = lines.next_line().await.unwrap() {
+            let Some(rest) = line.split("successfully on port ").nth(1) else { continue };
+            let port = rest.trim_end_matches('.').parse().unwrap();
+            // Nobody reads the rest, and a full pipe would hold it up.
+            tokio::spawn(async move { while let Ok(Some(_)) = lines.next_line().await {} });
+            return (driver, port);
+        }
+    }
+    panic!("chromedriver ended {STARTS} times");
+}
+
+impl Chromium {
+    /// Starts it; `None` where somebody has said that there is none.
+    pub async fn start() -> Option<Self> {
+        if std::env::var_os("OSTROM_NO_BROWSER").is_some() {
+            eprintln!("left out: OSTROM_NO_BROWSER is set");
+            return None;
+        }
+        let (driver, port) = driver().await;
         let profile = tempfile::tempdir().unwrap();
         let folder = format!("--user-data-dir={}", profile.path().display());
         let flags = [
