@@ -119,7 +119,10 @@ pub fn replay(log: Option<PathBuf>, redacted: bool, json: bool, place: &Place) -
             );
         }
         if found.plans_not_followed > 0 {
-            println!("{} plans could not be followed to their end", found.plans_not_followed);
+            println!(
+                "{} plans could not be followed to their end: what they depend on is gone, or a step was given a text in the shape of a handle",
+                found.plans_not_followed
+            );
         }
         if !found.is_whole() && !redacted {
             println!(

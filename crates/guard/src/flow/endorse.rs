@@ -87,7 +87,7 @@ impl Endorse {
         }
     }
 
-    /// The influence that remains, in bits: log2 of how many values are acceptable. For a pattern this is the bound that its
+    /// The influence that remains, in bits: log2 of how many values are acceptable, however they are written. For a pattern this is the bound that its
     /// length gives (8 bits a byte), which is far above what a narrow pattern leaves.
     #[must_use]
     pub fn residual_bits(&self, value: &Value) -> f64 {
@@ -98,9 +98,11 @@ impl Endorse {
             Self::Range(low, high) => ((i128::from(*high) - i128::from(*low) + 1).max(1) as f64).log2(),
             #[expect(clippy::cast_precision_loss, reason = "bits need no more than a few digits")]
             Self::Number { min, max, decimals } => {
-                let wide =
-                    (i128::from(*max) - i128::from(*min)).max(0).saturating_mul(power_of_ten(*decimals));
-                (wide.saturating_add(1) as f64).log2()
+                let whole = (i128::from(*max) - i128::from(*min)).max(0);
+                let values = whole.saturating_mul(power_of_ten(*decimals)).saturating_add(1);
+                // A whole number can be written as `1` and as `1.0`, zero as `-0.0`, too.
+                let spellings = whole + 1 + i128::from((*min..=*max).contains(&0));
+                (values.saturating_add(spellings) as f64).log2()
             }
             #[expect(clippy::cast_precision_loss, reason = "at most 256 bytes")]
             Self::Pattern(_) => value.as_str().map_or(0, str::len) as f64 * 8.0,

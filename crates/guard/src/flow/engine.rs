@@ -239,6 +239,12 @@ impl Engine {
         self.seen.readers(&Seen::digests(value))
     }
 
+    /// Who may have influenced those strings.
+    #[must_use]
+    pub fn matched_influencers(&self, value: &Value) -> Integrity {
+        self.seen.influencers(&Seen::digests(value))
+    }
+
     /// The digests under which the strings of a result are remembered (rule 9).
     #[must_use]
     pub fn strings(value: &Value) -> Vec<Digest> {
@@ -472,6 +478,7 @@ impl Engine {
             Event::Reset { context, .. } => {
                 self.contexts.remove(context);
                 self.forget_kept(context);
+                self.usage.reset(context);
             }
             Event::Stopped { scope, .. } => {
                 self.stopped.insert(scope.clone());
@@ -497,10 +504,11 @@ impl Engine {
         if !decision.dispatched {
             return;
         }
-        self.usage.count(decision);
         let context = &decision.context;
+        let control = self.control(context, decision.plan.as_ref());
+        self.usage.count(decision, control.as_ref());
         // A dispatched call has a control label: without one it would have been refused.
-        let Some(control) = self.control(context, decision.plan.as_ref()) else { return };
+        let Some(control) = control else { return };
         let label = decision
             .arguments
             .values()
@@ -529,10 +537,16 @@ impl Engine {
     /// Where the decision depended on a value that the agent has not seen, the decision tells something about it.
     ///
     /// That a value was endorsed is declared influence; that one was not, or whom a value names as readers, is not. Nor is it
-    /// that a stored object is no longer what it was, what a policy says about a value, or that somebody else has seen it before.
+    /// that a stored object is no longer what it was, what a policy says about a value, or that somebody else has seen it before. How
+    /// many calls a plan has made may have been up to such values, too.
     fn told_by_deciding(&mut self, decision: &Decision, facts: &ToolFacts) {
         let context = &decision.context;
         let Some(control) = self.control(context, decision.plan.as_ref()) else { return };
+        let counted =
+            self.usage.told(context).filter(|label| facts.counted && !control.covers(label)).cloned();
+        if let Some(label) = counted {
+            self.join(context, &label);
+        }
         for (name, record) in &decision.arguments {
             // A policy may look at the labels, and those at what the value is.
             let refused = !decision.flow.allows() || !decision.forbidden_by.is_empty();
@@ -542,6 +556,14 @@ impl Engine {
                 || facts.audience_of.contains(name)
                 || decision.looked_at.contains(name);
             let label = told.then(|| self.argument(context, &control, record)).flatten();
+            let label = label.map(|label| Label {
+                integrity: if refused {
+                    label.integrity.join(&record.matched_influencers)
+                } else {
+                    label.integrity
+                },
+                ..label
+            });
             if let Some(label) = label.filter(|label| !control.covers(label)) {
                 self.join(context, &label);
             }
@@ -598,7 +620,7 @@ impl Engine {
         if outcome.revealed && !mutated(Mutant::ResultDoesNotJoin) {
             self.join(&open.context, &outcome.label);
         }
-        self.seen.remember(&outcome.seen, &outcome.label.readers);
+        self.seen.remember(&outcome.seen, &outcome.label);
         let Some(memory) = facts.and_then(|facts| facts.memory.as_ref()) else { return };
         if memory.access == MemoryAccess::Write && !mutated(Mutant::WritesForgotten) {
             self.stored(outcome, open);

@@ -10,7 +10,7 @@ use serde_json::Value;
 use super::decide::Verdict;
 use super::engine::ContextKey;
 use super::facts::ToolFacts;
-use crate::label::{Label, Readers};
+use crate::label::{Integrity, Label, Names, Readers};
 
 /// The number of a call, counted by the guard from the log's beginning.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -69,6 +69,17 @@ pub struct ArgumentRecord {
     /// Who may read strings in it that were seen before (rule 9).
     #[serde(default = "everyone", skip_serializing_if = "is_everyone")]
     pub matched: Readers,
+    /// Who may have influenced those strings: to refuse the call for them tells that they were there.
+    #[serde(default = "nobody", skip_serializing_if = "is_nobody")]
+    pub matched_influencers: Integrity,
+}
+
+fn nobody() -> Integrity {
+    Integrity::Of(Names::default())
+}
+
+fn is_nobody(influencers: &Integrity) -> bool {
+    *influencers == nobody()
 }
 
 fn everyone() -> Readers {

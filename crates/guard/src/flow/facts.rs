@@ -51,6 +51,9 @@ pub struct ToolFacts {
     pub result: ResultFacts,
     /// Whether it reads or writes stored objects.
     pub memory: Option<MemoryFacts>,
+    /// Whether the policy counts its run's calls: whether it lets one through then tells how many there were.
+    #[serde(default)]
+    pub counted: bool,
 }
 
 /// What differs for one argument.
@@ -143,6 +146,7 @@ impl ToolFacts {
                 endorse: Vec::new(),
             },
             memory: None,
+            counted: false,
         }
     }
 

@@ -8,7 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use ostrom_core::Digest;
 use serde_json::Value;
 
-use crate::label::Readers;
+use crate::label::{Integrity, Label, Names, Readers};
 
 /// Shorter strings say too little to be recognised.
 const MIN_BYTES: usize = 16;
@@ -20,7 +20,8 @@ const OF_ONE: usize = 4_096;
 /// Strings with restricted readers that were seen.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Seen {
-    readers: HashMap<Digest, Readers>,
+    /// Who may read them, and who may have influenced them.
+    known: HashMap<Digest, (Readers, Integrity)>,
     order: VecDeque<Digest>,
 }
 
@@ -39,23 +40,26 @@ impl Seen {
         digests
     }
 
-    /// Remembers strings that only `readers` may read.
-    pub(crate) fn remember(&mut self, digests: &[Digest], readers: &Readers) {
-        if *readers == Readers::Everyone {
+    /// Remembers strings with this label, unless everyone may read them.
+    pub(crate) fn remember(&mut self, digests: &[Digest], label: &Label) {
+        if label.readers == Readers::Everyone {
             return;
         }
         for digest in digests {
-            match self.readers.get_mut(digest) {
-                Some(known) => *known = known.join(readers),
+            match self.known.get_mut(digest) {
+                Some((readers, influencers)) => {
+                    *readers = readers.join(&label.readers);
+                    *influencers = influencers.join(&label.integrity);
+                }
                 None => {
-                    self.readers.insert(*digest, readers.clone());
+                    self.known.insert(*digest, (label.readers.clone(), label.integrity.clone()));
                     self.order.push_back(*digest);
                 }
             }
         }
         while self.order.len() > CAPACITY {
             if let Some(oldest) = self.order.pop_front() {
-                self.readers.remove(&oldest);
+                self.known.remove(&oldest);
             }
         }
     }
@@ -64,8 +68,16 @@ impl Seen {
     pub(crate) fn readers(&self, digests: &[Digest]) -> Readers {
         digests
             .iter()
-            .filter_map(|digest| self.readers.get(digest))
-            .fold(Readers::Everyone, |all, readers| all.join(readers))
+            .filter_map(|digest| self.known.get(digest))
+            .fold(Readers::Everyone, |all, (readers, _)| all.join(readers))
+    }
+
+    /// Who may have influenced these strings, where they were seen.
+    pub(crate) fn influencers(&self, digests: &[Digest]) -> Integrity {
+        digests
+            .iter()
+            .filter_map(|digest| self.known.get(digest))
+            .fold(Integrity::Of(Names::default()), |all, (_, influencers)| all.join(influencers))
     }
 }
 

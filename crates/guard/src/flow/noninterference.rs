@@ -155,6 +155,7 @@ impl Player<'_> {
             handles,
             label: None,
             matched: self.engine.matched(value),
+            matched_influencers: self.engine.matched_influencers(value),
         };
         // A call without arguments tells its server something all the same.
         let bare = tool.name.ends_with("bare");

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::engine::ContextKey;
 use super::event::Decision;
+use crate::label::Label;
 
 /// Seconds of the window that `budgets.calls-per-hour` counts in.
 const HOUR: u64 = 3_600;
@@ -23,6 +24,8 @@ struct Calls {
     all: u64,
     /// By server and tool.
     tools: BTreeMap<Arc<str>, BTreeMap<Arc<str>, u64>>,
+    /// What decided how many they are, of those that plans made: a plan may go by what its context has not seen.
+    told: Option<Label>,
 }
 
 /// How many calls went out before one that is decided.
@@ -37,8 +40,8 @@ pub struct Used {
 }
 
 impl Usage {
-    /// Counts a call that went out.
-    pub(super) fn count(&mut self, decision: &Decision) {
+    /// Counts a call that went out, and under which control.
+    pub(super) fn count(&mut self, decision: &Decision, control: Option<&Label>) {
         let hour = decision.at / HOUR;
         let of_hour = self.hours.entry(decision.context.principal.clone()).or_insert((hour, 0));
         *of_hour = if of_hour.0 == hour { (hour, of_hour.1.saturating_add(1)) } else { (hour, 1) };
@@ -47,6 +50,21 @@ impl Usage {
         let of_tool = calls.tools.entry(decision.server.clone()).or_default();
         let of_tool = of_tool.entry(decision.tool.clone()).or_default();
         *of_tool = of_tool.saturating_add(1);
+        if let Some(control) = control.filter(|_| decision.plan.is_some()) {
+            calls.told = Some(calls.told.take().map_or_else(|| control.clone(), |told| told.join(control)));
+        }
+    }
+
+    /// What decided how many calls a context's plans have made.
+    pub(super) fn told(&self, context: &ContextKey) -> Option<&Label> {
+        self.calls.get(context)?.told.as_ref()
+    }
+
+    /// A person has reset the context: what it has done until then tells it nothing that counts.
+    pub(super) fn reset(&mut self, context: &ContextKey) {
+        if let Some(calls) = self.calls.get_mut(context) {
+            calls.told = None;
+        }
     }
 
     /// What counts for a call that is decided at `at`.

@@ -264,6 +264,9 @@ impl Gateway {
         for (name, value) in values.iter() {
             if let Some(record) = arguments.get_mut(name) {
                 record.matched = state.engine.matched(value);
+                if record.matched != Readers::Everyone {
+                    record.matched_influencers = state.engine.matched_influencers(value);
+                }
             }
         }
         let at = now();
@@ -710,6 +713,7 @@ fn argument(
         handles: found.into_iter().map(|reference| reference.handle).collect(),
         label: proposed.step.as_ref().and_then(|(_, labels)| labels.get(name).cloned()),
         matched: Readers::Everyone,
+        matched_influencers: Label::constant().integrity,
     }
 }
 

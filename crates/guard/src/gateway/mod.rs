@@ -28,6 +28,8 @@ mod tests_ahead;
 #[cfg(test)]
 mod tests_bound;
 #[cfg(test)]
+mod tests_endorse;
+#[cfg(test)]
 mod tests_gaps;
 #[cfg(test)]
 mod tests_lists;
@@ -307,7 +309,13 @@ impl Gateway {
         self.offered(caller, &server, Kind::Prompt, (name, &outer)).await?;
         let arguments = match params.remove("arguments") {
             Some(Value::Object(arguments)) => arguments,
-            _ => Map::new(),
+            None => Map::new(),
+            Some(_) => {
+                return Err(RpcError::new(
+                    RpcError::INVALID_PARAMS,
+                    "the arguments of a prompt are an object",
+                ));
+            }
         };
         only_protocol(&mut params);
         params.insert("name".to_owned(), json!(name));

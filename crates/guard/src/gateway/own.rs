@@ -12,7 +12,7 @@ use super::handles::{PREFIX, cost, part, reference};
 use super::present::{answered, text_result};
 use super::rules::{JournalError, Rules};
 use super::state::now;
-use crate::flow::{CallId, ContextKey, Event, HandleId, KeptValue, Outcome, PlanStep};
+use crate::flow::{CallId, ContextKey, Endorse, Event, HandleId, KeptValue, Outcome, PlanStep};
 use crate::front::Caller;
 use crate::label::{GUARD, Label, Labelled};
 use crate::pin::Kind;
@@ -490,19 +490,27 @@ impl Gateway {
 /// The label of a value of a plan that is endorsed, if it is: each source must accept the value, unless all that it can add is in the
 /// program counter's label anyway.
 pub(crate) fn endorsed(rules: &dyn Rules, value: &Labelled, shape: &Shape, pc: &Label) -> Option<Label> {
-    let accepted = |origin: &str| {
-        let Some((server, tool)) = origin.split_once('/') else { return false };
+    let origins = &value.label.provenance;
+    // What the value may be made of: what a server has claimed beyond the policy's word is not in it, nor are fields beside those that
+    // are endorsed.
+    let mut explained = pc.clone();
+    for origin in origins.iter() {
+        let (server, tool) = origin.split_once('/')?;
         let facts = rules.facts(server, tool);
         let result = &facts.result;
-        let fields = result.fields.values();
-        let endorse = result.endorse.iter().chain(fields.flat_map(|field| &field.endorse));
-        pc.covers(&result.strictest(server, tool))
-            || endorse.into_iter().any(|endorse| endorse.accepts(&value.value))
-    };
-    let origins = &value.label.provenance;
-    let all = !origins.is_empty() && origins.iter().all(|origin| accepted(origin));
-    (all && shape.admits(&value.value).is_some())
-        .then(|| Label { provenance: value.label.provenance.clone(), ..pc.clone() })
+        if pc.covers(&result.strictest(server, tool)) {
+            continue;
+        }
+        let accept = |endorse: &[Endorse]| endorse.iter().any(|endorse| endorse.accepts(&value.value));
+        let whole = result.label(server, tool);
+        let fields = result.fields.values().filter(|field| accept(&field.endorse));
+        let fields = fields.map(|field| whole.join(&result.field_label(field, server, tool)));
+        let accepted = accept(&result.endorse).then(|| whole.clone());
+        explained =
+            explained.join(&accepted.into_iter().chain(fields).reduce(|all, label| all.join(&label))?);
+    }
+    let holds = !origins.is_empty() && explained.covers(&value.label) && shape.admits(&value.value).is_some();
+    holds.then(|| Label { provenance: origins.clone(), ..pc.clone() })
 }
 
 /// What the first group matches, or all of the match if there is no group.

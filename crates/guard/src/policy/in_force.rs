@@ -83,7 +83,7 @@ impl InForce {
             return known.clone();
         }
         drop(all);
-        let facts = Arc::new(self.make(server, tool));
+        let mut facts = self.make(server, tool);
         let (target, action) = match tool {
             // To ask to be told of changes is to ask for the resource.
             operation::READ | operation::SUBSCRIBE => {
@@ -92,6 +92,10 @@ impl InForce {
             operation::PROMPT => (Target::prompt(server, "*", facts.critical), Action::Get),
             _ => (Target::tool(server, tool, facts.critical), Action::Call),
         };
+        // The house's own tools have no budgets.
+        facts.counted =
+            server != GUARD && (self.has_budget(server, tool) || self.policies().counts(action, &target));
+        let facts = Arc::new(facts);
         let known = Arc::new(Known { facts, target, action });
         let mut all = self.facts.write().unwrap_or_else(PoisonError::into_inner);
         if all.values().map(HashMap::len).sum::<usize>() < MAX_REMEMBERED {
@@ -123,7 +127,7 @@ impl InForce {
                 }
                 all
             }
-            _ => facts(known.tool(tool), server),
+            _ => facts(&known.tool(tool), server),
         };
         if config.guard.mode == Mode::Observe {
             // Who only watches changes nothing of what the agent sees.
@@ -131,6 +135,12 @@ impl InForce {
             facts.result.fields.clear();
         }
         facts
+    }
+
+    /// Whether a budget of a run has to do with calls of this tool. Those of the hour are their principal's, not a run's.
+    fn has_budget(&self, server: &str, tool: &str) -> bool {
+        let budgets = &self.policy.config.budgets;
+        budgets.calls_per_run.is_some() || budgets.tools.contains_key(&format!("{server}/{tool}"))
     }
 
     fn over_budget(&self, question: &Question<'_>) -> Option<String> {
@@ -350,6 +360,7 @@ fn facts(rules: &ToolRules, server: &str) -> ToolFacts {
             .collect(),
         result: result(&rules.result, &unknown.result, server),
         memory,
+        counted: unknown.counted,
     }
 }
 

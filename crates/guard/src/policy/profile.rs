@@ -56,7 +56,7 @@ pub struct Profile {
     pub programs: Vec<Program>,
     /// Facts about tools, by their names.
     pub tools: BTreeMap<String, ToolRules>,
-    /// Facts about tools whose names match; the first that matches counts.
+    /// Facts about tools whose names match; the first that matches counts, for what comes back all.
     pub patterns: Vec<ProfilePattern>,
     /// Facts about all other tools.
     pub defaults: ToolRules,

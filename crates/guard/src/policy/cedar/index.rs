@@ -117,6 +117,15 @@ impl Index {
         )
     }
 
+    /// Whether a policy that may apply looks at how many calls there were.
+    pub(super) fn counts(&self, action: Action, target: &Target) -> bool {
+        let policies = self.actions.get(&action).map(|policies| policies.buckets(target));
+        let groups = policies.into_iter().flatten().flatten().flat_map(|bucket| bucket.groups.values());
+        groups.map(|group| &group.needs).any(|needs| {
+            needs.everything || needs.counts || !needs.limits.is_empty() || needs.attributes.contains("used")
+        })
+    }
+
     /// What the policies that apply say.
     pub(super) fn decide(&self, question: &Question<'_>) -> Decision {
         let Some(policies) = self.actions.get(&question.action) else { return Decision::silent() };

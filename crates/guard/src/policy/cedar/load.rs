@@ -147,6 +147,12 @@ impl Policies {
     pub fn looks_at(&self, action: Action, target: &Target, name: &str) -> bool {
         self.index.looks_at(action, target, name)
     }
+
+    /// Whether the answer to a question about `target` may depend on how many calls there were. Errs towards yes.
+    #[must_use]
+    pub fn counts(&self, action: Action, target: &Target) -> bool {
+        self.index.counts(action, target)
+    }
 }
 
 fn problem_at(file: &CedarText, at: usize, message: &str) -> Problem {

@@ -1,5 +1,6 @@
 //! The effective facts about a server's tools.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,7 @@ use crate::policy::profile::{Profile, ProfilePattern, fold_name};
 pub struct ServerFacts {
     /// Its settings; `tools`, `defaults`, `resources` and `prompts` are complete.
     pub server: Server,
-    /// Facts of the profile about tools whose names match; the first that matches counts.
+    /// Facts of the profile about tools whose names match; the first that matches counts, for what comes back all.
     pub patterns: Vec<ProfilePattern>,
 }
 
@@ -34,8 +35,9 @@ impl ServerFacts {
         let mut tools: BTreeMap<String, ToolRules> =
             profile.tools.iter().map(|(tool, rules)| (tool.clone(), rules.over(&unknown))).collect();
         for (tool, rules) in &server.tools {
-            let base = tools.get(tool).or_else(|| matching(&patterns, tool)).unwrap_or(&defaults);
-            tools.insert(tool.clone(), rules.over(base));
+            let base = tools.get(tool).map(Cow::Borrowed).or_else(|| matching(&patterns, tool));
+            let rules = rules.over(base.as_deref().unwrap_or(&defaults));
+            tools.insert(tool.clone(), rules);
         }
         server.tools = tools;
         server.defaults = defaults;
@@ -47,18 +49,28 @@ impl ServerFacts {
 
     /// What holds for `tool`, by the server's own name for it. Complete: every field says something.
     #[must_use]
-    pub fn tool(&self, tool: &str) -> &ToolRules {
-        self.server
-            .tools
-            .get(tool)
-            .or_else(|| matching(&self.patterns, tool))
-            .unwrap_or(&self.server.defaults)
+    pub fn tool(&self, tool: &str) -> Cow<'_, ToolRules> {
+        match self.server.tools.get(tool) {
+            Some(rules) => Cow::Borrowed(rules),
+            None => matching(&self.patterns, tool).unwrap_or(Cow::Borrowed(&self.server.defaults)),
+        }
     }
 }
 
-fn matching<'a>(patterns: &'a [ProfilePattern], tool: &str) -> Option<&'a ToolRules> {
+/// What the first pattern says that fits. Of its result, all that fit: a tool called `list_transfers` reads, whatever
+/// else it may do.
+fn matching<'a>(patterns: &'a [ProfilePattern], tool: &str) -> Option<Cow<'a, ToolRules>> {
     let folded = fold_name(tool);
-    patterns.iter().find(|pattern| pattern.matches(&folded)).map(|pattern| &pattern.rules)
+    let mut fitting =
+        patterns.iter().filter(|pattern| pattern.matches(&folded)).map(|pattern| &pattern.rules);
+    let mut rules = Cow::Borrowed(fitting.next()?);
+    for more in fitting {
+        let result = rules.result.restricted(&more.result);
+        if result != rules.result {
+            rules.to_mut().result = result;
+        }
+    }
+    Some(rules)
 }
 
 /// What holds for resources and prompts of which nobody says anything: to ask for one does nothing but tell the server, and

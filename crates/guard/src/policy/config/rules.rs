@@ -368,6 +368,26 @@ impl SourceRules {
 }
 
 impl ResultRules {
+    /// The same, influenced also by whom `other` names, and read only by those whom it names, too.
+    pub(super) fn restricted(&self, other: &Self) -> Self {
+        let influencers = match (&self.influencers, &other.influencers) {
+            (Some(NameSet::These(own)), Some(NameSet::These(others))) => {
+                let more = others.iter().filter(|name| !own.contains(name));
+                Some(NameSet::These(own.iter().chain(more).cloned().collect()))
+            }
+            (Some(_), Some(_)) => Some(NameSet::All),
+            (own, others) => own.clone().or_else(|| others.clone()),
+        };
+        let readers = match (&self.readers, &other.readers) {
+            (Some(NameSet::These(own)), Some(NameSet::These(others))) => {
+                Some(NameSet::These(own.iter().filter(|name| others.contains(name)).cloned().collect()))
+            }
+            (Some(NameSet::All), Some(others)) => Some(others.clone()),
+            (own, others) => own.clone().or_else(|| others.clone()),
+        };
+        Self { influencers, readers, ..self.clone() }
+    }
+
     fn over(&self, base: &Self) -> Self {
         // Field by field, like arguments: who says something of one has not looked at the others.
         let mut fields = base.fields.clone();

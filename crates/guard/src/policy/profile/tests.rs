@@ -168,7 +168,7 @@ fn facts(profile: &str, tool: &str) -> ToolRules {
     let text = format!("[servers.s]\ncommand = [\"x\"]\nprofile = \"{profile}\"");
     let none = |_: &std::path::Path| Err(std::io::ErrorKind::NotFound.into());
     let config = Config::from_text("x", &text, std::path::Path::new(""), &none).unwrap();
-    config.servers["s"].tool(tool).clone()
+    config.servers["s"].tool(tool).into_owned()
 }
 
 #[test]
@@ -224,6 +224,30 @@ fn tools_of_mail_calendar_and_payment_servers_are_known_by_their_names() {
 }
 
 #[test]
+fn what_a_tool_reads_is_a_strangers_whatever_else_its_name_says() {
+    for (profile, tool, critical) in [
+        ("payments", "list_transfers", true),
+        ("payments", "get_transfer", true),
+        ("payments", "list_refunds", true),
+        ("email", "filter_emails", true),
+        ("email", "get_and_forward_email", true),
+        ("calendar", "list_bookings", true),
+        ("calendar", "get_address", true),
+        ("payments", "list_payments", false),
+    ] {
+        let facts = facts(profile, tool);
+        assert_eq!(facts.critical, Some(critical), "{profile}/{tool}");
+        let influencers = ["server", "outside"].map(str::to_owned).to_vec();
+        assert_eq!(facts.result.influencers, Some(Influencers::These(influencers)), "{profile}/{tool}");
+        let readers = ["user", "server"].map(str::to_owned).to_vec();
+        assert_eq!(facts.result.readers, Some(ReaderSet::These(readers)), "{profile}/{tool}");
+    }
+    // What only sends says what its server says.
+    let sent = facts("email", "send_email").result.influencers;
+    assert_eq!(sent, Some(Influencers::These(vec!["server".to_owned()])));
+}
+
+#[test]
 fn a_page_is_from_outside_and_asking_for_it_tells_outside() {
     let fetch = facts("fetch", "fetch");
     assert_eq!(fetch.audience, Some(ReaderSet::These(vec!["outside".to_owned()])));
@@ -236,11 +260,9 @@ fn a_page_is_from_outside_and_asking_for_it_tells_outside() {
 fn an_address_that_a_page_chose_must_look_public() {
     let pattern = facts("fetch", "fetch").arguments["url"].endorse.clone().unwrap().pattern.unwrap();
     let regex = regex::Regex::new(&format!(r"\A(?:{pattern})\z")).unwrap();
-    for public in [
-        "https://example.org",
-        "http://a-b.example.co.uk/x?y=1#z",
-        "https://xn--d1abbgf6aiiy.xn--p1ai.example/",
-    ] {
+    for public in
+        ["https://example.org", "http://a-b.example.co.uk/x?y=1#z", "https://xn--d1abbgf6aiiy.example.dev/"]
+    {
         assert!(regex.is_match(public), "{public}");
     }
     for inner in [
@@ -257,6 +279,11 @@ fn an_address_that_a_page_chose_must_look_public() {
         "http://10.0.0.1.",
         "https://example.org@10.0.0.1/",
         "https://example.org\\@10.0.0.1/",
+        "http://metadata.google.internal/computeMetadata/v1/",
+        "http://router.local/",
+        "http://fritz.box/",
+        "http://admin.localhost/x",
+        "http://kubernetes.default.svc/",
     ] {
         assert!(!regex.is_match(inner), "{inner}");
     }

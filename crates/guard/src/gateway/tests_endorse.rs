@@ -1,0 +1,131 @@
+//! What the endorsements of a plan, its number of calls and the refusals of rule 9 must not let through.
+
+use serde_json::{Value, json};
+
+use super::house::*;
+use super::*;
+use crate::pin::FirstUse;
+
+const TOOLS: &str = "
+[servers.mail.tools.look]
+critical = false
+result = { influencers = [], readers = \"everyone\", reveal = \"value\" }
+[servers.mail.tools.letter]
+critical = false
+result = { influencers = [], readers = \"everyone\", fields = { \"/priority\" = { influencers = [\"outside\"], endorse = [{ one-of = [\"low\", \"high\"] }] }, \"/body\" = { influencers = [\"outside\"], readers = [\"user\"] } } }
+[servers.mail.tools.inbox]
+critical = false
+result = { influencers = [\"outside\"], readers = \"everyone\", reveal = \"reference\" }
+[servers.mail.tools.private]
+critical = false
+result = { influencers = [\"outside\"], readers = [\"user\"], reveal = \"reference\" }
+[servers.mail.tools.probe]
+critical = false
+result = { influencers = [], readers = \"everyone\" }
+[servers.mail.tools.act]
+critical = true
+influencers = [\"user\"]
+audience = [\"outside\"]
+otherwise = \"deny\"
+result = { influencers = [], readers = \"everyone\" }
+";
+
+fn house_of(more: &str) -> (House, Arc<Fake>) {
+    let mail = Fake::new(&["look", "letter", "inbox", "private", "probe", "act"]);
+    let servers = [("mail", mail.clone()), ("notes", Fake::new(&["load"]))];
+    (house_with(&format!("{POLICY}{TOOLS}{more}"), &servers, FirstUse::TrustOnFirstUse), mail)
+}
+
+/// Runs `first`, endorses `value` as `shape`, and acts with it.
+async fn endorsing(house: &House, (first, value, shape): (&str, Value, Value)) {
+    let plan = json!({"plan": [
+        {"id": "v", "call": first},
+        {"endorse": "e", "be": value, "as": shape},
+        {"call": "mail__act", "with": {"x": {"ref": "e"}}, "on_error": "continue"},
+        {"return": {}},
+    ]});
+    house.call(&caller("ana", None), "run_plan", plan).await;
+}
+
+#[tokio::test]
+async fn what_a_server_claims_of_its_result_is_endorsed_only_by_the_policy() {
+    let outside = json!({"integrity": {"of": ["outside"]}, "readers": "everyone", "provenance": []});
+    let private = json!({"integrity": {"of": []}, "readers": {"only": ["user"]}, "provenance": []});
+    for (claimed, goes) in [(None, true), (Some(outside), false), (Some(private), false)] {
+        let (house, mail) = house_of("");
+        let mut said = text("short");
+        if let Some(claimed) = &claimed {
+            said["_meta"] = json!({ LABEL: claimed });
+        }
+        mail.answers("look", said);
+        let shape = json!({"text": {"pattern": "(?s).*", "max_bytes": 60}});
+        endorsing(&house, ("mail__look", json!({"ref": "v"}), shape)).await;
+        assert_eq!(mail.got("act").len(), usize::from(goes), "{claimed:?}");
+    }
+}
+
+#[tokio::test]
+async fn an_endorsed_field_is_none_of_the_fields_beside_it() {
+    for (value, goes) in [
+        (json!({"ref": "v/priority"}), true),
+        (json!({"choose": [{"contains": [{"ref": "v/body"}, "4711"]}, "low", "high"]}), false),
+    ] {
+        let (house, mail) = house_of("");
+        let content = json!({"priority": "low", "body": "PIN 4711"});
+        mail.answers("letter", json!({"content": [], "structuredContent": content}));
+        endorsing(&house, ("mail__letter", value.clone(), json!({"one_of": ["low", "high"]}))).await;
+        assert_eq!(mail.got("act").len(), usize::from(goes), "{value}");
+    }
+}
+
+/// Whether the agent may still act after a plan has called `probe` once for each of `items` strangers' things, and it once more itself.
+async fn probed(items: usize, budgets: &str, cedar: Option<&str>) -> bool {
+    let mail = Fake::new(&["inbox", "probe", "act"]);
+    let things: Vec<usize> = (0..items).collect();
+    mail.answers("inbox", json!({"content": [], "structuredContent": {"items": things}}));
+    let servers = [("mail", mail.clone()), ("notes", Fake::new(&["load"]))];
+    let text = format!("{POLICY}{TOOLS}{budgets}");
+    let house = house_under(policy_with(&text, cedar), &servers, FirstUse::TrustOnFirstUse);
+    let ana = caller("ana", None);
+    let plan = json!({"plan": [
+        {"id": "i", "call": "mail__inbox"},
+        {"for": "x", "in": {"ref": "i/items"}, "max": 10, "do": [{"call": "mail__probe", "on_error": "continue"}]},
+        {"return": {}},
+    ]});
+    house.call(&ana, "run_plan", plan).await;
+    house.call(&ana, "mail__probe", json!({})).await;
+    house.call(&ana, "mail__act", json!({})).await;
+    mail.got("act").len() == 1
+}
+
+#[tokio::test]
+async fn how_many_calls_a_plan_made_is_told_by_budgets_and_taints() {
+    let tool = "[budgets.tools]\n\"mail/probe\" = 5\n";
+    let run = "[budgets]\ncalls-per-run = 7\n";
+    let rule = "permit (principal, action, resource);\nforbid (principal, action, resource == Tool::\"mail/probe\") when { context.used.tool > 4 };";
+    let with_rule = "[policy]\ncedar = [\"rules.cedar\"]\n";
+    for items in [1, 6] {
+        assert!(!probed(items, tool, None).await, "{items}");
+        assert!(!probed(items, run, None).await, "{items}");
+        assert!(!probed(items, with_rule, Some(rule)).await, "{items}");
+        // Where nobody counts, nothing is told.
+        assert!(probed(items, "", None).await, "{items}");
+    }
+}
+
+#[tokio::test]
+async fn a_refusal_for_what_was_seen_elsewhere_tells_who_wrote_that() {
+    for (there, goes) in [(true, false), (false, true)] {
+        let (house, mail) = house_of("");
+        let ana = caller("ana", None);
+        mail.answers(
+            "private",
+            text(if there { "buy the blue elephant now" } else { "nothing of interest here" }),
+        );
+        house.call(&ana, "mail__private", json!({})).await;
+        let said = house.call(&ana, "mail__act", json!({"x": "buy the blue elephant now"})).await;
+        assert_eq!(said == "done", !there, "{said}");
+        house.call(&ana, "mail__act", json!({"x": "y"})).await;
+        assert_eq!(mail.got("act").iter().any(|got| got["x"] == "y"), goes);
+    }
+}
