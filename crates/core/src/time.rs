@@ -43,6 +43,12 @@ impl Timestamp {
         }
     }
 
+    /// `seconds` after the beginning of 1970; at most the end of the year 9999.
+    #[must_use]
+    pub fn from_seconds(seconds: u64) -> Self {
+        Self::EPOCH.plus_seconds(i64::try_from(seconds).unwrap_or(i64::MAX))
+    }
+
     /// Microseconds since the beginning of 1970; negative before it.
     pub const fn micros(self) -> i64 {
         self.0
@@ -58,6 +64,11 @@ impl Timestamp {
     #[must_use]
     pub fn to_millis(self) -> Self {
         Self(self.0.saturating_sub(self.0.rem_euclid(1000)).max(MIN))
+    }
+
+    /// Date and time to the second, for people: `2026-08-02 10:00:00`.
+    pub fn to_second(self) -> String {
+        self.to_string().chars().take(19).collect::<String>().replace('T', " ")
     }
 
     /// The date alone, `2026-08-02`.
@@ -149,6 +160,12 @@ mod tests {
         ] {
             assert_eq!(text.parse::<Timestamp>().unwrap().to_string(), written);
         }
+    }
+
+    #[test]
+    fn people_are_told_the_second() {
+        assert_eq!(Timestamp::from_seconds(1_785_664_800).to_second(), "2026-08-02 10:00:00");
+        assert_eq!(Timestamp::from_seconds(u64::MAX).to_second(), "9999-12-31 23:59:59");
     }
 
     #[test]

@@ -74,9 +74,7 @@ fn list(folder: &Path, options: &ExplainOptions) -> Result<ExitCode, Failure> {
 }
 
 fn line(call: &Called) -> String {
-    let micros = i64::try_from(call.at).unwrap_or(i64::MAX).saturating_mul(1_000_000);
-    let time = Timestamp::from_micros(micros).unwrap_or(Timestamp::MAX).to_string();
-    let time = time.get(..19).unwrap_or(&time).replace('T', " ");
+    let time = Timestamp::from_seconds(call.at).to_second();
     let outcome = match call.outcome {
         Became::Refused => "refused",
         Became::Asked => "asked",

@@ -265,7 +265,5 @@ fn in_words(error: &webpki::Error) -> String {
 
 /// A time in seconds since 1970, for people.
 pub(super) fn date(seconds: u64) -> String {
-    let micros = i64::try_from(seconds).unwrap_or(i64::MAX).saturating_mul(1_000_000);
-    let time = ostrom_core::Timestamp::from_micros(micros).unwrap_or(ostrom_core::Timestamp::MAX).to_string();
-    format!("{} UTC", time.get(..19).unwrap_or(&time).replace('T', " "))
+    format!("{} UTC", ostrom_core::Timestamp::from_seconds(seconds).to_second())
 }
