@@ -51,6 +51,7 @@ const LINE: usize = 4096;
 /// The keys under which Ultralytics has code.
 const DOWNLOAD: &str = "download";
 const ACTIVATION: &str = "activation";
+pub(super) const KEYS: [&str; 2] = [DOWNLOAD, ACTIVATION];
 
 /// The name of what an expression of MONAI refers to (`@name`), while it is read.
 const REFERRED: &str = "referred_";
@@ -67,11 +68,11 @@ pub(super) fn in_text(text: &str, taken: &mut Taken) {
 pub(super) fn in_yaml(text: &str, nodes: &Nodes<'_>, found: &mut Found<'_>) {
     let (mut taken, mut work) = (Taken::default(), WORK);
     scalars::dollars(nodes.text(), |at, style| {
-        let whole = scalars::read(text, at, style);
+        let (whole, bytes) = scalars::read(text, at, style);
         let whole = whole.as_ref().map(|whole| whole.strip_prefix('$').unwrap_or(""));
         // Of a text without quotes it may be what follows that no Python takes.
         let exact = !matches!(style, Style::Plain { .. });
-        work = work.saturating_sub(whole.map_or(scalars::LONGEST, str::len) + SHARE);
+        work = work.saturating_sub(bytes + SHARE);
         if work == 0 {
             return taken.take(at, None);
         }
@@ -79,11 +80,11 @@ pub(super) fn in_yaml(text: &str, nodes: &Nodes<'_>, found: &mut Found<'_>) {
     });
     taken.evaluate(found);
     let mut room = ROOM;
-    for key in [DOWNLOAD, ACTIVATION] {
+    for key in KEYS {
         for (at, value) in nodes.values(key) {
-            let codes = code(text, nodes, at, value);
+            let codes = code(text, nodes, at, value, &mut work);
             room = room.saturating_sub(codes.iter().flatten().map(|code| code.len() + SHARE).sum());
-            if codes.iter().any(Option::is_none) || room == 0 {
+            if codes.iter().any(Option::is_none) || room == 0 || work == 0 {
                 let what =
                     format!("{key} has more, or something else, than is read as the code that it may be");
                 return found(Some(Severity::High), CONFIG_OBJECT, at, what);
@@ -93,20 +94,21 @@ pub(super) fn in_yaml(text: &str, nodes: &Nodes<'_>, found: &mut Found<'_>) {
     }
 }
 
-/// How many keys that have code stand in double quotes: if there are more where escapes are undone, some are spelt with them.
-pub(super) fn quoted_keys(nodes: &Nodes<'_>) -> usize {
-    let quoted = |at: usize| nodes.text().get(..at).is_some_and(|before| before.ends_with('"'));
-    [DOWNLOAD, ACTIVATION].iter().map(|key| nodes.values(key).filter(|(at, _)| quoted(*at)).count()).sum()
-}
-
 /// What the value of a key that stands at `key` has, by whatever name; `None` for what cannot be told or is too long.
-fn code(text: &str, nodes: &Nodes<'_>, key: usize, value: Value<'_>) -> Vec<Option<String>> {
-    let values: Vec<Value<'_>> = match value.alias().map(|name| nodes.anchored(name)) {
-        None => vec![value],
+/// Takes what is read for it from `work`.
+fn code(
+    text: &str,
+    nodes: &Nodes<'_>,
+    key: usize,
+    value: Value<'_>,
+    work: &mut usize,
+) -> Vec<Option<String>> {
+    let values = match value.alias().map(|name| nodes.anchored(name)) {
+        None => std::slice::from_ref(&value),
         Some(None) => return vec![None],
-        Some(Some(values)) => values.collect(),
+        Some(Some(values)) => values,
     };
-    let whole = |value: &Value<'_>| {
+    let mut whole = |value: &Value<'_>| {
         let at = text.len().saturating_sub(value.rest.len());
         let (at, style) = match (value.block, value.quote) {
             (Some(mark), _) => {
@@ -122,9 +124,11 @@ fn code(text: &str, nodes: &Nodes<'_>, key: usize, value: Value<'_>) -> Vec<Opti
             (None, Some(_)) => (at, Style::Single),
             (None, None) => (at, Style::Plain { base: base(text, key) }),
         };
-        scalars::read(text, at, style)
+        let (whole, bytes) = scalars::read(text, at, style);
+        *work = work.saturating_sub(bytes);
+        whole
     };
-    values.iter().map(whole).collect()
+    values.iter().map(&mut whole).collect()
 }
 
 /// How far right the key stands that is at `at`; 0 if its line is long.
@@ -137,18 +141,23 @@ fn base(text: &str, at: usize) -> usize {
 /// Reads what Ultralytics does with the value of `key`.
 fn run(key: &str, code: &str, at: usize, found: &mut Found<'_>) {
     if key == ACTIVATION {
-        if code.contains('(') {
+        if !is_inert(code) {
             read(GIVEN, code, code, at, found);
         }
     } else if code.starts_with("bash ") {
         let what = format!("{key} has a command run: {}", escape(code.trim_end(), 200));
         found(Some(Severity::Medium), CONFIG_OBJECT, at, what);
-    // An address is no Python, whatever follows it; and what neither calls nor imports does nothing.
-    } else if !["http://", "https://"].iter().any(|start| code.starts_with(start))
-        && (code.contains(['(', '@']) || code.contains("import"))
-    {
+    // An address is no Python, whatever follows it.
+    } else if !["http://", "https://"].iter().any(|start| code.starts_with(start)) && !is_inert(code) {
         read("", code, code, at, found);
     }
+}
+
+/// Whether code does nothing: it says one name or a few words, but imports nothing. What has other signs may call something also where
+/// none of them is a bracket: `x.__getitem__ = exec`.
+fn is_inert(code: &str) -> bool {
+    let word = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.' | '-' | '/' | ' ' | '\n');
+    code.chars().all(word) && !words(code).any(|word| matches!(word, "import" | "from"))
 }
 
 /// Texts that could be expressions, and where they stand.
@@ -185,9 +194,12 @@ impl Taken {
         if let Some(at) = self.over {
             too_much(at, "has more", found);
         }
+        // Python takes each letter for the plain one of its kind; in texts nothing comes of that.
+        let texts: Vec<(usize, &str, String)> =
+            self.texts.iter().map(|(at, text)| (*at, text.as_str(), python::normal(text))).collect();
         let mut given = GIVEN.to_owned();
         let mut modules = vec![Import { path: "torch".to_owned(), text: String::new() }];
-        for (at, import) in self.texts.iter().filter_map(|(at, text)| Some((at, Import::of(text)?))) {
+        for (at, import) in texts.iter().filter_map(|(at, _, plain)| Some((at, Import::of(plain)?))) {
             if given.len() + import.text.len() > GIVEN.len() + IMPORTS {
                 return too_much(*at, "imports more", found);
             }
@@ -198,7 +210,7 @@ impl Taken {
         let names: HashSet<&str> = words(&given).chain(WORDS).filter(|word| *word != "as").collect();
         let reaches = |text: &str| text.contains("__") || words(text).any(|word| names.contains(word));
         let (mut left, mut room, mut hands_on) = (MOST, READ, false);
-        for (at, text) in self.texts.iter().filter(|(_, text)| reaches(text)) {
+        for (at, text, _) in texts.iter().filter(|(_, _, plain)| reaches(plain)) {
             if left == 0 || room < text.len() {
                 return too_much(*at, "has more", found);
             }

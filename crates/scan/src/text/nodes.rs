@@ -1,9 +1,10 @@
 //! Where YAML has the values of a key, in whatever style: what [`super::yaml`] goes by. Work is linear in the text.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::collections::{HashMap, HashSet};
 
 use super::lines::ends_yaml;
+use super::scalars;
 
 /// The longest tag, and the longest text that is taken for a name.
 const LONG: usize = 400;
@@ -20,10 +21,16 @@ const ANCHORS: usize = 16;
 /// A text without comments in lines of their own.
 pub(super) struct Nodes<'t> {
     text: &'t str,
-    /// Where nodes with an anchor begin, behind its name.
-    anchors: HashMap<&'t str, Vec<usize>>,
+    anchors: HashMap<&'t str, Anchored<'t>>,
     /// The comment that was skipped last: where it begins and ends, and where what follows begins.
     comment: Cell<(usize, usize, usize)>,
+}
+
+/// The nodes with one anchor: where they begin, behind its name, and what with, once somebody asks for it.
+#[derive(Default)]
+struct Anchored<'t> {
+    places: Vec<usize>,
+    values: OnceCell<Vec<Value<'t>>>,
 }
 
 /// What a node begins with.
@@ -38,14 +45,14 @@ pub(super) struct Value<'t> {
 
 impl<'t> Nodes<'t> {
     pub(super) fn new(text: &'t str) -> Self {
-        let mut anchors: HashMap<&'t str, Vec<usize>> = HashMap::new();
+        let mut anchors: HashMap<&'t str, Anchored<'t>> = HashMap::new();
         for (at, _) in text.match_indices('&') {
             let name = anchor_name(text.get(at + 1..).unwrap_or(""));
             // `R & D` has no anchor.
             if name.is_empty() {
                 continue;
             }
-            let known = anchors.entry(name).or_default();
+            let known = &mut anchors.entry(name).or_default().places;
             if known.len() <= ANCHORS {
                 known.push(at + 1 + name.len());
             }
@@ -97,16 +104,25 @@ impl<'t> Nodes<'t> {
     }
 
     /// The nodes that an alias may stand for; `None` if that cannot be told.
-    pub(super) fn anchored(&self, name: &str) -> Option<impl Iterator<Item = Value<'t>>> {
-        let known = self.anchors.get(name).filter(|known| known.len() <= ANCHORS)?;
-        Some(known.iter().map(|at| self.node(*at)))
+    pub(super) fn anchored(&self, name: &str) -> Option<&[Value<'t>]> {
+        let known = self.anchors.get(name).filter(|known| known.places.len() <= ANCHORS)?;
+        // Many aliases may stand for one node, and much that is blank in front of it.
+        Some(known.values.get_or_init(|| known.places.iter().map(|at| self.node(*at)).collect()))
+    }
+
+    /// Whether what stands at `at` lies in a text in double quotes, maybe behind other parts of a key.
+    pub(super) fn in_quotes(&self, at: usize) -> bool {
+        let before = self.text.get(..at).unwrap_or("");
+        let near = before.get(before.floor_char_boundary(at.saturating_sub(ODD))..).unwrap_or("");
+        let rest = near.trim_end_matches(|c: char| c.is_alphanumeric() || matches!(c, '_' | '.'));
+        rest.ends_with('"') || rest.is_empty() && !before.is_empty()
     }
 
     /// Where a key is said by an alias, and the alias: one that stands where keys do, or whose own text is a key.
     pub(super) fn aliased_key(&self, is_key: impl Fn(&str) -> bool) -> Option<(usize, &'t str)> {
         let explicit = self.text.contains('?');
         let says_key = |name: &&&str| match self.anchored(name) {
-            Some(mut nodes) => nodes.any(|value| value.scalar().is_some_and(&is_key)),
+            Some(nodes) => nodes.iter().any(|value| value.scalar().is_some_and(&is_key)),
             // Too many to be looked at.
             None => explicit,
         };
@@ -193,6 +209,12 @@ impl<'t> Value<'t> {
         self.quote.is_none() && (flow || rest.starts_with("- ") || rest.starts_with("-\n"))
     }
 
+    /// The beginning of a text in double quotes with its escapes undone, if it has any.
+    pub(super) fn unescaped(self) -> Option<String> {
+        let near = self.rest.get(..self.rest.floor_char_boundary(LONG)).unwrap_or("");
+        (self.quote == Some('"') && near.contains('\\')).then(|| scalars::undone(near))
+    }
+
     /// The text that it has, up to what can be in no name. What stands in `${…}` is part of it. `None` if it is very long.
     pub(super) fn scalar(self) -> Option<&'t str> {
         let mut depth = 0_usize;
@@ -224,7 +246,17 @@ pub(super) fn begins(before: &str) -> bool {
         let word = trimmed.rsplit(|c| matches!(c, ' ' | '\t') || ends_yaml(c)).next();
         word.is_some_and(|word| word.starts_with(['!', '&', '|', '>']))
     };
-    matches!(last, '"' | '\'' | '[' | '{' | ',') || blank && (matches!(last, ':' | '-' | '?') || marked())
+    // Behind a text in quotes or what is in brackets, a colon needs no blank, nor does a question mark between brackets.
+    let inside = |ends: &[char]| {
+        let rest = trimmed.get(..trimmed.len() - 1).unwrap_or("").trim_end_matches([' ', '\t']);
+        rest.ends_with(ends)
+    };
+    match last {
+        '"' | '\'' | '[' | '{' | ',' => true,
+        ':' => blank || inside(&['"', '\'', ']', '}']),
+        '?' => blank || inside(&['[', '{', ',']),
+        _ => blank && (last == '-' || marked()),
+    }
 }
 
 /// The name at the beginning of `rest`, as PyYAML and libyaml end those of aliases and anchors; ruamel takes nearly everything for

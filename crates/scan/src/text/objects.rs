@@ -18,6 +18,7 @@ struct Lists {
     faint_keys: BTreeSet<String>,
     faint_roots: BTreeSet<String>,
     bare: BTreeSet<String>,
+    monai: BTreeSet<String>,
     classes: BTreeSet<String>,
     names: BTreeSet<String>,
     loads: BTreeSet<String>,
@@ -48,6 +49,9 @@ static LISTS: LazyLock<Lists> =
 static DANGERS: LazyLock<Dangers> =
     // INVARIANT: as above.
     LazyLock::new(|| toml::from_str(include_str!("../../allow/dangerous.toml")).unwrap_or_default());
+
+/// The key under which MONAI takes names without a dot.
+const TARGET: &str = "_target_";
 
 /// The key under which jsonpickle evaluates what it has.
 const EVALUATED: &str = "py/repr";
@@ -119,9 +123,10 @@ impl Key {
             Self::Weak => named && is_class(value) && verdict == Verdict::Unlisted,
             Self::Faint => {
                 let root = value.split('.').find(|part| !part.is_empty()).unwrap_or(value);
+                let path = value.strip_prefix("os.path.").is_some_and(|name| !name.contains('.'));
                 verdict >= Verdict::Doubtful
                     && value.contains('.')
-                    && (python::names_danger(value) || LISTS.faint_roots.contains(root))
+                    && (python::names_danger(value) || LISTS.faint_roots.contains(root) && !path)
             }
         }
     }
@@ -147,7 +152,10 @@ pub(super) fn meaning(key: &str, value: &str, sure: bool) -> Option<(Severity, S
     if value.contains('$') && kind != Key::Faint && (kind == Key::Strong && sure || is_pieced(value)) {
         return undecided("which is put together while loading");
     }
-    let verdict = kind.judge(value);
+    let verdict = match key == TARGET && LISTS.monai.contains(value) {
+        true => Verdict::Unlisted,
+        false => kind.judge(value),
+    };
     kind.counts(value, verdict, sure).then(|| said(key, value, verdict)).flatten()
 }
 

@@ -22,16 +22,17 @@ pub(super) enum Style {
     },
 }
 
-/// The text that begins at `at`, behind its quote; a block with its first line. `None` if it is too long.
-pub(super) fn read(text: &str, at: usize, style: Style) -> Option<String> {
+/// The text that begins at `at`, behind its quote; a block with its first line. `None` if it is too long. And how many bytes were
+/// read for it: blank lines add nothing to a text, but take time.
+pub(super) fn read(text: &str, at: usize, style: Style) -> (Option<String>, usize) {
     let rest = text.get(at..).unwrap_or("");
-    let whole = match style {
+    let (whole, left) = match style {
         Style::Double => quoted(rest, '"'),
         Style::Single => quoted(rest, '\''),
         Style::Plain { base } => plain(rest, base),
         Style::Block { folded } => block(rest, folded),
     };
-    Some(whole).filter(|whole| whole.len() <= LONGEST)
+    (Some(whole).filter(|whole| whole.len() <= LONGEST), rest.len().saturating_sub(left.len()))
 }
 
 /// The first line without its end, and what follows.
@@ -66,7 +67,7 @@ pub(super) fn column(line: &str) -> usize {
 }
 
 /// Up to the closing quote, or a little more than is taken.
-fn quoted(mut rest: &str, quote: char) -> String {
+fn quoted(mut rest: &str, quote: char) -> (String, &str) {
     let mut out = String::new();
     while out.len() <= LONGEST
         && let Some(c) = rest.chars().next()
@@ -92,7 +93,7 @@ fn quoted(mut rest: &str, quote: char) -> String {
             }
         };
     }
-    out
+    (out, rest)
 }
 
 /// How many lines end here, and what follows the blanks behind them.
@@ -103,6 +104,11 @@ fn breaks(mut rest: &str) -> (usize, &str) {
         count += 1;
     }
     (count, rest)
+}
+
+/// The text of what stands behind a double quote, up to the next.
+pub(super) fn undone(rest: &str) -> String {
+    quoted(rest, '"').0
 }
 
 /// Undoes the escape behind a backslash, and says what follows it.
@@ -145,7 +151,7 @@ fn escape<'t>(rest: &'t str, out: &mut String) -> &'t str {
 }
 
 /// The lines that go on with a text without quotes, folded.
-fn plain(rest: &str, base: usize) -> String {
+fn plain(rest: &str, base: usize) -> (String, &str) {
     let (first, mut rest) = line(rest);
     let mut out = first.trim().to_owned();
     let mut blank = false;
@@ -164,7 +170,7 @@ fn plain(rest: &str, base: usize) -> String {
         out.push_str(next.trim());
         blank = false;
     }
-    out
+    (out, rest)
 }
 
 /// Whether a line begins what no text without quotes goes on with: an entry of a list or mapping, a document, a comment.
@@ -179,7 +185,7 @@ pub(super) fn is_entry(line: &str) -> bool {
 }
 
 /// The lines as far as none stands further left than the first.
-fn block(mut rest: &str, folded: bool) -> String {
+fn block(mut rest: &str, folded: bool) -> (String, &str) {
     let mut out = String::new();
     let mut column = None;
     // Whether the line before, if it is not blank, stands further right.
@@ -204,7 +210,7 @@ fn block(mut rest: &str, folded: bool) -> String {
         out.push_str(text);
         before = Some(further);
     }
-    out
+    (out, rest)
 }
 
 /// What stands above a line: the last line that is not blank, and how far left it and the tags and anchors above it stand.
@@ -301,7 +307,7 @@ mod tests {
     fn check(text: &str, wanted: &[&str]) {
         let mut found = Vec::new();
         dollars(text, |at, style| {
-            found.push(read(text, at, style).unwrap());
+            found.push(read(text, at, style).0.unwrap());
             false
         });
         assert_eq!(found, wanted, "{text}");
@@ -336,7 +342,7 @@ mod tests {
     fn what_is_too_long_is_not_cut() {
         let long = format!("a: '${}'", "x".repeat(LONGEST));
         dollars(&long, |at, style| {
-            assert_eq!(read(&long, at, style), None);
+            assert_eq!(read(&long, at, style).0, None);
             true
         });
     }

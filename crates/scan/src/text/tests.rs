@@ -683,8 +683,23 @@ fn work_grows_no_faster_than_the_text() {
         ("a.yaml", "(): [os..a, "),
         ("a.yaml", "trust_remote_code: 1\n"),
         ("a.json", "[\"$os.a\","),
+        ("a.yaml", "${oc.decode:"),
+        ("a.yaml", "'${oc.decode:${oc.env:"),
+        ("a.json", "[\"${oc.decode:${oc.env:"),
     ] {
         outcome(name, part.repeat(200_000 / part.len()).as_bytes());
+    }
+    // Blanks that are read again for each of what stands in front of or behind them.
+    let blank = "\n".repeat(100_000);
+    for text in [
+        format!("k: {}{blank}x\n{}", "&a ".repeat(16), "_target_: *a\n".repeat(20_000)),
+        format!("download: &a |{blank}x\n{}", "download: *a\n".repeat(20_000)),
+        format!("{}{blank}", "$\\\n".repeat(20_000)),
+        format!("[\n{}{blank}", "$,\n".repeat(20_000)),
+        format!("{}{blank}", "${".repeat(4000)),
+        format!("{}{blank}", "${oc.decode:".repeat(4000)),
+    ] {
+        outcome("a.yaml", text.as_bytes());
     }
     // Quadratic work on these would take minutes.
     assert!(start.elapsed().as_secs() < 60, "{:?}", start.elapsed());

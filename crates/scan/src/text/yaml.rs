@@ -1,6 +1,7 @@
 //! YAML: what Python's loaders would build from it, MLflow's models, conda's environments. Not a YAML reader: it looks for what
 //! matters on each line, in whatever style the line is written.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 
@@ -25,6 +26,9 @@ pub(super) const LONGEST: u64 = 16 << 20;
 /// The key that has a list of names: hydra-zen's wrappers.
 const LISTING: &str = "_zen_wrappers";
 
+/// The key by which code that comes with models is run.
+const REMOTE_CODE_KEY: &str = "trust_remote_code";
+
 /// Keys of `MLmodel` with the path of what is loaded, relative to the model.
 const MLFLOW_PATHS: [&str; 7] =
     ["code", "data", "model_data", "path", "pickled_model", "python_model", "state_dict"];
@@ -38,7 +42,7 @@ pub(super) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Tro
     hidden::examine(&text, 0, Sort::Prose, scan);
     examine_text(&text, scan);
     if name == "mlmodel" {
-        readings(&text).for_each(|text| mlflow(&text, scan));
+        readings(&text).for_each(|reading| mlflow(&reading.text, scan));
     }
     if name.starts_with("conda") || name.starts_with("environment") || name.starts_with("python_env") {
         for (_, line) in lines(&text, ends_python) {
@@ -78,7 +82,6 @@ pub(super) fn examine_text(text: &str, scan: &mut Examination<'_>) {
     }
     // What the first reading said is not said again by the second.
     let mut said = HashSet::new();
-    let mut quoted_keys = None;
     for reading in readings(text) {
         let mut found = |severity: Option<Severity>, rule: &str, at: usize, what: String| {
             let mut hasher = DefaultHasher::new();
@@ -91,17 +94,12 @@ pub(super) fn examine_text(text: &str, scan: &mut Examination<'_>) {
                 None => scan.report(rule, Some(at as u64), what),
             }
         };
-        let nodes = Nodes::new(&reading);
-        values(&reading, &nodes, &mut found);
-        let keys = expressions::quoted_keys(&nodes);
-        match quoted_keys.replace(keys) {
-            // Places in the first reading are those of the text.
-            None => expressions::in_yaml(text, &nodes, &mut found),
-            Some(before) if keys > before => {
-                let what = "spells a key that has code with escapes, which hides it".to_owned();
-                found(Some(Severity::High), CONFIG_OBJECT, 0, what);
-            }
-            Some(_) => {}
+        let nodes = Nodes::new(&reading.text);
+        values(&reading.text, &nodes, &mut found);
+        match reading.undone.as_slice() {
+            // Places in this reading are those of the text.
+            [] => expressions::in_yaml(text, &nodes, &mut found),
+            undone => spelt_keys(undone, &nodes, &mut found),
         }
         said = said.into_iter().map(|(hash, _)| (hash, true)).collect();
     }
@@ -109,6 +107,22 @@ pub(super) fn examine_text(text: &str, scan: &mut Examination<'_>) {
 
 /// Reports a finding: how bad it is, if that is not up to its rule, the rule, the place and the words.
 pub(super) type Found<'f> = dyn FnMut(Option<Severity>, &str, usize, String) + 'f;
+
+/// Keys that are spelt with escapes, which nobody does but to hide them: what stands behind them may be hidden in other ways too,
+/// which nothing here has to follow then. `undone` says where escapes were undone.
+fn spelt_keys(undone: &[usize], nodes: &Nodes<'_>, found: &mut Found<'_>) {
+    let others = [REMOTE_CODE_KEY].into_iter().chain(expressions::KEYS);
+    for key in lists().object_keys.iter().map(String::as_str).chain(others) {
+        let spelt = |at: usize| {
+            let next = undone.get(undone.partition_point(|undone| *undone < at));
+            next.is_some_and(|undone| *undone < at + key.len()) && nodes.in_quotes(at)
+        };
+        if let Some((at, _)) = nodes.values(key).find(|(at, _)| spelt(*at)) {
+            let what = format!("spells the key {key} with escapes, which hides it");
+            found(Some(Severity::High), CONFIG_OBJECT, at, what);
+        }
+    }
+}
 
 /// What a text without comments has called.
 fn values(text: &str, nodes: &Nodes<'_>, found: &mut Found<'_>) {
@@ -138,7 +152,7 @@ fn values(text: &str, nodes: &Nodes<'_>, found: &mut Found<'_>) {
                 .to_owned();
         found(Some(Severity::High), CONFIG_OBJECT, at, what);
     }
-    for (at, value) in nodes.values("trust_remote_code") {
+    for (at, value) in nodes.values(REMOTE_CODE_KEY) {
         let off = ["", "false", "no", "off", "null", "none", "~", "0", "n"];
         let text = value.scalar().unwrap_or("?").to_lowercase();
         // An empty value is followed by the next key.
@@ -154,13 +168,14 @@ fn object(key: &str, value: Value<'_>, at: usize, nodes: &Nodes<'_>, found: &mut
     let kind = Key::of(key);
     let meant: Option<Vec<_>> = match value.alias() {
         None => Some(vec![value]),
-        Some(name) => nodes.anchored(name).map(Iterator::collect),
+        Some(name) => nodes.anchored(name).map(<[_]>::to_vec),
     };
     let listed = key == LISTING && value.begins_list();
-    let texts = meant
-        .filter(|_| !listed)
-        .and_then(|meant| meant.into_iter().map(Value::scalar).collect::<Option<Vec<_>>>());
-    let Some(texts) = texts else {
+    let meant = meant.filter(|_| !listed);
+    let texts = meant.as_ref().and_then(|meant| {
+        meant.iter().map(|value| value.scalar().map(Cow::Borrowed)).collect::<Option<Vec<_>>>()
+    });
+    let Some(mut texts) = texts else {
         // No name has blanks, nor does anybody who has another use for the key write one so that it cannot be told.
         if kind == Key::Strong || kind == Key::Weak && !value.is_prose() {
             let shown: String = value.rest.chars().take(100).take_while(|c| !ends_yaml(*c)).collect();
@@ -169,6 +184,8 @@ fn object(key: &str, value: Value<'_>, at: usize, nodes: &Nodes<'_>, found: &mut
         }
         return false;
     };
+    // The other reading may have lost it behind what is no comment there.
+    texts.extend(meant.into_iter().flatten().filter_map(Value::unescaped).map(Cow::Owned));
     for text in &texts {
         if let Some((severity, what)) = objects::meaning(key, text, true) {
             found(Some(severity), CONFIG_OBJECT, at, what);
@@ -179,9 +196,20 @@ fn object(key: &str, value: Value<'_>, at: usize, nodes: &Nodes<'_>, found: &mut
 
 /// The text without comments, as it stands, and with the escapes of texts in double quotes undone if it has any: in other texts a
 /// backslash is nothing but itself, also at the end of a line.
-fn readings(text: &str) -> impl Iterator<Item = String> {
-    let escaped = text.contains('\\');
-    [false, true].into_iter().filter(move |undo| escaped || !undo).map(|undo| without_comments(text, undo))
+fn readings(text: &str) -> impl Iterator<Item = Reading> {
+    let undo = text.contains('\\');
+    [false, true].into_iter().filter(move |undone| undo || !undone).filter_map(move |undo| {
+        let reading = without_comments(text, undo);
+        (!undo || !reading.undone.is_empty()).then_some(reading)
+    })
+}
+
+/// A text without comments.
+#[derive(Default)]
+struct Reading {
+    text: String,
+    /// Where in it escapes were undone.
+    undone: Vec<usize>,
 }
 
 /// What of a line may be no comment, and where that begins. A line that begins with `#` goes on with what matters only if it
@@ -201,8 +229,8 @@ fn live(line: &str) -> Option<(usize, &str)> {
 
 /// The text with comments made blank and, where `undo` says so, the escapes of texts in double quotes undone, as keys may be
 /// written with them.
-fn without_comments(text: &str, undo: bool) -> String {
-    let mut out = String::with_capacity(text.len());
+fn without_comments(text: &str, undo: bool) -> Reading {
+    let mut out = Reading { text: String::with_capacity(text.len()), undone: Vec::new() };
     // Whether the line goes on in the next, which is how texts in double quotes are broken without a space.
     let mut open = false;
     for (_, line) in lines(text, ends_yaml) {
@@ -216,17 +244,19 @@ fn without_comments(text: &str, undo: bool) -> String {
         }
         let (skipped, rest) =
             live(line).unwrap_or((line.trim_end().len(), line.get(line.trim_end().len()..).unwrap_or("")));
-        out.extend(std::iter::repeat_n(' ', skipped));
-        if undo && rest.contains('\\') { open = unescape(rest, &mut out) } else { out.push_str(rest) }
+        out.text.extend(std::iter::repeat_n(' ', skipped));
+        if undo && rest.contains('\\') { open = unescape(rest, &mut out) } else { out.text.push_str(rest) }
     }
     out
 }
 
 /// Undoes `\x41`, `\u0041` and `\U00000041`. Says whether the line ends with a backslash, which is then left out with the end.
-fn unescape(mut rest: &str, out: &mut String) -> bool {
+fn unescape(mut rest: &str, out: &mut Reading) -> bool {
     while let Some((before, after)) = rest.split_once('\\') {
-        out.push_str(before);
+        out.text.push_str(before);
         if !after.is_empty() && after.chars().all(ends_yaml) {
+            // What stands on both sides of it is spelt so, not what begins behind it.
+            out.undone.push(out.text.len().saturating_sub(1));
             return true;
         }
         let digits = match after.bytes().next() {
@@ -241,19 +271,22 @@ fn unescape(mut rest: &str, out: &mut String) -> bool {
             .and_then(|code| u32::from_str_radix(code, 16).ok());
         match code.and_then(char::from_u32) {
             Some(c) => {
-                out.push(c);
+                out.undone.push(out.text.len());
+                // In a text these end nothing.
+                let inert = ends_yaml(c) || matches!(c, '"' | '\'' | '#');
+                out.text.push(if inert { char::REPLACEMENT_CHARACTER } else { c });
                 rest = after.get(digits + 1..).unwrap_or("");
             }
             None => {
-                out.push('\\');
+                out.text.push('\\');
                 // Two backslashes are one, and no escape begins with the second.
                 let next = after.strip_prefix('\\');
-                out.extend(next.map(|_| '\\'));
+                out.text.extend(next.map(|_| '\\'));
                 rest = next.unwrap_or(after);
             }
         }
     }
-    out.push_str(rest);
+    out.text.push_str(rest);
     false
 }
 

@@ -17,7 +17,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ostrom_core::Severity;
 
-pub(crate) use self::walker::{Deed, Gathered};
+pub(crate) use self::walker::{Deed, Gathered, normal};
 use self::walker::{Scope, ScopeKind, Walker};
 use crate::text;
 

@@ -219,6 +219,6 @@ impl<'s> Walker<'s> {
 }
 
 /// A name as Python compares it.
-pub(super) fn normal(name: &str) -> String {
+pub(crate) fn normal(name: &str) -> String {
     if name.is_ascii() { name.to_owned() } else { name.nfkc().collect() }
 }

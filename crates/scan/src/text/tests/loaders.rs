@@ -264,3 +264,78 @@ fn honest_configurations_of_everyday_are_clean() {
         clean("a.yaml", &format!("m:\n  _target_: {name}\n"), "yaml");
     }
 }
+
+#[test]
+fn keys_that_are_spelt_with_escapes_are_found_whatever_follows_them() {
+    for text in [
+        "m:\n  \"\\x5ftarget_\": # \\x0ax\n    torch.nn.Linear\n  _args_: [A, B]\n",
+        "m:\n  ? \"\\x5ftarget_\" # a\\x0ab\n  : torch.nn.Linear\n",
+        "m:\n  \"_tar\\\n   get_\": # a\\\n    torch.nn.Linear\n",
+        "m:\n  \"model.\\x63lass_path\": # \\x0ax: 1\n    torch.nn.Linear\n",
+        "\"\\x64ownload\": |\n  exit\n",
+        // More of what the other reading finds does not outweigh it.
+        "a: b # \\\ndownload: c\n\"downl\\x6fad\": # \\x0ax\n  d\n",
+    ] {
+        finds("a.yaml", text, RULE, High);
+    }
+    finds("a.yaml", "m:\n  \"\\x5ftarget_\": # \\x0ax\n    posixpath.join\n", RULE, Critical);
+    // Values are read in both, as the other reading may take a key for the end of a comment.
+    finds("a.yaml", "a: b # c\\\n_target_: \"os\\x2esystem\"\n", RULE, Critical);
+    finds("a.yaml", "a: b # c\\\n_target_: \"os.sys\\\n  tem\"\n", RULE, Critical);
+    clean(
+        "a.yaml",
+        "a: \"\\x41 type: b\\n class: c\"\ntarget: \"caf\\xe9 os\"\nrun: |\n  foo \\\n  type: b\n",
+        "yaml",
+    );
+}
+
+#[test]
+fn nodes_begin_behind_a_colon_without_a_blank_where_yaml_lets_them() {
+    finds("a.yaml", "{\"b\":$__import__('os').system('touch x')}\n", "python-commands", Critical);
+    finds("a.yaml", "{'b' :!apply:os.system [\"touch x\"]}\n", RULE, Critical);
+    finds("a.yaml", "{[b]:!new:subprocess.Popen {}}\n", RULE, Critical);
+    finds("a.yaml", "model: {?target : os.system, ?params : {command: id}}\n", RULE, Critical);
+    finds("a.yaml", "model: [ ?target : os.system]\n", RULE, Critical);
+    clean("a.yaml", "a: {\"b\":$HOME/x, \"c\":5}\nd: really?target: os.system\n", "yaml");
+}
+
+#[test]
+fn names_in_expressions_are_read_as_python_normalises_them() {
+    for code in [
+        "$\u{ff45}val(''.join(map(chr,[49])))",
+        "$().\u{ff3f}_class_\u{ff3f}.\u{ff3f}_base_\u{ff3f}.\u{ff3f}_subclasses_\u{ff3f}()",
+        "$\u{ff4f}s.system",
+    ] {
+        let found = outcome("a.json", format!("{{\"b\": \"{code}\"}}").as_bytes()).findings;
+        assert!(found.iter().any(|one| one.severity >= High), "{code}\n{found:#?}");
+    }
+    clean("a.json", "{\"b\": \"$\u{4ef7}\u{683c} \u{ff15}\"}", "json");
+}
+
+#[test]
+fn code_without_a_bracket_is_read_too() {
+    for text in [
+        "download: |\n  exit.__class__.__getitem__ = exec\n  exit['x']\n",
+        "activation: \"[exit['x'] for exit.__class__.__getitem__ in [eval]]\"\n",
+    ] {
+        let found = outcome("yolo.yaml", text.as_bytes()).findings;
+        assert!(found.iter().any(|one| one.severity >= High), "{text}\n{found:#?}");
+    }
+    clean("coco.yaml", "download: see the website of COCO\nactivation: leaky-relu\n", "yaml");
+    clean("coco.yaml", "download: ../get.sh, then wait: it's large\nactivation: torch.nn.SiLU\n", "yaml");
+}
+
+#[test]
+fn monai_looks_names_without_a_dot_up_in_its_own_modules() {
+    finds("a.json", r#"{"x": {"_target_": "run_cmd", "cmd_list": ["echo"]}}"#, RULE, High);
+    finds("a.yaml", "x: {_target_: load_net_with_metadata, f: x}\n", RULE, High);
+    clean("a.json", r#"{"x": {"_target_": "UNet"}, "y": {"_target_": "load_decathlon_datalist"}}"#, "json");
+    clean("a.yaml", "target: run\ntype: load\n", "yaml");
+}
+
+#[test]
+fn functions_of_paths_are_no_alarm_in_documentation() {
+    clean("api.yaml", "- name: join\n  type: os.path.join\n", "yaml");
+    finds("api.yaml", "- name: join\n  type: os.system\n", RULE, Critical);
+    finds("api.yaml", "- name: join\n  type: os.path.os.system\n", RULE, Critical);
+}
