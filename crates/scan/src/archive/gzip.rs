@@ -2,7 +2,7 @@
 
 use super::unpack::{Input, conclude, inner_name, rest, unpack};
 use super::zlib::Inflate;
-use super::{CHECKSUM, fields};
+use super::{CHECKSUM, HIDDEN_BYTES, fields};
 use crate::examination::Examination;
 use crate::source::View;
 use crate::spill::Spill;
@@ -16,14 +16,19 @@ pub(super) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Tro
     let name = inner_name(scan.name(), &["gz", "gzip"]);
     let mut spill = Spill::default();
     let mut input = Input::new(view, 0);
-    let result = members(&mut input, &mut spill, scan);
+    let result = members(view, &mut input, &mut spill, scan);
     let end = input.position();
     let whole = result.is_ok();
     conclude(&name, spill, result, scan)?;
     if whole { rest(view, end, scan) } else { Ok(()) }
 }
 
-fn members(input: &mut Input, spill: &mut Spill, scan: &mut Examination<'_>) -> Result<(), Trouble> {
+fn members(
+    view: &View,
+    input: &mut Input,
+    spill: &mut Spill,
+    scan: &mut Examination<'_>,
+) -> Result<(), Trouble> {
     for _ in 0..scan.limits().members {
         header(input)?;
         let before = spill.len();
@@ -35,8 +40,15 @@ fn members(input: &mut Input, spill: &mut Spill, scan: &mut Examination<'_>) -> 
         if fields::u32_at(&trailer, 0) != spill.take_sum() || u64::from(fields::u32_at(&trailer, 4)) != len {
             scan.report(CHECKSUM, Some(at), "the content does not fit the stream's checksum and length");
         }
-        if !is(&input.peek(3)?) {
+        // Python passes over zeros between members, where others end.
+        let end = input.position();
+        let next = fields::first_nonzero(view, end, view.len())?;
+        let Some(next) = next.filter(|next| view.bytes(*next, 3).is_ok_and(|head| is(&head))) else {
             return Ok(());
+        };
+        if next > end {
+            scan.report(HIDDEN_BYTES, Some(end), "zeros stand between members, where some readers end");
+            input.skip(next - end)?;
         }
     }
     Err(Trouble::Limit(format!("more than {} members", scan.limits().members)))

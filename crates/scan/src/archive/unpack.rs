@@ -32,6 +32,9 @@ pub(super) fn turn(window: u64) -> Option<MutexGuard<'static, ()>> {
     (window > LARGE).then(|| ONE_LARGE.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
+/// What stands behind a stream is called.
+const REST: &str = "after the stream";
+
 /// How many bytes are moved at once.
 const CHUNK: usize = 1 << 16;
 
@@ -214,11 +217,14 @@ pub(super) fn conclude(
     result
 }
 
-/// Reports what lies after the end of a compressed stream, unless it is padding.
+/// Reports and examines what lies after the end of a compressed stream, unless it is padding: readers may go on there.
 pub(super) fn rest(view: &View, end: u64, scan: &mut Examination<'_>) -> Result<(), Trouble> {
     if let Some(at) = fields::first_nonzero(view, end, view.len())? {
         let count = view.len().saturating_sub(end);
         scan.report(HIDDEN_BYTES, Some(at), format!("{count} bytes follow the end of the stream"));
+        if let Some(rest) = view.part(at, view.len().saturating_sub(at)) {
+            scan.descend_raw(REST, &rest);
+        }
     }
     Ok(())
 }

@@ -82,10 +82,23 @@ pub(super) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Tro
     let name = inner_name(scan.name(), &["zlib", "zz", "z"]);
     let mut spill = Spill::default();
     let mut input = Input::new(view, 0);
-    let result = unpack(&mut input, &mut spill, scan, |input| Ok(Box::new(Inflate::new(input, true))));
+    let result = streams(&mut input, &mut spill, scan);
     let end = input.position();
     conclude(&name, spill, result, scan)?;
     rest(view, end, scan)
+}
+
+/// One stream after another, which joblib reads as one.
+fn streams(input: &mut Input, spill: &mut Spill, scan: &mut Examination<'_>) -> Result<(), Trouble> {
+    for _ in 0..scan.limits().members {
+        unpack(input, spill, scan, |input| Ok(Box::new(Inflate::new(input, true))))?;
+        let next = input.peek(2)?;
+        let is_header = next.first() == Some(&0x78) && next.get(1).is_some_and(|byte| LEVELS.contains(byte));
+        if !is_header {
+            return Ok(());
+        }
+    }
+    Err(Trouble::Limit(format!("more than {} streams", scan.limits().members)))
 }
 
 /// The length field of a Z-file, in bytes: `0x`, 16 hexadecimal digits and a space.

@@ -299,3 +299,31 @@ fn what_r_writes_is_undecided() {
     clean("column.txt", b"A\n3\n262657\nx\n".to_vec());
     clean("column.txt", b"A\n3\n2\n5\n".to_vec());
 }
+
+#[test]
+fn what_follows_a_stream_is_examined() {
+    for (format, _, pack) in ALL {
+        let bytes = [pack(b"short text, but not too short for zlib"), marked()].concat();
+        finds("archive-hidden-bytes", "", "x.txt", bytes.clone());
+        let found = findings("x.txt", bytes);
+        assert!(
+            found.iter().any(|one| one.starts_with("malformed!after the stream ")),
+            "{format}: {found:#?}"
+        );
+    }
+    // Bytes in no format are no more than that.
+    let noise = [gzip(b"some text"), vec![0xf5; 100]].concat();
+    assert_eq!(findings("x.txt.gz", noise), ["archive-hidden-bytes medium"]);
+}
+
+#[test]
+fn streams_that_python_reads_as_one_are_one() {
+    let (head, tail) = b"m:\n  a: b\n  _target_: os.system\n".split_at(10);
+    let zeros = [gzip(head), vec![0; 8], gzip(tail)].concat();
+    finds("archive-hidden-bytes", "", "x.yaml.gz", zeros.clone());
+    finds("config-builds-object", "!x.yaml", "x.yaml.gz", zeros);
+    clean("x.yaml.gz", [gzip(head), vec![0; 512]].concat());
+    let head = [head, &b"  b: c\n".repeat(20)].concat();
+    let two = [zlib(&head), zlib(tail)].concat();
+    assert_eq!(findings("x.yaml.z", two), ["config-builds-object!x.yaml critical"]);
+}
