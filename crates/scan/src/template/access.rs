@@ -351,7 +351,20 @@ impl Check<'_, '_> {
                         self.report(DANGEROUS, step.at, format!("the method {name:?}, which runs programs"));
                     }
                 }
-                StepKind::Item(item) => self.computed(item, step.at, false),
+                StepKind::Item(item) => {
+                    let first = steps.first().is_some_and(|first| std::ptr::eq(first, step));
+                    match &base.kind {
+                        ExprKind::Name(name)
+                            if first
+                                && self.constants.is_object(name)
+                                && self.constants.fold(item).is_none() =>
+                        {
+                            let what = format!("an attribute of {name:?}, whose name is not written out");
+                            self.report(COMPUTED, step.at, what);
+                        }
+                        _ => self.computed(item, step.at, false),
+                    }
+                }
                 StepKind::Filter(name, args) => self.filter(name, args, step.at),
                 StepKind::Call(args) => self.keywords(args, step.at),
                 StepKind::Slice(_) | StepKind::Test { .. } => {}
@@ -391,7 +404,7 @@ impl Check<'_, '_> {
 
     /// Whether a name that could not be told is put together from pieces that the template has.
     fn is_built(&self, name: &Expr) -> bool {
-        let (mut builds, mut literal, mut outside) = (false, false, false);
+        let (mut builds, mut literal, mut outside, mut written) = (false, false, false, false);
         name.walk(&mut |expr| match &expr.kind {
             ExprKind::Chain(_, rest) => {
                 builds |= rest.iter().any(|(op, right)| match op {
@@ -404,19 +417,27 @@ impl Check<'_, '_> {
                 builds |= matches!(&expr.kind, ExprKind::Chain(first, _) if matches!(first.kind, ExprKind::Text(_)));
             }
             ExprKind::Postfix(base, steps) => {
+                // Whatever is done to a text of the template, if that could not be followed, is done to hide it.
+                let own = self.constants.fold(base).is_some();
                 builds |= steps.iter().any(|step| match &step.kind {
                     StepKind::Filter(name, _) | StepKind::Attr(name) => {
-                        matches!(name.as_str(), "format" | "join" | "reverse" | "sum" | "batch" | "slice")
+                        let joins = ["format", "join", "reverse", "sum", "batch", "slice"];
+                        own || joins.contains(&name.as_str())
                     }
                     StepKind::Slice(_) => matches!(base.kind, ExprKind::Text(_)),
                     _ => false,
                 });
             }
             ExprKind::Text(text) => literal |= text.contains('_') || INTERNAL.contains(&text.as_str()),
-            ExprKind::Name(name) => outside |= !self.constants.binds(name) && name != "dict",
+            ExprKind::Name(name) => {
+                let text = self.constants.text(expr);
+                literal |= text.is_some_and(|text| text.contains('_') || INTERNAL.contains(&text.as_str()));
+                written |= self.constants.captures(name);
+                outside |= !self.constants.binds(name) && name != "dict";
+            }
             _ => {}
         });
-        builds && (literal || !outside)
+        written || builds && (literal || !outside)
     }
 
     fn filter(&mut self, name: &str, args: &Args, at: usize) {
@@ -440,14 +461,18 @@ impl Check<'_, '_> {
                 }
                 // `map('attr', '__class__')` is the filter `attr` for each.
                 if name == "map"
-                    && let Some(filter) = args.places.first().and_then(|filter| self.constants.text(filter))
+                    && let Some(filter) = args.places.first()
+                    && self.constants.text(filter).is_none_or(|filter| filter == "attr")
                 {
-                    if filter == "attr" {
-                        self.report(ATTR_FILTER, at, "the filter \"attr\", by way of \"map\"");
-                    }
-                    if let Some(wanted) = args.places.get(1).filter(|_| filter == "attr") {
+                    let wanted = args.places.get(1);
+                    if let Some(wanted) = wanted {
                         self.computed(wanted, at, true);
                     }
+                    let told = self.constants.text(filter).is_some()
+                        && wanted.is_none_or(|wanted| self.constants.fold(wanted).is_some());
+                    let mut found = Found::new(ATTR_FILTER, at, "the filter \"attr\", by way of \"map\"");
+                    found.severity = (!told).then_some(Severity::High);
+                    self.found.push(found);
                 }
             }
             "selectattr" | "rejectattr" | "groupby" => {

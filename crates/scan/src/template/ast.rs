@@ -32,9 +32,10 @@ pub(super) enum StmtKind {
         target: Expr,
         value: Expr,
     },
-    /// `{% set x %}…{% endset %}`, with the filters that are applied.
+    /// `{% set x %}…{% endset %}`, and whether filters are applied.
     SetBlock {
         target: Expr,
+        filtered: bool,
         body: Vec<Stmt>,
     },
     With {

@@ -210,7 +210,7 @@ impl<'t> Flow<'t> {
                         }
                     }
                 }
-                StmtKind::SetBlock { target, body } => {
+                StmtKind::SetBlock { target, body, .. } => {
                     let mut origin = by;
                     super::ast::walk(body, &mut |stmt| {
                         if let StmtKind::Emit(expr) = &stmt.kind {

@@ -10,6 +10,11 @@ const LONGEST: usize = 64 << 10;
 /// How much is put together for one template.
 const WORK: usize = 64 << 20;
 
+/// Functions that make objects of Jinja's own, and other such objects.
+const MAKERS: [&str; 3] = ["namespace", "joiner", "cycler"];
+const OBJECTS: [&str; 9] =
+    ["self", "loop", "caller", "super", "range", "dict", "lipsum", "raise_exception", "strftime_now"];
+
 /// What an expression comes to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Value {
@@ -37,15 +42,19 @@ impl Value {
 }
 
 /// The variables that always have one value, and the names that the template makes.
+#[derive(Default)]
 pub(super) struct Constants {
     values: BTreeMap<String, Value>,
     bound: BTreeSet<String>,
+    captured: BTreeSet<String>,
+    objects: BTreeSet<String>,
     work: Cell<usize>,
 }
 
 impl Constants {
     pub(super) fn of(template: &[Stmt]) -> Self {
-        let mut constants = Self { values: BTreeMap::new(), bound: BTreeSet::new(), work: Cell::new(0) };
+        let mut constants = Self::default();
+        let (mut captured, mut objects) = (BTreeSet::new(), BTreeSet::new());
         let mut times: BTreeMap<String, u32> = BTreeMap::new();
         let mut note = |key: String, by: u32| {
             let count = times.entry(key).or_default();
@@ -59,21 +68,34 @@ impl Constants {
                 for (key, _) in namespace(target, value) {
                     note(key, 1);
                 }
+                if value.called().is_some_and(|(name, _)| MAKERS.contains(&name)) {
+                    objects.extend(target.key());
+                }
             }
-            StmtKind::SetBlock { target, .. } | StmtKind::For { target, .. } => {
-                target.keys().into_iter().for_each(|key| note(key, 2));
+            StmtKind::SetBlock { target, filtered, .. } => {
+                target.keys().into_iter().for_each(|key| note(key, if *filtered { 2 } else { 1 }));
+                captured.extend(target.keys());
             }
+            StmtKind::For { target, .. } => target.keys().into_iter().for_each(|key| note(key, 2)),
             StmtKind::With { pairs, .. } => {
                 pairs.iter().flat_map(|(target, _)| target.keys()).for_each(|key| note(key, 2));
             }
             StmtKind::Macro { name, params, .. } => {
                 note(name.clone(), 2);
+                captured.insert(name.clone());
+                objects.insert(name.clone());
                 params.iter().for_each(|(param, _)| note(param.clone(), 2));
             }
             StmtKind::CallBlock { params, .. } => params.iter().for_each(|(param, _)| note(param.clone(), 2)),
             _ => {}
         });
         ast::walk(template, &mut |stmt| {
+            if let StmtKind::SetBlock { target, body, .. } = &stmt.kind
+                && let Some(key) = target.key().filter(|key| times.get(key) == Some(&1))
+                && let Some(text) = constants.written(body)
+            {
+                constants.values.insert(key, Value::Text(text));
+            }
             let StmtKind::Set { target, value } = &stmt.kind else { return };
             let own = target.key().map(|key| (key, value));
             for (key, value) in own.into_iter().chain(namespace(target, value)) {
@@ -85,7 +107,38 @@ impl Constants {
             }
         });
         constants.bound = times.into_keys().collect();
+        constants.captured = captured;
+        constants.objects = objects;
         constants
+    }
+
+    /// What statements write that only write.
+    fn written(&self, body: &[Stmt]) -> Option<String> {
+        let mut out = String::new();
+        for stmt in body {
+            match &stmt.kind {
+                StmtKind::Raw(text) => out.push_str(text),
+                StmtKind::Emit(expr) => out.push_str(&self.fold(expr)?.text()?),
+                StmtKind::Group(body) => out.push_str(&self.written(body)?),
+                _ => return None,
+            }
+            if out.len() > LONGEST {
+                return None;
+            }
+        }
+        Some(out)
+    }
+
+    /// Whether what goes by this name is a text that the template writes.
+    pub(super) fn captures(&self, name: &str) -> bool {
+        self.captured.contains(name)
+    }
+
+    /// Whether what goes by this name is an object of Jinja's own: its attributes lead inside, and no others are asked for by names that
+    /// are not written out.
+    pub(super) fn is_object(&self, name: &str) -> bool {
+        self.objects.contains(name)
+            || !self.binds(name) && (MAKERS.contains(&name) || OBJECTS.contains(&name))
     }
 
     /// Whether the template itself makes what goes by this name.

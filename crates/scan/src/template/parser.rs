@@ -296,11 +296,13 @@ impl Parser {
             self.end_tag()?;
             return Ok(StmtKind::Set { target, value });
         }
+        let mut filtered = false;
         while self.sign("|") {
             self.filter()?;
+            filtered = true;
         }
         self.end_tag()?;
-        Ok(StmtKind::SetBlock { target, body: self.block("endset")? })
+        Ok(StmtKind::SetBlock { target, filtered, body: self.block("endset")? })
     }
 
     /// What is assigned to: names, `namespace.name`, and lists of them.

@@ -71,7 +71,7 @@ impl Names {
                     self.expr(value);
                     self.expr(target);
                 }
-                StmtKind::SetBlock { target, body } => {
+                StmtKind::SetBlock { target, body, .. } => {
                     self.body(body);
                     self.expr(target);
                 }

@@ -42,6 +42,8 @@ fn reaching_into_the_interpreter_is_found_however_it_is_written() {
         "{{ x['_' * 2 ~ 'class' ~ '_' * 2] }}",
         "{% set a = '__cl' %}{% set b = 'ass__' %}{{ x[a ~ b] }}",
         "{% set ns = namespace(a='__cl') %}{{ x[ns.a ~ 'ass__'] }}",
+        "{% set a %}__init__{% endset %}{{ f[a] }}",
+        "{% set a %}__{% endset %}{% set b %}{{ a }}class{{ a }}{% endset %}{{ f[b] }}",
         "{{ messages|map(attribute='__class__')|list }}",
         "{{ messages|selectattr('a.__class__')|list }}",
         "{{ messages|groupby('__class__') }}",
@@ -69,12 +71,24 @@ fn names_that_cannot_be_told_are_undecided() {
         "{{ x['__class' ~ ('__' if y else '')] }}",
         "{{ x['__ssalc__'[::-1]] }}",
         "{{ x['%c_' % y] }}",
+        "{{ x['__init__x'|truncate(8,true,'',0)] }}",
+        "{{ x['&#95;_globals__'|striptags] }}",
+        "{{ x['x__init__'.removeprefix('x')] }}",
+        "{% set a = '__init__x' %}{{ x[a|truncate(8,true,'',0)] }}",
+        "{% set a %}{% if y %}__init__{% endif %}{% endset %}{{ x[a] }}",
+        "{% set a|trim %}__init__{% endset %}{{ x[a] }}",
+        "{% macro a() %}__init__{% endmacro %}{{ x[a()] }}",
+        "{% macro f() %}{% endmacro %}{{ f[messages[0].role] }}",
+        "{% set ns = namespace() %}{{ ns[messages[0].role] }}",
+        "{{ lipsum[messages[0].role] }}",
     ] {
         assert!(rules_of(text).contains(&COMPUTED.to_owned()), "{text}: {:?}", rules_of(text));
     }
     // Places and keys that come from elsewhere are not names.
     check("{{ messages[loop.index0 - 1][key] }}{{ args[name ~ ''] }}{{ x[y|lower] }}", &[]);
+    check("{% set a %}role{% endset %}{% set role = m.role %}{{ m[a] }}{{ names[role|title] }}", &[]);
     check("{{ x|attr(y) }}", &[ATTR_FILTER]);
+    check("{{ [x]|map('at' ~ 'tr', y)|list }}{{ [x]|map(y)|list }}", &[ATTR_FILTER]);
     assert!(rules_of("{{ x|attr('__class__') }}").contains(&INTERNALS.to_owned()));
     assert!(rules_of("{{ x|map('attr', '__class__')|list }}").contains(&INTERNALS.to_owned()));
 }
