@@ -45,6 +45,9 @@ const WORK: usize = 32 << 20;
 /// What each text takes beside its length.
 const SHARE: usize = 16;
 
+/// How much of a text without quotes is looked at alone.
+const HEAD: usize = 400;
+
 /// How far back the beginning of a line is looked for.
 const LINE: usize = 4096;
 
@@ -58,7 +61,7 @@ const REFERRED: &str = "referred_";
 
 /// Adds a string of a JSON document if it is an expression.
 pub(super) fn in_text(text: &str, taken: &mut Taken) {
-    if let Some(text) = text.strip_prefix('$').filter(|text| !python::is_refused(text)) {
+    if let Some(text) = text.strip_prefix('$').filter(|text| !is_other(text)) {
         taken.take(0, Some(text));
     }
 }
@@ -71,12 +74,15 @@ pub(super) fn in_yaml(text: &str, nodes: &Nodes<'_>, found: &mut Found<'_>) {
         let (whole, bytes) = scalars::read(text, at, style);
         let whole = whole.as_ref().map(|whole| whole.strip_prefix('$').unwrap_or(""));
         // Of a text without quotes it may be what follows that no Python takes.
-        let exact = !matches!(style, Style::Plain { .. });
+        let other = |whole: &str| match style {
+            Style::Plain { .. } => python::is_no_expression(head(text, at)),
+            _ => is_other(whole),
+        };
         work = work.saturating_sub(bytes + SHARE);
         if work == 0 {
             return taken.take(at, None);
         }
-        exact && whole.is_some_and(python::is_refused) || taken.take(at, whole)
+        whole.is_some_and(other) || taken.take(at, whole)
     });
     taken.evaluate(found);
     let mut room = ROOM;
@@ -92,6 +98,25 @@ pub(super) fn in_yaml(text: &str, nodes: &Nodes<'_>, found: &mut Found<'_>) {
             codes.into_iter().flatten().for_each(|code| run(key, &code, at, found));
         }
     }
+}
+
+/// Whether a text that begins with `$` is no expression, but a price, a variable of a shell, mathematics.
+fn is_other(text: &str) -> bool {
+    python::is_refused(text) || python::is_no_expression(text)
+}
+
+/// What stands for sure in the text without quotes that begins at `at` with a `$`.
+fn head(text: &str, at: usize) -> &str {
+    let rest = text.get(at + 1..).unwrap_or("");
+    let near = rest.get(..rest.floor_char_boundary(HEAD)).unwrap_or("");
+    // A word that is cut in two is none.
+    let near = match near.len() < rest.len() {
+        true => near.trim_end_matches(|c: char| !c.is_whitespace()),
+        false => near,
+    };
+    let ends = near.find(|c: char| ends_yaml(c) || matches!(c, ',' | '[' | ']' | '{' | '}'));
+    let near = near.get(..ends.unwrap_or(near.len())).unwrap_or("");
+    [" #", "\t#", ": "].iter().fold(near, |near, end| near.split_once(end).map_or(near, |(near, _)| near))
 }
 
 /// What the value of a key that stands at `key` has, by whatever name; `None` for what cannot be told or is too long.

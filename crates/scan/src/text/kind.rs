@@ -28,6 +28,24 @@ pub(super) enum Kind {
     Pointer,
 }
 
+impl Kind {
+    /// Whether readers of YAML may be given such a file by its path, and would take it.
+    pub(super) fn is_loose(self) -> bool {
+        matches!(
+            self,
+            Self::Vocabulary
+                | Self::Card
+                | Self::Html
+                | Self::Shell
+                | Self::Requirements
+                | Self::Template
+                | Self::Code
+                | Self::Text
+                | Self::Data
+        )
+    }
+}
+
 /// Whether only models have this extension: text under one of these is not taken for just a text. In folders of Python
 /// packages a `.pth` is a text that Python reads.
 fn is_model(extension: &str) -> bool {

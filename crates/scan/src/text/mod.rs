@@ -49,7 +49,10 @@ macro_rules! formats {
                 Kind::$kind => sure,
                 _ => Match::No,
             })),
-            examine: $examine,
+            examine: |view: &View, scan: &mut Examination<'_>| {
+                $examine(view, scan)?;
+                if Kind::$kind.is_loose() { yaml::examine_unnamed(view, scan) } else { Ok(()) }
+            },
         }),*];
     };
 }

@@ -2,7 +2,7 @@
 
 use super::hidden::{Sort, Watch};
 use super::kind::{CONTROLS, controls};
-use super::{PROSE, base_name, text_of, yaml};
+use super::{PROSE, base_name};
 use crate::examination::Examination;
 use crate::folder::fact;
 use crate::rules;
@@ -21,12 +21,6 @@ const CUT: usize = 3;
 /// A text of any length. A short one is meant for people, a long one is a corpus.
 pub(super) fn examine_text(view: &View, scan: &mut Examination<'_>) -> Result<(), Trouble> {
     openvino(view, scan)?;
-    if view.len() <= PROSE {
-        let text = text_of(view, scan)?;
-        if yaml::is_one(&text) {
-            yaml::examine_text(&text, scan);
-        }
-    }
     watch(view, if view.len() <= PROSE { Sort::Prose } else { Sort::Corpus }, scan)
 }
 

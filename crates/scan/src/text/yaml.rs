@@ -13,7 +13,7 @@ use super::lines::{ends_python, ends_yaml, lines};
 use super::nodes::{Nodes, Value};
 use super::objects::{Key, Verdict};
 use super::{
-    CONFIG_OBJECT, CONFIG_PATH, REMOTE_CODE, base_name, escapes, expressions, hidden, interpolations,
+    CONFIG_OBJECT, CONFIG_PATH, PROSE, REMOTE_CODE, base_name, escapes, expressions, hidden, interpolations,
     objects, requirements, scalars, tags, text_of,
 };
 use crate::examination::{Examination, escape};
@@ -57,15 +57,39 @@ pub(super) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Tro
 }
 
 /// Whether a text under another name is YAML that has something called: loaders do not go by the name of the file that they are given.
-pub(super) fn is_one(text: &str) -> bool {
-    let calls = |key: &&String| Key::of(key) == Key::Strong && text.contains(key.as_str());
-    let mut keys = lists().object_keys.iter().filter(calls).peekable();
-    let first = text.trim_start_matches('\u{feff}').lines().find(|line| !line.trim().is_empty());
-    if keys.peek().is_none() || !first.is_some_and(scalars::is_entry) {
+fn is_one(text: &str) -> bool {
+    let text = text.trim_start_matches('\u{feff}');
+    let mut lines = text.split(ends_yaml).map(str::trim);
+    if !lines.find(|line| !line.is_empty() && !line.starts_with('#')).is_some_and(may_be_first) {
         return false;
     }
-    let nodes = Nodes::new(text);
-    keys.any(|key| nodes.values(key).next().is_some())
+    let strong = || lists().object_keys.iter().filter(|key| Key::of(key) == Key::Strong);
+    readings(text).any(|reading| {
+        let mut keys = strong().filter(|key| reading.text.contains(key.as_str())).peekable();
+        keys.peek().is_some() && {
+            let nodes = Nodes::new(&reading.text);
+            keys.any(|key| nodes.values(key).any(|(at, _)| nodes.may_begin(at)))
+        }
+    })
+}
+
+/// Whether YAML that is a mapping or a list may begin with a line.
+fn may_be_first(line: &str) -> bool {
+    // A picture on a page, a statement of Jinja.
+    let other = line.starts_with("[![") || line.starts_with("{%");
+    !other && (scalars::is_entry(line) || line.starts_with(['{', '[', '!', '&', '%', '?', '"', '\'']))
+}
+
+/// Examines what another format has the name of, if it is YAML that has something called.
+pub(super) fn examine_unnamed(view: &View, scan: &mut Examination<'_>) -> Result<(), Trouble> {
+    if view.len() <= PROSE {
+        let text = text_of(view, scan)?;
+        // No loader takes more than one document, and this one is examined with its card.
+        if super::front_matter(&text).is_none() && is_one(&text) {
+            examine_text(&text, scan);
+        }
+    }
+    Ok(())
 }
 
 /// Tags, keys and values that make loaders call or evaluate what is named.

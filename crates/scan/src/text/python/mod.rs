@@ -159,6 +159,34 @@ pub(crate) fn is_refused(source: &str) -> bool {
             .any(|token| token.kind == lexer::Kind::Bad && matches!(token.text(source), "$" | "?"))
 }
 
+/// Whether no expression begins with `source`, for it has two names in a row, or the name of a statement. One that is an import is let
+/// pass.
+pub(crate) fn is_no_expression(source: &str) -> bool {
+    const STATEMENTS: [&str; 12] =
+        ["import", "def", "class", "return", "while", "with", "try", "raise", "del", "assert", "as", "pass"];
+    // What may stand between two names.
+    const OPERATORS: [&str; 13] =
+        ["and", "or", "not", "in", "is", "if", "else", "for", "lambda", "await", "async", "yield", "from"];
+    let tokens = lexer::lex(source);
+    let mut names =
+        tokens.iter().filter(|token| token.kind == lexer::Kind::Name).map(|token| token.text(source));
+    if names.next().is_none_or(|first| matches!(first, "import" | "from")) {
+        return false;
+    }
+    let word = |token: &lexer::Token| (token.kind == lexer::Kind::Name).then(|| token.text(source));
+    let blank = |from: u32, to: u32| {
+        source.get(from as usize..to as usize).is_some_and(|gap| gap.chars().all(|c| matches!(c, ' ' | '\t')))
+    };
+    tokens.iter().filter_map(word).any(|name| STATEMENTS.contains(&name))
+        || tokens.windows(2).any(|pair| match pair {
+            [one, two] => {
+                let names = [one, two].map(|token| word(token).filter(|name| !OPERATORS.contains(name)));
+                names.iter().all(Option::is_some) && blank(one.end, two.start)
+            }
+            _ => false,
+        })
+}
+
 /// Whether the module `path` has names that code has no need of.
 pub(crate) fn leads(path: &str) -> bool {
     danger::lists().is_none_or(|lists| lists.has_names_of(path))

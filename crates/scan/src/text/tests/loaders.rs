@@ -339,3 +339,49 @@ fn functions_of_paths_are_no_alarm_in_documentation() {
     finds("api.yaml", "- name: join\n  type: os.system\n", RULE, Critical);
     finds("api.yaml", "- name: join\n  type: os.path.os.system\n", RULE, Critical);
 }
+
+#[test]
+fn yaml_under_another_name_is_read_where_it_has_something_called() {
+    let call = "# a\nm:\n  _target_: os.system\n";
+    for ending in
+        "cfg ini toml md csv jsonl html r m j2 vocab bpe sh conf txt requirements.txt".split_whitespace()
+    {
+        finds(&format!("a.{ending}"), call, RULE, Critical);
+    }
+    for text in [
+        "{m: {_target_: os.system}}",
+        "!!map\nm:\n  _target_: os.system\n",
+        "%YAML 1.1\n---\nm:\n  _target_: os.system\n",
+        "&a\nm:\n  class_path: os.system\n",
+        "[{\"\\x5ftarget_\": os.system}]",
+    ] {
+        finds("a.conf", text, RULE, Critical);
+    }
+    let card = "# Use\n\n[![x](y)](z)\n\nSet `_target_: os.system`:\n\n```yaml\n_target_: os.system\n```\n";
+    clean("README.md", card, "card");
+    clean("notes.txt", "Here is how.\n_target_: os.system\n", "text");
+    clean("notes.txt", "a: b\nIt says _target_: os.system\n", "text");
+    clean("a.csv", "a,b\n_target_: os.system,1\n", "data-set");
+}
+
+#[test]
+fn variables_of_shells_are_no_expressions() {
+    for text in [
+        "cmd: $HOME/eval/run.sh (see import notes)\n",
+        "cmd: $HOME/exec please run\n",
+        "cmd: '$HOME/eval and then some'\n",
+    ] {
+        clean("a.yaml", text, "yaml");
+    }
+    clean("a.json", r#"{"cmd": "$HOME/eval/run.sh (see import notes)"}"#, "json");
+    for text in [
+        "cmd: $os.system('x y') if True else not eval\n",
+        "cmd: $os.system('a b', # see notes\n  'c d')\n",
+        "cmd: $[os.system(x) for x in 'a b'.split()]\n",
+        "cmd: $(lambda x: os.system(x))('a b')\n",
+        "cmd: $os.system('x')  # and more words\n",
+    ] {
+        let found = outcome("a.yaml", text.as_bytes()).findings;
+        assert!(found.iter().any(|one| one.severity >= High), "{text}\n{found:#?}");
+    }
+}
