@@ -33,7 +33,7 @@ def files() -> dict[str, bytes]:
         )
     for name, data in pickles.techniques().items():
         found[f"techniques/{name}.pkl"] = data
-    for group in (containers, numpy_files, templates, safetensors, graphs, keras, hdf5, configurations, others, disguises, readings, memories, names, states, loaders, spellings):
+    for group in (containers, numpy_files, templates, safetensors, graphs, keras, hdf5, configurations, others, disguises, readings, memories, names, states, loaders, spellings, seams):
         for name, data in group().items():
             found[f"{group.__name__}/{name}"] = data
     return found
@@ -410,6 +410,47 @@ def spellings() -> dict[str, bytes]:
     found |= {f"name/{name}": config.encode() for name in ("cfg.conf", "cfg.yaml.bak", "cfg")}
     found |= {f"wide/{code}.json": '{"_target_": "os.system"}'.encode(code) for code in ("utf-16", "utf-16-le", "utf-16-be", "utf-32-le", "utf-32")}
     return found | {f"{name}.json": json.dumps(document).encode() for name, document in documents.items()}
+
+
+def seams() -> dict[str, bytes]:
+    """What a sixth review got past the scanner: where escapes, blanks, letters, blocks and streams end for loaders, and where for it."""
+    call = "m:\n  a: b\n  _target_: os.system\n"
+    blank = " " * 250
+    block = lambda name, text: f"{{% set {name} %}}{text}{{% endset %}}"  # noqa: E731
+    texts = {
+        "escape/comment.yaml": 'm:\n  "\\x5ftarget_": # \\x0ax\n    os.system\n  _args_: [echo]\n',
+        "escape/explicit.yaml": 'm:\n  ? "\\x5ftarget_" # a\\x0ab\n  : os.system\n',
+        "escape/continued.yaml": 'm:\n  "_tar\\\n   get_": # a\\\n    os.system\n',
+        "escape/value.yaml": 'a: b # c\\\n_target_: "os\\x2esystem"\n',
+        "colon/expression.yaml": "{\"b\":$__import__('os').system('echo')}\n",
+        "colon/tag.yaml": '{"b":!apply:os.system ["echo"]}\n',
+        "colon/question.yaml": "model: {?target : os.system, ?params : {command: echo}}\n",
+        "letters/eval.json": '{"b": "$\uff45val(\'\'.join(map(chr, [49])))"}',
+        "letters/classes.json": '{"b": "$[c for c in ()._\uff3fclass_\uff3f._\uff3fbase_\uff3f._\uff3fsubclasses_\uff3f()]"}',
+        "bracket/item.yaml": "download: |\n  exit.__class__.__getitem__ = exec\n  exit['echo']\n",
+        "bracket/loop.yaml": "activation: \"[exit['1'] for exit.__class__.__getitem__ in [eval]]\"\n",
+        "monai/run.json": '{"x": {"_target_": "run_cmd", "cmd_list": ["echo"]}}',
+        "monai/fetch.yaml": "x: {_target_: download_url, url: x}\n",
+        "blanks.yaml": f'x: _tar\ny: get_\nz: ${{{blank}oc.create:${{{blank}oc.decode:"{{${{x}}${{y}}:os.system}}"}}}}\n',
+        "template/blocks.jinja": f"{block('a', '__init__')}{block('b', '__globals__')}{{{{ f[a][b] }}}}",
+        "template/filter.jinja": "{{ f['__init__x'|truncate(8,true,'',0)]['__globals__x'|truncate(11,true,'',0)] }}",
+        "template/entity.jinja": "{{ lipsum['&#95;_globals__'|striptags] }}",
+        "template/message.jinja": "{{ lipsum[messages[0].role] }}",
+        "template/map.jinja": "{{ [x]|map('at' ~ 'tr', messages[0].role)|list }}",
+        "name/flow.conf": "{m: {_target_: os.system}}",
+        "name/tag.conf": f"!!map\n{call}",
+        "name/directive.conf": f"%YAML 1.1\n---\n{call}",
+    }
+    texts |= {f"name/a.{ending}": call for ending in "ini toml md csv jsonl html r j2 vocab sh".split()}
+    head, tail = call[:12].encode(), call[12:].encode()
+    members = [gzip.compress(part, mtime=0) for part in (head, tail)]
+    streams = [zlib.compress(part) for part in (head + b"  b: c\n" * 20, tail)]
+    return {name: text.encode() for name, text in texts.items()} | {
+        "stream/zeros.yaml.gz": members[0] + b"\0" * 8 + members[1],
+        "stream/zlib.yaml.z": streams[0] + streams[1],
+        "stream/behind.txt.xz": lzma.compress(b"some text\n" * 20) + EVIL,
+        "stream/behind.txt.gz": gzip.compress(b"some text\n" * 20, mtime=0) + EVIL,
+    }
 
 
 def zipped(members: dict[str, bytes], method: int = zipfile.ZIP_STORED) -> bytes:

@@ -73,7 +73,7 @@ fn what_cannot_be_examined_fails_the_scan() {
     place.ostrom(&["scan", "model"]).exits(1).says("linked.bin").says("os.system");
 }
 
-/// The corpus is written by a script that needs only Python; it holds some 640 malicious and 320 harmless files.
+/// The corpus is written by a script that needs only Python; it holds some 670 malicious and 330 harmless files.
 #[test]
 fn the_corpus_is_judged_right() {
     let place = Place::new();
