@@ -174,7 +174,7 @@ fn plain(rest: &str, base: usize) -> (String, &str) {
 }
 
 /// Whether a line begins what no text without quotes goes on with: an entry of a list or mapping, a document, a comment.
-pub(super) fn is_entry(line: &str) -> bool {
+fn is_entry(line: &str) -> bool {
     let line = line.trim();
     let head = line.split([',', '[', ']', '{', '}']).next().unwrap_or(line);
     let colon = head.ends_with(':') || head.contains(": ") || head.contains(":\t");

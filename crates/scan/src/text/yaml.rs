@@ -14,7 +14,7 @@ use super::nodes::{Nodes, Value};
 use super::objects::{Key, Verdict};
 use super::{
     CONFIG_OBJECT, CONFIG_PATH, PROSE, REMOTE_CODE, base_name, escapes, expressions, hidden, interpolations,
-    objects, requirements, scalars, tags, text_of,
+    objects, requirements, tags, text_of,
 };
 use crate::examination::{Examination, escape};
 use crate::source::View;
@@ -59,8 +59,7 @@ pub(super) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Tro
 /// Whether a text under another name is YAML that has something called: loaders do not go by the name of the file that they are given.
 fn is_one(text: &str) -> bool {
     let text = text.trim_start_matches('\u{feff}');
-    let mut lines = text.split(ends_yaml).map(str::trim);
-    if !lines.find(|line| !line.is_empty() && !line.starts_with('#')).is_some_and(may_be_first) {
+    if !may_be_one(text) {
         return false;
     }
     let strong = || lists().object_keys.iter().filter(|key| Key::of(key) == Key::Strong);
@@ -73,11 +72,31 @@ fn is_one(text: &str) -> bool {
     })
 }
 
-/// Whether YAML that is a mapping or a list may begin with a line.
-fn may_be_first(line: &str) -> bool {
+/// Whether a text may be YAML that is a mapping or a list, as far as it goes without quotes and brackets, in which anything may stand.
+fn may_be_one(text: &str) -> bool {
+    let lines =
+        text.split(ends_yaml).filter(|line| !matches!(line.trim_start().chars().next(), None | Some('#')));
+    let mut first = true;
+    for line in lines {
+        // What stands further right goes on with something.
+        if (first || !line.starts_with([' ', '\t'])) && !is_node(line.trim()) {
+            return false;
+        }
+        first = false;
+        if line.contains(['"', '\'', '[', '{']) {
+            return true;
+        }
+    }
+    !first
+}
+
+/// Whether an entry of a mapping or list may begin with a line.
+fn is_node(line: &str) -> bool {
+    let marks = ['-', '?', ':', '{', '[', '!', '&', '*', '%', '"', '\''];
+    let key = line.ends_with(':') || line.contains(": ") || line.contains(":\t");
     // A picture on a page, a statement of Jinja.
     let other = line.starts_with("[![") || line.starts_with("{%");
-    !other && (scalars::is_entry(line) || line.starts_with(['{', '[', '!', '&', '%', '?', '"', '\'']))
+    !other && (key || line.starts_with(marks) || line.starts_with("..."))
 }
 
 /// Examines what another format has the name of, if it is YAML that has something called.

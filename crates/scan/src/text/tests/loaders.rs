@@ -354,11 +354,15 @@ fn yaml_under_another_name_is_read_where_it_has_something_called() {
         "%YAML 1.1\n---\nm:\n  _target_: os.system\n",
         "&a\nm:\n  class_path: os.system\n",
         "[{\"\\x5ftarget_\": os.system}]",
+        "-\ta\n-\t_target_: os.system\n",
+        "a,b: c\n_target_: os.system\n",
+        "a: \"b\nc\"\n_target_: os.system\n",
     ] {
         finds("a.conf", text, RULE, Critical);
     }
     let card = "# Use\n\n[![x](y)](z)\n\nSet `_target_: os.system`:\n\n```yaml\n_target_: os.system\n```\n";
     clean("README.md", card, "card");
+    clean("notes.md", "Note: this is how\nit is written.\n\n_target_: os.system\n", "card");
     clean("notes.txt", "Here is how.\n_target_: os.system\n", "text");
     clean("notes.txt", "a: b\nIt says _target_: os.system\n", "text");
     clean("a.csv", "a,b\n_target_: os.system,1\n", "data-set");
