@@ -491,8 +491,8 @@ impl Gateway {
 /// program counter's label anyway.
 pub(crate) fn endorsed(rules: &dyn Rules, value: &Labelled, shape: &Shape, pc: &Label) -> Option<Label> {
     let origins = &value.label.provenance;
-    // What the value may be made of: what a server has claimed beyond the policy's word is not in it, nor are fields beside those that
-    // are endorsed.
+    // What the value may be made of: what a server has claimed beyond the policy's word is not in it, nor are fields beside one
+    // that is endorsed.
     let mut explained = pc.clone();
     for origin in origins.iter() {
         let (server, tool) = origin.split_once('/')?;
@@ -505,7 +505,8 @@ pub(crate) fn endorsed(rules: &dyn Rules, value: &Labelled, shape: &Shape, pc: &
         let whole = result.label(server, tool);
         let fields = result.fields.values().filter(|field| accept(&field.endorse));
         let fields = fields.map(|field| whole.join(&result.field_label(field, server, tool)));
-        let accepted = accept(&result.endorse).then(|| whole.clone());
+        // What is said of the result is said of all its fields.
+        let accepted = accept(&result.endorse).then(|| result.strictest(server, tool));
         explained =
             explained.join(&accepted.into_iter().chain(fields).reduce(|all, label| all.join(&label))?);
     }

@@ -13,6 +13,9 @@ result = { influencers = [], readers = \"everyone\", reveal = \"value\" }
 [servers.mail.tools.letter]
 critical = false
 result = { influencers = [], readers = \"everyone\", fields = { \"/priority\" = { influencers = [\"outside\"], endorse = [{ one-of = [\"low\", \"high\"] }] }, \"/body\" = { influencers = [\"outside\"], readers = [\"user\"] } } }
+[servers.mail.tools.ledger]
+critical = false
+result = { influencers = [\"bank\"], readers = \"everyone\", endorse = [{ one-of = [1, 2] }], fields = { \"/subject\" = { influencers = [\"payers\"] } } }
 [servers.mail.tools.inbox]
 critical = false
 result = { influencers = [\"outside\"], readers = \"everyone\", reveal = \"reference\" }
@@ -30,10 +33,10 @@ otherwise = \"deny\"
 result = { influencers = [], readers = \"everyone\" }
 ";
 
-fn house_of(more: &str) -> (House, Arc<Fake>) {
-    let mail = Fake::new(&["look", "letter", "inbox", "private", "probe", "act"]);
+fn a_house() -> (House, Arc<Fake>) {
+    let mail = Fake::new(&["look", "letter", "ledger", "inbox", "private", "probe", "act"]);
     let servers = [("mail", mail.clone()), ("notes", Fake::new(&["load"]))];
-    (house_with(&format!("{POLICY}{TOOLS}{more}"), &servers, FirstUse::TrustOnFirstUse), mail)
+    (house_with(&format!("{POLICY}{TOOLS}"), &servers, FirstUse::TrustOnFirstUse), mail)
 }
 
 /// Runs `first`, endorses `value` as `shape`, and acts with it.
@@ -52,7 +55,7 @@ async fn what_a_server_claims_of_its_result_is_endorsed_only_by_the_policy() {
     let outside = json!({"integrity": {"of": ["outside"]}, "readers": "everyone", "provenance": []});
     let private = json!({"integrity": {"of": []}, "readers": {"only": ["user"]}, "provenance": []});
     for (claimed, goes) in [(None, true), (Some(outside), false), (Some(private), false)] {
-        let (house, mail) = house_of("");
+        let (house, mail) = a_house();
         let mut said = text("short");
         if let Some(claimed) = &claimed {
             said["_meta"] = json!({ LABEL: claimed });
@@ -65,12 +68,21 @@ async fn what_a_server_claims_of_its_result_is_endorsed_only_by_the_policy() {
 }
 
 #[tokio::test]
+async fn what_is_endorsed_of_a_result_is_endorsed_of_its_fields() {
+    let (house, mail) = a_house();
+    let chosen = json!({"choose": [{"contains": [{"ref": "v/subject"}, "Spotify"]}, 1, 2]});
+    mail.answers("ledger", json!({"content": [], "structuredContent": {"subject": "Spotify"}}));
+    endorsing(&house, ("mail__ledger", chosen, json!({"one_of": [1, 2]}))).await;
+    assert_eq!(mail.got("act").len(), 1);
+}
+
+#[tokio::test]
 async fn an_endorsed_field_is_none_of_the_fields_beside_it() {
     for (value, goes) in [
         (json!({"ref": "v/priority"}), true),
         (json!({"choose": [{"contains": [{"ref": "v/body"}, "4711"]}, "low", "high"]}), false),
     ] {
-        let (house, mail) = house_of("");
+        let (house, mail) = a_house();
         let content = json!({"priority": "low", "body": "PIN 4711"});
         mail.answers("letter", json!({"content": [], "structuredContent": content}));
         endorsing(&house, ("mail__letter", value.clone(), json!({"one_of": ["low", "high"]}))).await;
@@ -116,7 +128,7 @@ async fn how_many_calls_a_plan_made_is_told_by_budgets_and_taints() {
 #[tokio::test]
 async fn a_refusal_for_what_was_seen_elsewhere_tells_who_wrote_that() {
     for (there, goes) in [(true, false), (false, true)] {
-        let (house, mail) = house_of("");
+        let (house, mail) = a_house();
         let ana = caller("ana", None);
         mail.answers(
             "private",
