@@ -151,16 +151,17 @@ holds from the next start on, \"states\": [FOLDER…] where several guards are m
 
 --json: {\"policy\": its hash, \"contexts\": [{\"context\": {\"principal\", \"run\"}, \"label\"}], \"stopped\": [SCOPE…], \"unresolved\": [CALL…], \"waiting\": how many calls, \"held\": how many definitions, \"unwritten\": why the audit log cannot be written, or null}")]
     Status(StatusOptions),
-    /// Say in one sentence why a call was decided as it was; without its number, list the latest calls.
+    /// Say in one sentence why a call was decided as it was; without a CALL, list the latest calls.
     #[command(after_help = "Examples:
   ostrom guard explain         # the latest calls, with their numbers
   ostrom guard explain 12
+  ostrom guard explain r-3f9a12c05b1e   # as the refusal says
 
 What came of a call: answered, failed, refused, asked (refused until a person
 approves it), unknown (it went out, and no answer is on record).
 
 --json: {\"calls\": [{\"call\", \"at\": seconds since 1970, \"tool\", \"principal\",
-\"run\", \"outcome\", \"request\"}…], \"of\": how many there are}; with a number
+\"run\", \"outcome\", \"request\"}…], \"of\": how many there are}; with a CALL
 {\"call\", \"tool\", \"principal\", \"dispatched\", \"sentence\", \"because\", \"arguments\", \"ways\"}")]
     Explain(ExplainOptions),
     /// Derive every decision of an audit log again, offline.
@@ -234,8 +235,8 @@ pub struct Place {
 /// `ostrom guard explain`.
 #[derive(Debug, Args)]
 pub struct ExplainOptions {
-    /// The number of the call.
-    pub call: Option<u64>,
+    /// The number of the call, or the name under which the agent was refused (r-…).
+    pub call: Option<ostrom_guard::audit::Which>,
     /// How many calls to list.
     #[arg(long, value_name = "N", default_value_t = 20, conflicts_with = "call")]
     pub last: usize,

@@ -5,7 +5,6 @@ use std::process::ExitCode;
 
 use ostrom_core::Timestamp;
 use ostrom_guard::audit::{self, Became, Called};
-use ostrom_guard::flow::CallId;
 use ostrom_guard::serve;
 use ostrom_trust::PublicKey;
 use serde_json::json;
@@ -27,8 +26,8 @@ pub fn audit_folder(place: &Place, state: &Path) -> Result<PathBuf, Failure> {
 /// `ostrom guard explain`.
 pub fn explain(options: &ExplainOptions) -> Result<ExitCode, Failure> {
     let folder = audit_folder(&options.place, &state(&options.place)?)?;
-    let Some(call) = options.call else { return list(&folder, options) };
-    let found = audit::explain(&folder, CallId(call))?;
+    let Some(call) = &options.call else { return list(&folder, options) };
+    let found = audit::explain(&folder, call)?;
     if options.json {
         show::json(&found)?;
         return Ok(ExitCode::SUCCESS);

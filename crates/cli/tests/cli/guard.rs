@@ -202,7 +202,11 @@ fn a_refused_call_is_explained_approved_once_and_replayed() {
     let latest = place.guard(&["explain", "--last", "1", "--json"]).stdout;
     let latest: Value = serde_json::from_slice(&latest).unwrap();
     assert_eq!((&latest["of"], &latest["calls"][0]["call"]), (&json!(6), &json!(5)), "{latest}");
+    // The agent knows no number, which would tell it how many calls others have made.
+    let name = refused.split("guard explain ").nth(1).unwrap().split('`').next().unwrap();
+    assert!(name.starts_with("r-"), "{refused}");
     let explained = place.said(&["explain", "2"]);
+    assert_eq!(place.said(&["explain", name]), explained);
     for words in
         ["did not go out", "may be influenced by user only", "read (call 1) was shown", "to = \"eve\""]
     {

@@ -31,20 +31,67 @@ pub struct Explanation {
     pub ways: Vec<String>,
 }
 
-/// Explains the call of this number in the log in `folder`.
+/// Which call is meant.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Which {
+    /// The one of this number.
+    Number(CallId),
+    /// The one that was refused under this name (`r-3f9a12c05b1e`), which is all that its agent knows of it.
+    Refusal(String),
+}
+
+impl Which {
+    fn is(&self, decision: &Decision) -> bool {
+        match self {
+            Self::Number(call) => decision.call == *call,
+            Self::Refusal(name) => decision.refusal.as_deref() == Some(name),
+        }
+    }
+}
+
+impl From<CallId> for Which {
+    fn from(call: CallId) -> Self {
+        Self::Number(call)
+    }
+}
+
+impl std::str::FromStr for Which {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        if let Ok(number) = text.parse() {
+            return Ok(Self::Number(CallId(number)));
+        }
+        let name = text.strip_prefix("r-").filter(|name| name.len() == 12);
+        let is_name = name.is_some_and(|name| name.bytes().all(|byte| byte.is_ascii_hexdigit()));
+        let wanted = || "a call has a number (12), or the name of its refusal (r-3f9a12c05b1e)".to_owned();
+        is_name.then(|| Self::Refusal(text.to_owned())).ok_or_else(wanted)
+    }
+}
+
+impl std::fmt::Display for Which {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Number(call) => call.fmt(f),
+            Self::Refusal(name) => f.write_str(name),
+        }
+    }
+}
+
+/// Explains a call in the log in `folder`.
 ///
 /// # Errors
 /// If the log cannot be read or has no such call.
-pub fn explain(folder: &Path, call: CallId) -> Result<Explanation, AuditError> {
+pub fn explain(folder: &Path, which: &Which) -> Result<Explanation, AuditError> {
     let mut before: Vec<(u64, Event)> = Vec::new();
     let mut found: Option<Box<Decision>> = None;
     let mut came = Came::UnderWay;
     for event in events(folder)? {
         let (index, event) = event?;
         match (&found, event) {
-            (None, Event::Decided(decision)) if decision.call == call => found = Some(decision),
+            (None, Event::Decided(decision)) if which.is(&decision) => found = Some(decision),
             (None, event) => before.push((index, event)),
-            (Some(_), Event::Finished(outcome)) if outcome.call == call => {
+            (Some(decision), Event::Finished(outcome)) if outcome.call == decision.call => {
                 came = if landed::is_cut_off(&outcome) && outcome.failed {
                     Came::GivenUp
                 } else {
@@ -61,7 +108,7 @@ pub fn explain(folder: &Path, call: CallId) -> Result<Explanation, AuditError> {
             (Some(_), _) => {}
         }
     }
-    let decision = found.ok_or(AuditError::NoCall(call.0))?;
+    let decision = found.ok_or(AuditError::NoCall(which.to_string()))?;
     Ok(of(&decision, &before, &came, &Openings::read(folder)?))
 }
 

@@ -25,7 +25,7 @@ mod verify;
 
 pub use asked::Waiting;
 pub use called::{Became, Called, Calls, calls};
-pub use explain::{Explanation, explain};
+pub use explain::{Explanation, Which, explain};
 pub use log::{AuditLog, Mode, Opened, events};
 pub use observed::{Observed, observed};
 pub use openings::Openings;
@@ -76,7 +76,7 @@ pub enum AuditError {
     },
     /// No such call.
     #[error("there is no call {0} in this log")]
-    NoCall(u64),
+    NoCall(String),
 }
 
 #[cfg(test)]

@@ -406,7 +406,7 @@ async fn an_explanation_names_every_way_out() {
         found.unwrap()
     };
     let folder = log_of(&house, |_| {});
-    let ways = explain(folder.path(), refused).unwrap().ways.join("\n");
+    let ways = explain(folder.path(), &refused.into()).unwrap().ways.join("\n");
     for way in [
         "guard approve",
         "reference",
@@ -428,7 +428,7 @@ async fn an_explanation_names_every_way_out() {
         });
         found.unwrap()
     };
-    let ways = explain(folder.path(), of_step).unwrap().ways.join("\n");
+    let ways = explain(folder.path(), &of_step.into()).unwrap().ways.join("\n");
     assert!(ways.contains("arguments.to.influencers") && ways.contains("arguments.to.endorse"), "{ways}");
 }
 
@@ -473,7 +473,7 @@ async fn an_explanation_says_when_nobody_knows_what_came_of_a_call_or_what_its_a
     };
     let Event::Decided(decision) = house.journal.events.lock().unwrap()[index].clone() else { panic!() };
     let said = |folder: &TempDir| {
-        let found = explain(folder.path(), decision.call).unwrap();
+        let found = explain(folder.path(), &decision.call.into()).unwrap();
         (found.sentence, found.ways.join("\n"))
     };
     let whole = log_of(&house, |_| {});
@@ -487,7 +487,7 @@ async fn an_explanation_says_when_nobody_knows_what_came_of_a_call_or_what_its_a
         Event::Decided(decision) if &*decision.tool == "run_plan" => Some(decision.call),
         _ => None,
     });
-    let ended = explain(whole.path(), plan.unwrap()).unwrap().sentence;
+    let ended = explain(whole.path(), &plan.unwrap().into()).unwrap().sentence;
     assert!(!ended.contains("nobody knows"), "{ended}");
     let given_up = log_of(&house, |events| {
         let of_call = |outcome: &Outcome| outcome.call == decision.call;

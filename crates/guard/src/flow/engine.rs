@@ -544,6 +544,7 @@ impl Engine {
         let Some(control) = self.control(context, decision.plan.as_ref()) else { return };
         let counted =
             self.usage.told(context).filter(|label| facts.counted && !control.covers(label)).cloned();
+        let counted = counted.filter(|_| !mutated(Mutant::CountsTellNothing));
         if let Some(label) = counted {
             self.join(context, &label);
         }

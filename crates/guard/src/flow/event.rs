@@ -125,6 +125,10 @@ pub struct Decision {
     /// Cedar policies that forbade it; empty where they permitted it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub forbidden_by: Vec<String>,
+    /// The random name that the agent knows it by, if it did not go out. A number would say how many calls others have made, and plans up to
+    /// values that the agent has not seen.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub refusal: Option<Arc<str>>,
     /// Arguments with handles in them that a policy looked at: whatever it said tells the agent something about values that it has not seen.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub looked_at: Vec<String>,

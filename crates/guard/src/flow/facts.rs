@@ -167,14 +167,17 @@ impl ResultFacts {
     /// Of a result of which nobody can tell where its fields are: the labels of all of them.
     #[must_use]
     pub fn strictest(&self, server: &str, tool: &str) -> Label {
-        let fields = self.fields.values().map(|field| self.field_label(field, server, tool));
+        let fields = self.fields.iter().map(|(at, field)| self.field_label(at, field, server, tool));
         fields.fold(self.label(server, tool), |all, label| all.join(&label))
     }
 
-    /// The declared label of a field of it.
+    /// The declared label of the field that the policy calls `at`.
     #[must_use]
-    pub fn field_label(&self, field: &FieldFacts, server: &str, tool: &str) -> Label {
-        declared(&field.influencers, field.readers.as_ref().unwrap_or(&self.readers), server, tool)
+    pub fn field_label(&self, at: &str, field: &FieldFacts, server: &str, tool: &str) -> Label {
+        let readers = field.readers.as_ref().unwrap_or(&self.readers);
+        let label = declared(&field.influencers, readers, server, tool);
+        let origin = std::iter::once(format!("{server}/{tool}#{at}")).collect();
+        Label { provenance: label.provenance.union(&origin), ..label }
     }
 }
 

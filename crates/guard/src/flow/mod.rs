@@ -27,6 +27,9 @@ pub use event::{
 pub use facts::{
     ArgumentFacts, FieldFacts, MemoryAccess, MemoryFacts, Otherwise, ResultFacts, Reveal, ToolFacts,
 };
+#[cfg(test)]
+pub(crate) use mutant::with;
+pub(crate) use mutant::{Mutant, mutated};
 pub use usage::Used;
 pub use violation::{Grouped, Subject, Violation, clauses, grouped};
 

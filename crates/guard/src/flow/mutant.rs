@@ -26,6 +26,10 @@ pub(crate) enum Mutant {
     ChangedObjectTrusted,
     StopsIgnored,
     RevocationIgnored,
+    CountsTellNothing,
+    ClaimsEndorsed,
+    RefusalsNumbered,
+    FieldsForgotten,
 }
 
 /// Whether this mistake is made.

@@ -175,6 +175,7 @@ impl Player<'_> {
             arguments,
             flow: Verdict::Allow { endorsed: Vec::new() },
             forbidden_by: Vec::new(),
+            refusal: None,
             looked_at: Vec::new(),
             request: None,
             approval: None,

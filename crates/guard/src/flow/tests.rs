@@ -49,6 +49,7 @@ fn proposal(engine: &Engine, context: ContextKey, tool: &str, values: &Value) ->
         arguments,
         flow: Verdict::Allow { endorsed: Vec::new() },
         forbidden_by: Vec::new(),
+        refusal: None,
         looked_at: Vec::new(),
         request: None,
         approval: None,

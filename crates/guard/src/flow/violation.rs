@@ -115,7 +115,7 @@ impl Violation {
             Integrity::Of(names) => names.iter().filter(|name| !allowed.contains(name)).cloned().collect(),
             Integrity::Anyone => Names::default(),
         };
-        let provenance = label.provenance.clone();
+        let provenance = label.sources();
         Self::TrustedAction { tool: name(call), subject, influencers, allowed, provenance }
     }
 
@@ -128,7 +128,7 @@ impl Violation {
             Readers::Only(names) => names.iter().filter(|name| !readers.contains(name)).cloned().collect(),
             Readers::Everyone => Names::default(),
         };
-        let provenance = label.provenance.clone();
+        let provenance = label.sources();
         Self::PermittedFlow { tool: name(call), subject, audience, readers, provenance }
     }
 }

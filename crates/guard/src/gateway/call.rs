@@ -16,8 +16,8 @@ use super::questions::{Under, guarded};
 use super::rules::{JournalError, Question, Rules};
 use super::state::{Commitments, Opening, State, now};
 use crate::flow::{
-    ArgumentRecord, CallId, ContextKey, Decision, Engine, Event, Outcome, PlanStep, ToolFacts, Verdict,
-    Violation, clauses,
+    ArgumentRecord, CallId, ContextKey, Decision, Engine, Event, Mutant, Outcome, PlanStep, ToolFacts,
+    Verdict, Violation, clauses, mutated,
 };
 use crate::label::{Label, Labelled, Readers};
 use crate::relay::Relay;
@@ -280,6 +280,7 @@ impl Gateway {
             arguments,
             flow: Verdict::Allow { endorsed: Vec::new() },
             forbidden_by: Vec::new(),
+            refusal: None,
             looked_at: Vec::new(),
             request: None,
             approval: None,
@@ -297,6 +298,10 @@ impl Gateway {
         decision.forbidden_by = self.forbidden(state, &decision, &values, (&control, &label));
         decision.looked_at = looked_at(self.shared.rules.as_ref(), &decision);
         let request = self.judge(state, &mut decision, (&proposed.arguments, &values), &label)?;
+        if !decision.dispatched {
+            decision.refusal =
+                Some(refusal_name(decision.call).map_err(|error| JournalError::new(error.to_string()))?);
+        }
         let event = Event::Decided(Box::new(decision));
         let written = self.shared.stage(state, &event, Some(facts))?;
         let Event::Decided(decision) = event else {
@@ -648,7 +653,7 @@ impl Gateway {
         (outcome, facts): (Outcome, &ToolFacts),
         violation: &Violation,
     ) -> Result<(Done, super::state::Written), JournalError> {
-        let (call, label) = (outcome.call, state.engine.of_quarantine(&outcome.label));
+        let label = state.engine.of_quarantine(&outcome.label);
         let what = "that a result is not shown".to_owned();
         let context = proposed.context.clone();
         let event = Event::Revealed { context, what, label: label.clone(), handle: None, at: now() };
@@ -659,7 +664,7 @@ impl Gateway {
         let text =
             format!("The call has gone out, but Ostrom's guard does not show what came back: {violation}.");
         let mut shown = text_result(&text, true);
-        let detail = json!({"code": "quarantined", "call": call, "reasons": [violation.to_string()]});
+        let detail = json!({"code": "quarantined", "reasons": [violation.to_string()]});
         shown.insert("_meta".to_owned(), json!({ super::REFUSED: detail }));
         Ok((Done::Refused { shown, label }, written))
     }
@@ -727,6 +732,14 @@ fn unusable(text: &str) -> Map<String, Value> {
     result
 }
 
+/// What the agent may call a refusal.
+fn refusal_name(call: CallId) -> Result<Arc<str>, getrandom::Error> {
+    if mutated(Mutant::RefusalsNumbered) {
+        return Ok(call.to_string().into());
+    }
+    Ok(format!("r-{:012x}", getrandom::u64()? >> 16).into())
+}
+
 /// What the agent is told about a call that does not go out. The text is made of the policy and of names, never of values.
 pub(crate) fn refusal(decision: &Decision, terms: &Terms) -> Map<String, Value> {
     let mut reasons: Vec<String> = match &decision.flow {
@@ -738,15 +751,16 @@ pub(crate) fn refusal(decision: &Decision, terms: &Terms) -> Map<String, Value> 
         Some(request) => ("approval-needed", format!(" {}", terms.sentence(request))),
         None => ("refused", String::new()),
     };
+    let name = decision.refusal.as_deref();
     let text = format!(
         "Ostrom's guard did not let this call through: {}.{next} `ostrom guard explain {}` tells more.",
         reasons.join("; "),
-        decision.call
+        name.unwrap_or_default()
     );
     let mut result = text_result(&text, true);
     let detail = json!({
         "code": code,
-        "call": decision.call,
+        "refusal": name,
         "reasons": reasons,
         "request": decision.request,
     });

@@ -39,6 +39,8 @@ mod tests_plans;
 mod tests_told;
 #[cfg(test)]
 mod tests_watch;
+#[cfg(test)]
+mod tests_worlds;
 mod watch;
 
 use std::collections::BTreeMap;

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::handles::Store;
-use crate::flow::{Endorsed, FieldFacts, KeptValue, ResultFacts, Reveal, ToolFacts};
+use crate::flow::{Endorsed, FieldFacts, KeptValue, Mutant, ResultFacts, Reveal, ToolFacts, mutated};
 use crate::label::{Label, Labelled};
 use crate::plan::{Answer, Tree};
 
@@ -138,7 +138,7 @@ pub fn whole_of(
 pub fn answered(facts: &ToolFacts, (server, tool): (&str, &str), whole: Labelled, failed: bool) -> Answer {
     let mut tree = Tree::new(&whole.value, whole.label);
     for (pattern, field) in &facts.result.fields {
-        let _nodes = tree.join_at(pattern, &facts.result.field_label(field, server, tool));
+        let _nodes = tree.join_at(pattern, &facts.result.field_label(pattern, field, server, tool));
     }
     Answer { outcome: if failed { Err(tree) } else { Ok(tree) }, status: None }
 }
@@ -167,7 +167,10 @@ pub fn present(
             let from = format!("{}/{}", origin.server, origin.tool);
             let (text, handle) =
                 store.keep(value(&result), Some(result), origin.facts.endorse.clone(), from)?;
-            let label = origin.label.clone();
+            // Its fields are in it.
+            let strictest = || origin.facts.strictest(origin.server, origin.tool);
+            let has_fields = !origin.facts.fields.is_empty() && !mutated(Mutant::FieldsForgotten);
+            let label = if has_fields { origin.label.join(&strictest()) } else { origin.label.clone() };
             let result = text_result(&by_reference(&text), false);
             Ok(Shown {
                 result,
@@ -209,11 +212,9 @@ fn by_fields(
     let Some(whole) = whole else {
         // What has no fields, or more than records have room for, is not what the policy's author saw: none of it is shown, and all of it may be any of the fields. Nor is
         // anything endorsed in it: that was said of another shape.
-        let strictest = origin.facts.strictest(origin.server, origin.tool);
-        let label = origin.label.join(&origin.call.join(&strictest));
         let reference =
             ResultFacts { reveal: Reveal::Reference, endorse: Vec::new(), ..origin.facts.clone() };
-        return present(Origin { facts: &reference, label: &label, ..origin }, result.clone(), store);
+        return present(Origin { facts: &reference, ..origin }, result.clone(), store);
     };
     let mut walk = Walk { origin, store, kept: Vec::new(), endorsed: Vec::new() };
     let shown = walk.show(&whole, &mut Vec::new())?;
@@ -291,7 +292,7 @@ impl Walk<'_> {
     fn field(
         &mut self,
         value: &Value,
-        facts: &FieldFacts,
+        (at, facts): (&str, &FieldFacts),
         path: &[String],
     ) -> Result<Value, getrandom::Error> {
         let origin = self.origin;
@@ -300,7 +301,7 @@ impl Walk<'_> {
             self.endorsed.push(Endorsed { argument: format!("/{}", path.join("/")), bits });
             return Ok(value.clone());
         }
-        let label = origin.call.join(&origin.facts.field_label(facts, origin.server, origin.tool));
+        let label = origin.call.join(&origin.facts.field_label(at, facts, origin.server, origin.tool));
         // Inline is only what the label of the whole result already says; anything else would go unrecorded.
         if facts.reveal == Reveal::Value && origin.label.covers(&label) {
             return Ok(value.clone());
@@ -312,14 +313,14 @@ impl Walk<'_> {
     }
 }
 
-/// The facts of the field at `path`: the pattern with the fewest stars wins.
-fn field_at<'a>(facts: &'a ResultFacts, path: &[String]) -> Option<&'a FieldFacts> {
+/// The field at `path`, and what the policy calls it: the pattern with the fewest stars wins.
+fn field_at<'a>(facts: &'a ResultFacts, path: &[String]) -> Option<(&'a str, &'a FieldFacts)> {
     facts
         .fields
         .iter()
         .filter(|(pattern, _)| matches(pattern, path))
         .min_by_key(|(pattern, _)| pattern.split('/').filter(|part| *part == "*").count())
-        .map(|(_, field)| field)
+        .map(|(pattern, field)| (pattern.as_str(), field))
 }
 
 fn matches(pattern: &str, path: &[String]) -> bool {

@@ -297,11 +297,15 @@ async fn a_refusal_names_its_call_and_says_once_what_holds_for_several_arguments
     mail.answers("read", text("the words of a stranger"));
     let ana = caller("ana", None);
     house.call(&ana, "mail__read", json!({})).await;
-    let call = house.gateway.shared.lock().engine.next_call();
     let answer = house.call(&ana, "mail__send", json!({"to": "bob", "cc": "eve", "body": "b"})).await;
+    let name = house.journal.events.lock().unwrap().iter().find_map(|event| match event {
+        Event::Decided(decision) => decision.refusal.clone(),
+        _ => None,
+    });
+    let name = name.unwrap();
     // It asks a person, and can be explained all the same.
     assert!(
-        answer.contains("guard approve") && answer.contains(&format!("guard explain {call}`")),
+        answer.contains("guard approve") && answer.contains(&format!("guard explain {name}`")),
         "{answer}"
     );
     assert_eq!(answer.matches("may have influenced").count(), 1, "{answer}");

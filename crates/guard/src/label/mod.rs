@@ -111,7 +111,8 @@ pub struct Label {
     pub integrity: Integrity,
     /// Who may read it.
     pub readers: Readers,
-    /// Where it came from (`SERVER/TOOL` or `SERVER#OBJECT`), for explanations and revocation.
+    /// Where it came from (`SERVER/TOOL` and, of a field of its result that the policy names, `SERVER/TOOL#POINTER` besides; `SERVER#OBJECT`), for
+    /// endorsement, explanations and revocation.
     #[serde(default, skip_serializing_if = "Names::is_empty")]
     pub provenance: Names,
 }
@@ -147,6 +148,14 @@ impl Label {
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
         other.integrity.is_within(&self.integrity) && other.readers.include_all(&self.readers)
+    }
+
+    /// Where it came from, without the fields: for people.
+    #[must_use]
+    pub fn sources(&self) -> Names {
+        let is_field =
+            |origin: &str| origin.split_once('#').is_some_and(|(of, _)| self.provenance.contains(of));
+        self.provenance.iter().filter(|origin| !is_field(origin)).cloned().collect()
     }
 
     /// Whether something from `source` is in it. A source is `SERVER` or an origin.

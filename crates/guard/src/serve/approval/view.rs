@@ -194,7 +194,7 @@ impl Call {
             hidden,
             influencers: influencers(&request.label),
             readers: readers(&request.label),
-            provenance: names(&request.label.provenance, "nothing that is on record"),
+            provenance: names(&request.label.sources(), "nothing that is on record"),
         }
     }
 }

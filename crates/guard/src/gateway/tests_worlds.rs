@@ -1,0 +1,386 @@
+//! The property that the guard is for, of all of it: an agent that is a random function of everything that it was told calls tools, reads
+//! what is kept and makes up plans, under budgets and endorsements. Two worlds differ in nothing but what one source says. As long as a
+//! run's label says that this source has no part in it, the run is told the same in both, to the letter; and what arrives at
+//! the tool that the source must not reach is the same.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::sync::LazyLock;
+
+use serde_json::{Value, json};
+
+use super::house::*;
+use super::*;
+use crate::flow::{Mutant, with};
+use crate::label::{Integrity, Label, Readers};
+use crate::pin::FirstUse;
+use crate::policy::InForce;
+
+/// From whom the observer must be kept apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Axis {
+    /// A source that must not influence.
+    Outside,
+    /// A secret that must not be told.
+    Secret,
+}
+
+impl Axis {
+    /// How a policy writes the label of what the source says.
+    const fn written(self) -> &'static str {
+        match self {
+            Self::Outside => "influencers = [\"outside\"], readers = \"everyone\"",
+            Self::Secret => "influencers = [], readers = [\"user\", \"server:s\"]",
+        }
+    }
+
+    /// The same as a server claims it.
+    fn claimed(self) -> Value {
+        match self {
+            Self::Outside => {
+                json!({"integrity": {"of": ["outside"]}, "readers": "everyone", "provenance": []})
+            }
+            Self::Secret => {
+                json!({"integrity": {"of": []}, "readers": {"only": ["user", "server:s"]}, "provenance": []})
+            }
+        }
+    }
+
+    fn is_apart(self, label: &Label) -> bool {
+        match (self, &label.integrity) {
+            (Self::Outside, Integrity::Of(names)) => !names.contains("outside"),
+            (Self::Outside, Integrity::Anyone) => false,
+            (Self::Secret, _) => label.readers == Readers::Everyone,
+        }
+    }
+}
+
+/// What counts calls.
+const COUNTS: [&str; 4] = ["", "tool", "run", "cedar"];
+const REVEALS: [&str; 2] = ["value", "reference"];
+
+const RULE: &str = "permit (principal, action, resource);
+forbid (principal, action == Action::\"call\", resource == Tool::\"s/probe\") when { context.used.tool > 3 };";
+
+/// Which tools there are: what `news`, `letter` and `look` say is the source's (of `letter` its body, of `look` by its server's own word).
+fn rules(axis: Axis, reveal: &str, counts: &str) -> Arc<InForce> {
+    let strange = axis.written();
+    let act = match axis {
+        Axis::Outside => "critical = true\ninfluencers = [\"user\", \"server:s\"]",
+        Axis::Secret => "critical = false\naudience = \"everyone\"",
+    };
+    let mut text = format!(
+        "[servers.s]
+command = [\"x\"]
+[servers.s.tools.news]
+critical = false
+result = {{ {strange}, reveal = \"{reveal}\" }}
+[servers.s.tools.letter]
+critical = false
+result = {{ influencers = [], readers = \"everyone\", reveal = \"reference\", fields = {{ \"/items\" = {{ {strange} }}, \"/t\" = {{ {strange} }}, \"/p\" = {{ {strange}, endorse = [{{ one-of = [\"low\", \"high\"] }}] }} }} }}
+[servers.s.tools.look]
+critical = false
+result = {{ influencers = [], readers = \"everyone\", reveal = \"reference\" }}
+[servers.s.tools.probe]
+critical = false
+result = {{ influencers = [], readers = \"everyone\", reveal = \"value\" }}
+[servers.s.tools.act]
+{act}
+otherwise = \"deny\"
+result = {{ influencers = [], readers = \"everyone\", reveal = \"value\" }}
+"
+    );
+    match counts {
+        "tool" => text.push_str("[budgets.tools]\n\"s/probe\" = 4\n"),
+        "run" => text.push_str("[budgets]\ncalls-per-run = 9\n"),
+        "cedar" => text.push_str("[policy]\ncedar = [\"rules.cedar\"]\n"),
+        _ => {}
+    }
+    policy_with(&text, (counts == "cedar").then_some(RULE))
+}
+
+/// Random numbers that follow from what an agent has seen.
+struct Dice(u64, u64);
+
+impl Dice {
+    fn of(seen: impl Hash) -> Self {
+        let mut hasher = DefaultHasher::new();
+        seen.hash(&mut hasher);
+        Self(hasher.finish(), 0)
+    }
+
+    fn roll(&mut self, sides: usize) -> usize {
+        self.1 += 1;
+        let mut hasher = DefaultHasher::new();
+        (self.0, self.1).hash(&mut hasher);
+        usize::try_from(hasher.finish() % sides as u64).unwrap()
+    }
+
+    fn one<T: Clone>(&mut self, of: &[T]) -> T {
+        of[self.roll(of.len())].clone()
+    }
+}
+
+const SOURCES: [&str; 4] = ["news", "letter", "look", "probe"];
+
+/// An expression over `v`, the result of a source.
+fn expression(dice: &mut Dice) -> Value {
+    let hidden = json!({"contains": [{"template": {"text": "{t}", "values": {"t": {"ref": "v/t"}}}}, "2"]});
+    dice.one(&[
+        json!({"ref": "v/p"}),
+        json!({"ref": "v/t"}),
+        json!({"ref": "v"}),
+        json!("low"),
+        json!({"choose": [hidden, "low", "high"]}),
+        json!({"length": {"ref": "v/items"}}),
+        hidden,
+    ])
+}
+
+fn call(dice: &mut Dice, who: usize, with: Value) -> Value {
+    let tool = dice.one(&["probe", "act", "act"]);
+    let arguments = if dice.roll(3) == 0 { json!({"w": who}) } else { json!({"w": who, "x": with}) };
+    json!({"call": tool, "with": arguments, "on_error": dice.one(&["continue", "stop"])})
+}
+
+/// Steps that make something of `v`.
+fn plan(dice: &mut Dice, who: usize) -> Value {
+    let mut steps = vec![json!({"id": "v", "call": dice.one(&SOURCES), "on_error": "continue"})];
+    for _ in 0..=dice.roll(3) {
+        let value = expression(dice);
+        match dice.roll(5) {
+            0 => {
+                let inner = call(dice, who, json!({"ref": "i"}));
+                steps.push(json!({"for": "i", "in": {"ref": "v/items"}, "max": 8, "do": [inner]}));
+            }
+            1 => steps.push(
+                json!({"if": {"==": [value, "low"]}, "then": [call(dice, who, json!("then"))], "else": []}),
+            ),
+            2 => {
+                let shape = dice.one(&[
+                    json!({"one_of": ["low", "high"]}),
+                    json!({"text": {"pattern": "(?s).*", "max_bytes": 60}}),
+                    json!("boolean"),
+                ]);
+                steps.push(json!({"endorse": "e", "be": value, "as": shape}));
+                steps.push(call(dice, who, json!({"ref": "e"})));
+            }
+            3 => steps.push(json!({"require": {"==": [value, "low"]}})),
+            _ => steps.push(call(dice, who, value)),
+        }
+    }
+    steps.push(json!({"return": {"o": expression(dice)}}));
+    json!({"plan": steps})
+}
+
+/// What an agent does next, which follows from what it was told.
+fn move_of(dice: &mut Dice, who: usize, handles: &[String]) -> (&'static str, Value) {
+    let pointer = dice.one(&["", "#/p", "#/t", "#/items/2", "#/none"]);
+    let value = match handles {
+        [] => json!("low"),
+        _ => json!(format!("{}{pointer}", dice.one(handles))),
+    };
+    match dice.roll(8) {
+        0 | 1 => (dice.one(&SOURCES), json!({})),
+        2 if !handles.is_empty() => ("reveal", json!({ "ref": value })),
+        2 | 3 => ("act", json!({"w": who, "x": value})),
+        4 => ("act", json!({"w": who})),
+        5 => ("probe", json!({ "x": value })),
+        _ => ("run_plan", plan(dice, who)),
+    }
+}
+
+static RANDOM: LazyLock<regex::Regex> = LazyLock::new(|| {
+    regex::Regex::new(r"ostrom:ref:[A-Za-z0-9_-]{22}|r-[0-9a-f]{12}|\b[0-9a-f]{12}\b|\b[0-9a-f]{64}\b")
+        .unwrap()
+});
+
+/// What an agent was told, with a number instead of what is random: that differs from one play to the next.
+#[derive(Default)]
+struct Transcript {
+    told: Vec<String>,
+    /// Handles, in the order in which they were seen.
+    handles: Vec<String>,
+}
+
+impl Transcript {
+    fn plain(&mut self, said: &str) -> String {
+        let plain = RANDOM.replace_all(said, |found: &regex::Captures<'_>| {
+            let text = &found[0];
+            if !text.starts_with("ostrom:ref:") {
+                return "RANDOM".to_owned();
+            }
+            let known = self.handles.iter().position(|handle| handle == text);
+            let at = known.unwrap_or_else(|| {
+                self.handles.push(text.to_owned());
+                self.handles.len() - 1
+            });
+            format!("HANDLE {at}")
+        });
+        plain.into_owned()
+    }
+}
+
+/// A move of one of the agents: what came of it, and whether its run was still apart from the source afterwards.
+struct Moved {
+    who: usize,
+    told: String,
+    is_apart: bool,
+}
+
+struct Played {
+    moves: Vec<Moved>,
+    /// Arguments of the calls that arrived, of each run.
+    arrived: BTreeMap<u64, Vec<Value>>,
+}
+
+const MOVES: usize = 12;
+
+async fn play(axis: Axis, rules: Arc<InForce>, agents: u64, difference: usize) -> Played {
+    let server = Fake::new(&["news", "letter", "look", "probe", "act"]);
+    let items: Vec<String> = (0..=difference * 2).map(|at| format!("item {at} of {difference}")).collect();
+    let said = json!({"items": items, "t": format!("text {difference}"), "p": "low"});
+    let whole = json!({"resultType": "complete", "content": [], "structuredContent": said});
+    server.answers("news", whole.clone());
+    server.answers("letter", whole.clone());
+    let mut claimed = whole;
+    claimed["_meta"] = json!({ LABEL: axis.claimed() });
+    server.answers("look", claimed);
+    let house = house_under(rules, &[("s", server.clone())], FirstUse::TrustOnFirstUse);
+    house.tools().await;
+    let mut runs = Vec::new();
+    for _ in 0..2 {
+        let (_, token) = house.gateway.mint("ana").unwrap();
+        runs.push(house.gateway.open("ana", Some(&token)).unwrap().unwrap());
+    }
+    let mut transcripts = [Transcript::default(), Transcript::default()];
+    let mut moves = Vec::new();
+    for at in 0..MOVES {
+        let who = at % 2;
+        let ana = caller("ana", Some(&runs[who]));
+        let mut dice = Dice::of((agents, who, &transcripts[who].told));
+        let (tool, arguments) = move_of(&mut dice, who, &transcripts[who].handles);
+        let said = house.ask(&ana, "tools/call", json!({"name": tool, "arguments": arguments})).await;
+        let said = match said {
+            Ok(result) => serde_json::to_string(&result).unwrap(),
+            Err(error) => format!("error: {}", error.message),
+        };
+        let said = transcripts[who].plain(&said);
+        let key = ContextKey { principal: "ana".into(), run: Some(runs[who].clone()) };
+        let is_apart = axis.is_apart(house.gateway.shared.lock().engine.context(&key));
+        let told = format!("{tool} {} → {said}", transcripts[who].plain(&arguments.to_string()));
+        transcripts[who].told.push(said);
+        moves.push(Moved { who, told, is_apart });
+    }
+    let mut arrived: BTreeMap<u64, Vec<Value>> = BTreeMap::new();
+    for arguments in server.got("act") {
+        arrived.entry(arguments["w"].as_u64().unwrap()).or_default().push(arguments);
+    }
+    Played { moves, arrived }
+}
+
+/// How much there was to see, so that the test cannot pass for want of it.
+#[derive(Debug, Default)]
+struct Tally {
+    told: usize,
+    plans: usize,
+    apart_at_the_end: usize,
+    arrived: usize,
+}
+
+/// What differs between two plays that should not.
+fn difference(counts: bool, one: &Played, other: &Played, tally: &mut Tally) -> Option<String> {
+    for who in 0..2 {
+        let mut is_apart = true;
+        for (a, b) in one.moves.iter().zip(&other.moves).filter(|(a, _)| a.who == who) {
+            if a.is_apart != b.is_apart {
+                return Some(format!("run {who}: only one is apart\n  {}\n  {}", a.told, b.told));
+            }
+            if !a.is_apart {
+                is_apart = false;
+                break;
+            }
+            tally.told += 1;
+            tally.plans += usize::from(a.told.starts_with("run_plan"));
+            if a.told != b.told {
+                return Some(format!("run {who} is told\n  {}\n  {}", a.told, b.told));
+            }
+        }
+        tally.apart_at_the_end += usize::from(is_apart);
+        let nothing = Vec::new();
+        let key = who as u64;
+        let (a, b) = (one.arrived.get(&key).unwrap_or(&nothing), other.arrived.get(&key).unwrap_or(&nothing));
+        tally.arrived += a.len();
+        // Where calls are counted, a source can make a run stop, which has then been told so.
+        let same = if counts { a.starts_with(b) || b.starts_with(a) } else { a == b };
+        if !same {
+            let mut text = format!("what arrives of run {who}: {} and {} calls", a.len(), b.len());
+            for (a, b) in a.iter().zip(b).filter(|(a, b)| a != b).take(1) {
+                let _ = write!(text, "\n  {a}\n  {b}");
+            }
+            return Some(text);
+        }
+    }
+    None
+}
+
+/// Plays `agents` agents in both worlds of each policy.
+fn worlds(axes: &[Axis], agents: u64) -> Result<Tally, String> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let mut tally = Tally::default();
+    for axis in axes {
+        for reveal in REVEALS {
+            for counts in COUNTS {
+                let rules = rules(*axis, reveal, counts);
+                for agent in 0..agents {
+                    let played = |difference| runtime.block_on(play(*axis, rules.clone(), agent, difference));
+                    let (one, other) = (played(1), played(2));
+                    if std::env::var("SHOW").is_ok() {
+                        for one in &one.moves {
+                            eprintln!(
+                                "{axis:?} {counts} {} {} {}",
+                                one.who,
+                                one.is_apart,
+                                one.told.chars().take(700).collect::<String>()
+                            );
+                        }
+                    }
+                    if let Some(found) = difference(!counts.is_empty(), &one, &other, &mut tally) {
+                        return Err(format!(
+                            "{axis:?}, {reveal}, counted by {counts:?}, agent {agent}: {found}"
+                        ));
+                    }
+                }
+            }
+        }
+    }
+    Ok(tally)
+}
+
+#[test]
+fn whoever_is_apart_from_a_source_is_told_the_same_whatever_it_says() {
+    let tally = worlds(&[Axis::Outside, Axis::Secret], 60).unwrap_or_else(|found| panic!("{found}"));
+    assert!(tally.told > 5_000 && tally.plans > 1_000 && tally.arrived > 1_000, "{tally:?}");
+    assert!(tally.apart_at_the_end > 200, "{tally:?}");
+}
+
+#[test]
+fn without_any_one_of_these_rules_somebody_is_told() {
+    let mut survivors = Vec::new();
+    for mutant in [
+        Mutant::RevealedDoesNotJoin,
+        Mutant::ResultDoesNotJoin,
+        Mutant::HandlesWithoutLabel,
+        Mutant::PlanValuesWithoutLabel,
+        Mutant::CountsTellNothing,
+        Mutant::ClaimsEndorsed,
+        Mutant::RefusalsNumbered,
+        Mutant::FieldsForgotten,
+    ] {
+        if with(mutant, || worlds(&[Axis::Outside], 60).is_ok() && worlds(&[Axis::Secret], 60).is_ok()) {
+            survivors.push(mutant);
+        }
+    }
+    assert!(survivors.is_empty(), "nobody noticed {survivors:?}");
+}
