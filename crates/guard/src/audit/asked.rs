@@ -48,8 +48,8 @@ impl One {
 }
 
 /// Of control and arguments of a call together, before its decision takes effect.
-pub(super) fn label(engine: &Engine, decision: &Decision) -> Label {
-    let control = control(engine, decision);
+pub(super) fn label(engine: &Engine, decision: &Decision, counted: bool) -> Label {
+    let control = control(engine, decision, counted);
     decision
         .arguments
         .values()
@@ -57,15 +57,15 @@ pub(super) fn label(engine: &Engine, decision: &Decision) -> Label {
         .fold(control.clone(), |all, label| all.join(&label))
 }
 
-/// Of what decided that the call is made.
-pub(super) fn control(engine: &Engine, decision: &Decision) -> Label {
-    let control = engine.control(&decision.context, decision.plan.as_ref());
+/// Of what decided that the call is made, if calls of its tool are `counted` or not.
+pub(super) fn control(engine: &Engine, decision: &Decision, counted: bool) -> Label {
+    let control = engine.control(&decision.context, decision.plan.as_ref(), counted);
     control.unwrap_or_else(|| engine.context(&decision.context).clone())
 }
 
 impl Asked {
-    /// Takes in an event before it takes effect on `engine`.
-    pub(super) fn before(&mut self, engine: &Engine, event: &Event) {
+    /// Takes in an event before it takes effect on `engine`. `rules` are those in force before it.
+    pub(super) fn before(&mut self, engine: &Engine, event: &Event, rules: Option<&dyn Rules>) {
         match event {
             // Under another policy it would be another question.
             Event::Started { policy, .. } if self.policy != Some(*policy) => {
@@ -78,10 +78,12 @@ impl Asked {
                 }
                 let whole = decision.arguments.values().all(|record| record.handles.is_empty());
                 if let Some(name) = decision.request.filter(|_| whole) {
+                    let facts = rules.map(|rules| rules.facts(&decision.server, &decision.tool));
+                    let counted = facts.is_some_and(|facts| facts.counted);
                     // Asking again makes a question no younger.
                     self.open.entry(name).or_insert_with(|| One {
                         decision: decision.clone(),
-                        label: label(engine, decision),
+                        label: label(engine, decision, counted),
                         approved: None,
                     });
                     self.make_room();

@@ -82,7 +82,7 @@ impl AuditLog {
         let mut asked = Asked::default();
         for event in events(folder)? {
             let (_, event) = event?;
-            asked.before(&engine, &event);
+            asked.before(&engine, &event, in_force.as_deref());
             apply(&mut engine, &event, &mut in_force, policies)?;
         }
         policies.keep(rules, snapshot)?;
@@ -100,7 +100,7 @@ impl AuditLog {
             source: std::io::Error::other(error),
         })?;
         engine.apply(&started, None);
-        asked.before(&engine, &started);
+        asked.before(&engine, &started, in_force.as_deref());
         let waiting = asked.waiting(folder, rules.as_ref(), now())?;
         Ok(Opened { log: opened, engine, waiting })
     }

@@ -35,7 +35,14 @@ pub(super) struct Planned {
 /// What comes next.
 enum Awaits {
     /// This step.
-    Step { step: String, server: Arc<str>, tool: String, arguments: BTreeMap<String, Labelled>, pc: Label },
+    Step {
+        step: String,
+        server: Arc<str>,
+        tool: String,
+        arguments: BTreeMap<String, Labelled>,
+        /// The program counter's label, and that of the number of calls.
+        under: (Label, Option<Label>),
+    },
     /// The result of the step that went out.
     Result { step: String },
     /// The end, and what is given out at it.
@@ -69,14 +76,14 @@ impl Planned {
     fn advance(&mut self, rules: &dyn Rules) {
         self.next = loop {
             match self.interpreter.next() {
-                Next::Call { step, tool, arguments, pc } => {
+                Next::Call { step, tool, arguments, pc, counted } => {
                     // A text that looks like a handle may have been refused without a decision.
                     let odd = arguments.values().any(|argument| is_reference(&argument.value));
                     let Some((server, inner)) = self.names.inner(&tool).filter(|_| !odd) else {
                         break Awaits::Lost;
                     };
                     let tool = inner.to_owned();
-                    break Awaits::Step { step, server, tool, arguments, pc };
+                    break Awaits::Step { step, server, tool, arguments, under: (pc, counted) };
                 }
                 Next::Endorse { step, value, shape, pc } => {
                     let label = endorsed(rules, &value, &shape, &pc).unwrap_or(value.label);
@@ -97,13 +104,16 @@ impl Planned {
         let call = decision.call;
         let (step, differs) = match &self.next {
             Awaits::Lost => return Vec::new(),
-            Awaits::Step { step, server, tool, arguments, pc } => {
+            Awaits::Step { step, server, tool, arguments, under } => {
                 let mut differs = Vec::new();
                 if *server != decision.server || **tool != *decision.tool {
                     differs.push(format!("the plan calls {server}/{tool} where call {call} is"));
                 }
-                if decision.plan.as_ref().is_none_or(|step| step.pc != *pc) {
-                    differs.push(format!("the plan gives call {call} the program counter {pc:?}"));
+                let (pc, counted) = under;
+                if decision.plan.as_ref().is_none_or(|step| (&step.pc, &step.counted) != (pc, counted)) {
+                    differs.push(format!(
+                        "the plan gives call {call} the program counter {pc:?}, and counts under {counted:?}"
+                    ));
                 }
                 if arguments.len() != decision.arguments.len() {
                     differs.push(format!("the plan gives call {call} {} arguments", arguments.len()));
@@ -163,10 +173,16 @@ impl Planned {
             _ if !outcome.failed => return vec!["a plan ended that had not come to its end".to_owned()],
             _ => Vec::new(),
         };
-        if outcome.kept.iter().map(|kept| &kept.label).eq(expected.iter().copied()) {
-            Vec::new()
-        } else {
-            vec![format!("the plan keeps values of the labels {expected:?}")]
+        let mut differs = Vec::new();
+        if !outcome.kept.iter().map(|kept| &kept.label).eq(expected.iter().copied()) {
+            differs.push(format!("the plan keeps values of the labels {expected:?}"));
         }
+        if let Awaits::Outputs(given) = &self.next
+            && !outcome.failed
+            && outcome.label != given.counted
+        {
+            differs.push(format!("how many calls the plan has made carries {:?}", given.counted));
+        }
+        differs
     }
 }

@@ -210,7 +210,7 @@ impl Play {
                 differences.push(format!("the argument {name} of call {} was seen by others", decision.call));
             }
         }
-        let label = label(&self.engine, decision);
+        let label = label(&self.engine, decision, facts.counted);
         if complete {
             let forbidden = self.forbids(rules.as_ref(), decision, &values, &label);
             if forbidden != decision.forbidden_by {
@@ -309,13 +309,14 @@ impl Play {
         values: &BTreeMap<String, Value>,
         all: &Label,
     ) -> Vec<String> {
+        let counted = rules.facts(&decision.server, &decision.tool).counted;
         rules.forbids(&Question {
             context: &decision.context,
             server: &decision.server,
             tool: &decision.tool,
             prompt: decision.prompt.as_deref(),
             arguments: values,
-            control: &control(&self.engine, decision),
+            control: &control(&self.engine, decision, counted),
             all,
             used: self.engine.used(&decision.context, &decision.server, &decision.tool, decision.at),
             plan: decision.plan.is_some(),

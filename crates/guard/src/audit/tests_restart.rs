@@ -151,7 +151,7 @@ async fn what_was_redacted_or_has_expired_is_asked_about_anew() {
     let mut asked = super::asked::Asked::default();
     let engine = crate::flow::Engine::default();
     for event in events(place.path()).unwrap() {
-        asked.before(&engine, &event.unwrap().1);
+        asked.before(&engine, &event.unwrap().1, Some(rules.as_ref()));
     }
     let later = now() + 2 * rules.terms().seconds;
     assert_eq!(asked.waiting(place.path(), rules.as_ref(), later).unwrap(), []);

@@ -312,14 +312,21 @@ impl Engine {
     /// The control label of a call: the context's or, for a step of a plan, its program counter. `None` if the step belongs to no plan
     /// that is under way, or claims less than its plan was submitted under.
     ///
-    /// A plan's text was fixed when it was submitted, so what the context sees while it runs has no part in it.
+    /// A plan's text was fixed when it was submitted, so what the context sees while it runs has no part in it. Where calls are `counted`, so that
+    /// how many were made decides about this one, all that decided that has.
     #[must_use]
-    pub fn control(&self, context: &ContextKey, plan: Option<&PlanStep>) -> Option<Label> {
-        let Some(step) = plan else { return Some(self.context(context).clone()) };
-        let parent = self.open.get(&step.parent)?;
-        let covers = step.pc.covers(&parent.label) || mutated(Mutant::PlanForgetsItsSubmission);
-        let honest = parent.context == *context && covers;
-        honest.then(|| step.pc.clone())
+    pub fn control(&self, context: &ContextKey, plan: Option<&PlanStep>, counted: bool) -> Option<Label> {
+        let control = match plan {
+            None => self.context(context),
+            Some(step) => {
+                let parent = self.open.get(&step.parent)?;
+                let covers = step.pc.covers(&parent.label) || mutated(Mutant::PlanForgetsItsSubmission);
+                (parent.context == *context && covers).then_some(&step.pc)?
+            }
+        };
+        let told = self.usage.told(context).into_iter().chain(plan.and_then(|step| step.counted.as_ref()));
+        let told = told.filter(|_| counted && !mutated(Mutant::CountsTellNothing));
+        Some(told.fold(control.clone(), |all, told| all.join(told)))
     }
 
     /// The label of an argument as dispatched; `None` if it has a handle that this context was never given.
@@ -356,7 +363,7 @@ impl Engine {
         if let Some(violation) = self.barred(context, &decision.server, &decision.tool) {
             return refuse(violation);
         }
-        let Some(control) = self.control(context, decision.plan.as_ref()) else {
+        let Some(control) = self.control(context, decision.plan.as_ref(), asked.facts.counted) else {
             return refuse(Violation::OutsidePlan);
         };
         let mut arguments = BTreeMap::new();
@@ -505,7 +512,8 @@ impl Engine {
             return;
         }
         let context = &decision.context;
-        let control = self.control(context, decision.plan.as_ref());
+        let counted = facts.is_some_and(|facts| facts.counted);
+        let control = self.control(context, decision.plan.as_ref(), counted);
         self.usage.count(decision, control.as_ref());
         // A dispatched call has a control label: without one it would have been refused.
         let Some(control) = control else { return };
@@ -541,12 +549,9 @@ impl Engine {
     /// many calls a plan has made may have been up to such values, too.
     fn told_by_deciding(&mut self, decision: &Decision, facts: &ToolFacts) {
         let context = &decision.context;
-        let Some(control) = self.control(context, decision.plan.as_ref()) else { return };
-        let counted =
-            self.usage.told(context).filter(|label| facts.counted && !control.covers(label)).cloned();
-        let counted = counted.filter(|_| !mutated(Mutant::CountsTellNothing));
-        if let Some(label) = counted {
-            self.join(context, &label);
+        let Some(control) = self.control(context, decision.plan.as_ref(), facts.counted) else { return };
+        if decision.plan.is_none() && !self.context(context).covers(&control) {
+            self.join(context, &control);
         }
         for (name, record) in &decision.arguments {
             // A policy may look at the labels, and those at what the value is.
@@ -599,6 +604,9 @@ impl Engine {
         let claimed = !outcome.kept.is_empty()
             && facts.is_none_or(|facts| self.result(outcome, facts, None) != outcome.label);
         let Some(open) = self.open.remove(&outcome.call) else { return };
+        if &*open.server == GUARD && !outcome.failed {
+            self.usage.tell(&open.context, &outcome.label);
+        }
         let memory = facts.and_then(|facts| facts.memory.as_ref());
         let conditional = memory.is_some_and(|memory| memory.access == MemoryAccess::Read)
             || &*open.server == GUARD

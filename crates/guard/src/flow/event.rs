@@ -98,6 +98,9 @@ pub struct PlanStep {
     pub parent: CallId,
     /// The program-counter label: of everything that decided that the step runs. It covers the control label of the parent.
     pub pc: Label,
+    /// All that decided how many calls the plan has made until then, if that is more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub counted: Option<Label>,
 }
 
 /// A call, and what was decided about it. If it was allowed, this is the record of intent.
@@ -164,7 +167,7 @@ pub struct Outcome {
     pub commitment: Digest,
     /// Whether the server said that it failed, or did not answer.
     pub failed: bool,
-    /// Of the result, as far as it is not kept.
+    /// Of the result, as far as it is not kept; of a plan, of how many calls it has made.
     pub label: Label,
     /// The values of which the agent got handles: all of the result, or fields of it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]

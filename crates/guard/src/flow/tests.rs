@@ -265,7 +265,7 @@ fn a_step_of_a_plan_has_its_plans_control_and_not_what_was_read_since() {
     sees(&mut engine, ana(), outside());
     let step = |context, parent, pc| {
         let mut decision = proposal(&engine, context, "send", &json!({}));
-        decision.plan = Some(PlanStep { parent, pc });
+        decision.plan = Some(PlanStep { parent, pc, counted: None });
         judge(&engine, &decision, &facts, &json!({}))
     };
     assert!(step(ana(), parent, under.clone()).allows());
@@ -411,7 +411,7 @@ fn an_event_survives_json() {
     let facts = ToolFacts::unknown("mail");
     let mut decision = proposal(&engine, ana(), "send", &json!({"to": "x"}));
     decision.flow = judge(&engine, &decision, &facts, &json!({"to": "x"}));
-    decision.plan = Some(PlanStep { parent: CallId(1), pc: outside() });
+    decision.plan = Some(PlanStep { parent: CallId(1), pc: outside(), counted: None });
     for event in [Event::Decided(Box::new(decision)), Event::Finished(Box::new(outcome(CallId(3))))] {
         let text = serde_json::to_string(&event).unwrap();
         assert_eq!(serde_json::from_str::<Event>(&text).unwrap(), event, "{text}");

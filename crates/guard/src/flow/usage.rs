@@ -51,8 +51,14 @@ impl Usage {
         let of_tool = of_tool.entry(decision.tool.clone()).or_default();
         *of_tool = of_tool.saturating_add(1);
         if let Some(control) = control.filter(|_| decision.plan.is_some()) {
-            calls.told = Some(calls.told.take().map_or_else(|| control.clone(), |told| told.join(control)));
+            self.tell(&decision.context, control);
         }
+    }
+
+    /// That something with this label decided how many calls a plan of the context has made: also where it made none.
+    pub(super) fn tell(&mut self, context: &ContextKey, label: &Label) {
+        let told = &mut self.calls.entry(context.clone()).or_default().told;
+        *told = Some(told.take().map_or_else(|| label.clone(), |told| told.join(label)));
     }
 
     /// What decided how many calls a context's plans have made.

@@ -288,7 +288,7 @@ impl Gateway {
             at,
         };
         decision.flow = state.engine.decide(&decision, facts, Some(&values));
-        let control = state.engine.control(&decision.context, decision.plan.as_ref());
+        let control = state.engine.control(&decision.context, decision.plan.as_ref(), facts.counted);
         let control = control.unwrap_or_else(|| state.engine.context(&decision.context).clone());
         let label = decision
             .arguments

@@ -298,9 +298,9 @@ impl Gateway {
         let mut interpreter = Interpreter::new(plan, control);
         let result = loop {
             match interpreter.next() {
-                Next::Call { step, tool, arguments, pc } => {
-                    let call = (&*tool, arguments, pc);
-                    let answer = self.step(caller, &context, parent, call, relay.clone(), has_left).await?;
+                Next::Call { step, tool, arguments, pc, counted } => {
+                    let call = (&*tool, arguments, PlanStep { parent, pc, counted });
+                    let answer = self.step(caller, &context, call, relay.clone(), has_left).await?;
                     let Some(answer) = answer else {
                         break text_result(
                             &format!(
@@ -356,11 +356,11 @@ impl Gateway {
         &self,
         caller: &Caller,
         context: &ContextKey,
-        parent: CallId,
-        (tool, arguments, pc): (&str, BTreeMap<String, Labelled>, Label),
+        (tool, arguments, step): (&str, BTreeMap<String, Labelled>, PlanStep),
         relay: Relay,
         has_left: &mut bool,
     ) -> Result<Option<Answer>, JournalError> {
+        let pc = step.pc.clone();
         let Some((server, inner)) = self.names.inner(tool) else {
             let why = Tree::new(&json!(format!("there is no tool {tool}")), pc.clone());
             return Ok(Some(Answer { outcome: Err(why), status: None }));
@@ -383,7 +383,7 @@ impl Gateway {
             tool: inner.clone(),
             prompt: None,
             arguments: values,
-            step: Some((PlanStep { parent, pc: pc.clone() }, labels)),
+            step: Some((step, labels)),
         };
         let mut params = Map::new();
         params.insert("name".to_owned(), json!(inner));
@@ -476,7 +476,7 @@ impl Gateway {
             call: parent,
             commitment: ostrom_core::Digest::of(b""),
             failed: false,
-            label: state.engine.context(context).clone(),
+            label: given.counted.clone(),
             kept,
             revealed: false,
             seen: Vec::new(),

@@ -15,6 +15,8 @@ pub struct Given {
     pub outputs: BTreeMap<String, Labelled>,
     /// What was done, what was not, and why.
     pub report: Labelled,
+    /// All that decided how many calls the plan has made, but for arguments that failed.
+    pub counted: Label,
     /// The label of whoever wrote the plan.
     pub control: Label,
 }
@@ -36,6 +38,7 @@ impl Interpreter {
     #[must_use]
     pub fn given(&self, next: Next) -> Option<Given> {
         let control = self.control.clone();
+        let counted = self.counted.clone();
         match next {
             Next::Done { outputs, report, pc } => {
                 let outputs = outputs.into_iter().map(|(name, output)| {
@@ -46,7 +49,7 @@ impl Interpreter {
                     (name, Labelled { label: output.label.join(&pc), ..output })
                 });
                 let report = Labelled { label: report.label.join(&pc), ..report };
-                Some(Given { outputs: outputs.collect(), report, control })
+                Some(Given { outputs: outputs.collect(), report, counted, control })
             }
             Next::Failed { step, why, mut report } => {
                 let failure = json!({"failed": step, "why": why.value});
@@ -60,7 +63,7 @@ impl Interpreter {
                 } else {
                     self.plan.outputs.iter().map(|(name, _)| (name.clone(), failure.clone())).collect()
                 };
-                Some(Given { outputs, report, control })
+                Some(Given { outputs, report, counted, control })
             }
             Next::Call { .. } | Next::Endorse { .. } => None,
         }

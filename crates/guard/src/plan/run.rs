@@ -31,6 +31,8 @@ pub enum Next {
         /// All that decided whether this call is made, beside the arguments themselves: a call of which an argument has failed is not
         /// made.
         pc: Label,
+        /// All that decided how many calls were made before, but for arguments that failed, if that is more.
+        counted: Option<Label>,
     },
     /// A value that the plan asks to be endorsed. Give the label that it shall have ([`Interpreter::endorsed`]): its own, unless
     /// policy says better.
@@ -98,6 +100,8 @@ pub struct Interpreter {
     ended: Option<Next>,
     work: Work,
     report: Report,
+    /// All that decided how many calls were made, but for arguments that failed.
+    pub(super) counted: Label,
     /// That of the run which used up its work, if this one began again.
     first: Option<Box<Report>>,
     /// The join of all answers: what may have used up the work.
@@ -115,6 +119,16 @@ pub struct Interpreter {
 enum Frame {
     Block { steps: Arc<[Step]>, next: usize, leave: Option<Leave> },
     Loop(Rounds),
+}
+
+impl Frame {
+    /// Whether what is left of it calls a tool.
+    fn may_call(&self) -> bool {
+        match self {
+            Self::Block { steps, next, .. } => steps.iter().skip(*next).any(Step::may_call),
+            Self::Loop(rounds) => rounds.steps.get(rounds.at).is_some_and(Step::may_call),
+        }
+    }
 }
 
 #[derive(Debug, Clone)]
@@ -180,6 +194,7 @@ impl Interpreter {
             ended: None,
             work: Work::new(MAX_WORK),
             report: Report { done: 0, undone: Vec::new(), undone_in_all: 0, label: control.clone() },
+            counted: control.clone(),
             first: None,
             seen: control.clone(),
             control,
@@ -369,6 +384,7 @@ impl Interpreter {
         with: &[(String, Expr)],
     ) -> Result<Option<Next>> {
         let place = self.place(&step.at);
+        self.counted = self.counted.join(&self.pc);
         let mut label = self.pc.clone();
         let mut arguments = BTreeMap::new();
         let mut failure = None;
@@ -390,8 +406,9 @@ impl Interpreter {
             self.settle(steps, at, &place, outcome, &label, "not called")?;
             return Ok(None);
         }
-        let next =
-            Next::Call { step: place.clone(), tool: (**tool).to_owned(), arguments, pc: self.pc.clone() };
+        let counted = Some(&self.counted).filter(|counted| !self.pc.covers(counted)).cloned();
+        let (step, tool, pc) = (place.clone(), (**tool).to_owned(), self.pc.clone());
+        let next = Next::Call { step, tool, arguments, pc, counted };
         Ok(Some(self.wait(steps, at, place, label, next)))
     }
 
@@ -444,7 +461,7 @@ impl Interpreter {
                 } else {
                     self.pc.clone()
                 };
-                let leave = self.leaving(inside, block.assigns.clone(), block.may_stop);
+                let leave = self.leaving(inside, block.assigns.clone(), (block.may_stop, block.may_call));
                 if self.is_gone(&leave.inside) {
                     self.unknown(leave, USED_UP);
                     return Ok(());
@@ -457,8 +474,16 @@ impl Interpreter {
     }
 
     /// Begins a branch or loop under the label `inside`.
-    fn leaving(&mut self, inside: Label, assigns: BTreeSet<Name>, may_stop: bool) -> Leave {
+    fn leaving(
+        &mut self,
+        inside: Label,
+        assigns: BTreeSet<Name>,
+        (may_stop, may_call): (bool, bool),
+    ) -> Leave {
         self.report.label = self.report.label.join(&inside);
+        if may_call {
+            self.counted = self.counted.join(&inside);
+        }
         let outside = std::mem::replace(&mut self.pc, inside.clone());
         Leave { outside, inside, assigns, may_stop }
     }
@@ -493,7 +518,8 @@ impl Interpreter {
             self.pc.clone()
         };
         let assigns = then.assigns.union(&otherwise.assigns).cloned().collect();
-        let leave = self.leaving(inside, assigns, then.may_stop || otherwise.may_stop);
+        let may_call = then.may_call || otherwise.may_call;
+        let leave = self.leaving(inside, assigns, (then.may_stop || otherwise.may_stop, may_call));
         let taken = match &condition.node {
             Node::Bool(true) => then,
             Node::Bool(false) => otherwise,
@@ -515,7 +541,7 @@ impl Interpreter {
         let inside =
             if self.rules.keep(Rule::ListIntoCounter) { self.pc.join(&list.label) } else { self.pc.clone() };
         let assigns = each.body.assigns.iter().chain(&each.id).cloned().collect();
-        let leave = self.leaving(inside, assigns, each.body.may_stop);
+        let leave = self.leaving(inside, assigns, (each.body.may_stop, each.body.may_call));
         match &list.node {
             Node::List(items) if items.len() <= each.max => {
                 let items = Arc::clone(items);
@@ -589,6 +615,9 @@ impl Interpreter {
     }
 
     fn stop(&mut self, place: &str, why: &str) {
+        if self.frames.iter().any(Frame::may_call) {
+            self.counted = self.counted.join(&self.pc);
+        }
         let why = Labelled { value: Value::String(why.to_owned()), label: self.pc.clone() };
         self.ended = Some(Next::Failed { step: place.to_owned(), why, report: self.reported() });
     }

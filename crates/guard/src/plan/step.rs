@@ -15,6 +15,8 @@ pub(crate) struct Block {
     pub assigns: BTreeSet<Name>,
     /// Whether something in it may end the plan.
     pub may_stop: bool,
+    /// Whether something in it calls a tool.
+    pub may_call: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -58,6 +60,18 @@ pub(crate) enum OnError {
     Do(Block),
 }
 
+impl Step {
+    /// Whether it, or something in it, calls a tool.
+    pub fn may_call(&self) -> bool {
+        match &self.action {
+            Action::Call { .. } => true,
+            Action::If { then, otherwise, .. } => then.may_call || otherwise.may_call,
+            Action::For(round) => round.body.may_call,
+            Action::Let { .. } | Action::Endorse { .. } | Action::Require { .. } => false,
+        }
+    }
+}
+
 impl Block {
     pub fn new(steps: Vec<Step>) -> Self {
         let mut assigns = BTreeSet::new();
@@ -90,7 +104,8 @@ impl Block {
                 }
             }
         }
-        Self { steps: steps.into(), assigns, may_stop }
+        let may_call = steps.iter().any(Step::may_call);
+        Self { steps: steps.into(), assigns, may_stop, may_call }
     }
 
     /// Steps of the longest way through it.

@@ -93,7 +93,7 @@ pub(super) fn run(plan: Value, answers: &[(&str, Result<Tree, Tree>)]) -> Ran {
     let mut calls = Vec::new();
     loop {
         match machine.next() {
-            Next::Call { step, tool, arguments, pc } => {
+            Next::Call { step, tool, arguments, pc, .. } => {
                 let asked = arguments.get("as").and_then(|asked| asked.value.as_str()).unwrap_or(&tool);
                 let answer = answers.iter().find(|(name, _)| *name == asked);
                 let outcome =

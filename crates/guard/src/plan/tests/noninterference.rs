@@ -76,7 +76,7 @@ fn observe(
     let mut all = Vec::new();
     loop {
         match machine.next() {
-            Next::Call { step, tool, arguments, pc } => {
+            Next::Call { step, tool, arguments, pc, .. } => {
                 let values: BTreeMap<_, _> =
                     arguments.iter().map(|(name, value)| (name, &value.value)).collect();
                 let values = serde_json::to_string(&values).unwrap();
