@@ -63,7 +63,8 @@ const REVEALS: [&str; 2] = ["value", "reference"];
 const RULE: &str = "permit (principal, action, resource);
 forbid (principal, action == Action::\"call\", resource == Tool::\"s/probe\") when { context.used.tool > 3 };";
 
-/// Which tools there are: what `news`, `letter` and `look` say is the source's (of `letter` its body, of `look` by its server's own word).
+/// Which tools there are: what `news`, `flaky` and `silent` say is the source's, so is most of `letter` and `mail`,
+/// and what `look` says by its server's own word.
 fn rules(axis: Axis, reveal: &str, counts: &str) -> Arc<InForce> {
     let strange = axis.written();
     let act = match axis {
@@ -79,6 +80,15 @@ result = {{ {strange}, reveal = \"{reveal}\" }}
 [servers.s.tools.letter]
 critical = false
 result = {{ influencers = [], readers = \"everyone\", reveal = \"reference\", fields = {{ \"/items\" = {{ {strange} }}, \"/t\" = {{ {strange} }}, \"/p\" = {{ {strange}, endorse = [{{ one-of = [\"low\", \"high\"] }}] }} }} }}
+[servers.s.tools.mail]
+critical = false
+result = {{ influencers = [], readers = \"everyone\", reveal = \"value\", fields = {{ \"/items\" = {{ {strange} }}, \"/t\" = {{ {strange} }}, \"/p\" = {{ {strange}, endorse = [{{ one-of = [\"low\", \"high\"] }}] }} }} }}
+[servers.s.tools.flaky]
+critical = false
+result = {{ {strange}, reveal = \"reference\" }}
+[servers.s.tools.silent]
+critical = false
+result = {{ {strange}, reveal = \"reference\", fields = {{ \"/t\" = {{ {strange} }} }} }}
 [servers.s.tools.look]
 critical = false
 result = {{ influencers = [], readers = \"everyone\", reveal = \"reference\" }}
@@ -122,7 +132,7 @@ impl Dice {
     }
 }
 
-const SOURCES: [&str; 4] = ["news", "letter", "look", "probe"];
+const SOURCES: [&str; 7] = ["news", "letter", "mail", "look", "flaky", "silent", "probe"];
 
 /// An expression over `v`, the result of a source.
 fn expression(dice: &mut Dice) -> Value {
@@ -238,12 +248,16 @@ struct Played {
 const MOVES: usize = 12;
 
 async fn play(axis: Axis, rules: Arc<InForce>, agents: u64, difference: usize) -> Played {
-    let server = Fake::new(&["news", "letter", "look", "probe", "act"]);
+    let server = Fake::new(&["news", "letter", "mail", "look", "flaky", "silent", "probe", "act"]);
     let items: Vec<String> = (0..=difference * 2).map(|at| format!("item {at} of {difference}")).collect();
     let said = json!({"items": items, "t": format!("text {difference}"), "p": "low"});
     let whole = json!({"resultType": "complete", "content": [], "structuredContent": said});
     server.answers("news", whole.clone());
     server.answers("letter", whole.clone());
+    server.answers("mail", whole.clone());
+    // Whether there is a result, an error, or no answer at all is the source's choice, too.
+    server.answers("flaky", if difference % 2 == 0 { json!(-32_000) } else { whole.clone() });
+    server.answers("silent", if difference % 2 == 0 { json!("it is down") } else { whole.clone() });
     let mut claimed = whole;
     claimed["_meta"] = json!({ LABEL: axis.claimed() });
     server.answers("look", claimed);
@@ -289,16 +303,31 @@ struct Tally {
     arrived: usize,
 }
 
+/// What has become of a run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum End {
+    /// The source still has no part in it.
+    Apart,
+    /// It has, in both worlds.
+    Joined,
+    /// In one world a value lacks a part that the agent asked for. That is a way in which a source can make a run do less, and nothing else.
+    Stopped,
+}
+
 /// What differs between two plays that should not.
 fn difference(one: &Played, other: &Played, tally: &mut Tally) -> Option<String> {
     for who in 0..2 {
-        let mut is_apart = true;
+        let mut end = End::Apart;
         for (a, b) in one.moves.iter().zip(&other.moves).filter(|(a, _)| a.who == who) {
+            if a.is_apart != b.is_apart && [a, b].iter().any(|moved| moved.told.contains("in x has no /")) {
+                end = End::Stopped;
+                break;
+            }
             if a.is_apart != b.is_apart {
                 return Some(format!("run {who}: only one is apart\n  {}\n  {}", a.told, b.told));
             }
             if !a.is_apart {
-                is_apart = false;
+                end = End::Joined;
                 break;
             }
             tally.told += 1;
@@ -307,12 +336,13 @@ fn difference(one: &Played, other: &Played, tally: &mut Tally) -> Option<String>
                 return Some(format!("run {who} is told\n  {}\n  {}", a.told, b.told));
             }
         }
-        tally.apart_at_the_end += usize::from(is_apart);
+        tally.apart_at_the_end += usize::from(end == End::Apart);
         let nothing = Vec::new();
         let key = who as u64;
         let (a, b) = (one.arrived.get(&key).unwrap_or(&nothing), other.arrived.get(&key).unwrap_or(&nothing));
         tally.arrived += a.len();
-        if a != b {
+        let same = if end == End::Stopped { a.starts_with(b) || b.starts_with(a) } else { a == b };
+        if !same {
             let mut text = format!("what arrives of run {who}: {} and {} calls", a.len(), b.len());
             for (a, b) in a.iter().zip(b).filter(|(a, b)| a != b).take(1) {
                 let _ = write!(text, "\n  {a}\n  {b}");
