@@ -406,7 +406,7 @@ fn without_any_one_of_these_rules_somebody_is_told() {
         Mutant::RefusalsNumbered,
         Mutant::FieldsForgotten,
     ] {
-        if with(mutant, || worlds(&[Axis::Outside], 60).is_ok() && worlds(&[Axis::Secret], 60).is_ok()) {
+        if with(mutant, || worlds(&[Axis::Outside], 300).is_ok() && worlds(&[Axis::Secret], 300).is_ok()) {
             survivors.push(mutant);
         }
     }
