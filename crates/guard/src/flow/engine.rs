@@ -432,7 +432,10 @@ impl Engine {
             Some(memory) if memory.access == MemoryAccess::Read => {
                 let stored =
                     self.memory.read(&open.server, outcome.object.as_deref(), outcome.content, &declared);
-                self.meanwhile(outcome.call, open).fold(stored, |all, label| all.join(label))
+                let known = self.meanwhile(outcome.call, open).fold(stored, |all, label| all.join(label));
+                // What a plan gives back looks different where the agent may not see it, and must not tell by that what lies in a store.
+                let in_plan = open.plan.is_some() && !mutated(Mutant::PlansReadAsStored);
+                if in_plan { known.join(&declared) } else { known }
             }
             _ => declared,
         };

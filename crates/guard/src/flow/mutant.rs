@@ -30,6 +30,7 @@ pub(crate) enum Mutant {
     ClaimsEndorsed,
     RefusalsNumbered,
     FieldsForgotten,
+    PlansReadAsStored,
 }
 
 /// Whether this mistake is made.

@@ -15,11 +15,16 @@ use crate::pin::FirstUse;
 use crate::policy::{Config, InForce, Policy};
 use crate::wire::{Id, Revision};
 
+/// What a server does with a tool's arguments.
+pub(crate) type Acts = Box<dyn Fn(&str, &Value) -> Option<Value> + Send + Sync>;
+
 /// A server that answers as it is told, and remembers what it got.
 #[derive(Default)]
 pub(crate) struct Fake {
     pub(crate) tools: Mutex<Vec<Value>>,
     pub(crate) answers: Mutex<BTreeMap<String, Value>>,
+    /// Asked before what is in `answers`.
+    pub(crate) acts: Mutex<Option<Acts>>,
     pub(crate) got: Mutex<Vec<(String, Value)>>,
     pub(crate) asks: Mutex<Option<String>>,
     /// For how long it says that its list may be kept, in milliseconds.
@@ -99,6 +104,7 @@ impl Upstream for Fake {
                 relay.notify(Notification { method: "notifications/message".into(), params }).await;
             }
             let arguments = params.get("arguments").cloned().unwrap_or(Value::Object(params));
+            let done = self.acts.lock().unwrap().as_ref().and_then(|acts| acts(&name, &arguments));
             self.got.lock().unwrap().push((name.clone(), arguments));
             let again = self.again.lock().unwrap().clone();
             if let Some(meanwhile) = again {
@@ -120,7 +126,7 @@ impl Upstream for Fake {
                     self.got.lock().unwrap().push(("answer".into(), json!(format!("{answer:?}"))));
                 }
             }
-            match self.answers.lock().unwrap().get(&name) {
+            match done.as_ref().or(self.answers.lock().unwrap().get(&name)) {
                 Some(Value::Object(result)) => Ok(Ok(result.clone())),
                 Some(Value::Number(code)) => {
                     Ok(Err(RpcError::new(code.as_i64().unwrap(), "cannot parse IGNORE ALL")))

@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::house::*;
 use super::*;
+use crate::flow::{Mutant, with};
 use crate::pin::FirstUse;
 
 const TOOLS: &str = "
@@ -50,21 +51,29 @@ async fn endorsing(house: &House, (first, value, shape): (&str, Value, Value)) {
     house.call(&caller("ana", None), "run_plan", plan).await;
 }
 
-#[tokio::test]
-async fn what_a_server_claims_of_its_result_is_endorsed_only_by_the_policy() {
+/// How often a plan acts with what it asked to be endorsed, of a result for which its server claims a label.
+async fn acted(claimed: Option<&Value>) -> usize {
+    let (house, mail) = a_house();
+    let mut said = text("short");
+    if let Some(claimed) = claimed {
+        said["_meta"] = json!({ LABEL: claimed });
+    }
+    mail.answers("look", said);
+    let shape = json!({"text": {"pattern": "(?s).*", "max_bytes": 60}});
+    endorsing(&house, ("mail__look", json!({"ref": "v"}), shape)).await;
+    mail.got("act").len()
+}
+
+#[test]
+fn what_a_server_claims_of_its_result_is_endorsed_only_by_the_policy() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
     let outside = json!({"integrity": {"of": ["outside"]}, "readers": "everyone", "provenance": []});
     let private = json!({"integrity": {"of": []}, "readers": {"only": ["user"]}, "provenance": []});
-    for (claimed, goes) in [(None, true), (Some(outside), false), (Some(private), false)] {
-        let (house, mail) = a_house();
-        let mut said = text("short");
-        if let Some(claimed) = &claimed {
-            said["_meta"] = json!({ LABEL: claimed });
-        }
-        mail.answers("look", said);
-        let shape = json!({"text": {"pattern": "(?s).*", "max_bytes": 60}});
-        endorsing(&house, ("mail__look", json!({"ref": "v"}), shape)).await;
-        assert_eq!(mail.got("act").len(), usize::from(goes), "{claimed:?}");
+    for (claimed, goes) in [(None, true), (Some(&outside), false), (Some(&private), false)] {
+        assert_eq!(runtime.block_on(acted(claimed)), usize::from(goes), "{claimed:?}");
     }
+    let careless = with(Mutant::ClaimsEndorsed, || runtime.block_on(acted(Some(&outside))));
+    assert_eq!(careless, 1, "the mutant is noticed");
 }
 
 #[tokio::test]

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::house::*;
 use super::*;
-use crate::flow::CallId;
+use crate::flow::{CallId, Mutant, with};
 use crate::label::{Integrity, USER};
 use crate::pin::FirstUse;
 
@@ -180,4 +180,23 @@ async fn a_plan_whose_step_cannot_be_recorded_is_over() {
     let answer = house.call(&ana, "run_plan", plan()).await;
     assert!(answer.contains("audit log cannot be written") && answer.contains("may have run"), "{answer}");
     assert!(mail.got("pay").is_empty() && mail.got("fetch").len() == 2);
+}
+
+/// What a plan gives back of a note that a clean run has written and nobody has changed.
+async fn read_in_a_plan() -> String {
+    let (house, _, notes) = house();
+    let ana = caller("ana", None);
+    house.call(&ana, "notes__save", json!({"name": "n", "text": "mine"})).await;
+    notes.answers("load", text("mine"));
+    let plan = json!({"plan": [{"id": "m", "call": "notes__load", "with": {"name": "n"}}, {"return": {"m": {"ref": "m"}}}]});
+    house.call(&ana, "run_plan", plan).await
+}
+
+#[test]
+fn what_a_plan_gives_back_does_not_tell_by_its_form_what_lies_in_a_store() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    let given = runtime.block_on(read_in_a_plan());
+    assert!(given.contains(PREFIX) && !given.contains("mine"), "{given}");
+    let given = with(Mutant::PlansReadAsStored, || runtime.block_on(read_in_a_plan()));
+    assert!(given.contains("mine"), "the mutant is noticed: {given}");
 }

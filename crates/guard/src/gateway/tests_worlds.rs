@@ -6,7 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::sync::LazyLock;
+use std::sync::{LazyLock, Mutex};
 
 use serde_json::{Value, json};
 
@@ -89,6 +89,14 @@ result = {{ {strange}, reveal = \"reference\" }}
 [servers.s.tools.silent]
 critical = false
 result = {{ {strange}, reveal = \"reference\", fields = {{ \"/t\" = {{ {strange} }} }} }}
+[servers.s.tools.save]
+critical = false
+memory = {{ access = \"write\", object = \"name\", content = \"text\" }}
+result = {{ influencers = [], readers = \"everyone\", reveal = \"status\" }}
+[servers.s.tools.load]
+critical = false
+memory = {{ access = \"read\", object = \"name\" }}
+result = {{ {strange}, reveal = \"{reveal}\" }}
 [servers.s.tools.look]
 critical = false
 result = {{ influencers = [], readers = \"everyone\", reveal = \"reference\" }}
@@ -132,7 +140,7 @@ impl Dice {
     }
 }
 
-const SOURCES: [&str; 7] = ["news", "letter", "mail", "look", "flaky", "silent", "probe"];
+const SOURCES: [&str; 9] = ["news", "letter", "mail", "look", "flaky", "silent", "load", "probe", "news"];
 
 /// An expression over `v`, the result of a source.
 fn expression(dice: &mut Dice) -> Value {
@@ -149,14 +157,20 @@ fn expression(dice: &mut Dice) -> Value {
 }
 
 fn call(dice: &mut Dice, who: usize, with: Value) -> Value {
-    let tool = dice.one(&["probe", "act", "act"]);
-    let arguments = if dice.roll(3) == 0 { json!({"w": who}) } else { json!({"w": who, "x": with}) };
+    let tool = dice.one(&["probe", "act", "act", "act", "save"]);
+    let arguments = match dice.roll(3) {
+        _ if tool == "save" => json!({"name": dice.one(&["ours", "theirs"]), "text": with}),
+        0 => json!({ "w": who }),
+        _ => json!({"w": who, "x": with}),
+    };
     json!({"call": tool, "with": arguments, "on_error": dice.one(&["continue", "stop"])})
 }
 
 /// Steps that make something of `v`.
-fn plan(dice: &mut Dice, who: usize) -> Value {
-    let mut steps = vec![json!({"id": "v", "call": dice.one(&SOURCES), "on_error": "continue"})];
+fn plan(dice: &mut Dice, who: usize, sources: &[&str]) -> Value {
+    let source = dice.one(sources);
+    let with = if source == "load" { json!({"name": dice.one(&["ours", "theirs"])}) } else { json!({}) };
+    let mut steps = vec![json!({"id": "v", "call": source, "with": with, "on_error": "continue"})];
     for _ in 0..=dice.roll(3) {
         let value = expression(dice);
         match dice.roll(5) {
@@ -170,6 +184,7 @@ fn plan(dice: &mut Dice, who: usize) -> Value {
             2 => {
                 let shape = dice.one(&[
                     json!({"one_of": ["low", "high"]}),
+                    json!({"text": {"pattern": "(?s).*", "max_bytes": 60}}),
                     json!({"text": {"pattern": "(?s).*", "max_bytes": 60}}),
                     json!("boolean"),
                 ]);
@@ -185,19 +200,30 @@ fn plan(dice: &mut Dice, who: usize) -> Value {
 }
 
 /// What an agent does next, which follows from what it was told.
-fn move_of(dice: &mut Dice, who: usize, handles: &[String]) -> (&'static str, Value) {
+fn move_of(
+    dice: &mut Dice,
+    who: usize,
+    sources: &[&'static str],
+    handles: &[String],
+) -> (&'static str, Value) {
     let pointer = dice.one(&["", "#/p", "#/t", "#/items/2", "#/none"]);
     let value = match handles {
         [] => json!("low"),
         _ => json!(format!("{}{pointer}", dice.one(handles))),
     };
-    match dice.roll(8) {
-        0 | 1 => (dice.one(&SOURCES), json!({})),
+    let object = dice.one(&["ours", "ours", "theirs"]);
+    match dice.roll(10) {
+        0 | 1 => match dice.one(sources) {
+            "load" => ("load", json!({ "name": object })),
+            source => (source, json!({})),
+        },
         2 if !handles.is_empty() => ("reveal", json!({ "ref": value })),
         2 | 3 => ("act", json!({"w": who, "x": value})),
         4 => ("act", json!({"w": who})),
         5 => ("probe", json!({ "x": value })),
-        _ => ("run_plan", plan(dice, who)),
+        6 => ("save", json!({"name": object, "text": value})),
+        7 => ("load", json!({ "name": object })),
+        _ => ("run_plan", plan(dice, who, sources)),
     }
 }
 
@@ -237,18 +263,39 @@ struct Moved {
     who: usize,
     told: String,
     is_apart: bool,
+    /// How many calls had arrived at `act` by then.
+    arrived: usize,
 }
 
 struct Played {
     moves: Vec<Moved>,
-    /// Arguments of the calls that arrived, of each run.
-    arrived: BTreeMap<u64, Vec<Value>>,
+    /// Arguments of the calls that arrived at `act`.
+    arrived: Vec<Value>,
 }
 
 const MOVES: usize = 12;
 
+/// A store: of one object in it the source says what is in it, whoever wrote it.
+fn store(difference: usize) -> Acts {
+    let stored = Mutex::new(BTreeMap::new());
+    Box::new(move |tool, arguments| {
+        let (object, mut stored) = (arguments["name"].as_str()?.to_owned(), stored.lock().unwrap());
+        match tool {
+            "save" => {
+                let content = &arguments["text"];
+                stored.insert(object, content.as_str().map_or_else(|| content.to_string(), str::to_owned));
+                Some(text("saved"))
+            }
+            _ if object == "theirs" => Some(text(&format!("planted {difference}"))),
+            _ => Some(text(stored.get(&object)?)),
+        }
+    })
+}
+
 async fn play(axis: Axis, rules: Arc<InForce>, agents: u64, difference: usize) -> Played {
-    let server = Fake::new(&["news", "letter", "mail", "look", "flaky", "silent", "probe", "act"]);
+    let tools = ["news", "letter", "mail", "look", "flaky", "silent", "save", "load", "probe", "act"];
+    let server = Fake::new(&tools);
+    *server.acts.lock().unwrap() = Some(store(difference));
     let items: Vec<String> = (0..=difference * 2).map(|at| format!("item {at} of {difference}")).collect();
     let said = json!({"items": items, "t": format!("text {difference}"), "p": "low"});
     let whole = json!({"resultType": "complete", "content": [], "structuredContent": said});
@@ -268,13 +315,16 @@ async fn play(axis: Axis, rules: Arc<InForce>, agents: u64, difference: usize) -
         let (_, token) = house.gateway.mint("ana").unwrap();
         runs.push(house.gateway.open("ana", Some(&token)).unwrap().unwrap());
     }
+    // Few, so that an agent comes back to what it has begun.
+    let mut dice = Dice::of(agents);
+    let sources: Vec<&str> = (0..3).map(|_| dice.one(&SOURCES)).collect();
     let mut transcripts = [Transcript::default(), Transcript::default()];
     let mut moves = Vec::new();
     for at in 0..MOVES {
         let who = at % 2;
         let ana = caller("ana", Some(&runs[who]));
         let mut dice = Dice::of((agents, who, &transcripts[who].told));
-        let (tool, arguments) = move_of(&mut dice, who, &transcripts[who].handles);
+        let (tool, arguments) = move_of(&mut dice, who, &sources, &transcripts[who].handles);
         let said = house.ask(&ana, "tools/call", json!({"name": tool, "arguments": arguments})).await;
         let said = match said {
             Ok(result) => serde_json::to_string(&result).unwrap(),
@@ -285,13 +335,9 @@ async fn play(axis: Axis, rules: Arc<InForce>, agents: u64, difference: usize) -
         let is_apart = axis.is_apart(house.gateway.shared.lock().engine.context(&key));
         let told = format!("{tool} {} → {said}", transcripts[who].plain(&arguments.to_string()));
         transcripts[who].told.push(said);
-        moves.push(Moved { who, told, is_apart });
+        moves.push(Moved { who, told, is_apart, arrived: server.got("act").len() });
     }
-    let mut arrived: BTreeMap<u64, Vec<Value>> = BTreeMap::new();
-    for arguments in server.got("act") {
-        arrived.entry(arguments["w"].as_u64().unwrap()).or_default().push(arguments);
-    }
-    Played { moves, arrived }
+    Played { moves, arrived: server.got("act") }
 }
 
 /// How much there was to see, so that the test cannot pass for want of it.
@@ -303,54 +349,45 @@ struct Tally {
     arrived: usize,
 }
 
-/// What has become of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum End {
-    /// The source still has no part in it.
-    Apart,
-    /// It has, in both worlds.
-    Joined,
-    /// In one world a value lacks a part that the agent asked for. That is a way in which a source can make a run do less, and nothing else.
-    Stopped,
-}
-
 /// What differs between two plays that should not.
+///
+/// Where in one world a value lacks a part whose place an agent names, or an object is not what a run has stored there, only that world's run is told so,
+/// and joins: these are the ways in which a source can make a run do less. What either run does from then on, with what the other stores, is not compared.
 fn difference(one: &Played, other: &Played, tally: &mut Tally) -> Option<String> {
-    for who in 0..2 {
-        let mut end = End::Apart;
-        for (a, b) in one.moves.iter().zip(&other.moves).filter(|(a, _)| a.who == who) {
-            if a.is_apart != b.is_apart && [a, b].iter().any(|moved| moved.told.contains("in x has no /")) {
-                end = End::Stopped;
-                break;
-            }
-            if a.is_apart != b.is_apart {
-                return Some(format!("run {who}: only one is apart\n  {}\n  {}", a.told, b.told));
-            }
-            if !a.is_apart {
-                end = End::Joined;
-                break;
-            }
+    let mut has_joined = [false; 2];
+    let (mut a_arrived, mut b_arrived) = (0, 0);
+    for (a, b) in one.moves.iter().zip(&other.moves) {
+        let lacks = |moved: &Moved| moved.told.contains("The value of the handle in");
+        let stops = a.told.starts_with("load ") || lacks(a) || lacks(b);
+        if !has_joined[a.who] && a.is_apart != b.is_apart && stops {
+            break;
+        }
+        (a_arrived, b_arrived) = (a.arrived, b.arrived);
+        if has_joined[a.who] {
+            continue;
+        }
+        if a.is_apart != b.is_apart {
+            return Some(format!("run {}: only one is apart\n  {}\n  {}", a.who, a.told, b.told));
+        }
+        has_joined[a.who] = !a.is_apart;
+        if a.is_apart {
             tally.told += 1;
             tally.plans += usize::from(a.told.starts_with("run_plan"));
             if a.told != b.told {
-                return Some(format!("run {who} is told\n  {}\n  {}", a.told, b.told));
+                return Some(format!("run {} is told\n  {}\n  {}", a.who, a.told, b.told));
             }
-        }
-        tally.apart_at_the_end += usize::from(end == End::Apart);
-        let nothing = Vec::new();
-        let key = who as u64;
-        let (a, b) = (one.arrived.get(&key).unwrap_or(&nothing), other.arrived.get(&key).unwrap_or(&nothing));
-        tally.arrived += a.len();
-        let same = if end == End::Stopped { a.starts_with(b) || b.starts_with(a) } else { a == b };
-        if !same {
-            let mut text = format!("what arrives of run {who}: {} and {} calls", a.len(), b.len());
-            for (a, b) in a.iter().zip(b).filter(|(a, b)| a != b).take(1) {
-                let _ = write!(text, "\n  {a}\n  {b}");
-            }
-            return Some(text);
         }
     }
-    None
+    tally.apart_at_the_end += has_joined.iter().filter(|joined| !**joined).count();
+    tally.arrived += a_arrived;
+    let (a, b) = (&one.arrived[..a_arrived], &other.arrived[..b_arrived]);
+    (a != b).then(|| {
+        let mut text = format!("{} and {} calls arrive", a.len(), b.len());
+        for (a, b) in a.iter().zip(b).filter(|(a, b)| a != b).take(1) {
+            let _ = write!(text, "\n  {a}\n  {b}");
+        }
+        text
+    })
 }
 
 /// Plays `agents` agents in both worlds of each policy.
@@ -402,11 +439,13 @@ fn without_any_one_of_these_rules_somebody_is_told() {
         Mutant::HandlesWithoutLabel,
         Mutant::PlanValuesWithoutLabel,
         Mutant::CountsTellNothing,
-        Mutant::ClaimsEndorsed,
         Mutant::RefusalsNumbered,
         Mutant::FieldsForgotten,
+        Mutant::ChangedObjectTrusted,
+        Mutant::ArgumentsMayBeUntrusted,
+        Mutant::ArgumentsMayLeak,
     ] {
-        if with(mutant, || worlds(&[Axis::Outside], 300).is_ok() && worlds(&[Axis::Secret], 300).is_ok()) {
+        if with(mutant, || worlds(&[Axis::Outside], 120).is_ok() && worlds(&[Axis::Secret], 120).is_ok()) {
             survivors.push(mutant);
         }
     }
