@@ -31,6 +31,7 @@ pub(crate) enum Mutant {
     RefusalsNumbered,
     FieldsForgotten,
     PlansReadAsStored,
+    ClaimsTellNothing,
 }
 
 /// Whether this mistake is made.

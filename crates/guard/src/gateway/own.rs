@@ -483,10 +483,42 @@ impl Gateway {
             content: None,
             object: None,
         };
+        let claimed = unexplained(self.shared.rules.as_ref(), &outcome.kept, &given.control);
         let _written = self.shared.record(state, &Event::Finished(Box::new(outcome)), None)?;
+        if let Some(label) = claimed {
+            let what = "that outputs of a plan are kept".to_owned();
+            let event = Event::Revealed { context: context.clone(), what, label, handle: None, at: now() };
+            let _written = self.shared.record(state, &event, None)?;
+        }
         let text = json!({"outputs": shown, "report": report});
         Ok(text_result(&serde_json::to_string_pretty(&text).unwrap_or_default(), false))
     }
+}
+
+/// Of values that are kept under more than the policy says of where they come from: that a server has claimed something is told by their being kept.
+fn unexplained(rules: &dyn Rules, kept: &[KeptValue], control: &Label) -> Option<Label> {
+    let is_explained = |label: &Label| {
+        let explained = label.provenance.iter().try_fold(control.clone(), |all, origin| {
+            // An object is made of what was written into it, which has origins of its own.
+            let is_object = origin.split_once('#').is_some_and(|(server, _)| !server.contains('/'));
+            if is_object { Some(all) } else { Some(all.join(&declared(rules, origin)?.0)) }
+        });
+        explained.is_some_and(|explained| explained.covers(label))
+    };
+    let claimed = kept.iter().map(|kept| &kept.label).filter(|label| !is_explained(label));
+    claimed.filter(|_| !mutated(Mutant::ClaimsTellNothing)).cloned().reduce(|all, label| all.join(&label))
+}
+
+/// What the policy says of an origin, `SERVER/TOOL` or `SERVER/TOOL#POINTER`, and what it endorses of that.
+fn declared(rules: &dyn Rules, origin: &str) -> Option<(Label, Vec<Endorse>)> {
+    let (server, tool) = origin.split_once('/')?;
+    let (tool, at) = tool.split_once('#').map_or((tool, None), |(tool, at)| (tool, Some(at)));
+    let facts = rules.facts(server, tool);
+    let result = &facts.result;
+    let Some(at) = at else { return Some((result.label(server, tool), result.endorse.clone())) };
+    let field = result.fields.get(at)?;
+    let endorse = result.endorse.iter().chain(&field.endorse).cloned().collect();
+    Some((result.field_label(at, field, server, tool), endorse))
 }
 
 /// The label of a value of a plan that is endorsed, if it is: each source must accept the value, unless all that it can add is in the
@@ -496,19 +528,8 @@ pub(crate) fn endorsed(rules: &dyn Rules, value: &Labelled, shape: &Shape, pc: &
     // What the value may be made of: what a server has claimed beyond the policy's word is not in it.
     let mut explained = pc.clone();
     for origin in origins.iter() {
-        let (server, tool) = origin.split_once('/')?;
-        let (tool, at) = tool.split_once('#').map_or((tool, None), |(tool, at)| (tool, Some(at)));
-        let facts = rules.facts(server, tool);
-        let result = &facts.result;
-        let (label, own): (_, &[Endorse]) = match at {
-            None => (result.label(server, tool), &[]),
-            Some(at) => {
-                let field = result.fields.get(at)?;
-                (result.field_label(at, field, server, tool), &field.endorse)
-            }
-        };
-        let accepts = || result.endorse.iter().chain(own).any(|endorse| endorse.accepts(&value.value));
-        if !pc.covers(&label) && !accepts() {
+        let (label, endorse) = declared(rules, origin)?;
+        if !pc.covers(&label) && !endorse.iter().any(|endorse| endorse.accepts(&value.value)) {
             return None;
         }
         explained = explained.join(&label);

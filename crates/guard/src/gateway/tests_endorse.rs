@@ -150,3 +150,28 @@ async fn a_refusal_for_what_was_seen_elsewhere_tells_who_wrote_that() {
         assert_eq!(mail.got("act").iter().any(|got| got["x"] == "y"), goes);
     }
 }
+
+/// Whether the agent may still act after a plan has given back what a server claims to be strangers'.
+async fn acts_after_a_claim() -> bool {
+    let (house, mail) = a_house();
+    let ana = caller("ana", None);
+    let mut said = text("short");
+    let outside = json!({"integrity": {"of": ["outside"]}, "readers": "everyone", "provenance": []});
+    said["_meta"] = json!({ LABEL: outside });
+    mail.answers("look", said);
+    let plan = json!({"plan": [{"id": "v", "call": "mail__look"}, {"return": {"v": {"ref": "v"}}}]});
+    let given = house.call(&ana, "run_plan", plan).await;
+    assert!(given.contains(PREFIX) && !given.contains("short"), "{given}");
+    house.call(&ana, "mail__act", json!({})).await;
+    !mail.got("act").is_empty()
+}
+
+#[test]
+fn that_an_output_is_kept_tells_what_its_server_has_claimed() {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().build().unwrap();
+    assert!(!runtime.block_on(acts_after_a_claim()));
+    assert!(
+        with(Mutant::ClaimsTellNothing, || runtime.block_on(acts_after_a_claim())),
+        "the mutant is noticed"
+    );
+}

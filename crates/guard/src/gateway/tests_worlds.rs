@@ -303,8 +303,8 @@ async fn play(axis: Axis, rules: Arc<InForce>, agents: u64, difference: usize) -
     server.answers("letter", whole.clone());
     server.answers("mail", whole.clone());
     // Whether there is a result, an error, or no answer at all is the source's choice, too.
-    server.answers("flaky", if difference % 2 == 0 { json!(-32_000) } else { whole.clone() });
-    server.answers("silent", if difference % 2 == 0 { json!("it is down") } else { whole.clone() });
+    server.answers("flaky", if difference.is_multiple_of(2) { json!(-32_000) } else { whole.clone() });
+    server.answers("silent", if difference.is_multiple_of(2) { json!("it is down") } else { whole.clone() });
     let mut claimed = whole;
     claimed["_meta"] = json!({ LABEL: axis.claimed() });
     server.answers("look", claimed);
