@@ -16,6 +16,7 @@ sys.dont_write_bytecode = True  # the repository is not the place for it
 
 import benign
 import malicious
+import programs
 
 
 def write(folder: Path, files: dict[str, bytes]) -> int:
@@ -32,7 +33,8 @@ def main() -> None:
     folder = Path(sys.argv[1])
     if folder.exists() and any(folder.iterdir()):
         raise SystemExit(f"corpus: {folder} is not empty")
-    bad, good = write(folder / "malicious", malicious.files()), write(folder / "benign", benign.files())
+    bad = write(folder / "malicious", malicious.files()) + write(folder / "malicious/programs", programs.programs())
+    good = write(folder / "benign", benign.files()) + write(folder / "benign/programs", programs.harmless())
     write(folder / "suspicious", malicious.suspicious())
     print(f"{bad} malicious and {good} benign files in {folder}")
 

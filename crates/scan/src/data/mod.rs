@@ -28,4 +28,6 @@ crate::rules::declare! {
     ROWS = "data-set-rows",
     /// An Arrow schema with a Python extension type.
     PICKLE = "data-set-pickle",
+    /// MessagePack with an array of Python objects.
+    ARRAY_PICKLE = "msgpack-pickle",
 }

@@ -38,7 +38,7 @@ const INTERNAL: [&str; 24] = [
 ];
 
 /// Names with underscores on both sides, which as a whole text mean one thing only.
-const DUNDERS: [&str; 40] = [
+pub(super) const DUNDERS: [&str; 40] = [
     "__base__",
     "__bases__",
     "__builtins__",

@@ -106,6 +106,49 @@ pub(crate) fn template(text: &str, scan: &mut Examination<'_>) {
     }
 }
 
+/// What a text reaches for that is rendered without a sandbox.
+pub(crate) struct Reach {
+    pub(crate) rule: &'static str,
+    /// Where, in bytes.
+    pub(crate) at: usize,
+    /// How bad it is, if that is not up to the rule.
+    pub(crate) severity: Option<Severity>,
+    pub(crate) what: String,
+}
+
+/// What a template of any kind reaches for in the interpreter; `None` if it cannot be read as one. What it says, which names it is
+/// given and what it costs is up to whoever renders it.
+pub(crate) fn reaches(text: &str) -> Option<Vec<Reach>> {
+    if text.len() > LONGEST {
+        return None;
+    }
+    let mut body = lexer::tokens(text).and_then(|tokens| parser::parse(tokens, text.len())).ok()?;
+    scope::rename(&mut body);
+    let constants = Constants::of(&body);
+    let mut found = Vec::new();
+    access::check(&body, &constants, &mut found);
+    if constants.exhausted() {
+        found.push(Found::new(COMPUTED, 0, "the template puts together more text than was followed"));
+    }
+    let reach = |Found { rule, at, severity, what }| {
+        let what = format!("{what}: {}", excerpt(text, at));
+        let severity = match (rule, severity) {
+            (INTERNALS | COMPUTED, severity) => severity,
+            // A field of a data set may begin with an underscore.
+            (PRIVATE, _) => Some(Severity::Medium),
+            (ATTR_FILTER, Some(Severity::High)) => Some(Severity::High),
+            _ => return None,
+        };
+        Some(Reach { rule, at, severity, what })
+    };
+    Some(found.into_iter().filter_map(reach).collect())
+}
+
+/// The first name in `text` that leads into the interpreter, and where it stands.
+pub(crate) fn internal_name(text: &str) -> Option<(usize, &str)> {
+    access::DUNDERS.iter().filter_map(|name| Some((text.find(name)?, *name))).min()
+}
+
 /// A finding in the making.
 struct Found {
     rule: &'static str,

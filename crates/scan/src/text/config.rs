@@ -11,8 +11,8 @@ use super::json::{Json, Next, Node};
 use super::objects::{Key, Verdict};
 use super::{
     CONFIG_OBJECT, CONFIG_PATH, CONFIG_REGEX, JSON_BROKEN, JSON_DUPLICATE, REMOTE_CODE,
-    REMOTE_CODE_ELSEWHERE, base_name, escapes, expressions, hidden, interpolations, objects, pattern, python,
-    text_of, yaml,
+    REMOTE_CODE_ELSEWHERE, base_name, escapes, exported, expressions, hidden, interpolations, objects,
+    pattern, python, templates, text_of, yaml,
 };
 use crate::examination::{Examination, escape};
 use crate::folder::fact;
@@ -29,12 +29,17 @@ const TEXTS: usize = 100_000;
 /// The most files of weights that one index names.
 const SHARDS: usize = 100_000;
 
+/// The key of a chat template, or of several.
+const TEMPLATE: &str = "chat_template";
+
 /// Keys that are looked at wherever they stand.
-const KEYS: [&str; 11] = [
+const KEYS: [&str; 13] = [
+    exported::SIZE,
+    exported::GUARDS,
     "auto_map",
     "custom_pipelines",
     "trust_remote_code",
-    "chat_template",
+    TEMPLATE,
     "attn_implementation",
     "_attn_implementation",
     "experts_implementation",
@@ -172,7 +177,9 @@ fn is_read_by_loaders(name: &str) -> bool {
             | "model_index.json"
             | "params.json"
             | "special_tokens_map.json"
+            | "modular_model_index.json"
     ) || name.ends_with("_config.json")
+        || exported::are_flags(name)
         || name.ends_with(".index.json")
 }
 
@@ -185,7 +192,7 @@ fn skim(json: &mut Json, taken: &mut Taken, scan: &mut Examination<'_>) -> Resul
             if called || KEYS.contains(&key.as_str()) {
                 let node = json.node()?;
                 pair(&key, &node, scan);
-                walk(&node, scan);
+                walk(&node, key == TEMPLATE, scan);
                 node.texts().into_iter().for_each(|text| in_text(text, taken, scan));
                 Ok(())
             } else {
@@ -194,7 +201,9 @@ fn skim(json: &mut Json, taken: &mut Taken, scan: &mut Examination<'_>) -> Resul
         }),
         Next::List => json.list(|json| skim(json, taken, scan)),
         Next::Text => {
-            in_text(&json.text()?, taken, scan);
+            let text = json.text()?;
+            in_text(&text, taken, scan);
+            in_template(&text, scan);
             Ok(())
         }
         Next::Other => json.skip(),
@@ -205,6 +214,11 @@ fn skim(json: &mut Json, taken: &mut Taken, scan: &mut Examination<'_>) -> Resul
 fn in_text(text: &str, taken: &mut Taken, scan: &mut Examination<'_>) {
     interpolations::examine(text, &mut |severity, rule, _, what| report(severity, rule, what, scan));
     expressions::in_text(text, taken);
+}
+
+/// What a text is for loaders that render it.
+fn in_template(text: &str, scan: &mut Examination<'_>) {
+    templates::examine(text, &mut |severity, rule, _, what| report(severity, rule, what, scan));
 }
 
 /// An index of shards that is too large to be held: only the names of the shards are.
@@ -236,16 +250,17 @@ fn skim_index(json: &mut Json, taken: &mut Taken, scan: &mut Examination<'_>) ->
 
 /// A whole document.
 fn document(name: &str, node: &Node, taken: &mut Taken, scan: &mut Examination<'_>) {
-    walk(node, scan);
+    walk(node, false, scan);
     match name {
         "modules.json" => sentence_modules(node, scan),
-        "model_index.json" => components(node, scan),
+        "model_index.json" | "modular_model_index.json" => components(node, scan),
         "adapter_config.json" => adapter(node, scan),
         "manifest.json" => {
             archive_handler(node, scan);
             package_items(node, scan);
         }
         _ if name.ends_with(".index.json") => index(node, scan),
+        _ if exported::are_flags(name) => exported::flags(node, scan),
         _ => {}
     }
     // The branches of sentence-transformers' `Asym` and `Router`.
@@ -258,7 +273,7 @@ fn document(name: &str, node: &Node, taken: &mut Taken, scan: &mut Examination<'
     let texts = node.texts();
     texts.iter().for_each(|text| in_text(text, taken, scan));
     // Components of a diffusers pipeline under another name.
-    if name != "model_index.json"
+    if !matches!(name, "model_index.json" | "modular_model_index.json")
         && node.get("_diffusers_version").is_some()
         && node.get("_class_name").is_some()
     {
@@ -273,19 +288,22 @@ fn document(name: &str, node: &Node, taken: &mut Taken, scan: &mut Examination<'
     }
 }
 
-/// Every pair, wherever it stands.
-fn walk(node: &Node, scan: &mut Examination<'_>) {
-    let mut open = vec![node];
-    while let Some(node) = open.pop() {
+/// Every pair, wherever it stands, and every text that may be a template. Those of a chat are examined as what they are.
+fn walk(node: &Node, of_chat: bool, scan: &mut Examination<'_>) {
+    let mut open = vec![(node, of_chat)];
+    while let Some((node, of_chat)) = open.pop() {
+        if let Some(text) = node.as_text().filter(|_| !of_chat) {
+            in_template(text, scan);
+        }
         if node.get("trust_remote_code") == Some(&Node::Bool(true)) && loads(node) {
             let what = "has a model loaded with trust_remote_code, which runs code that comes with it";
             scan.report_as(Severity::High, REMOTE_CODE, None, what);
         }
         for (key, value) in node.pairs() {
             pair(key, value, scan);
-            open.push(value);
+            open.push((value, of_chat || key == TEMPLATE));
         }
-        open.extend(node.items());
+        open.extend(node.items().iter().map(|item| (item, of_chat)));
     }
 }
 
@@ -337,7 +355,8 @@ pub(super) fn pair(key: &str, value: &Node, scan: &mut Examination<'_>) {
                 scan.report(REMOTE_CODE_ELSEWHERE, None, what);
             }
         }
-        "chat_template" => {
+        exported::SIZE | exported::GUARDS => exported::expressions(key, value, scan),
+        TEMPLATE => {
             if let Some(text) = value.as_text() {
                 super::chat_template(text, scan);
             }
@@ -436,35 +455,39 @@ fn sentence_modules(node: &Node, scan: &mut Examination<'_>) {
 /// `model_index.json` of diffusers: `"component": ["library", "Class"]`.
 fn components(node: &Node, scan: &mut Examination<'_>) {
     for (component, value) in node.pairs() {
-        let [library, class] = value.items() else {
-            // `"_class_name": ["module", "Class"]` names code of the folder.
-            continue;
+        // A modular pipeline has where the component comes from behind them, and the class that is meant.
+        let (named, from) = match value.items() {
+            [library, class, from] if from.as_text().is_none() => ([library, class], Some(from)),
+            [library, class] => ([library, class], None),
+            _ => continue,
         };
-        let (Some(library), Some(class)) = (library.as_text(), class.as_text()) else { continue };
-        let first = library.split('.').next().unwrap_or(library);
-        let known = &lists().component_libraries;
-        if component == "_class_name" {
-            code_reference("the pipeline", &format!("{library}.{class}"), scan);
-        } else if !(known.contains(library)
-            || known.contains(first)
-            || lists().component_modules.contains(first))
-        {
-            code_reference(
-                &format!("the component {component}"),
-                &format!("{component}/{library}.{class}"),
-                scan,
-            );
-        } else if !escapes(component) {
-            // A file of this name in the component's folder goes before the library.
-            scan.note(fact::TAKES_CODE, &format!("{component}/{library}"));
+        let hint = from.and_then(|from| <&[Node; 2]>::try_from(from.get("type_hint")?.items()).ok());
+        for [library, class] in [Some(named), hint.map(|hint| hint.each_ref())].into_iter().flatten() {
+            let (Some(library), Some(class)) = (library.as_text(), class.as_text()) else { continue };
+            component_class(component, library, class, scan);
         }
-        if escapes(component) {
-            scan.report(
-                CONFIG_PATH,
-                None,
-                format!("a component outside the folder: {}", escape(component, 200)),
-            );
-        }
+    }
+}
+
+/// One component, and the class that it is of.
+fn component_class(component: &str, library: &str, class: &str, scan: &mut Examination<'_>) {
+    let first = library.split('.').next().unwrap_or(library);
+    let known = &lists().component_libraries;
+    if component == "_class_name" {
+        code_reference("the pipeline", &format!("{library}.{class}"), scan);
+    } else if !(known.contains(library) || known.contains(first) || lists().component_modules.contains(first))
+    {
+        code_reference(
+            &format!("the component {component}"),
+            &format!("{component}/{library}.{class}"),
+            scan,
+        );
+    } else if !escapes(component) {
+        // A file of this name in the component's folder goes before the library.
+        scan.note(fact::TAKES_CODE, &format!("{component}/{library}"));
+    }
+    if escapes(component) {
+        scan.report(CONFIG_PATH, None, format!("a component outside the folder: {}", escape(component, 200)));
     }
 }
 
@@ -490,6 +513,14 @@ fn adapter(node: &Node, scan: &mut Examination<'_>) {
     {
         let what = format!("imports the module {} for its layers", escape(module, 200));
         scan.report_as(Severity::High, REMOTE_CODE, None, what);
+    }
+    let covariances = node.get("corda_config");
+    let inside = ["cache_file", "covariance_file"].map(|key| covariances.and_then(|config| config.get(key)));
+    let files =
+        [node.get("prompt_tuning_init_state_dict_path"), node.get("adapters")].into_iter().chain(inside);
+    for path in files.flatten().flat_map(Node::texts).filter(|path| escapes(path)) {
+        let what = format!("an adapter has a file outside the folder loaded: {}", escape(path, 200));
+        scan.report(CONFIG_PATH, None, what);
     }
     for key in ["target_modules", "modules_to_save", "exclude_modules", "layers_pattern", "target_parameters"]
     {

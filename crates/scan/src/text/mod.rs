@@ -2,6 +2,7 @@
 
 mod card;
 mod config;
+mod exported;
 mod expressions;
 mod front_matter;
 mod hidden;
@@ -22,6 +23,7 @@ mod script;
 mod shell;
 mod stream;
 mod tags;
+mod templates;
 mod tokenizer;
 mod torchscript;
 mod triton;
@@ -87,6 +89,8 @@ crate::rules::declare! {
     REMOTE_CODE_ELSEWHERE = "remote-code-elsewhere",
     CONFIG_OBJECT = "config-builds-object",
     CONFIG_PATH = "config-path-escape",
+    EXPORT_EXPRESSION = "export-expression",
+    EXPORT_BUILD = "export-build",
     CONFIG_REGEX = "config-regex",
     TOKENIZER_TOKEN = "tokenizer-odd-token",
     REQUIREMENT_SOURCE = "requirement-source",
@@ -192,6 +196,10 @@ fn examine_code(view: &View, scan: &mut Examination<'_>) -> Result<(), Trouble> 
     if !settings && name.contains('.') {
         scan.note(fact::CODE, "source");
     }
+    if settings {
+        yaml::templates(&text_of(view, scan)?, scan);
+    }
+    exported::source(scan);
     stream::watch(view, Sort::Code, scan)
 }
 

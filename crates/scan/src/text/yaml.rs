@@ -41,6 +41,7 @@ pub(super) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Tro
     let text = text_of(view, scan)?;
     hidden::examine(&text, 0, Sort::Prose, scan);
     examine_text(&text, scan);
+    templates(&text, scan);
     if name == "mlmodel" {
         readings(&text).for_each(|reading| mlflow(&reading.text, scan));
     }
@@ -54,6 +55,25 @@ pub(super) fn examine(view: &View, scan: &mut Examination<'_>) -> Result<(), Tro
         }
     }
     Ok(())
+}
+
+/// What templates in a text reach for, as they stand and with escapes undone.
+pub(super) fn templates(text: &str, scan: &mut Examination<'_>) {
+    let mut clean = true;
+    let mut found = |severity: Option<Severity>, rule: &str, at: usize, what: String| {
+        clean = false;
+        match severity {
+            Some(severity) => scan.report_as(severity, rule, Some(at as u64), what),
+            None => scan.report(rule, Some(at as u64), what),
+        }
+    };
+    super::templates::examine(text, &mut found);
+    if clean && let Some(undone) = readings(text).nth(1) {
+        super::templates::examine(&undone.text, &mut |severity, rule, _, what| match severity {
+            Some(severity) => scan.report_as(severity, rule, None, what),
+            None => scan.report(rule, None, what),
+        });
+    }
 }
 
 /// Whether a text under another name is YAML that has something called: loaders do not go by the name of the file that they are given.

@@ -4,6 +4,7 @@
 //! `getattr` and strings put together from constants. Any *use* of a dangerous name counts, not only a call, so handing it
 //! around hides nothing. This is a reading, not a proof: code that works names out as it runs is reported as such.
 
+mod arithmetic;
 mod call;
 mod danger;
 mod expression;
@@ -17,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use ostrom_core::Severity;
 
+pub(crate) use self::arithmetic::{Arithmetic, beyond};
 pub(crate) use self::walker::{Deed, Gathered, normal};
 use self::walker::{Scope, ScopeKind, Walker};
 use crate::text;
