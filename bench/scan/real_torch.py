@@ -152,11 +152,25 @@ def torch_script(folder: Path) -> None:
     frozen._save_for_lite_interpreter(str(folder / "lite.ptl"))
 
 
+class Halves(nn.Module):
+    """Sizes that are reckoned from others, and so guards."""
+
+    def forward(self, x: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        rows, columns = x.shape
+        return x.view(rows * columns // 2, 2).sum(1), x.new_zeros(max(rows, columns)), x[: rows // 3]
+
+
 @maker
 def torch_export(folder: Path) -> None:
     programs = {"linear": torch.rand(2, 4), "convolution": torch.rand(2, 3, 8, 8), "transposed": torch.rand(2, 2, 9)}
     for name, example in programs.items():
         torch.export.save(torch.export.export(layers()[name].eval(), (example,)), str(folder / f"{name}.pt2"))
+    auto = torch.export.Dim.AUTO
+    sized = {"convolution": (torch.randn(2, 3, 32, 40), {0: auto, 2: auto, 3: auto}), "halves": (torch.randn(4, 6), {0: auto, 1: auto})}
+    for name, (example, sizes) in sized.items():
+        module = Halves() if name == "halves" else nn.Sequential(nn.Conv2d(3, 4, 3, stride=2), nn.MaxPool2d(2), nn.Flatten())
+        program = torch.export.export(module.eval(), (example,), dynamic_shapes=(sizes,), strict=False)
+        torch.export.save(program, str(folder / f"{name}-sized.pt2"))
 
 
 @maker

@@ -197,10 +197,25 @@ fn examine_code(view: &View, scan: &mut Examination<'_>) -> Result<(), Trouble> 
         scan.note(fact::CODE, "source");
     }
     if settings {
-        yaml::templates(&text_of(view, scan)?, scan);
+        let text = text_of(view, scan)?;
+        yaml::templates(&text, scan);
+        if text.lines().any(asks_for_code) {
+            let what = "asks for trust_remote_code, which runs code that comes with models";
+            scan.report(REMOTE_CODE, None, what);
+        }
     }
     exported::source(scan);
     stream::watch(view, Sort::Code, scan)
+}
+
+/// Whether a line of TOML or of an `.ini` sets `trust_remote_code`, by itself or in a value in braces.
+fn asks_for_code(line: &str) -> bool {
+    let off = ["false", "off", "no", "0", "null", "none"];
+    line.split("trust_remote_code").skip(1).any(|rest| {
+        let value = rest.trim_start_matches(['"', '\'', ' ', '\t']).strip_prefix(['=', ':']);
+        let value = value.map(|value| value.trim_start_matches(['"', '\'', ' ', '\t']).to_lowercase());
+        value.is_some_and(|value| !value.is_empty() && !off.iter().any(|off| value.starts_with(off)))
+    })
 }
 
 fn examine_pointer(view: &View, scan: &mut Examination<'_>) -> Result<(), Trouble> {

@@ -40,6 +40,9 @@ fn clean(name: &str, text: &str, format: &str) {
 #[test]
 fn configurations_that_run_code_are_found() {
     use Severity::{Critical, High, Medium};
+    finds("config.cfg", "a = {\"trust_remote_code\": true}\n", "remote-code", Medium);
+    finds("a.toml", "trust_remote_code = 'yes'\n", "remote-code", Medium);
+    clean("b.toml", "trust_remote_code = false\nc = {\"trust_remote_code\": False}\n", "source-code");
     finds("config.json", r#"{"auto_map": {"AutoModel": "modeling_x.X"}}"#, "remote-code", Medium);
     finds(
         "config.json",
