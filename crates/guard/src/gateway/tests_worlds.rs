@@ -1,5 +1,5 @@
 //! The property that the guard is for, of all of it: an agent that is a random function of everything that it was told calls tools, reads
-//! what is kept and makes up plans, under budgets and endorsements. Two worlds differ in nothing but what one source says. As long as a
+//! what is kept, takes up resources, prompts and completions, and makes up plans, under budgets and endorsements. Two worlds differ in nothing but what one source says. As long as a
 //! run's label says that this source has no part in it, the run is told the same in both, to the letter; and what arrives at
 //! the tool that the source must not reach is the same.
 
@@ -74,6 +74,10 @@ fn rules(axis: Axis, reveal: &str, counts: &str) -> Arc<InForce> {
     let mut text = format!(
         "[servers.s]
 command = [\"x\"]
+[servers.s.resources]
+result = {{ {strange}, reveal = \"{reveal}\" }}
+[servers.s.prompts]
+result = {{ {strange}, reveal = \"{reveal}\" }}
 [servers.s.tools.news]
 critical = false
 result = {{ {strange}, reveal = \"{reveal}\" }}
@@ -156,7 +160,10 @@ fn expression(dice: &mut Dice) -> Value {
     ])
 }
 
-fn call(dice: &mut Dice, who: usize, with: Value) -> Value {
+/// A call in a plan. That an argument could not be made, so that the call is not counted, is a way in which a source can make a run do less:
+/// where calls are `counted`, there is always something to give.
+fn call(dice: &mut Dice, who: usize, with: Value, counted: bool) -> Value {
+    let with = if counted { json!({"default": [with, "none"]}) } else { with };
     let tool = dice.one(&["probe", "act", "act", "act", "save"]);
     let arguments = match dice.roll(3) {
         _ if tool == "save" => json!({"name": dice.one(&["ours", "theirs"]), "text": with}),
@@ -167,7 +174,7 @@ fn call(dice: &mut Dice, who: usize, with: Value) -> Value {
 }
 
 /// Steps that make something of `v`.
-fn plan(dice: &mut Dice, who: usize, sources: &[&str]) -> Value {
+fn plan(dice: &mut Dice, who: usize, sources: &[&str], counted: bool) -> Value {
     let source = dice.one(sources);
     let with = if source == "load" { json!({"name": dice.one(&["ours", "theirs"])}) } else { json!({}) };
     let mut steps = vec![json!({"id": "v", "call": source, "with": with, "on_error": "continue"})];
@@ -175,11 +182,11 @@ fn plan(dice: &mut Dice, who: usize, sources: &[&str]) -> Value {
         let value = expression(dice);
         match dice.roll(5) {
             0 => {
-                let inner = call(dice, who, json!({"ref": "i"}));
+                let inner = call(dice, who, json!({"ref": "i"}), counted);
                 steps.push(json!({"for": "i", "in": {"ref": "v/items"}, "max": 8, "do": [inner]}));
             }
             1 => steps.push(
-                json!({"if": {"==": [value, "low"]}, "then": [call(dice, who, json!("then"))], "else": []}),
+                json!({"if": {"==": [value, "low"]}, "then": [call(dice, who, json!("then"), counted)], "else": []}),
             ),
             2 => {
                 let shape = dice.one(&[
@@ -189,22 +196,26 @@ fn plan(dice: &mut Dice, who: usize, sources: &[&str]) -> Value {
                     json!("boolean"),
                 ]);
                 steps.push(json!({"endorse": "e", "be": value, "as": shape}));
-                steps.push(call(dice, who, json!({"ref": "e"})));
+                steps.push(call(dice, who, json!({"ref": "e"}), counted));
             }
             3 => steps.push(json!({"require": {"==": [value, "low"]}})),
-            _ => steps.push(call(dice, who, value)),
+            _ => steps.push(call(dice, who, value, counted)),
         }
     }
     steps.push(json!({"return": {"o": expression(dice)}}));
     json!({"plan": steps})
 }
 
-/// What an agent does next, which follows from what it was told.
+/// What is asked for that is no call of a tool.
+const READS: [&str; 3] = ["resources/read", "prompts/get", "completion/complete"];
+
+/// What an agent does next, which follows from what it was told: the tool or what else it asks for, and with what.
 fn move_of(
     dice: &mut Dice,
     who: usize,
     sources: &[&'static str],
     handles: &[String],
+    counted: bool,
 ) -> (&'static str, Value) {
     let pointer = dice.one(&["", "#/p", "#/t", "#/items/2", "#/none"]);
     let value = match handles {
@@ -212,7 +223,15 @@ fn move_of(
         _ => json!(format!("{}{pointer}", dice.one(handles))),
     };
     let object = dice.one(&["ours", "ours", "theirs"]);
-    match dice.roll(10) {
+    match dice.roll(12) {
+        10 => match dice.one(&READS) {
+            "resources/read" => ("resources/read", json!({"uri": "note:///a"})),
+            "prompts/get" => ("prompts/get", json!({"name": "ask", "arguments": {"a": value}})),
+            _ => {
+                let of = json!({"type": "ref/prompt", "name": "ask"});
+                ("completion/complete", json!({"ref": of, "argument": {"name": "a", "value": value}}))
+            }
+        },
         0 | 1 => match dice.one(sources) {
             "load" => ("load", json!({ "name": object })),
             source => (source, json!({})),
@@ -223,7 +242,7 @@ fn move_of(
         5 => ("probe", json!({ "x": value })),
         6 => ("save", json!({"name": object, "text": value})),
         7 => ("load", json!({ "name": object })),
-        _ => ("run_plan", plan(dice, who, sources)),
+        _ => ("run_plan", plan(dice, who, sources, counted)),
     }
 }
 
@@ -292,7 +311,7 @@ fn store(difference: usize) -> Acts {
     })
 }
 
-async fn play(axis: Axis, rules: Arc<InForce>, agents: u64, difference: usize) -> Played {
+async fn play(axis: Axis, rules: Arc<InForce>, counted: bool, agents: u64, difference: usize) -> Played {
     let tools = ["news", "letter", "mail", "look", "flaky", "silent", "save", "load", "probe", "act"];
     let server = Fake::new(&tools);
     *server.acts.lock().unwrap() = Some(store(difference));
@@ -305,15 +324,32 @@ async fn play(axis: Axis, rules: Arc<InForce>, agents: u64, difference: usize) -
     // Whether there is a result, an error, or no answer at all is the source's choice, too.
     server.answers("flaky", if difference.is_multiple_of(2) { json!(-32_000) } else { whole.clone() });
     server.answers("silent", if difference.is_multiple_of(2) { json!("it is down") } else { whole.clone() });
+    let contents = json!([{"uri": "note:///a", "text": format!("text {difference}")}]);
+    server.answers("resources/read", json!({"resultType": "complete", "contents": contents}));
+    let messages =
+        json!([{"role": "user", "content": {"type": "text", "text": format!("ask {difference}")}}]);
+    server.answers("ask", json!({"resultType": "complete", "messages": messages}));
+    server.answers(
+        "prompts/list",
+        json!({"resultType": "complete", "prompts": [{"name": "ask", "arguments": [{"name": "a"}]}]}),
+    );
+    let values: Vec<String> = (0..difference).map(|at| format!("value {at}")).collect();
+    server
+        .answers("completion/complete", json!({"resultType": "complete", "completion": {"values": values}}));
+    *server.can.lock().unwrap() =
+        Some(json!({"tools": {}, "resources": {}, "prompts": {}, "completions": {}}));
     let mut claimed = whole;
     claimed["_meta"] = json!({ LABEL: axis.claimed() });
     server.answers("look", claimed);
     let house = house_under(rules, &[("s", server.clone())], FirstUse::TrustOnFirstUse);
     house.tools().await;
+    house.ask(&caller("ana", None), "prompts/list", json!({})).await.unwrap();
+    // Two agents of one person, or of two.
+    let names = ["ana", if agents.is_multiple_of(2) { "ana" } else { "ben" }];
     let mut runs = Vec::new();
-    for _ in 0..2 {
-        let (_, token) = house.gateway.mint("ana").unwrap();
-        runs.push(house.gateway.open("ana", Some(&token)).unwrap().unwrap());
+    for name in names {
+        let (_, token) = house.gateway.mint(name).unwrap();
+        runs.push(house.gateway.open(name, Some(&token)).unwrap().unwrap());
     }
     // Few, so that an agent comes back to what it has begun.
     let mut dice = Dice::of(agents);
@@ -322,16 +358,20 @@ async fn play(axis: Axis, rules: Arc<InForce>, agents: u64, difference: usize) -
     let mut moves = Vec::new();
     for at in 0..MOVES {
         let who = at % 2;
-        let ana = caller("ana", Some(&runs[who]));
+        let agent = caller(names[who], Some(&runs[who]));
         let mut dice = Dice::of((agents, who, &transcripts[who].told));
-        let (tool, arguments) = move_of(&mut dice, who, &sources, &transcripts[who].handles);
-        let said = house.ask(&ana, "tools/call", json!({"name": tool, "arguments": arguments})).await;
+        let (tool, arguments) = move_of(&mut dice, who, &sources, &transcripts[who].handles, counted);
+        let (method, params) = match READS.contains(&tool) {
+            true => (tool, arguments.clone()),
+            false => ("tools/call", json!({"name": tool, "arguments": arguments})),
+        };
+        let said = house.ask(&agent, method, params).await;
         let said = match said {
             Ok(result) => serde_json::to_string(&result).unwrap(),
             Err(error) => format!("error: {}", error.message),
         };
         let said = transcripts[who].plain(&said);
-        let key = ContextKey { principal: "ana".into(), run: Some(runs[who].clone()) };
+        let key = ContextKey { principal: names[who].into(), run: Some(runs[who].clone()) };
         let is_apart = axis.is_apart(house.gateway.shared.lock().engine.context(&key));
         let told = format!("{tool} {} → {said}", transcripts[who].plain(&arguments.to_string()));
         transcripts[who].told.push(said);
@@ -345,6 +385,7 @@ async fn play(axis: Axis, rules: Arc<InForce>, agents: u64, difference: usize) -
 struct Tally {
     told: usize,
     plans: usize,
+    reads: usize,
     apart_at_the_end: usize,
     arrived: usize,
 }
@@ -373,6 +414,7 @@ fn difference(one: &Played, other: &Played, tally: &mut Tally) -> Option<String>
         if a.is_apart {
             tally.told += 1;
             tally.plans += usize::from(a.told.starts_with("run_plan"));
+            tally.reads += usize::from(READS.iter().any(|read| a.told.starts_with(read)));
             if a.told != b.told {
                 return Some(format!("run {} is told\n  {}\n  {}", a.who, a.told, b.told));
             }
@@ -399,7 +441,9 @@ fn worlds(axes: &[Axis], agents: u64) -> Result<Tally, String> {
             for counts in COUNTS {
                 let rules = rules(*axis, reveal, counts);
                 for agent in 0..agents {
-                    let played = |difference| runtime.block_on(play(*axis, rules.clone(), agent, difference));
+                    let played = |difference| {
+                        runtime.block_on(play(*axis, rules.clone(), !counts.is_empty(), agent, difference))
+                    };
                     let (one, other) = (played(1), played(2));
                     if std::env::var("SHOW").is_ok() {
                         for one in &one.moves {
@@ -427,7 +471,7 @@ fn worlds(axes: &[Axis], agents: u64) -> Result<Tally, String> {
 fn whoever_is_apart_from_a_source_is_told_the_same_whatever_it_says() {
     let tally = worlds(&[Axis::Outside, Axis::Secret], 60).unwrap_or_else(|found| panic!("{found}"));
     assert!(tally.told > 5_000 && tally.plans > 1_000 && tally.arrived > 1_000, "{tally:?}");
-    assert!(tally.apart_at_the_end > 200, "{tally:?}");
+    assert!(tally.apart_at_the_end > 200 && tally.reads > 100, "{tally:?}");
 }
 
 #[test]
