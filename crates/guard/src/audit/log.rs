@@ -177,7 +177,7 @@ fn bytes(event: &Event) -> Result<Vec<u8>, JournalError> {
     // Here, since what is queued takes effect and must not be found too long later.
     if bytes.len() > MAX_RECORD {
         // Not how long: that would tell something of what the agent may not see.
-        return Err(JournalError::new(format!("a record is longer than {MAX_RECORD} bytes")));
+        return Err(JournalError::too_long(MAX_RECORD));
     }
     Ok(bytes)
 }

@@ -141,13 +141,21 @@ pub(super) fn prepare(
     }
 }
 
-/// What a server may know of the client's capabilities. Tasks are left out: their results are not the results of the call, and
-/// the guard could not say what flows.
+/// What a server may know of the client's capabilities: which of those that it has use for there are, and nothing that the client has put
+/// into them, for no policy decides about it. Tasks are left out: their results are not the results of the call, and the guard could not say
+/// what flows.
 fn known_capabilities(capabilities: &Map<String, Value>) -> Map<String, Value> {
-    let mut known = capabilities.clone();
-    known.remove("tasks");
-    if let Some(extensions) = known.get_mut("extensions").and_then(Value::as_object_mut) {
-        extensions.remove("io.modelcontextprotocol/tasks");
+    const KNOWN: [(&str, &[&str]); 3] =
+        [("elicitation", &["form", "url"]), ("sampling", &["tools", "context"]), ("roots", &["listChanged"])];
+    let mut known = Map::new();
+    for (name, parts) in KNOWN {
+        let Some(Value::Object(declared)) = capabilities.get(name) else { continue };
+        let has = |part: &&&str| declared.get(**part).is_some_and(|value| *value != Value::Bool(false));
+        let kept = parts.iter().filter(has).map(|part| {
+            let value = if *part == "listChanged" { Value::Bool(true) } else { Value::Object(Map::new()) };
+            ((*part).to_owned(), value)
+        });
+        known.insert(name.to_owned(), Value::Object(kept.collect()));
     }
     known
 }
@@ -304,13 +312,15 @@ mod tests {
         let mut params = map(json!({"name": "x", "requestState": "forged", "inputResponses": {},
             "_meta": {"progressToken": "mine", "traceparent": "00-1", CLIENT_INFO: {"name": "client"}}}));
         assert_eq!(take_progress(&mut params), Some(json!("mine")));
-        let capabilities =
-            map(json!({"roots": {}, "tasks": {}, "extensions": {"io.modelcontextprotocol/tasks": {}}}));
+        let capabilities = map(
+            json!({"roots": {"listChanged": true, "x": "leak"}, "elicitation": {"url": "leak", "leak": {}}, "tasks": {},
+                "sampling": "leak", "experimental": {"x": "leak"}, "extensions": {"leak": {}}}),
+        );
         prepare(&mut params, Revision::V2026_07_28, &capabilities, Some(7));
         assert_eq!(
             Value::Object(params),
             json!({"name": "x", "_meta": {"progressToken": 7, "traceparent": "00-1",
-                PROTOCOL_VERSION: "2026-07-28", CLIENT_CAPABILITIES: {"roots": {}, "extensions": {}},
+                PROTOCOL_VERSION: "2026-07-28", CLIENT_CAPABILITIES: {"roots": {"listChanged": true}, "elicitation": {"url": {}}},
                 CLIENT_INFO: {"name": "ostrom-guard", "version": env!("CARGO_PKG_VERSION")}}})
         );
     }

@@ -1,7 +1,7 @@
 //! The life of a call: resolve, decide, record the intent, dispatch, record the outcome, show.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use ostrom_core::Digest;
@@ -22,6 +22,10 @@ use crate::flow::{
 use crate::label::{Label, Labelled, Readers};
 use crate::relay::Relay;
 use crate::wire::RpcError;
+
+/// The most handles, each counted once, that the arguments of a call may have. The record of a call names them, and no record's length may depend on
+/// what the agent has not seen: a plan's values may be made of texts in the shape of handles.
+const MOST_HANDLES: usize = 256;
 
 /// A call before it is decided.
 #[derive(Debug)]
@@ -396,6 +400,17 @@ impl Gateway {
 
     /// Refuses arguments whose handles stand for more than a message may have, before anything of that size is built.
     fn too_large(&self, state: &mut State, proposed: &Proposed) -> Result<Option<Done>, JournalError> {
+        let found = proposed.arguments.values().flat_map(references);
+        let handles: BTreeSet<_> = found.map(|reference| reference.handle).collect();
+        if handles.len() > MOST_HANDLES {
+            // A plan's values may have what looks like handles: that there are so many is something about all of them.
+            let control = state.engine.context(&proposed.context).clone();
+            let label = proposed.step.as_ref().map_or(control, |(step, labels)| {
+                labels.values().fold(step.pc.clone(), |all, label| all.join(label))
+            });
+            let text = format!("There are more than {MOST_HANDLES} handles in the arguments: pass fewer on.");
+            return Ok(Some(Done::Refused { shown: unusable(&text), label }));
+        }
         let mut left = self.bounds.expanded;
         let mut label: Option<Label> = None;
         let mut fits = true;
@@ -715,7 +730,12 @@ fn argument(
 ) -> ArgumentRecord {
     ArgumentRecord {
         commitment: commitments.commit(name, value),
-        handles: found.into_iter().map(|reference| reference.handle).collect(),
+        handles: found
+            .into_iter()
+            .map(|reference| reference.handle)
+            .collect::<BTreeSet<_>>()
+            .into_iter()
+            .collect(),
         label: proposed.step.as_ref().and_then(|(_, labels)| labels.get(name).cloned()),
         matched: Readers::Everyone,
         matched_influencers: Label::constant().integrity,

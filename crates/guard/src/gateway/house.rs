@@ -182,8 +182,8 @@ impl Journal for Memory {
             return Err(JournalError::new("no space left on device".to_owned()));
         }
         let length = serde_json::to_vec(event).unwrap().len();
-        if self.longest.lock().unwrap().is_some_and(|longest| length > longest) {
-            return Err(JournalError::new("a record is too long".to_owned()));
+        if let Some(longest) = self.longest.lock().unwrap().filter(|longest| length > *longest) {
+            return Err(JournalError::too_long(longest));
         }
         let mut events = self.events.lock().unwrap();
         if self.full_at.lock().unwrap().take_if(|at| *at == events.len()).is_some() {

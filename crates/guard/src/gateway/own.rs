@@ -373,7 +373,9 @@ impl Gateway {
         let inner: Arc<str> = inner.into();
         let mut values = BTreeMap::new();
         let mut labels = BTreeMap::new();
+        let mut all = pc.clone();
         for (name, labelled) in arguments {
+            all = all.join(&labelled.label);
             values.insert(name.clone(), labelled.value);
             labels.insert(name, labelled.label);
         }
@@ -395,7 +397,16 @@ impl Gateway {
             relay,
         };
         let facts = self.shared.rules.facts(&server, &inner);
-        let done = self.call(proposed, route).await?;
+        let done = match self.call(proposed, route).await {
+            // How long a record is may tell something of what is in it: the plan knows, the agent does not.
+            Err(error) if error.is_too_long() => {
+                *has_left = true;
+                let label = all.join(&facts.result.label(&server, &inner));
+                let why = Tree::new(&json!("what would be on record of it is too long"), label);
+                return Ok(Some(Answer { outcome: Err(why), status: None }));
+            }
+            done => done?,
+        };
         *has_left |= !matches!(done, Done::Refused { .. });
         Ok(Some(match done {
             Done::Held { whole, failed } => answered(&facts, (&server, &inner), whole, failed),

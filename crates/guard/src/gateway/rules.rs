@@ -141,13 +141,27 @@ pub struct JournalError {
     why: String,
     /// Whether anything was dispatched that the error is the answer to.
     may_have_run: bool,
+    /// Whether it is the record's length that is at fault, not the log.
+    too_long: bool,
 }
 
 impl JournalError {
     /// Nothing was dispatched.
     #[must_use]
     pub fn new(why: String) -> Self {
-        Self { why, may_have_run: false }
+        Self { why, may_have_run: false, too_long: false }
+    }
+
+    /// The log is as it was, but this record is longer than any may be.
+    #[must_use]
+    pub fn too_long(most: usize) -> Self {
+        Self { too_long: true, ..Self::new(format!("a record is longer than {most} bytes")) }
+    }
+
+    /// Whether it is the record's length that is at fault.
+    #[must_use]
+    pub const fn is_too_long(&self) -> bool {
+        self.too_long
     }
 
     /// The same of a call that has gone out: who reads it as a refusal would make the call again.

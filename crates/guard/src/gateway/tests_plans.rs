@@ -45,7 +45,13 @@ fn world(said: &str) -> (House, Arc<Fake>) {
 
 /// What the agent sees of a plan in the world in which the text is `said`.
 async fn seen(said: &str, plan: &Value) -> Value {
+    seen_with(said, plan, 1 << 20).await
+}
+
+/// The same where no record may be longer.
+async fn seen_with(said: &str, plan: &Value, longest: usize) -> Value {
     let (house, mail) = world(said);
+    *house.journal.longest.lock().unwrap() = Some(longest);
     let ana = caller("ana", None);
     let answer = house.ask(&ana, "tools/call", json!({"name": "run_plan", "arguments": plan})).await.unwrap();
     let text = answer["content"][0]["text"].as_str().unwrap();
@@ -199,4 +205,30 @@ fn what_a_plan_gives_back_does_not_tell_by_its_form_what_lies_in_a_store() {
     assert!(given.contains(PREFIX) && !given.contains("mine"), "{given}");
     let given = with(Mutant::PlansReadAsStored, || runtime.block_on(read_in_a_plan()));
     assert!(given.contains("mine"), "the mutant is noticed: {given}");
+}
+
+/// Calls a tool with `side` times `side` texts in the shape of handles, if the hidden text begins with `a`.
+fn of_many_handles(side: usize) -> Value {
+    let list = json!({ "literal": (10..10 + side).collect::<Vec<_>>() });
+    let start = format!(":ref:{}", "A".repeat(18));
+    let one =
+        json!({"join": {"in": ["ostrom", start, {"text": {"ref": "a"}}, {"text": {"ref": "b"}}], "by": ""}});
+    let row = json!({"map": {"list": list, "as": "b", "to": one}});
+    let all = json!({"map": {"list": list, "as": "a", "to": row}});
+    json!({"plan": [
+        {"id": "m", "call": "mail__fetch", "with": {}},
+        {"let": "g", "be": {"starts_with": [{"ref": "m"}, "a"]}},
+        {"call": "mail__stock", "with": {"x": {"choose": [{"ref": "g"}, all, []]}}, "on_error": "continue"},
+        {"return": {}},
+    ]})
+}
+
+#[tokio::test]
+async fn how_long_a_record_would_be_is_not_told() {
+    for (side, longest) in [(2, 1 << 20), (90, 100_000), (14, 6_000)] {
+        let plan = of_many_handles(side);
+        let [one, other] = [seen_with("abc", &plan, longest).await, seen_with("xbc", &plan, longest).await];
+        assert_eq!(one, other, "{side}");
+        assert!(one["answer"]["report"].is_string(), "{one}");
+    }
 }
