@@ -27,6 +27,9 @@ use crate::wire::RpcError;
 /// what the agent has not seen: a plan's values may be made of texts in the shape of handles.
 const MOST_HANDLES: usize = 256;
 
+/// The longest pointer to a part of a result that is on record as it is.
+const LONGEST_PLACE: usize = 256;
+
 /// A call before it is decided.
 #[derive(Debug)]
 pub struct Proposed {
@@ -188,11 +191,33 @@ impl Gateway {
         let has_left = !matches!(answer, Came::Stopped(_));
         // From here on an error is no refusal.
         let unrecorded = |error: JournalError| if has_left { error.after_dispatch() } else { error };
-        let (done, written) = self.land(&proposed, &decided, &facts, answer).map_err(unrecorded)?;
+        let landed = self.land(&proposed, &decided, &facts, answer);
+        if landed.as_ref().is_err_and(JournalError::is_too_long) && proposed.step.is_none() {
+            self.told_by_its_length(&proposed, &decided, &facts).map_err(unrecorded)?;
+        }
+        let (done, written) = landed.map_err(unrecorded)?;
         // Not before: what the call has done is remembered even if its outcome cannot be recorded as it is.
         flight.landed = true;
         self.shared.settle(written).await.map_err(unrecorded)?;
         Ok(done)
+    }
+
+    /// That the record of an outcome is too long tells the agent something of the result.
+    fn told_by_its_length(
+        &self,
+        proposed: &Proposed,
+        decided: &Decided<'_>,
+        facts: &ToolFacts,
+    ) -> Result<(), JournalError> {
+        let mut state = self.shared.lock();
+        let outcome = empty_outcome(decided.decision.call);
+        let label = state.engine.result(&outcome, facts, None);
+        let label = label.join(&of_error(facts, (&proposed.server, &proposed.tool)));
+        let what = "that the record of a result is too long".to_owned();
+        let context = proposed.context.clone();
+        let event = Event::Revealed { context, what, label, handle: None, at: now() };
+        let _written = self.shared.record(&mut state, &event, None)?;
+        Ok(())
     }
 
     /// The error that a call comes to which a person has stopped while its intent was written.
@@ -631,7 +656,12 @@ impl Gateway {
             outcome.revealed = revealed;
             outcome.kept = kept;
             for endorsed in endorsed {
-                let what = format!("{}/{}{}", proposed.server, proposed.tool, endorsed.argument);
+                // Names in it may be the server's.
+                let place = match endorsed.argument.len() {
+                    0..=LONGEST_PLACE => endorsed.argument,
+                    _ => format!("#{}", Digest::of(endorsed.argument.as_bytes())),
+                };
+                let what = format!("{}/{}{place}", proposed.server, proposed.tool);
                 let context = proposed.context.clone();
                 let event = Event::Endorsed { context, what, bits: endorsed.bits, at: now() };
                 // Settled with the outcome.

@@ -250,3 +250,27 @@ async fn a_request_is_not_sent_again_once_it_was_stopped() {
         assert_eq!(answer.contains("everything was stopped"), stopped, "{answer}");
     }
 }
+
+#[tokio::test]
+async fn that_a_record_is_too_long_is_told_under_the_results_label() {
+    let policy = "
+[servers.mail.tools.diary]
+critical = false
+result = { influencers = [\"outside\"], readers = [\"user\"], reveal = \"value\" }
+";
+    let mail = Fake::new(&["diary", "pay"]);
+    let items: Vec<String> = (0..60).map(|at| format!("something that nobody else has seen, {at}")).collect();
+    let content = json!([{"type": "text", "text": "items"}]);
+    mail.answers("diary", json!({"content": content, "structuredContent": {"items": items}}));
+    let servers = [("mail", mail.clone()), ("notes", Fake::new(&["load"]))];
+    let house = house_with(&format!("{POLICY}{policy}"), &servers, FirstUse::TrustOnFirstUse);
+    *house.journal.longest.lock().unwrap() = Some(2_000);
+    let ana = caller("ana", None);
+    let error = house.call(&ana, "mail__diary", json!({})).await;
+    assert!(error.contains("longer than 2000 bytes"), "{error}");
+    let label = house.gateway.shared.lock().engine.context(&context(&ana)).clone();
+    assert!(
+        !label.integrity.is_within(&Integrity::by(USER)) && label.readers != Readers::Everyone,
+        "{label:?}"
+    );
+}
