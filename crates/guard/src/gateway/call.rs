@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 use super::Gateway;
 use super::answer::{by_value, claim, of_error, reads, touched};
 use super::approvals::{self, Request as Waiting, Terms};
+use super::flight::{Flight, empty_outcome};
 use super::handles::{Reference, cost, passed_on, references, replace};
 use super::present::{Origin, Shown, as_pinned, from_error, present, text_result, whole_of};
 use super::questions::{Under, guarded};
@@ -133,42 +134,6 @@ pub(super) struct Decided<'a> {
     pub(super) label: Label,
 }
 
-/// A call on its way. Dropped without an outcome (the client went away), it leaves a record that says so.
-pub(super) struct Flight<'a> {
-    pub(super) gateway: &'a Gateway,
-    pub(super) call: CallId,
-    pub(super) facts: Arc<ToolFacts>,
-    pub(super) landed: bool,
-}
-
-impl Drop for Flight<'_> {
-    fn drop(&mut self) {
-        if self.landed {
-            return;
-        }
-        let outcome = empty_outcome(self.call);
-        let mut state = self.gateway.shared.lock();
-        let label = state.engine.result(&outcome, &self.facts, None);
-        let event = Event::Finished(Box::new(Outcome { label, ..outcome }));
-        // If even this cannot be written, the call stays unresolved, which is true.
-        let _unwritten = self.gateway.shared.record(&mut state, &event, Some(&self.facts));
-    }
-}
-
-pub(super) fn empty_outcome(call: CallId) -> Outcome {
-    Outcome {
-        call,
-        commitment: Digest::of(b""),
-        failed: true,
-        label: Label::constant(),
-        kept: Vec::new(),
-        revealed: false,
-        seen: Vec::new(),
-        content: None,
-        object: None,
-    }
-}
-
 impl Gateway {
     /// Takes a call through its whole life.
     ///
@@ -200,24 +165,6 @@ impl Gateway {
         flight.landed = true;
         self.shared.settle(written).await.map_err(unrecorded)?;
         Ok(done)
-    }
-
-    /// That the record of an outcome is too long tells the agent something of the result.
-    fn told_by_its_length(
-        &self,
-        proposed: &Proposed,
-        decided: &Decided<'_>,
-        facts: &ToolFacts,
-    ) -> Result<(), JournalError> {
-        let mut state = self.shared.lock();
-        let outcome = empty_outcome(decided.decision.call);
-        let label = state.engine.result(&outcome, facts, None);
-        let label = label.join(&of_error(facts, (&proposed.server, &proposed.tool)));
-        let what = "that the record of a result is too long".to_owned();
-        let context = proposed.context.clone();
-        let event = Event::Revealed { context, what, label, handle: None, at: now() };
-        let _written = self.shared.record(&mut state, &event, None)?;
-        Ok(())
     }
 
     /// The error that a call comes to which a person has stopped while its intent was written.

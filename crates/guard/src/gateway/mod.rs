@@ -10,6 +10,7 @@ mod answer;
 mod approvals;
 mod call;
 mod catalogue;
+mod flight;
 mod handles;
 #[cfg(test)]
 pub(crate) mod house;

@@ -7,7 +7,8 @@ use std::sync::Arc;
 use serde_json::{Map, Value, json};
 
 use super::Gateway;
-use super::call::{Done, Flight, Proposed, Route};
+use super::call::{Done, Proposed, Route};
+use super::flight::Flight;
 use super::handles::{PREFIX, cost, part, reference};
 use super::present::{answered, text_result};
 use super::rules::{JournalError, Rules};

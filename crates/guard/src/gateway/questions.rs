@@ -9,7 +9,8 @@ use tokio::time::{Instant, Interval, interval_at};
 
 use super::Gateway;
 use super::answer::{by_value, touched};
-use super::call::{Proposed, empty_outcome};
+use super::call::Proposed;
+use super::flight::empty_outcome;
 use super::rules::{Answer, Boxed};
 use super::state::{Commitments, State, now};
 use crate::flow::{CallId, Event, Reply, ToolFacts, Verdict, Violation};

@@ -288,7 +288,7 @@ async fn what_a_context_has_seen_is_written_before_more_is_shown_because_of_it()
         let mut state = gateway.shared.lock_ahead();
         let facts = gateway.shared.rules.facts("mail", "tool-0");
         let call = state.engine.unresolved().next().unwrap();
-        let label = state.engine.result(&super::call::empty_outcome(call), &facts, None);
+        let label = state.engine.result(&super::flight::empty_outcome(call), &facts, None);
         let context = ContextKey { principal: "ana".into(), run: None };
         let event = Event::Revealed { context, what: "a result".into(), label, handle: None, at: 1 };
         let _unsettled = gateway.shared.stage(&mut state, &event, None).unwrap();

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
-use super::call::{Done, Flight, Proposed, empty_outcome};
+use super::call::{Done, Proposed};
+use super::flight::{Flight, empty_outcome};
 use super::rules::{JournalError, Upstream, operation};
 use super::state::Commitments;
 use super::{Gateway, context, refused_as_error};
