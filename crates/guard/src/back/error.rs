@@ -22,7 +22,7 @@ pub enum Fault {
     #[error("was cut off: {0}")]
     CutOff(String),
     /// Its answer did not come in time; the request is cancelled.
-    #[error("did not answer in time; the call was cancelled but may have run")]
+    #[error("did not answer in time (limits.call-seconds); the call was cancelled but may have run")]
     Deadline,
     /// Too many requests are under way.
     #[error("has {0} requests under way already; try again later")]

@@ -295,6 +295,16 @@ impl Table {
         self.mistake(&mut self.lock(), "too many lines or events that are no MCP messages")
     }
 
+    /// Ends a request to which the answer is no acceptable message: its server takes it for answered, and nothing more would come.
+    pub(super) fn answered_badly(&self, id: Option<Id>, why: &dyn fmt::Display) {
+        let Some(Id::Number(id)) = id else { return };
+        let entry = self.lock().open.remove(&id);
+        if let Some(entry) = entry {
+            // Whoever no longer waits needs no reason.
+            let _gone = entry.answer.send(Err(Fault::Protocol(format!("gave an answer that is {why}"))));
+        }
+    }
+
     /// Counts an answer that nobody waits for.
     ///
     /// # Errors

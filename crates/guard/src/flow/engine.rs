@@ -393,16 +393,28 @@ impl Engine {
     /// without the call's arguments, so if they name readers, the answer may have to be fit for everybody.
     #[must_use]
     pub fn reply(&self, call: CallId, facts: &ToolFacts, matched: &Readers) -> Verdict {
-        let refuse = |violation| Verdict::Refuse { violations: vec![violation], askable: false };
-        let Some(open) = self.open.get(&call) else { return refuse(Violation::OutsidePlan) };
-        if let Some(violation) = self.barred(&open.context, &open.server, &open.tool) {
-            return refuse(violation);
+        match self.open.get(&call) {
+            Some(open) => self.telling((&open.context, &open.server, &open.tool), facts, matched),
+            None => Verdict::Refuse { violations: vec![Violation::OutsidePlan], askable: false },
         }
-        let control = self.context(&open.context);
+    }
+
+    /// The same of anything that a server is told beside a call's arguments, such as that an agent listens to it no more.
+    #[must_use]
+    pub fn telling(
+        &self,
+        (context, server, tool): (&ContextKey, &str, &str),
+        facts: &ToolFacts,
+        matched: &Readers,
+    ) -> Verdict {
+        if let Some(violation) = self.barred(context, server, tool) {
+            return Verdict::Refuse { violations: vec![violation], askable: false };
+        }
+        let control = self.context(context);
         let mut label = control.clone();
         label.readers = label.readers.join(matched);
         let facts = ToolFacts {
-            influencers: facts.influencers.join(&Integrity::by(&server_name(&open.server))),
+            influencers: facts.influencers.join(&Integrity::by(&server_name(server))),
             audience: if facts.audience_of.is_empty() { facts.audience.clone() } else { Readers::Everyone },
             audience_of: Vec::new(),
             arguments: BTreeMap::new(),
@@ -410,13 +422,7 @@ impl Engine {
             ..facts.clone()
         };
         let arguments = BTreeMap::from([("answer".to_owned(), Argument { value: None, label })]);
-        decide(&Call {
-            server: &open.server,
-            tool: &open.tool,
-            facts: &facts,
-            control,
-            arguments: &arguments,
-        })
+        decide(&Call { server, tool, facts: &facts, control, arguments: &arguments })
     }
 
     /// The label of a result: who made the call, what went into it, and what the policy (or the guard's memory) knows of it.

@@ -151,7 +151,7 @@ impl Exchange {
                     return self.last(Err(RpcError::new(
                         RpcError::INTERNAL,
                         format!(
-                            "no answer within {seconds} seconds (limits.call-seconds); the call was cancelled but may have run"
+                            "no answer within {seconds} seconds; the call was cancelled but may have run"
                         ),
                     )));
                 }

@@ -52,7 +52,7 @@ pub struct Proposed {
 #[derive(Debug)]
 pub struct Route<'a> {
     /// `tools/call` and so on.
-    pub method: &'a str,
+    pub method: &'static str,
     /// The client's capabilities.
     pub capabilities: &'a Map<String, Value>,
     /// What the parameters are, but for the arguments.
@@ -502,7 +502,13 @@ impl Gateway {
             None => params.extend(arguments),
         }
         let (relay, listening) = Relay::new();
-        let request = upstream.request(route.capabilities, route.method, params, relay, self.deadline);
+        let request = Arc::clone(upstream).request(
+            route.capabilities.clone(),
+            route.method,
+            params,
+            relay,
+            self.deadline,
+        );
         let (call, values) = (decided.decision.call, &decided.values);
         let under = Under { gateway: self, proposed, facts, call, values };
         let answer = guarded(under, route.relay, listening, request, token.as_ref()).await;
@@ -614,7 +620,9 @@ impl Gateway {
                 // Settled with the outcome.
                 let _written = self.shared.stage(state, &event, None)?;
             }
-            Done::Answered { shown: result }
+            let mut shown = result;
+            self.names.put_outer_uris(&proposed.server, &mut shown);
+            Done::Answered { shown }
         };
         let event = Event::Finished(Box::new(outcome));
         let written = self.shared.stage(state, &event, Some(facts))?;

@@ -104,7 +104,7 @@ impl Store {
 }
 
 /// About how many bytes a value takes.
-fn weight(value: &Value) -> usize {
+pub(super) fn weight(value: &Value) -> usize {
     match value {
         Value::String(text) => text.len().saturating_add(24),
         Value::Array(values) => values.iter().fold(24, |sum: usize, value| sum.saturating_add(weight(value))),

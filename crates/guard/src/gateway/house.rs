@@ -1,7 +1,7 @@
 //! What tests of the gateway share: servers that answer as they are told, a log in memory, and a gateway between them.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -33,7 +33,7 @@ pub(crate) struct Fake {
     pub(crate) again: Mutex<Option<Arc<dyn Fn() + Send + Sync>>>,
     /// Said to the client before a call is answered.
     pub(crate) says: Mutex<Option<String>>,
-    /// The tool that never answers.
+    /// The tool, or `tools/list`, that is not answered.
     pub(crate) hangs: Mutex<Option<String>>,
     /// How often it was asked for its list.
     pub(crate) lists: Mutex<usize>,
@@ -41,15 +41,30 @@ pub(crate) struct Fake {
     pub(crate) is_down: Mutex<bool>,
     /// What it says it can do, if it is not the usual.
     pub(crate) can: Mutex<Option<Value>>,
+    /// The calls and watches that it was told are over.
+    pub(crate) ended: Mutex<Vec<String>>,
+    me: OnceLock<Weak<Self>>,
     /// All parameters of the requests that arrived.
     pub(crate) params: Mutex<Vec<Map<String, Value>>>,
 }
 
+/// What a server is told of when it is dropped.
+struct GivenUp(Option<(Arc<Fake>, String)>);
+
+impl Drop for GivenUp {
+    fn drop(&mut self) {
+        if let Some((fake, what)) = self.0.take() {
+            fake.ended.lock().unwrap().push(what);
+        }
+    }
+}
+
 impl Fake {
     pub(crate) fn new(tools: &[&str]) -> Arc<Self> {
-        let fake = Self::default();
+        let fake = Arc::new(Self::default());
+        fake.me.set(Arc::downgrade(&fake)).unwrap();
         *fake.tools.lock().unwrap() = tools.iter().map(|name| tool(name, "does something")).collect();
-        Arc::new(fake)
+        fake
     }
 
     pub(crate) fn answers(&self, tool: &str, result: Value) {
@@ -77,16 +92,19 @@ pub(crate) fn text(text: &str) -> Value {
 }
 
 impl Upstream for Fake {
-    fn request<'a>(
-        &'a self,
-        _capabilities: &'a Map<String, Value>,
-        method: &'a str,
+    fn request(
+        self: Arc<Self>,
+        _capabilities: Map<String, Value>,
+        method: &'static str,
         params: Map<String, Value>,
         relay: Relay,
-        _deadline: Duration,
-    ) -> Boxed<'a, Result<Result<Map<String, Value>, RpcError>, Unanswered>> {
+        deadline: Duration,
+    ) -> Boxed<'static, Result<Result<Map<String, Value>, RpcError>, Unanswered>> {
         Box::pin(async move {
             if method == "tools/list" {
+                if self.hangs.lock().unwrap().as_deref() == Some(method) {
+                    std::future::pending::<()>().await;
+                }
                 *self.lists.lock().unwrap() += 1;
                 if *self.is_down.lock().unwrap() {
                     return Err(Unanswered { message: "it is down".to_owned(), may_have_run: false });
@@ -114,7 +132,10 @@ impl Upstream for Fake {
                 }
             }
             if self.hangs.lock().unwrap().as_ref() == Some(&name) {
-                std::future::pending::<()>().await;
+                let mut given_up = GivenUp(Some((self.clone(), name)));
+                tokio::time::sleep(deadline).await;
+                given_up.0 = None;
+                return Err(Unanswered { message: "it took too long".to_owned(), may_have_run: true });
             }
             let asks = self.asks.lock().unwrap().clone();
             if let Some(question) = asks {
@@ -151,7 +172,8 @@ impl Upstream for Fake {
         uri: &'a str,
     ) -> Boxed<'a, Result<Box<dyn std::any::Any + Send + Sync>, Unanswered>> {
         self.got.lock().unwrap().push(("watch".into(), json!(uri)));
-        Box::pin(async { Ok(Box::new(()) as Box<dyn std::any::Any + Send + Sync>) })
+        let given_up = GivenUp(self.me.get().and_then(Weak::upgrade).map(|me| (me, uri.to_owned())));
+        Box::pin(async { Ok(Box::new(given_up) as Box<dyn std::any::Any + Send + Sync>) })
     }
 }
 
@@ -276,7 +298,14 @@ pub(crate) fn gateway_of(shared: Shared, servers: &[(&str, Arc<Fake>)], first_us
     let upstreams =
         servers.iter().map(|(name, fake)| (Arc::from(*name), fake.clone() as Arc<dyn Upstream>)).collect();
     let catalogue = Catalogue::new(None, first_use).unwrap();
-    Arc::new(Gateway::new(shared, catalogue, upstreams, Duration::from_secs(5)))
+    Gateway::new(shared, catalogue, upstreams, Duration::from_secs(5), Bounds::default())
+}
+
+/// The same house with other bounds.
+pub(crate) fn bounded(house: House, bounds: Bounds) -> House {
+    let Gateway { shared, catalogue, upstreams, deadline, .. } = Arc::into_inner(house.gateway).unwrap();
+    let gateway = Gateway::new(shared, catalogue, upstreams, deadline, bounds);
+    House { gateway, journal: house.journal }
 }
 
 pub(crate) fn house() -> (House, Arc<Fake>, Arc<Fake>) {

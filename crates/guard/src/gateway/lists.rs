@@ -5,9 +5,13 @@
 //! not offered as it was approved, that is its server's word, and the context carries it from then on.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use futures_util::future::join_all;
 use serde_json::Value;
+use tokio::time::timeout;
 
+use super::handles::weight;
 use super::rules::JournalError;
 use super::state::now;
 use super::{Gateway, catalogue, context, own};
@@ -22,6 +26,8 @@ use crate::wire::RpcError;
 const MAX_DEFINITIONS: usize = 10_000;
 /// Pages of a list.
 const MAX_PAGES: usize = 1_000;
+/// How long a server is waited for that was asked again for a list which is known.
+const PATIENCE: Duration = Duration::from_secs(10);
 
 /// The error about what nobody has approved. Whether a server offers it makes no difference.
 pub(super) fn unknown(kind: Kind, outer: &str) -> RpcError {
@@ -31,6 +37,11 @@ pub(super) fn unknown(kind: Kind, outer: &str) -> RpcError {
     RpcError::new(RpcError::INVALID_PARAMS, text)
 }
 
+/// What a server says when it fails is its own word, which nobody has labelled.
+fn no_list(server: &str) -> RpcError {
+    RpcError::new(RpcError::INTERNAL, format!("the server {server} gave no list"))
+}
+
 impl Gateway {
     /// All definitions of a kind that the agent may see, under their outer names.
     pub(super) async fn list(&self, caller: &Caller, kind: Kind) -> Result<Vec<Value>, RpcError> {
@@ -38,13 +49,17 @@ impl Gateway {
         let context = context(caller);
         let (method, _) = catalogue::list_method(kind);
         let (mut failed, mut answered) = (None, false);
-        for server in self.names.servers() {
+        // All at once: none has to wait for another.
+        let asked = self.names.servers().map(|server| {
             // What a person has stopped is not asked, and has nothing to say.
-            if self.barred(&context, server, method).is_some() {
+            let is_barred = self.barred(&context, server, method).is_some();
+            async move { if is_barred { None } else { Some(self.refreshed(caller, server, kind).await) } }
+        });
+        for (server, asked) in self.names.servers().zip(join_all(asked).await) {
+            let Some(asked) = asked else {
                 answered = true;
                 continue;
-            }
-            let asked = self.ask_for_list(caller, server, kind).await;
+            };
             match (self.catalogue.listed(server, kind), asked) {
                 (Some(definitions), _) => {
                     answered = true;
@@ -87,32 +102,64 @@ impl Gateway {
         Some(catalogue::outer(definition, kind, outer, keeps))
     }
 
-    /// Asks a server for its list, and takes in what it offers.
+    /// Takes in what a server offers now, if it says so soon. One whose list is known has nothing to add to it: it keeps no list waiting for long.
+    async fn refreshed(&self, caller: &Caller, server: &Arc<str>, kind: Kind) -> Result<(), RpcError> {
+        let asked = self.ask_for_list(caller, server, kind);
+        if self.catalogue.listed(server, kind).is_none() {
+            return asked.await;
+        }
+        timeout(PATIENCE.min(self.deadline), asked).await.unwrap_or_else(|_| Err(no_list(server)))
+    }
+
+    /// Asks a server for its list, and takes in what it offers. All of its pages have together as long as a call.
     async fn ask_for_list(&self, caller: &Caller, server: &Arc<str>, kind: Kind) -> Result<(), RpcError> {
+        let offered = timeout(self.deadline, self.offers(caller, server, kind)).await;
+        match offered.map_err(|_| no_list(server))?? {
+            Some(offered) => self.take_in(server, kind, &offered),
+            None => Ok(()),
+        }
+    }
+
+    /// What a server offers now; `None` if it has nothing of the kind.
+    async fn offers(
+        &self,
+        caller: &Caller,
+        server: &Arc<str>,
+        kind: Kind,
+    ) -> Result<Option<Vec<Value>>, RpcError> {
         let internal = |text: String| RpcError::new(RpcError::INTERNAL, text);
-        let Some(upstream) = self.upstreams.get(server) else { return Ok(()) };
+        let Some(upstream) = self.upstreams.get(server) else { return Ok(None) };
         let (method, member) = catalogue::list_method(kind);
         let capability = method.split('/').next().unwrap_or(method);
         if upstream.info().get("capabilities").and_then(|all| all.get(capability)).is_none() {
-            return Ok(());
+            return Ok(None);
         }
         let mut offered = Vec::new();
+        let mut left = self.bounds.expanded;
         let mut cursor: Option<Value> = None;
         for _ in 0..MAX_PAGES {
             let params = cursor.take().map(|cursor| ("cursor".to_owned(), cursor)).into_iter().collect();
             let relay = Relay::nowhere();
-            let answer = upstream.request(&caller.capabilities, method, params, relay, self.deadline).await;
-            // What a server says when it fails is its own word, which nobody has labelled.
-            let failed = || internal(format!("the server {server} gave no list"));
+            let answer = Arc::clone(upstream)
+                .request(caller.capabilities.clone(), method, params, relay, self.deadline)
+                .await;
+            let failed = || no_list(server);
             let mut result = match answer.map_err(|_| failed())? {
                 Ok(result) => result,
                 // Templates are optional even where resources are not.
                 Err(error) if error.code == RpcError::METHOD_NOT_FOUND && kind == Kind::ResourceTemplate => {
-                    break;
+                    return Ok(Some(offered));
                 }
                 Err(_) => return Err(failed()),
             };
             if let Some(Value::Array(page)) = result.remove(member) {
+                let size = page.iter().fold(0, |all: usize, one| all.saturating_add(weight(one)));
+                left = left.checked_sub(size).ok_or_else(|| {
+                    internal(format!(
+                        "what the server {server} defines has more than {} bytes (limits.message-bytes)",
+                        self.bounds.expanded
+                    ))
+                })?;
                 offered.extend(page);
             }
             if offered.len() > MAX_DEFINITIONS {
@@ -122,12 +169,18 @@ impl Gateway {
             }
             cursor = result.remove("nextCursor").filter(Value::is_string);
             if cursor.is_none() {
-                break;
+                return Ok(Some(offered));
             }
         }
+        Err(internal(format!("the server {server} defines more than {MAX_PAGES} pages of things")))
+    }
+
+    /// Takes in what a server offers, and puts on record what is pinned by that.
+    fn take_in(&self, server: &Arc<str>, kind: Kind, offered: &[Value]) -> Result<(), RpcError> {
+        let internal = |text: String| RpcError::new(RpcError::INTERNAL, text);
         let at = now();
         let (_, pinned) =
-            self.catalogue.take(server, kind, &offered, at).map_err(|error| internal(error.to_string()))?;
+            self.catalogue.take(server, kind, offered, at).map_err(|error| internal(error.to_string()))?;
         for name in pinned {
             let Some(definition) = self.catalogue.find(server, kind, &name) else { continue };
             let digest =
@@ -187,13 +240,14 @@ impl Gateway {
 
     /// Takes in the tools of servers whose list was not taken in yet.
     pub(super) async fn know_tools(&self, caller: &Caller) {
-        for server in self.names.servers() {
+        let asked = self.names.servers().map(|server| async move {
             let barred = self.barred(&context(caller), server, "tools/list");
             if barred.is_none() && !self.catalogue.knows(server, Kind::Tool) {
                 // What is not known then is not offered.
-                let _unknown = self.ask_for_list(caller, server, Kind::Tool).await;
+                let _unknown = self.refreshed(caller, server, Kind::Tool).await;
             }
-        }
+        });
+        join_all(asked).await;
     }
 
     /// The context learns something that a server has chosen, and that is no result of a call.

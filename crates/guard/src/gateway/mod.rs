@@ -10,6 +10,7 @@ mod answer;
 mod approvals;
 mod call;
 mod catalogue;
+mod ending;
 mod flight;
 mod handles;
 #[cfg(test)]
@@ -31,6 +32,8 @@ mod tests_bound;
 #[cfg(test)]
 mod tests_endorse;
 #[cfg(test)]
+mod tests_ends;
+#[cfg(test)]
 mod tests_gaps;
 #[cfg(test)]
 mod tests_lists;
@@ -45,7 +48,7 @@ mod tests_worlds;
 mod watch;
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -91,6 +94,10 @@ const OFFERED: [(&str, &[&str]); 4] = [
     ("completions", &[]),
     ("logging", &[]),
 ];
+/// Arguments of a call.
+const MOST_ARGUMENTS: usize = 256;
+/// Bytes of an argument's name.
+const LONGEST_NAME: usize = 256;
 /// The levels of log messages that a client may ask for.
 const LOG_LEVELS: [&str; 8] =
     ["debug", "info", "notice", "warning", "error", "critical", "alert", "emergency"];
@@ -121,6 +128,9 @@ pub struct Gateway {
     deadline: Duration,
     bounds: Bounds,
     changes: broadcast::Sender<Notification>,
+    unheard: ending::Unheard,
+    /// For what outlives a request.
+    me: Weak<Self>,
 }
 
 impl std::fmt::Debug for Gateway {
@@ -137,17 +147,15 @@ impl Gateway {
         catalogue: Catalogue,
         upstreams: BTreeMap<Arc<str>, Arc<dyn Upstream>>,
         deadline: Duration,
-    ) -> Self {
+        bounds: Bounds,
+    ) -> Arc<Self> {
         let names = Names::new(upstreams.keys().cloned().collect());
         let (changes, _) = broadcast::channel(256);
-        Self { shared, catalogue, names, upstreams, deadline, bounds: Bounds::default(), changes }
-    }
-
-    /// With other bounds than the usual ones.
-    #[must_use]
-    pub const fn with_bounds(mut self, bounds: Bounds) -> Self {
-        self.bounds = bounds;
-        self
+        let unheard = ending::Unheard::default();
+        Arc::new_cyclic(|me| {
+            let me = me.clone();
+            Self { shared, catalogue, names, upstreams, deadline, bounds, changes, unheard, me }
+        })
     }
 
     /// Passes on what the servers say of their lists and resources, for as long as it is polled.
@@ -224,6 +232,7 @@ impl Gateway {
             Some(Value::Object(arguments)) => arguments,
             Some(_) => return Err(RpcError::new(RpcError::INVALID_PARAMS, "arguments must be an object")),
         };
+        few(&arguments)?;
         let Some(Value::String(outer)) = params.remove("name") else {
             return Err(RpcError::new(RpcError::INVALID_PARAMS, "tools/call needs the name of a tool"));
         };
@@ -279,13 +288,9 @@ impl Gateway {
             Route { method: operation::READ, capabilities: &caller.capabilities, params, under: None, relay };
         let mut result = self.call(proposed, route).await.map_err(|error| error.to_rpc())?.into_result()?;
         refused_as_error(&result)?;
-        if let Some(Value::Array(contents)) = result.get_mut("contents") {
-            for content in contents.iter_mut() {
-                if content.get("uri").and_then(Value::as_str) == Some(uri) {
-                    content["uri"] = json!(outer);
-                }
-            }
-        } else if let Some(kept) = result.remove("content") {
+        if !result.contains_key("contents")
+            && let Some(kept) = result.remove("content")
+        {
             // By reference: a resource has contents, and a text of the guard's is one.
             let text = kept.pointer("/0/text").cloned().unwrap_or_default();
             result.insert(
@@ -320,6 +325,7 @@ impl Gateway {
                 ));
             }
         };
+        few(&arguments)?;
         only_protocol(&mut params);
         params.insert("name".to_owned(), json!(name));
         let proposed = Proposed {
@@ -400,6 +406,18 @@ impl Gateway {
         refused_as_error(&result)?;
         Ok(result)
     }
+}
+
+/// Refuses more arguments than the record of a call has room for, whatever is known of who may have influenced them: that there is no room must not
+/// depend on it.
+fn few(arguments: &Map<String, Value>) -> Result<(), RpcError> {
+    if arguments.len() <= MOST_ARGUMENTS && arguments.keys().all(|name| name.len() <= LONGEST_NAME) {
+        return Ok(());
+    }
+    let text = format!(
+        "a call has at most {MOST_ARGUMENTS} arguments, with names of at most {LONGEST_NAME} bytes; put them into one that is an object"
+    );
+    Err(RpcError::new(RpcError::INVALID_PARAMS, text))
 }
 
 /// Whether there is a handle in a value.

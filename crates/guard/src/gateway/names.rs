@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use serde_json::{Map, Value};
+
 /// Between a server's name and a tool's or prompt's.
 const SEPARATOR: &str = "__";
 /// Before a resource's URI: `ostrom+SERVER:URI`.
@@ -55,6 +57,35 @@ impl Names {
         if self.prefixed { format!("{SCHEME}{server}:{uri}") } else { uri.to_owned() }
     }
 
+    /// Puts the agent's names of resources into what a server's result says of them: links, embedded resources, contents.
+    pub fn put_outer_uris(&self, server: &str, result: &mut Map<String, Value>) {
+        if !self.prefixed {
+            return;
+        }
+        let rename = |resource: &mut Value| {
+            if let Some(Value::String(uri)) = resource.get_mut("uri") {
+                *uri = self.outer_uri(server, uri);
+            }
+        };
+        let block = |block: &mut Value| match block.get("type").and_then(Value::as_str) {
+            Some("resource_link") => rename(block),
+            Some("resource") => block.get_mut("resource").map(rename).unwrap_or_default(),
+            _ => {}
+        };
+        let list = |result: &mut Map<String, Value>, member: &str, each: &dyn Fn(&mut Value)| {
+            if let Some(Value::Array(all)) = result.get_mut(member) {
+                all.iter_mut().for_each(each);
+            }
+        };
+        list(result, "content", &block);
+        list(result, "contents", &rename);
+        list(result, "messages", &|message| match message.get_mut("content") {
+            Some(Value::Array(blocks)) => blocks.iter_mut().for_each(block),
+            Some(one) => block(one),
+            None => {}
+        });
+    }
+
     /// Whose and what `outer` is.
     #[must_use]
     pub fn inner_uri<'a>(&self, outer: &'a str) -> Option<(Arc<str>, &'a str)> {
@@ -68,6 +99,8 @@ impl Names {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     #[test]
@@ -85,5 +118,44 @@ mod tests {
         assert!(
             two.inner("x").is_none() && two.inner("c__x").is_none() && two.inner_uri("file:///x").is_none()
         );
+    }
+
+    #[test]
+    fn what_a_result_says_of_resources_can_be_read_back() {
+        let said = json!({
+            "content": [
+                {"type": "resource_link", "uri": "a:1", "name": "one"},
+                {"type": "resource", "resource": {"uri": "a:2", "text": "uri"}},
+                {"type": "text", "text": "a:3", "uri": "a:3"},
+                "odd", {"type": "resource"}, {"type": "resource_link", "uri": 4},
+            ],
+            "contents": [{"uri": "a:1", "text": "x"}, {"uri": "a:5", "blob": ""}],
+            "messages": [
+                {"role": "user", "content": {"type": "resource", "resource": {"uri": "a:6"}}},
+                {"role": "user", "content": [{"type": "resource_link", "uri": "a:7"}]},
+            ],
+        });
+        let told = |servers: &[&str]| {
+            let mut told = said.clone();
+            let names = Names::new(servers.iter().map(|server| Arc::from(*server)).collect());
+            names.put_outer_uris("web", told.as_object_mut().unwrap());
+            told
+        };
+        assert_eq!(told(&["web"]), said);
+        let told = told(&["mail", "web"]);
+        for place in [
+            "/content/0/uri",
+            "/content/1/resource/uri",
+            "/contents/0/uri",
+            "/contents/1/uri",
+            "/messages/0/content/resource/uri",
+            "/messages/1/content/0/uri",
+        ] {
+            let inner = said.pointer(place).unwrap().as_str().unwrap();
+            assert_eq!(told.pointer(place).unwrap(), &format!("ostrom+web:{inner}"), "{place}");
+        }
+        for place in ["/content/2", "/content/3", "/content/4", "/content/5"] {
+            assert_eq!(told.pointer(place), said.pointer(place), "{place}");
+        }
     }
 }

@@ -216,12 +216,17 @@ impl Gateway {
             let _written = self.shared.record(state, &event, None)?;
             let all = found.pointer.is_empty() && pattern.is_none();
             // All that the server said is more than the value that was endorsed.
-            whole = kept.shown.clone().filter(|_| all && endorsed.is_none());
+            whole = kept.shown.clone().filter(|_| all && endorsed.is_none()).map(|mut shown| {
+                self.names.put_outer_uris(from.0, &mut shown);
+                shown
+            });
             shown.push(value);
         }
         Ok(match (shown.as_slice(), whole) {
             // As the server said it, where all of one result was asked for.
-            ([_], Some(result)) => result,
+            ([_], Some(result)) if result.contains_key("content") => result,
+            // A resource or a prompt is no result of a tool.
+            ([_], Some(result)) => text_result(&Value::Object(result).to_string(), false),
             ([None], None) => text_result("There is nothing at that place, or nothing that matches.", true),
             ([Some(Value::String(text))], None) => text_result(text, false),
             ([Some(value)], None) => text_result(&value.to_string(), false),

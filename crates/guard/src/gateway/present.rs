@@ -219,7 +219,8 @@ fn by_fields(
     let mut walk = Walk { origin, store, kept: Vec::new(), endorsed: Vec::new() };
     let shown = walk.show(&whole, &mut Vec::new())?;
     let (kept, endorsed) = (walk.kept, walk.endorsed);
-    let mut result = text_result(&serde_json::to_string_pretty(&shown).unwrap_or_default(), false);
+    let failed = result.get("isError") == Some(&Value::Bool(true));
+    let mut result = text_result(&serde_json::to_string_pretty(&shown).unwrap_or_default(), failed);
     result.insert(
         "structuredContent".to_owned(),
         if shown.is_object() { shown } else { json!({"result": shown}) },
@@ -423,6 +424,17 @@ mod tests {
             kept.label.integrity.is_within(&Integrity::Of(["payers", "user"].into_iter().collect()))
         }));
         assert_eq!(store.get(&shown.kept[0].handle).unwrap().value, json!(secret));
+    }
+
+    #[test]
+    fn that_a_call_has_failed_is_shown_beside_its_fields() {
+        let mut facts = facts(Reveal::Value);
+        facts.fields.insert("/why".into(), of_strangers());
+        for failed in [true, false] {
+            let (shown, _) =
+                shown(&facts, json!({"content": [], "structuredContent": {"why": "x"}, "isError": failed}));
+            assert_eq!(shown.result.get("isError").is_some(), failed);
+        }
     }
 
     #[test]

@@ -10,6 +10,7 @@ use tokio::time::{Instant, Interval, interval_at};
 use super::Gateway;
 use super::answer::{by_value, touched};
 use super::call::Proposed;
+use super::ending::Sent;
 use super::flight::empty_outcome;
 use super::rules::{Answer, Boxed};
 use super::state::{Commitments, State, now};
@@ -57,30 +58,32 @@ impl Heartbeat {
 pub(super) async fn guarded(
     under: Under<'_>,
     client: Relay,
-    mut listening: Receiver<FromServer>,
-    mut request: Boxed<'_, Answer>,
+    listening: Receiver<FromServer>,
+    request: Boxed<'static, Answer>,
     token: Option<&Value>,
 ) -> Answer {
+    let mut sent = Sent { under, request, listening, is_over: false };
     let mut heartbeat = Heartbeat::new(token.filter(|_| !under.shows_all()));
     // A server may ask several things at once, and a client be asked them at once.
     let mut open = FuturesUnordered::new();
     loop {
         tokio::select! {
             biased;
-            answer = &mut request => {
+            answer = &mut sent.request => {
                 // What was said before the answer comes before it.
-                while let Some(sent) = listening.try_recv() {
-                    if let FromServer::Notification(notification) = sent
+                while let Some(said) = sent.listening.try_recv() {
+                    if let FromServer::Notification(notification) = said
                         && let Some(notification) = under.told(notification).await
                     {
                         client.notify(notification).await;
                     }
                 }
+                sent.is_over = true;
                 return answer;
             }
             Some(()) = open.next() => {}
             beat = heartbeat.next() => client.notify(beat).await,
-            Some(sent) = listening.recv() => match sent {
+            Some(said) = sent.listening.recv() => match said {
                 FromServer::Notification(notification) => {
                     if let Some(notification) = under.told(notification).await {
                         client.notify(notification).await;
@@ -183,7 +186,7 @@ impl Under<'_> {
 
     fn permitted(self, flow: &Verdict) -> Result<(), RpcError> {
         let Verdict::Refuse { violations, .. } = flow else { return Ok(()) };
-        if !self.gateway.shared.rules.enforces() && !violations.iter().any(Violation::holds_always) {
+        if self.gateway.may_tell(flow) {
             return Ok(());
         }
         // To the server, which need not know what the agent has seen.

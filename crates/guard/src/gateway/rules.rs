@@ -189,15 +189,15 @@ pub type Answer = Result<Result<Map<String, Value>, RpcError>, Unanswered>;
 
 /// A server behind.
 pub trait Upstream: Send + Sync {
-    /// Sends a request. Dropping the future cancels it.
-    fn request<'a>(
-        &'a self,
-        capabilities: &'a Map<String, Value>,
-        method: &'a str,
+    /// Sends a request. Dropping the future cancels it, and tells the server so.
+    fn request(
+        self: Arc<Self>,
+        capabilities: Map<String, Value>,
+        method: &'static str,
         params: Map<String, Value>,
         relay: Relay,
         deadline: Duration,
-    ) -> Boxed<'a, Answer>;
+    ) -> Boxed<'static, Answer>;
     /// The result of `server/discover`, as far as it is known.
     fn info(&self) -> Map<String, Value>;
     /// Its own notifications.

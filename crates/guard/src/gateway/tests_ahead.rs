@@ -90,14 +90,14 @@ struct Witness {
 }
 
 impl Upstream for Witness {
-    fn request<'a>(
-        &'a self,
-        capabilities: &'a Map<String, Value>,
-        method: &'a str,
+    fn request(
+        self: Arc<Self>,
+        capabilities: Map<String, Value>,
+        method: &'static str,
         params: Map<String, Value>,
         relay: Relay,
         deadline: Duration,
-    ) -> Boxed<'a, Result<Result<Map<String, Value>, RpcError>, Unanswered>> {
+    ) -> Boxed<'static, Result<Result<Map<String, Value>, RpcError>, Unanswered>> {
         Box::pin(async move {
             if method == "tools/call" {
                 let tool = params["name"].as_str().unwrap().to_owned();
@@ -109,7 +109,7 @@ impl Upstream for Witness {
                     hook(&self.journal.gateway.get().unwrap().upgrade().unwrap());
                 }
             }
-            self.inner.request(capabilities, method, params, relay, deadline).await
+            self.inner.clone().request(capabilities, method, params, relay, deadline).await
         })
     }
 
@@ -158,7 +158,7 @@ fn watched_that_reveals(tools: usize, reveal: &str) -> Watched {
     let shared = Shared::new(Engine::default(), rules, journal.clone(), CAPACITY);
     let upstreams = BTreeMap::from([(Arc::from("mail"), witness.clone() as Arc<dyn Upstream>)]);
     let catalogue = Catalogue::new(None, FirstUse::TrustOnFirstUse).unwrap();
-    let gateway = Arc::new(Gateway::new(shared, catalogue, upstreams, Duration::from_secs(5)));
+    let gateway = Gateway::new(shared, catalogue, upstreams, Duration::from_secs(5), Bounds::default());
     assert!(journal.gateway.set(Arc::downgrade(&gateway)).is_ok());
     Watched { gateway, journal, witness }
 }

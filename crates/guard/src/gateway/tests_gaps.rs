@@ -311,9 +311,7 @@ async fn nothing_reaches_a_server_beside_what_was_decided_about() {
 #[tokio::test]
 async fn many_references_to_a_large_value_do_not_make_a_request_of_that_size() {
     let (house, mail, _) = house();
-    let gateway = Arc::into_inner(house.gateway).unwrap();
-    let gateway = Arc::new(gateway.with_bounds(Bounds { expanded: 10_000, ..Bounds::default() }));
-    let house = House { gateway, journal: house.journal };
+    let house = bounded(house, Bounds { expanded: 10_000, ..Bounds::default() });
     let ana = caller("ana", None);
     mail.answers("fetch", text(&format!("[{:?}]", "x".repeat(3_000))));
     let handle = handle(&house.call(&ana, "mail__fetch", json!({})).await);
@@ -361,7 +359,7 @@ fn reopened(house: &House, text: &str, servers: &[(&str, Arc<Fake>)]) -> House {
     let upstreams =
         servers.iter().map(|(name, fake)| (Arc::from(*name), fake.clone() as Arc<dyn Upstream>)).collect();
     let catalogue = Catalogue::new(None, FirstUse::TrustOnFirstUse).unwrap();
-    let gateway = Arc::new(Gateway::new(shared, catalogue, upstreams, Duration::from_secs(5)));
+    let gateway = Gateway::new(shared, catalogue, upstreams, Duration::from_secs(5), Bounds::default());
     House { gateway, journal: house.journal.clone() }
 }
 
@@ -400,9 +398,7 @@ async fn run_tokens_open_their_runs_after_a_restart_and_the_log_has_none() {
 #[tokio::test]
 async fn where_too_many_runs_are_open_the_oldest_ends_and_cannot_be_gone_on_with() {
     let (house, _, _) = house();
-    let gateway = Arc::into_inner(house.gateway).unwrap();
-    let gateway = Arc::new(gateway.with_bounds(Bounds { runs: 2, ..Bounds::default() }));
-    let house = House { gateway, journal: house.journal };
+    let house = bounded(house, Bounds { runs: 2, ..Bounds::default() });
     let runs: Vec<_> = (0..3).map(|_| house.gateway.mint("ana").unwrap()).collect();
     assert!(house.gateway.open("ana", Some(&runs[0].1)).is_err());
     for (run, token) in &runs[1..] {
@@ -512,4 +508,38 @@ async fn an_argument_may_have_fewer_readers_than_the_others() {
     let answer = house.call(&ana, "web__get", json!({"note": handle})).await;
     assert!(!answer.contains("would show"), "{answer}");
     assert_eq!(web.got("get"), [json!({"note": "for the server alone"})]);
+}
+
+#[tokio::test]
+async fn a_call_has_no_more_arguments_than_a_record_has_room_for() {
+    let (house, mail, _) = house();
+    let ana = caller("ana", None);
+    let of = |count: usize, length: usize| {
+        let names = (0..count).map(|number| (format!("{number:0length$}"), json!(1)));
+        Value::Object(names.collect())
+    };
+    assert_eq!(house.call(&ana, "mail__send", of(256, 256)).await, "The call succeeded.");
+    for (count, length) in [(257, 3), (1, 257)] {
+        assert!(house.call(&ana, "mail__send", of(count, length)).await.contains("at most 256 arguments"));
+        let get = json!({"name": "mail__x", "arguments": of(count, length)});
+        assert!(house.ask(&ana, "prompts/get", get).await.is_err());
+    }
+    assert_eq!(mail.got("send").len(), 1);
+}
+
+#[tokio::test]
+async fn a_kept_resource_is_revealed_as_the_result_of_a_tool() {
+    let mail = Fake::new(&["read"]);
+    let servers = [("mail", mail.clone()), ("notes", Fake::new(&["load"]))];
+    let kept = "[servers.mail.resources]\nresult = { influencers = [\"outside\"], readers = \"everyone\", reveal = \"reference\" }\n";
+    let house = house_with(&format!("{POLICY}\n{kept}"), &servers, FirstUse::TrustOnFirstUse);
+    let ana = caller("ana", None);
+    mail.answers("resources/read", json!({"contents": [{"uri": "a:1", "text": "a stranger's"}]}));
+    let read = house.ask(&ana, "resources/read", json!({"uri": "ostrom+mail:a:1"})).await.unwrap();
+    let kept = handle(read["contents"][0]["text"].as_str().unwrap());
+    let shown =
+        house.ask(&ana, "tools/call", json!({"name": "reveal", "arguments": {"ref": kept}})).await.unwrap();
+    let text = shown["content"][0]["text"].as_str().unwrap();
+    let told: Value = serde_json::from_str(text).unwrap();
+    assert_eq!(told["contents"], json!([{"uri": "ostrom+mail:a:1", "text": "a stranger's"}]));
 }

@@ -124,6 +124,28 @@ async fn how_a_plan_ends_tells_nothing_of_a_value_that_the_agent_has_not_seen() 
 }
 
 #[tokio::test]
+async fn a_call_that_hangs_ends_its_own_step_and_not_the_plan() {
+    let is_a = json!({"starts_with": [{"ref": "m"}, "a"]});
+    let waits =
+        json!([{"if": is_a, "then": [{"call": "mail__stock", "on_error": "stop"}]}, {"call": "mail__pay"}]);
+    let plan = json!({"name": "run_plan", "arguments": reading("fetch", waits)});
+    let seen = async |said: &str| {
+        let (house, mail) = world(said);
+        *mail.hangs.lock().unwrap() = Some("stock".to_owned());
+        let ana = caller("ana", None);
+        let answer = house.ask(&ana, "tools/call", plan.clone()).await.unwrap();
+        let label = house.gateway.shared.lock().engine.context(&context(&ana)).clone();
+        assert!(label.integrity.is_within(&Integrity::by(USER)));
+        let told: Value = serde_json::from_str(answer["content"][0]["text"].as_str().unwrap()).unwrap();
+        let report = house.call(&ana, "reveal", json!({"ref": told["report"]})).await;
+        (without_handles(&told), mail.got("stock").len(), report)
+    };
+    let ((one, hung, report), (other, never, _)) = tokio::join!(seen("apple"), seen("banana"));
+    assert_eq!((one, hung, never), (other, 1, 0));
+    assert!(report.contains("mail__stock"), "{report}");
+}
+
+#[tokio::test]
 async fn the_failure_of_a_plan_can_be_revealed_and_then_taints() {
     let (house, mail) = world("apple");
     let ana = caller("ana", None);

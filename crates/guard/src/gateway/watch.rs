@@ -1,37 +1,25 @@
 //! Subscribing to a resource: it tells the server which one, and lets the server speak to the agent from then on.
 
-use std::any::Any;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use serde_json::{Map, Value, json};
 
 use super::call::{Done, Proposed};
+use super::ending::{Kept, Subscribed};
 use super::flight::{Flight, empty_outcome};
 use super::rules::{JournalError, Upstream, operation};
 use super::state::Commitments;
 use super::{Gateway, context, refused_as_error};
 use crate::flow::{ContextKey, Event, Outcome};
 use crate::front::{Caller, Watch};
-use crate::label::{GUARD, Label};
+use crate::label::GUARD;
 use crate::wire::{Notification, RpcError};
-
-/// What a subscription was decided about, beside which lies what keeps it alive.
-#[derive(Debug)]
-struct Subscribed {
-    context: ContextKey,
-    server: Arc<str>,
-    /// Of all that its server says of the resource.
-    label: Label,
-}
 
 impl Gateway {
     /// Whether what a server says of a resource may reach this caller: nobody has stopped it, and each context that could see it carries its label
     /// already. A context does no longer after a reset, and another one may never have.
     pub(super) fn still_hears(&self, caller: &Caller, watch: &Watch) -> bool {
-        let Some((of, _)) = watch.downcast_ref::<(Subscribed, Box<dyn Any + Send + Sync>)>() else {
-            return false;
-        };
+        let Some(of) = watch.downcast_ref::<Subscribed>() else { return false };
         if self.barred(&of.context, &of.server, operation::SUBSCRIBE).is_some() {
             return false;
         }
@@ -111,7 +99,7 @@ impl Gateway {
         }
         // With handles, what is dispatched is not what was passed.
         let uri = decided.values.get("uri").and_then(|uri| uri.as_str()).unwrap_or_default();
-        let answer: Result<Box<dyn Any + Send + Sync>, _> = upstream.watch(uri).await;
+        let answer: Result<Kept, _> = upstream.watch(uri).await;
         flight.landed = true;
         // The server knows of it, though it is told no more.
         let unrecorded = JournalError::after_dispatch;
@@ -134,15 +122,18 @@ impl Gateway {
         };
         let (written, label) = written;
         self.shared.settle(written).await.map_err(unrecorded)?;
-        let of = Subscribed {
+        let of = |watch: Kept| Subscribed {
             context: proposed.context.clone(),
             server: proposed.server.clone(),
+            uri: uri.to_owned(),
             label: label.clone(),
+            gateway: self.me.clone(),
+            watch: Some(watch),
         };
-        Ok(answer.map(|watch| Box::new((of, watch)) as Watch).map_err(|_| Done::Failed {
+        Ok(answer.map(|watch| Box::new(of(watch)) as Watch).map_err(|_| Done::Failed {
             // What the server says of it is its own word.
             error: RpcError::new(RpcError::INTERNAL, "the server does not tell of changes of this resource"),
-            label,
+            label: label.clone(),
         }))
     }
 }

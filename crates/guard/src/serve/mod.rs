@@ -223,8 +223,7 @@ impl Guard {
             expanded: usize::try_from(config.limits.message_bytes).unwrap_or(usize::MAX),
             runs: usize::try_from(config.limits.runs).unwrap_or(usize::MAX),
         };
-        let gateway = Gateway::new(shared, catalogue, upstreams, deadline).with_bounds(bounds);
-        let gateway = Arc::new(gateway);
+        let gateway = Gateway::new(shared, catalogue, upstreams, deadline, bounds);
         Ok(Self { gateway, policy, audit, state: state.to_owned(), log: LogHolder(log), threads: 0 })
     }
 
@@ -376,6 +375,10 @@ fn long_enough(token: &str) -> Result<(), String> {
     Err(format!("has fewer than {TOKEN_CHARS} characters: make one with `openssl rand -hex 32`"))
 }
 
+/// Seconds after which a request is given up by whom it came in at. The gateway ends each call when its time is over, and says so under the label of
+/// whatever may have made it slow, which the front does not know; a plan takes as long as its calls.
+const LAST_RESORT: u64 = 86_400;
+
 fn limits(config: &Config) -> front::Limits {
     let given = &config.limits;
     let size = |number: u64| usize::try_from(number).unwrap_or(usize::MAX);
@@ -383,7 +386,7 @@ fn limits(config: &Config) -> front::Limits {
         bytes: size(given.message_bytes),
         depth: size(given.depth),
         values: size(given.values),
-        call_seconds: given.call_seconds,
+        call_seconds: LAST_RESORT,
         concurrent: size(given.concurrent_calls),
         rate: u32::try_from(given.calls_per_second).unwrap_or(u32::MAX),
         burst: u32::try_from(given.calls_per_second).unwrap_or(u32::MAX),

@@ -252,18 +252,18 @@ fn client(name: &str, oauth: &BackOauth, state: &Path, log: &Log) -> Result<OAut
 }
 
 impl Upstream for Running {
-    fn request<'a>(
-        &'a self,
-        capabilities: &'a Map<String, Value>,
-        method: &'a str,
+    fn request(
+        self: Arc<Self>,
+        capabilities: Map<String, Value>,
+        method: &'static str,
         params: Map<String, Value>,
         relay: Relay,
         deadline: Duration,
-    ) -> Boxed<'a, Result<Result<Map<String, Value>, RpcError>, Unanswered>> {
+    ) -> Boxed<'static, Result<Result<Map<String, Value>, RpcError>, Unanswered>> {
         let until = tokio::time::Instant::now() + deadline;
         Box::pin(async move {
             self.server
-                .request(capabilities, method, params, relay, until)
+                .request(&capabilities, method, params, relay, until)
                 .await
                 .map_err(|error| unanswered(&error))
         })

@@ -241,7 +241,7 @@ impl Upstream {
         };
         // Whatever it was, the server has finished with it.
         ticket.over();
-        let answer = crate::wire::parse(&body, &self.common.limits().wire);
+        let answer = crate::wire::parse_from_server(&body, &self.common.limits().wire);
         match answer {
             Ok(Message::Response(Response { id, outcome })) => {
                 let own = id == Some(crate::wire::Id::Number(ticket.id));

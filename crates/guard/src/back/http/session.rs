@@ -53,7 +53,7 @@ impl Session {
             stream.answer(&table, &mut ticket, &Relay::nowhere(), None).await?
         } else {
             let body = response.whole(common.limits().wire.bytes).await?;
-            match wire::parse(&body, &common.limits().wire) {
+            match wire::parse_from_server(&body, &common.limits().wire) {
                 Ok(Message::Response(response)) if status == StatusCode::OK || response.outcome.is_err() => {
                     response.outcome
                 }

@@ -76,9 +76,13 @@ impl Stream {
                 if event.data.is_empty() {
                     continue;
                 }
-                match wire::parse(&event.data, &self.limits) {
+                match wire::parse_from_server(&event.data, &self.limits) {
                     Ok(message) => return Ok(message),
-                    Err(error) => table.garbage(&error).map_err(Ended::Fault)?,
+                    Err(error) => {
+                        // It will not answer again.
+                        table.answered_badly(wire::answered(&event.data), &error);
+                        table.garbage(&error).map_err(Ended::Fault)?;
+                    }
                 }
             }
             let Some(response) = &mut self.response else { return Err(Ended::Closed) };

@@ -226,8 +226,12 @@ impl Reader {
     fn line(&self, line: Line, text: &[u8]) -> Result<(), Fault> {
         match line {
             Line::Text if text.iter().all(u8::is_ascii_whitespace) => Ok(()),
-            Line::Text => match wire::parse(text, &self.limits.wire) {
-                Err(error) => self.table.garbage(&error),
+            Line::Text => match wire::parse_from_server(text, &self.limits.wire) {
+                Err(error) => {
+                    // It will not answer again.
+                    self.table.answered_badly(wire::answered(text), &error);
+                    self.table.garbage(&error)
+                }
                 Ok(message) => match self.table.receive(Channel::Shared, message)? {
                     Received::Reply(reply) => {
                         let mut line = Message::Response(reply).to_bytes();

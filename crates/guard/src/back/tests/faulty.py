@@ -87,6 +87,10 @@ def tool(id, name, a, meta, params):
         raw(b"Loading model...\n\n\xff\xfe\n{\"jsonrpc\":\"2.0\",\"id\":%d,\"id\":1,\"result\":{}}\n[1]\n" % id)
         raw(b"x" * a.get("long", 0) + b"\n")
         say(id, "after")
+    elif name == "half":
+        raw(b'{"jsonrpc":"2.0","id":%d,"result":{"content":[{"type":"text","text":"half \\ud83d"}]}}\n' % id)
+    elif name == "unacceptable":
+        raw(b'{"result":{"a":1,"a":2},"jsonrpc":"2.0","id":%d}\n' % id)
     elif name == "babble":
         raw(b"babble\n" * 1000)
         say(id, "after")

@@ -287,6 +287,16 @@ async fn garbage_and_long_lines_are_skipped_and_counted() {
 }
 
 #[tokio::test]
+async fn an_answer_that_cannot_be_taken_is_not_waited_for() {
+    let server = start("legacy").await;
+    assert_eq!(text(&server, "half", json!({})).await, "half \u{fffd}");
+    let error = tool(&server, "unacceptable", json!({})).await.unwrap_err();
+    assert!(matches!(error.fault(), Fault::Protocol(why) if why.contains("stands twice")), "{error}");
+    assert!(error.may_have_run());
+    assert_eq!(server.misdeeds(), Misdeeds { garbage: 1, ..Misdeeds::default() });
+}
+
+#[tokio::test]
 async fn a_server_that_babbles_floods_or_never_ends_a_line_is_cut_off() {
     let mut small = settings();
     small.limits.wire.bytes = 100_000;

@@ -42,7 +42,7 @@ impl<H: Handler> App<H> {
         }
         let body = self.body(headers, body).await?;
         let message = wire::parse(&body, &self.core.limits.wire())
-            .map_err(|error| Refused::rpc(StatusCode::BAD_REQUEST, None, error.to_rpc()))?;
+            .map_err(|error| Refused::rpc(StatusCode::BAD_REQUEST, wire::asked(&body), error.to_rpc()))?;
         drop(body);
         match message {
             Message::Request(request) => self.request(headers, identity, &account, request).await,

@@ -115,10 +115,11 @@ impl<H: Handler> Client<H> {
                     Some(Line::Whole(line)) if line.iter().all(u8::is_ascii_whitespace) => {}
                     Some(Line::Whole(line)) => {
                         let message = wire::parse(&line, &self.core.limits.wire());
+                        let message = message.map_err(|error| (wire::asked(&line), error));
                         drop(line);
                         match message {
                             Ok(message) => self.message(message, &mut running).await,
-                            Err(error) => self.output.answer(Response::failed(None, error.to_rpc())).await,
+                            Err((id, error)) => self.output.answer(Response::failed(id, error.to_rpc())).await,
                         }
                     }
                     Some(Line::TooLong) => {

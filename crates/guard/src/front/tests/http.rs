@@ -248,7 +248,7 @@ async fn messages_over_the_limits_are_refused() {
         deep.json(&served).await,
         (
             400,
-            json!({"jsonrpc": "2.0", "error": {"code": -32700, "message": deep.json(&served).await.1["error"]["message"]}})
+            json!({"jsonrpc": "2.0", "id": 1, "error": {"code": -32700, "message": deep.json(&served).await.1["error"]["message"]}})
         )
     );
     // Without an announcement of its length, too.

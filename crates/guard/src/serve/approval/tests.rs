@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::webhook::{Purpose, SIGNATURE, TIMESTAMP, WINDOW};
 use super::*;
 use crate::flow::{ContextKey, Engine, Event, Scope, Subject, Violation};
-use crate::gateway::{Capacity, Catalogue, Journal, JournalError, Request as Waiting, Shared, now};
+use crate::gateway::{Bounds, Capacity, Catalogue, Journal, JournalError, Request as Waiting, Shared, now};
 use crate::label::{Label, Readers};
 use crate::pin::{FirstUse, Kind};
 use crate::policy::{InForce, Policy};
@@ -88,7 +88,7 @@ fn gateway_of(text: &str, journal: &Arc<Memory>) -> Arc<Gateway> {
     let shared =
         Shared::new(Engine::default(), rules, journal.clone(), Capacity { values: 10, bytes: 1 << 20 });
     let catalogue = Catalogue::new(None, FirstUse::Hold).unwrap();
-    Arc::new(Gateway::new(shared, catalogue, Default::default(), Duration::from_secs(5)))
+    Gateway::new(shared, catalogue, Default::default(), Duration::from_secs(5), Bounds::default())
 }
 
 /// A gateway with nothing behind it.
