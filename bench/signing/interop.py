@@ -45,7 +45,8 @@ def install(work):
         shutil.rmtree(folder, ignore_errors=True)
         sh(sys.executable, "-m", "venv", folder)
         sh(python, "-m", "pip", "--quiet", "--disable-pip-version-check", "install",
-           "--require-hashes", "--only-binary", ":all:", "-r", PINNED)
+           # The file has all of them. Left to find what they need, pip looks beyond a pin with an extra, and stumbles over a newer release.
+           "--no-deps", "--require-hashes", "--only-binary", ":all:", "-r", PINNED)
         (folder / "installed").touch()
     return python
 
