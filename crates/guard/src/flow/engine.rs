@@ -393,13 +393,16 @@ impl Engine {
     /// without the call's arguments, so if they name readers, the answer may have to be fit for everybody.
     #[must_use]
     pub fn reply(&self, call: CallId, facts: &ToolFacts, matched: &Readers) -> Verdict {
-        match self.open.get(&call) {
-            Some(open) => self.telling((&open.context, &open.server, &open.tool), facts, matched),
-            None => Verdict::Refuse { violations: vec![Violation::OutsidePlan], askable: false },
+        let refuse = |violation| Verdict::Refuse { violations: vec![violation], askable: false };
+        let Some(open) = self.open.get(&call) else { return refuse(Violation::OutsidePlan) };
+        match self.barred(&open.context, &open.server, &open.tool) {
+            Some(violation) => refuse(violation),
+            None => self.telling((&open.context, &open.server, &open.tool), facts, matched),
         }
     }
 
-    /// The same of anything that a server is told beside a call's arguments, such as that an agent listens to it no more.
+    /// The same of anything that a server is told beside a call's arguments, such as that an agent has given the call up: whether a person has stopped
+    /// the agent makes no difference to that.
     #[must_use]
     pub fn telling(
         &self,
@@ -407,9 +410,6 @@ impl Engine {
         facts: &ToolFacts,
         matched: &Readers,
     ) -> Verdict {
-        if let Some(violation) = self.barred(context, server, tool) {
-            return Verdict::Refuse { violations: vec![violation], askable: false };
-        }
         let control = self.context(context);
         let mut label = control.clone();
         label.readers = label.readers.join(matched);

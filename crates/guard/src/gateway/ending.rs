@@ -113,7 +113,8 @@ impl Gateway {
 
 impl Under<'_> {
     fn may_tell_its_end(&self) -> bool {
-        let told = self.gateway.shared.lock().engine.reply(self.call, self.facts, &Readers::Everyone);
+        let place = (&self.proposed.context, &*self.proposed.server, &*self.proposed.tool);
+        let told = self.gateway.shared.lock().engine.telling(place, self.facts, &Readers::Everyone);
         self.gateway.may_tell(&told)
     }
 }

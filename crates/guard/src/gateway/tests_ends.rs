@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::house::*;
 use super::*;
+use crate::flow::Scope;
 use crate::pin::FirstUse;
 
 /// `web` may not read what `mail` gives. Its calls of `slow` are not answered.
@@ -46,6 +47,16 @@ async fn a_call_that_is_given_up_after_a_secret_was_read_goes_on_at_its_server()
         tokio::task::yield_now().await;
     }
     assert_eq!(*web.ended.lock().unwrap(), ["slow"]);
+    // That a person has stopped everything keeps nobody from giving a call up.
+    let ben = caller("ben", None);
+    let mut waits = Box::pin(house.ask(&ben, "tools/call", slow()));
+    while web.got("slow").len() < 3 {
+        assert!(futures_util::poll!(&mut waits).is_pending());
+        tokio::task::yield_now().await;
+    }
+    tell(&house, Event::Stopped { scope: Scope::All, by: "eve".into(), at: 1 });
+    drop(waits);
+    assert_eq!(*web.ended.lock().unwrap(), ["slow", "slow"]);
     // For the guard it is over.
     let state = house.gateway.shared.lock();
     assert_eq!((state.engine.under_way_now(), state.engine.unresolved().count()), (0, 0));

@@ -1,7 +1,9 @@
 //! Messages that are not quite as they should be: what can be made of them without reading them in two ways.
 
 use std::borrow::Cow;
+use std::sync::LazyLock;
 
+use regex::bytes::Regex;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -32,6 +34,25 @@ pub fn answered(bytes: &[u8]) -> Option<Id> {
 pub fn asked(bytes: &[u8]) -> Option<Id> {
     let head: Head = serde_json::from_slice(bytes).ok()?;
     head.id.filter(|_| head.method.is_some())
+}
+
+/// Which request a message answers that is too long to be read, by its first and last bytes: the number where programs put it, before or behind
+/// all of a result or an error.
+#[must_use]
+pub fn answered_at_length((head, tail): (&[u8], &[u8])) -> Option<Id> {
+    static HEAD: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        Regex::new(r#"^\s*\{\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"id"\s*:\s*([0-9]{1,18})\s*,\s*(?:"jsonrpc"\s*:\s*"2\.0"\s*,\s*)?"(?:result|error)"\s*:"#).ok()
+    });
+    static TAIL: LazyLock<Option<Regex>> = LazyLock::new(|| {
+        let version = r#"\s*,\s*"jsonrpc"\s*:\s*"2\.0""#;
+        Regex::new(&format!(r#"\}}(?:{version})?\s*,\s*"id"\s*:\s*([0-9]{{1,18}})(?:{version})?\s*\}}\s*$"#))
+            .ok()
+    });
+    let found = |pattern: &Option<Regex>, bytes: &[u8]| {
+        let number = pattern.as_ref()?.captures(bytes)?.get(1)?.as_bytes().to_vec();
+        String::from_utf8(number).ok()?.parse().ok().map(Id::Number)
+    };
+    found(&HEAD, head).or_else(|| found(&TAIL, tail))
 }
 
 #[derive(Deserialize)]
@@ -137,6 +158,33 @@ mod tests {
             [r#"{"id":7.0,"method":"ping"}"#, r#"{"id":7,"result":{}}"#, r#"[{"id":7,"method":"ping"}]"#]
         {
             assert_eq!(asked(nobodys.as_bytes()), None, "{nobodys}");
+        }
+    }
+
+    #[test]
+    fn whose_answer_a_message_is_that_is_too_long_is_told_by_its_ends() {
+        let of = |text: &str| {
+            let cut = text.len().min(80);
+            answered_at_length((&text.as_bytes()[..cut], &text.as_bytes()[text.len() - cut..]))
+        };
+        let long = "x".repeat(1_000);
+        for text in [
+            format!(r#"{{"jsonrpc":"2.0","id":7,"result":{{"a":"{long}"}}}}"#),
+            format!(r#"{{ "id": 7, "jsonrpc": "2.0", "error": {{"message": "{long}"}} }}"#),
+            format!(r#"{{"result":{{"a":"{long}"}},"jsonrpc":"2.0","id":7}}"#),
+            format!("{{\"result\": {{\"a\": \"{long}\"}}, \"id\": 7, \"jsonrpc\": \"2.0\"}}\r"),
+        ] {
+            assert_eq!(of(&text), Some(Id::Number(7)), "{text}");
+        }
+        for nobodys in [
+            format!(
+                r#"{{"jsonrpc":"2.0","id":7,"method":"sampling/createMessage","params":{{"a":"{long}"}}}}"#
+            ),
+            format!(r#"{{"jsonrpc":"2.0","result":{{"a":"{long}","b":{{"id":7}}}}}}"#),
+            format!(r#"{{"jsonrpc":"2.0","result":{{"a":"{long}{{}},\"id\":7}}"}}}}"#),
+            long,
+        ] {
+            assert_eq!(of(&nobodys), None, "{nobodys}");
         }
     }
 

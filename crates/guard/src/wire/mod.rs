@@ -5,7 +5,7 @@ mod message;
 mod parse;
 mod revision;
 
-pub use answer::{answered, asked, parse_from_server};
+pub use answer::{answered, answered_at_length, asked, parse_from_server};
 pub use message::{Id, Message, Notification, Request, Response, RpcError};
 pub use parse::{Limits, WireError, parse, parse_value};
 pub use revision::Revision;

@@ -199,7 +199,7 @@ impl Reader {
             match line {
                 Ok(Line::End) | Err(_) => return None,
                 Ok(line) => {
-                    if let Err(fault) = self.line(line, lines.text()) {
+                    if let Err(fault) = self.line(line, lines.text(), lines.ends()) {
                         return Some(fault);
                     }
                 }
@@ -215,7 +215,7 @@ impl Reader {
             match lines.next().await {
                 Ok(Line::End) | Err(_) => return None,
                 Ok(line) => {
-                    if let Err(fault) = self.line(line, lines.text()) {
+                    if let Err(fault) = self.line(line, lines.text(), lines.ends()) {
                         return Some(fault);
                     }
                 }
@@ -223,7 +223,7 @@ impl Reader {
         }
     }
 
-    fn line(&self, line: Line, text: &[u8]) -> Result<(), Fault> {
+    fn line(&self, line: Line, text: &[u8], ends: (&[u8], &[u8])) -> Result<(), Fault> {
         match line {
             Line::Text if text.iter().all(u8::is_ascii_whitespace) => Ok(()),
             Line::Text => match wire::parse_from_server(text, &self.limits.wire) {
@@ -244,7 +244,11 @@ impl Reader {
                     _ => Ok(()),
                 },
             },
-            Line::TooLong => self.table.garbage(&wire::WireError::TooLarge(self.limits.wire.bytes)),
+            Line::TooLong => {
+                let error = wire::WireError::TooLarge(self.limits.wire.bytes);
+                self.table.answered_badly(wire::answered_at_length(ends), &error);
+                self.table.garbage(&error)
+            }
             Line::Endless => Err(Fault::CutOff("a line without end (limits.message-bytes)".to_owned())),
             Line::End => Ok(()),
         }

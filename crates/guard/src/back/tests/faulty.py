@@ -91,6 +91,8 @@ def tool(id, name, a, meta, params):
         raw(b'{"jsonrpc":"2.0","id":%d,"result":{"content":[{"type":"text","text":"half \\ud83d"}]}}\n' % id)
     elif name == "unacceptable":
         raw(b'{"result":{"a":1,"a":2},"jsonrpc":"2.0","id":%d}\n' % id)
+    elif name == "too-much":
+        say(id, "x" * a["long"])
     elif name == "babble":
         raw(b"babble\n" * 1000)
         say(id, "after")

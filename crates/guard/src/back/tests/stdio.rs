@@ -280,9 +280,11 @@ async fn garbage_and_long_lines_are_skipped_and_counted() {
     let server = start_with("legacy", "ok", small).await.unwrap();
     assert_eq!(text(&server, "garbage", json!({"long": 50_000})).await, "after");
     assert_eq!(server.misdeeds(), Misdeeds { garbage: 5, ..Misdeeds::default() });
+    let error = tool(&server, "too-much", json!({"long": 50_000})).await.unwrap_err();
+    assert!(matches!(error.fault(), Fault::Protocol(why) if why.contains("limits.message-bytes")), "{error}");
     // An answer that cannot be taken would else look like silence.
     let said = said.lock().unwrap().join("\n");
-    assert_eq!(said.matches("[guard] what it sent is ignored: ").count(), 5, "{said}");
+    assert_eq!(said.matches("[guard] what it sent is ignored: ").count(), 6, "{said}");
     assert!(said.contains("id") && said.contains("limits.message-bytes"), "{said}");
 }
 
